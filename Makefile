@@ -1,0 +1,175 @@
+# Builds netwatch. `make` leaves ./netwatch; `make help` lists the rest.
+# Every step runs only when something that it reads has changed, and as the owner of the checkout
+# when root came by sudo, so that a later `make` without sudo still works.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory --silent
+.DEFAULT_GOAL := all
+
+CLANG ?= clang
+LLVM_STRIP ?= llvm-strip
+CLANG_FORMAT ?= clang-format
+ARGS ?= -x -r -t -i -e
+
+# --- surroundings ------------------------------------------------------------------------------------
+# Where Node.js 20+ is (sudo drops a user's own PATH), and Ubuntu's bpftool, which is not in any PATH.
+NODE_DIR := $(shell scripts/find-node)
+BPFTOOL_DIR := $(dir $(lastword $(wildcard /usr/lib/linux-tools/*/bpftool)))
+export PATH := $(if $(BPFTOOL_DIR),$(BPFTOOL_DIR):)$(if $(NODE_DIR),$(NODE_DIR):)$(PATH)
+
+# `$(OWNER) command` runs it as the invoking user if root came by sudo into that user's checkout.
+OWNER :=
+ifneq ($(filter-out 0,$(SUDO_UID)),)
+ifeq ($(shell id -u):$(shell stat -c %u .),0:$(SUDO_UID))
+OWNER := setpriv --reuid=$(SUDO_UID) --regid=$(SUDO_GID) --init-groups --no-new-privs env HOME=$(shell getent passwd $(SUDO_UID) | cut -d: -f6)
+endif
+endif
+
+BIN := node_modules/.bin
+NPM := $(OWNER) npm --silent
+TS := node --import=@tapjs/typescript/import
+CACHE := .cache
+
+# A script by its name, whatever it is written in.
+script = $(firstword $(wildcard scripts/$1 scripts/$1.mjs scripts/$1.ts))
+run-script = $(if $(filter %.ts,$(script)),$(TS),$(if $(filter %.mjs,$(script)),node)) $(script)
+
+ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+BPF_OBJ := $(BPF_SRC:.c=.o)
+ARM64_OBJ := $(BPF_SRC:bpf/%.c=$(CACHE)/arm64/%.o)
+C_FILES := $(BPF_SRC) $(wildcard bpf/include/*.h bpf/include/vmlinux/vmlinux.h)
+# Folders too: their time changes when a file goes away.
+TS_SRC := $(shell find src -name '*.ts' -o -type d)
+
+.PHONY: all setup bpf bpf-arm64 generate build check fmt test test-unit run demo bench clean help
+.PHONY: setup-test check-lint check-format check-c check-types check-generated
+
+all: setup ## set up what is missing, compile, make ./netwatch
+	@$(MAKE) bpf
+	@$(MAKE) $(CACHE)/generated
+	@$(MAKE) build netwatch
+
+help: ## list the targets
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+setup: ## install missing system packages (needs root only if something is missing)
+	@scripts/setup
+
+setup-test:
+	@scripts/setup --test
+
+# --- packages, BPF objects, TypeScript ---------------------------------------------------------------
+node_modules/.package-lock.json: package-lock.json
+	@echo 'npm ci'
+	@$(NPM) ci --ignore-scripts
+	@$(OWNER) touch $@
+
+# What may be thrown away, ignored by git without a line in .gitignore.
+$(CACHE)/deps:
+	@$(OWNER) mkdir -p $(CACHE)/deps $(CACHE)/arm64
+	@echo '*' | $(OWNER) tee $(CACHE)/.gitignore >/dev/null
+
+bpf: $(BPF_OBJ) ## compile bpf/*.bpf.c for this machine
+
+BPF_FLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Werror -Ibpf/include -Ibpf/include/vmlinux
+# -g makes clang emit BTF; llvm-strip then drops the debug data (DWARF) and leaves the BTF.
+# compile ARCH,DEPENDENCY-FILE
+compile = @echo 'clang $@'; \
+	$(OWNER) $(CLANG) $(BPF_FLAGS) -D__TARGET_ARCH_$1 -MMD -MP -MT $@ -MF $2 -c $< -o $@ && $(OWNER) $(LLVM_STRIP) -g $@
+
+bpf/%.bpf.o: bpf/%.bpf.c Makefile | $(CACHE)/deps
+	$(call compile,$(ARCH),$(CACHE)/deps/$*.d)
+
+bpf-arm64: $(ARM64_OBJ) ## compile the BPF objects for arm64 into .cache/arm64
+
+$(CACHE)/arm64/%.bpf.o: bpf/%.bpf.c Makefile | $(CACHE)/deps
+	$(call compile,arm64,$(CACHE)/deps/$*.arm64.d)
+
+-include $(wildcard $(CACHE)/deps/*.d)
+
+# src/generated follows the objects' BTF; the script writes a file only if its text changes.
+$(CACHE)/generated: $(BPF_OBJ) $(wildcard scripts/generate*) node_modules/.package-lock.json | $(CACHE)/deps
+	@$(OWNER) $(call run-script,generate)
+	@$(OWNER) touch $@
+
+generate: $(BPF_OBJ) node_modules/.package-lock.json ## write src/generated from the BPF objects
+	@$(OWNER) $(call run-script,generate)
+	@$(OWNER) touch $(CACHE)/generated
+
+build: build/.built ## compile TypeScript into build/
+
+build/.built: $(TS_SRC) tsconfig.json node_modules/.package-lock.json
+	@echo 'tsc build/'
+	@$(OWNER) $(BIN)/tsc -p tsconfig.json
+	@# Programs whose source is gone.
+	@[ ! -d build ] || cd build && find . -name '*.js' | while read -r js; do \
+		[ -e "../src/$${js%.js}.ts" ] || rm -f "$$js" "$$js.map"; done
+	@$(OWNER) chmod 755 build/main.js
+	@$(OWNER) touch $@
+
+netwatch: scripts/launcher Makefile
+	@sed 's|@NODE@|$(NODE_DIR)/node|' $< | $(OWNER) tee $@ >/dev/null
+	@$(OWNER) chmod 755 $@
+	@echo './netwatch is made; try: sudo make run, or sudo ./netwatch --help'
+
+# --- checks and tests --------------------------------------------------------------------------------
+check: setup-test ## linters, formatters, types, and that generated files are up to date
+	@$(MAKE) -k check-lint check-format check-c check-types check-generated
+
+check-lint: node_modules/.package-lock.json
+	@echo eslint; $(OWNER) $(BIN)/eslint . --max-warnings 0
+
+check-format: node_modules/.package-lock.json
+	@echo prettier; $(OWNER) $(BIN)/prettier --check --log-level=warn .
+
+check-c:
+	@echo clang-format; $(CLANG_FORMAT) --dry-run -Werror $(C_FILES)
+
+check-types: node_modules/.package-lock.json
+	@echo tsc; $(OWNER) $(BIN)/tsc -p tsconfig.test.json --skipLibCheck
+
+check-generated: generate
+	@echo 'git diff src/generated'; $(OWNER) git diff --exit-code --stat -- src/generated
+	@new=$$($(OWNER) git ls-files --others --exclude-standard -- src/generated); \
+		[ -z "$$new" ] || { echo "not committed: $$new"; exit 1; }
+
+fmt: node_modules/.package-lock.json ## format TypeScript and C in place
+	@$(OWNER) $(BIN)/eslint . --fix >/dev/null || true
+	@$(OWNER) $(BIN)/prettier --write --log-level=warn .
+	@$(OWNER) $(CLANG_FORMAT) -i $(C_FILES)
+
+# The tests leave their TAP in .tap/, as root: given back, so that test-unit works without root.
+run-tests = rc=0; $(TS) scripts/test.ts $1 $(FILES) || rc=$$?; chown -R --reference=. .tap 2>/dev/null || true; exit $$rc
+
+test: setup-test all ## set up, build, run all tests (root); FILES="test/x.test.ts" for some
+	@[ "$$(id -u)" = 0 ] || { echo 'netwatch: the end-to-end tests need root' >&2; \
+		echo '  run: sudo make test, or without root: make test-unit' >&2; exit 3; }
+	@$(call run-tests,)
+
+test-unit: node_modules/.package-lock.json ## tests that need no root, no clang, no network
+	@$(call run-tests,--unit)
+
+# --- use ---------------------------------------------------------------------------------------------
+# Ctrl-C must reach netwatch but not make, which would call it an error: on a terminal, bash's job
+# control gives netwatch a process group of its own (and it ends if bash is ended some other way).
+run: all ## set up, build, watch: ./netwatch -x -r -t -i -e, or ARGS="…"
+	@data=data; set -- $(ARGS); while [ $$# -gt 0 ]; do \
+		case $$1 in --data=*) data=$${1#--data=} ;; --data) data=$${2:-} ;; esac; shift; done; \
+	echo "netwatch: writes what it sees into $$data/ (connects.log, packets.log, err.log, netwatch.prom)"; \
+	echo "  look from another terminal: tail -F $$data/*.log"; \
+	echo '  Ctrl-C here ends it and prints a summary'; \
+	if [ -t 0 ]; then set -m; setpriv --pdeathsig TERM ./netwatch $(ARGS); else exec ./netwatch $(ARGS); fi
+
+demo: all ## 20 seconds of sample traffic in a private network namespace, watched (root)
+	@$(call run-script,demo)
+
+bench: all ## measure the cost, beside other tools (root)
+	@scripts/setup --bench
+	@$(call run-script,bench)
+
+clean: ## remove what was built; keeps data/ and node_modules/
+	rm -rf build .tap $(CACHE)/deps $(CACHE)/arm64 $(CACHE)/generated bpf/*.bpf.o netwatch

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * connection: the life and the state of every TCP connection.
+ *
+ * Traces  sock:inet_sock_set_state (open, close, failed connect, time in each
+ *         state), syscalls:sys_exit_accept{,4} (the accepting process);
+ *         iterates task/file once (owners of sockets older than netwatch) and
+ *         tcp once per interval (the present value of everything).
+ * Emits   nw_connection at open, at close and per iteration;
+ *         nw_connection_owner at accept. Totals in connection_totals.
+ * Cost    none per packet; see `make bench` for ns per state change.
+ */
+#include "connection.bpf.h"
+#include "histogram.bpf.h"
+#include "ring.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+NW_RECORD(nw_connection);
+NW_RECORD(nw_connection_owner);
+
+#define EHOSTUNREACH 113
+#define ENETUNREACH 101
+#define ECONNREFUSED 111
+#define ECONNRESET 104
+#define ETIMEDOUT 110
+
+/* error.type of a handshake that failed; 0 = it succeeded. */
+enum nw_outcome {
+	NW_OUTCOME_SUCCESS = 0,
+	NW_OUTCOME_REFUSED = 1,
+	NW_OUTCOME_RESET = 2,
+	NW_OUTCOME_TIMED_OUT = 3,
+	NW_OUTCOME_HOST_UNREACHABLE = 4,
+	NW_OUTCOME_NET_UNREACHABLE = 5,
+	NW_OUTCOME_OTHER = 6,
+	NW_OUTCOMES = 7,
+};
+
+#define NW_STATES 14
+
+/* Sums over all connections the filter let through; index 0 client, 1 server. */
+struct nw_connection_totals {
+	__u64 outcomes[2][NW_OUTCOMES];
+	__u64 bytes_acked; /* of closed connections */
+	__u64 bytes_received;
+	__u64 segs_in;
+	__u64 segs_out;
+	__u64 state_count[NW_STATES]; /* visits ended */
+	struct nw_histogram handshake[2];
+	struct nw_histogram duration[2];
+	struct nw_histogram rtt;
+	struct nw_histogram state[NW_STATES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct nw_connection_totals);
+} connection_totals SEC(".maps");
+
+static __always_inline __u32 nw_outcome_of(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+		return NW_OUTCOME_REFUSED;
+	case ECONNRESET:
+		return NW_OUTCOME_RESET;
+	case ETIMEDOUT:
+		return NW_OUTCOME_TIMED_OUT;
+	case EHOSTUNREACH:
+		return NW_OUTCOME_HOST_UNREACHABLE;
+	case ENETUNREACH:
+		return NW_OUTCOME_NET_UNREACHABLE;
+	}
+	return NW_OUTCOME_OTHER;
+}
+
+static __always_inline void nw_emit(struct sock *sk, struct tcp_sock *tp,
+				    const struct nw_socket *s,
+				    const struct nw_tuple *tuple, __u32 kind,
+				    __u64 now, int old_state, int state)
+{
+	struct nw_connection *c = nw_reserve(sizeof(*c));
+
+	if (!c)
+		return;
+	__builtin_memset(c, 0, sizeof(*c));
+	c->head.kind = kind;
+	c->head.ts_ns = now;
+	c->tuple = *tuple;
+	c->old_state = old_state;
+	c->state = state;
+	nw_fill_connection(c, sk, tp, s);
+	nw_submit(c);
+}
+
+static __always_inline void nw_begin(struct nw_socket *s, __u64 now, __u8 role)
+{
+	__builtin_memset(s->retransmits, 0, sizeof(s->retransmits));
+	s->open_ns = now;
+	s->state_ns = now;
+	s->handshake_ns = 0;
+	s->role = role;
+	s->verdict = NW_VERDICT_NONE;
+}
+
+static __always_inline void
+nw_count_established(struct nw_connection_totals *totals, struct nw_socket *s,
+		     struct tcp_sock *tp, int old_state, __u64 now)
+{
+	__u32 side = old_state == TCP_SYN_SENT ? 0 : 1;
+
+	/* the server's handshake is its SYN-ACK's round trip */
+	if (side)
+		s->handshake_ns = (__u64)(tp->srtt_us >> 3) * 1000;
+	else if (s->open_ns)
+		s->handshake_ns = now - s->open_ns;
+	if (!totals)
+		return;
+	totals->outcomes[side][NW_OUTCOME_SUCCESS]++;
+	if (s->handshake_ns)
+		nw_histogram_add(&totals->handshake[side], s->handshake_ns);
+}
+
+static __always_inline bool nw_was_established(int old_state)
+{
+	return old_state != TCP_SYN_SENT && old_state != TCP_SYN_RECV &&
+	       old_state != TCP_LISTEN && old_state != TCP_CLOSE;
+}
+
+static __always_inline void nw_count_close(struct nw_connection_totals *totals,
+					   const struct nw_socket *s,
+					   struct sock *sk, struct tcp_sock *tp,
+					   int old_state, __u64 now)
+{
+	__u32 side = s->role == NW_ROLE_SERVER ? 1 : 0;
+
+	if (!totals)
+		return;
+	if (!nw_was_established(old_state)) {
+		__u32 outcome = nw_outcome_of(sk->sk_err);
+
+		if (outcome < NW_OUTCOMES)
+			totals->outcomes[side][outcome]++;
+		return;
+	}
+	totals->bytes_acked += tp->bytes_acked;
+	totals->bytes_received += tp->bytes_received;
+	totals->segs_in += tp->segs_in;
+	totals->segs_out += tp->segs_out;
+	if (tp->srtt_us)
+		nw_histogram_add(&totals->rtt, (__u64)(tp->srtt_us >> 3) * 1000);
+	if (s->open_ns)
+		nw_histogram_add(&totals->duration[side], now - s->open_ns);
+}
+
+static __always_inline void nw_count_state(struct nw_connection_totals *totals,
+					   struct nw_socket *s, int old_state,
+					   __u64 now)
+{
+	__u32 from = old_state;
+
+	barrier_var(from);
+	if (totals && s->state_ns && from < NW_STATES) {
+		totals->state_count[from]++;
+		nw_histogram_add(&totals->state[from], now - s->state_ns);
+	}
+	s->state_ns = now;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
+{
+	struct nw_connection_totals *totals;
+	struct nw_tuple tuple = {};
+	struct nw_socket *s;
+	struct tcp_sock *tp;
+	__u32 zero = 0;
+	__u64 now;
+
+	if (!nw_netns_allowed(nw_sock_netns(sk)))
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	s = bpf_sk_storage_get(&shared_sockets, sk, 0,
+			       BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s)
+		return 0;
+	now = bpf_ktime_get_ns();
+	nw_sock_tuple(sk, &tuple);
+
+	if (state == TCP_SYN_SENT || state == TCP_LISTEN) {
+		nw_begin(s, now,
+			 state == TCP_LISTEN ? NW_ROLE_LISTENER :
+					       NW_ROLE_CLIENT);
+		nw_current_task(&s->task);
+		s->owner_source = NW_OWNER_CONNECT;
+		return 0;
+	}
+	if (state == TCP_SYN_RECV) {
+		nw_begin(s, now, NW_ROLE_SERVER);
+		s->owner_source = s->task.pid ? NW_OWNER_LISTENER :
+						NW_OWNER_NONE;
+		return 0;
+	}
+	if (old_state == TCP_LISTEN ||
+	    (old_state == TCP_CLOSE && state == TCP_CLOSE))
+		return 0;
+	nw_adopt_owner(s, (__u64)sk);
+	if (!nw_socket_allowed(sk, s, &tuple))
+		return 0;
+	totals = bpf_map_lookup_elem(&connection_totals, &zero);
+	nw_count_state(totals, s, old_state, now);
+	if (state == TCP_ESTABLISHED) {
+		nw_count_established(totals, s, tp, old_state, now);
+		nw_emit(sk, tp, s, &tuple, NW_KIND_CONNECTION_OPEN, now,
+			old_state, state);
+	} else if (state == TCP_CLOSE) {
+		nw_count_close(totals, s, sk, tp, old_state, now);
+		nw_emit(sk, tp, s, &tuple, NW_KIND_CONNECTION_CLOSE, now,
+			old_state, state);
+	}
+	return 0;
+}
+
+/* The socket behind a descriptor of the current task; 0 if it is not TCP. */
+static __always_inline struct sock *nw_sock_of_fd(long fd)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(fdt, fd);
+	struct file *file = NULL;
+	struct socket *socket;
+	struct sock *sk;
+
+	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	if (!file)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	sk = BPF_CORE_READ(socket, sk);
+	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_prot) == NULL)
+		return NULL;
+	return sk;
+}
+
+static __always_inline int nw_accepted(long fd)
+{
+	struct nw_connection_owner *record;
+	struct nw_task task = {};
+	struct sock *sk;
+	__u16 family;
+	__u32 netns;
+	__u64 key;
+
+	if (fd < 0)
+		return 0;
+	sk = nw_sock_of_fd(fd);
+	if (!sk)
+		return 0;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (family != AF_INET && family != AF_INET6)
+		return 0;
+	netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (!nw_netns_allowed(netns))
+		return 0;
+	nw_current_task(&task);
+	key = (__u64)sk;
+	bpf_map_update_elem(&shared_accepted, &key, &task, BPF_ANY);
+	if (nw_task_filtered() && !nw_task_allowed(&task))
+		return 0;
+	record = nw_reserve(sizeof(*record));
+	if (!record)
+		return 0;
+	__builtin_memset(record, 0, sizeof(*record));
+	record->head.ts_ns = bpf_ktime_get_ns();
+	record->head.sock = key;
+	record->head.kind = NW_KIND_CONNECTION_OWNER;
+	record->head.netns = netns;
+	record->task = task;
+	nw_submit(record);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_accept")
+int sys_exit_accept(struct trace_event_raw_sys_exit *ctx)
+{
+	return nw_accepted(ctx->ret);
+}
+
+SEC("tracepoint/syscalls/sys_exit_accept4")
+int sys_exit_accept4(struct trace_event_raw_sys_exit *ctx)
+{
+	return nw_accepted(ctx->ret);
+}
+
+/* Once, at start: writes the holder of every TCP socket into its storage. */
+SEC("iter/task_file")
+int task_file(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct socket *socket;
+	struct nw_socket *s;
+	struct sock *sk;
+
+	if (!task || !file)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (!sk)
+		return 0;
+	if (!bpf_skc_to_tcp_sock(sk) || !nw_netns_allowed(nw_sock_netns(sk)))
+		return 0;
+	s = bpf_sk_storage_get(&shared_sockets, sk, 0,
+			       BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s || s->owner_source != NW_OWNER_NONE)
+		return 0;
+	nw_task_of(&s->task, task);
+	s->owner_source = NW_OWNER_FILE;
+	s->verdict = NW_VERDICT_NONE;
+	if (sk->__sk_common.skc_state == TCP_LISTEN)
+		s->role = NW_ROLE_LISTENER;
+	return 0;
+}
+
+/* 340 bytes: too much for the stack beside the rest */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct nw_connection);
+} scratch SEC(".maps");
+
+SEC("iter/tcp")
+int tcp(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *common = ctx->sk_common;
+	struct nw_connection *c;
+	struct nw_socket *s;
+	struct tcp_sock *tp;
+	struct sock *sk;
+	__u32 zero = 0;
+
+	if (!common)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(common);
+	if (!tp)
+		return 0;
+	sk = &tp->inet_conn.icsk_inet.sk;
+	if (!nw_netns_allowed(nw_sock_netns(sk)))
+		return 0;
+	c = bpf_map_lookup_elem(&scratch, &zero);
+	if (!c)
+		return 0;
+	__builtin_memset(c, 0, sizeof(*c));
+	nw_sock_tuple(sk, &c->tuple);
+	s = bpf_sk_storage_get(&shared_sockets, sk, 0, 0);
+	if (s)
+		nw_adopt_owner(s, (__u64)sk);
+	if (!nw_socket_allowed(sk, s, &c->tuple))
+		return 0;
+	c->head.kind = NW_KIND_CONNECTION_SAMPLE;
+	c->head.ts_ns = bpf_ktime_get_ns();
+	c->state = sk->__sk_common.skc_state;
+	c->old_state = c->state;
+	nw_fill_connection(c, sk, tp, s);
+	bpf_seq_write(ctx->meta->seq, c, sizeof(*c));
+	return 0;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What every BPF source includes first: kernel types, libbpf's helpers, the
+ * few constants BTF does not carry, and readers for fields that moved between
+ * kernel versions. The kernel is asked (CO-RE), never its version number.
+ */
+#ifndef NW_COMPAT_BPF_H
+#define NW_COMPAT_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_endian.h>
+#include "record.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86DD
+#define SOCK_STREAM 1
+
+#ifndef likely
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#endif
+
+/* Keeps the compiler from merging or reordering what the verifier tracks. */
+#ifndef barrier_var
+#define barrier_var(var) asm volatile("" : "+r"(var))
+#endif
+
+#define NW_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/*
+ * 6.2 and newer: gives a cgroup_skb program the kernel's own struct sk_buff.
+ * Weak: where it is missing the object still loads.
+ */
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
+
+#endif /* NW_COMPAT_BPF_H */

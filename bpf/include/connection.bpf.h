@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Fills struct nw_connection from a socket: what `ss -tinm` shows and more,
+ * read where it lies, without a cost for the packets in between.
+ */
+#ifndef NW_CONNECTION_BPF_H
+#define NW_CONNECTION_BPF_H
+
+#include "socket.bpf.h"
+
+static __always_inline __u32 nw_seq_distance(__u32 later, __u32 earlier)
+{
+	__s32 distance = (__s32)(later - earlier);
+
+	return distance > 0 ? distance : 0;
+}
+
+static __always_inline void nw_fill_queues(struct nw_connection *c,
+					   struct sock *sk, struct tcp_sock *tp)
+{
+	c->backlog = sk->sk_ack_backlog;
+	c->max_backlog = sk->sk_max_ack_backlog;
+	c->sndbuf = sk->sk_sndbuf;
+	c->rcvbuf = sk->sk_rcvbuf;
+	c->wmem_queued = sk->sk_wmem_queued;
+	c->rmem_alloc = sk->sk_backlog.rmem_alloc.counter;
+	c->pacing_rate = sk->sk_pacing_rate;
+	c->unacked = nw_seq_distance(tp->snd_nxt, tp->snd_una);
+	c->notsent = nw_seq_distance(tp->write_seq, tp->snd_nxt);
+	c->unread = nw_seq_distance(tp->rcv_nxt, tp->copied_seq);
+}
+
+static __always_inline void nw_fill_tcp(struct nw_connection *c,
+					struct tcp_sock *tp)
+{
+	c->bytes_acked = tp->bytes_acked;
+	c->bytes_received = tp->bytes_received;
+	c->bytes_sent = tp->bytes_sent;
+	c->bytes_retrans = tp->bytes_retrans;
+	c->srtt_us = tp->srtt_us;
+	c->mdev_us = tp->mdev_us;
+	c->rttvar_us = tp->rttvar_us;
+	c->min_rtt_us = tp->rtt_min.s[0].v;
+	c->rwnd = tp->rcv_wnd;
+	c->snd_wnd = tp->snd_wnd;
+	c->cwnd = tp->snd_cwnd;
+	c->ssthresh = tp->snd_ssthresh;
+	c->total_retrans = tp->total_retrans;
+	c->packets_out = tp->packets_out;
+	c->sacked_out = tp->sacked_out;
+	c->lost_out = tp->lost_out;
+	c->retrans_out = tp->retrans_out;
+	c->reordering = tp->reordering;
+	c->delivered = tp->delivered;
+	c->delivered_ce = tp->delivered_ce;
+	c->segs_in = tp->segs_in;
+	c->segs_out = tp->segs_out;
+	c->mss = tp->mss_cache;
+	c->rcv_ooopack = tp->rcv_ooopack;
+}
+
+static __always_inline void nw_fill_congestion(struct nw_connection *c,
+					       struct inet_connection_sock *icsk)
+{
+	const struct tcp_congestion_ops *ops = icsk->icsk_ca_ops;
+
+	c->ca_state = BPF_CORE_READ_BITFIELD(icsk, icsk_ca_state);
+	c->rto_us = icsk->icsk_rto; /* jiffies; the reader knows HZ */
+	if (ops)
+		bpf_probe_read_kernel_str(c->ca_name, sizeof(c->ca_name),
+					  ops->name);
+}
+
+static __always_inline void nw_fill_remembered(struct nw_connection *c,
+					       const struct nw_socket *s)
+{
+	c->open_ns = NW_UNKNOWN;
+	c->handshake_ns = NW_UNKNOWN;
+	if (!s)
+		return;
+	if (s->open_ns)
+		c->open_ns = s->open_ns;
+	if (s->handshake_ns)
+		c->handshake_ns = s->handshake_ns;
+	c->task = s->task;
+	c->role = s->role;
+	c->owner_source = s->owner_source;
+	__builtin_memcpy(c->retransmits, s->retransmits,
+			 sizeof(c->retransmits));
+}
+
+/* Everything but head.kind, head.ts_ns, state, old_state and the tuple. */
+static __always_inline void nw_fill_connection(struct nw_connection *c,
+					       struct sock *sk,
+					       struct tcp_sock *tp,
+					       const struct nw_socket *s)
+{
+	c->head.sock = (__u64)sk;
+	c->head.netns = nw_sock_netns(sk);
+	c->cookie = sk->__sk_common.skc_cookie.counter;
+	c->cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+	c->error = sk->sk_err;
+	nw_fill_queues(c, sk, tp);
+	nw_fill_tcp(c, tp);
+	nw_fill_congestion(c, &tp->inet_conn);
+	nw_fill_remembered(c, s);
+}
+
+#endif /* NW_CONNECTION_BPF_H */

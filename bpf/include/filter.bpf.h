@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The filter common to all sources. It lives in .rodata, so the verifier
+ * removes every test that the user did not ask for. The reader writes it with
+ * writeFilter() in src/sources/filter.ts.
+ */
+#ifndef NW_FILTER_BPF_H
+#define NW_FILTER_BPF_H
+
+#include "compat.bpf.h"
+
+#define NW_FILTER_MAX 16
+
+struct nw_prefix {
+	__u8 addr[16];
+	__u8 mask[16];
+};
+
+struct nw_filter {
+	__u64 cgroup; /* 0 = any; else this cgroup or below it */
+	__u32 netns_count, netns[NW_FILTER_MAX];
+	__u32 pid_count, pid[NW_FILTER_MAX];
+	__u32 local_port_count, local_port[NW_FILTER_MAX];
+	__u32 peer_port_count, peer_port[NW_FILTER_MAX];
+	__u32 local_addr_count, peer_addr_count;
+	struct nw_prefix local_addr[NW_FILTER_MAX];
+	struct nw_prefix peer_addr[NW_FILTER_MAX];
+	__u32 family; /* 0 = both */
+	__u32 comm_length; /* 0 = any; else comm begins with these bytes */
+	__u8 comm[NW_COMM_LEN];
+};
+
+const volatile struct nw_filter nw_filter = {};
+
+static __always_inline bool nw_netns_allowed(__u32 netns)
+{
+	if (!nw_filter.netns_count)
+		return true;
+	for (int i = 0; i < NW_FILTER_MAX; i++) {
+		if (i >= nw_filter.netns_count)
+			break;
+		if (nw_filter.netns[i] == netns)
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool nw_any_u32(const volatile __u32 *list, __u32 count,
+				       __u32 value)
+{
+	if (!count)
+		return true;
+	for (int i = 0; i < NW_FILTER_MAX; i++) {
+		if (i >= count)
+			break;
+		if (list[i] == value)
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool nw_any_prefix(const volatile struct nw_prefix *list,
+					  __u32 count, const __u8 *addr)
+{
+	const __u64 *a = (const __u64 *)addr;
+
+	if (!count)
+		return true;
+	for (int i = 0; i < NW_FILTER_MAX; i++) {
+		const volatile __u64 *want, *mask;
+
+		if (i >= count)
+			break;
+		want = (const volatile __u64 *)list[i].addr;
+		mask = (const volatile __u64 *)list[i].mask;
+		if ((a[0] & mask[0]) == want[0] && (a[1] & mask[1]) == want[1])
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool nw_tuple_allowed(const struct nw_tuple *t)
+{
+	if (nw_filter.family && nw_filter.family != t->family)
+		return false;
+	return nw_any_u32(nw_filter.local_port, nw_filter.local_port_count,
+			  t->local_port) &&
+	       nw_any_u32(nw_filter.peer_port, nw_filter.peer_port_count,
+			  t->peer_port) &&
+	       nw_any_prefix(nw_filter.local_addr, nw_filter.local_addr_count,
+			     t->local_addr) &&
+	       nw_any_prefix(nw_filter.peer_addr, nw_filter.peer_addr_count,
+			     t->peer_addr);
+}
+
+static __always_inline bool nw_task_filtered(void)
+{
+	return nw_filter.pid_count || nw_filter.comm_length;
+}
+
+static __always_inline bool nw_task_allowed(const struct nw_task *task)
+{
+	if (!nw_any_u32(nw_filter.pid, nw_filter.pid_count, task->pid))
+		return false;
+	for (int i = 0; i < NW_COMM_LEN; i++) {
+		if (i >= nw_filter.comm_length)
+			break;
+		if (task->comm[i] != nw_filter.comm[i])
+			return false;
+	}
+	return true;
+}
+
+
+#define NW_CGROUP_DEPTH 16
+
+static __always_inline bool nw_cgroup_allowed(struct sock *sk)
+{
+	struct cgroup *cgroup;
+
+	if (!nw_filter.cgroup)
+		return true;
+	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+	for (int i = 0; i < NW_CGROUP_DEPTH && cgroup; i++) {
+		struct cgroup *parent;
+
+		if (BPF_CORE_READ(cgroup, kn, id) == nw_filter.cgroup)
+			return true;
+		/* self.parent is the parent's css, the cgroup's first member */
+		parent = (struct cgroup *)BPF_CORE_READ(cgroup, self.parent);
+		cgroup = parent;
+	}
+	return false;
+}
+
+#endif /* NW_FILTER_BPF_H */

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Latency histograms with bounds of 2^k microseconds: bucket k counts values
+ * with 2^(k-1) us < value <= 2^k us, bucket 0 those up to 1 us, the last one
+ * everything above.
+ */
+#ifndef NW_HISTOGRAM_BPF_H
+#define NW_HISTOGRAM_BPF_H
+
+#include "compat.bpf.h"
+
+#define NW_HISTOGRAM_BUCKETS 40
+
+struct nw_histogram {
+	__u64 buckets[NW_HISTOGRAM_BUCKETS];
+	__u64 sum_ns;
+};
+
+/* Bit length of v = position of its highest set bit (de Bruijn), by table. */
+static const __u8 nw_highest_bit[64] = {
+	0,  47, 1,  56, 48, 27, 2,  60, 57, 49, 41, 37, 28, 16, 3,  61,
+	54, 58, 35, 52, 50, 42, 21, 44, 38, 32, 29, 23, 17, 11, 4,  62,
+	46, 55, 26, 59, 40, 36, 15, 53, 34, 51, 20, 43, 31, 22, 10, 45,
+	25, 39, 14, 33, 19, 30, 9,  24, 13, 18, 8,  12, 7,  6,  5,  63,
+};
+
+/*
+ * Number of bits in v, 0 for 0. Without branches: the verifier walks every
+ * path of a branch, and this stands three times in every packet's program.
+ */
+static __always_inline __u32 nw_bit_length(__u64 v)
+{
+	__u64 filled = v;
+
+	filled |= filled >> 1;
+	filled |= filled >> 2;
+	filled |= filled >> 4;
+	filled |= filled >> 8;
+	filled |= filled >> 16;
+	filled |= filled >> 32;
+	filled = (filled * 0x03f79d71b4cb0a89ULL) >> 58;
+	return nw_highest_bit[filled & 63] + (v != 0);
+}
+
+static __always_inline void nw_histogram_add(struct nw_histogram *h, __u64 ns)
+{
+	__u64 us = ns ? ns - 1 : 0;
+	__u32 k;
+
+	/* v / 1000 for 32 bits without a division: 4 cycles instead of 25 */
+	if (likely(us < (1ULL << 32)))
+		us = (us * 0x10624dd3ULL) >> 38;
+	else
+		us /= 1000;
+	k = nw_bit_length(us);
+	if (k > NW_HISTOGRAM_BUCKETS - 1)
+		k = NW_HISTOGRAM_BUCKETS - 1;
+	barrier_var(k);
+	if (k < NW_HISTOGRAM_BUCKETS)
+		h->buckets[k]++;
+	h->sum_ns += ns;
+}
+
+#endif /* NW_HISTOGRAM_BPF_H */

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One TCP packet as a cgroup_skb program sees it: addresses and TCP header,
+ * read straight from the packet's linear part.
+ */
+#ifndef NW_PACKET_BPF_H
+#define NW_PACKET_BPF_H
+
+#include "socket.bpf.h"
+
+#define NW_IPPROTO_TCP 6
+#define NW_IPV6_EXTENSIONS 4
+
+struct nw_headers {
+	struct nw_tuple tuple; /* local and peer as the socket sees them */
+	__u32 ports; /* as on the wire */
+	__u32 seq;
+	__u32 ack;
+	__u32 payload_offset; /* from the IP header */
+	__u32 payload_bytes;
+	__u32 skb_bytes;
+	__u8 flags;
+};
+
+struct nw_ipv6_extension {
+	__u8 next;
+	__u8 length; /* in 8 bytes, without the first 8 */
+};
+
+/* Offset of the TCP header behind IPv6 extension headers; 0 if there is none. */
+static __always_inline __u32 nw_ipv6_transport(struct __sk_buff *ctx, __u8 next)
+{
+	__u32 offset = sizeof(struct ipv6hdr);
+
+	for (int i = 0; i < NW_IPV6_EXTENSIONS; i++) {
+		struct nw_ipv6_extension extension;
+
+		if (next == NW_IPPROTO_TCP)
+			return offset;
+		/* hop-by-hop, routing, destination options */
+		if (next != 0 && next != 43 && next != 60)
+			return 0;
+		if (bpf_skb_load_bytes(ctx, offset, &extension,
+				       sizeof(extension)))
+			return 0;
+		next = extension.next;
+		offset += (extension.length + 1) * 8;
+	}
+	return 0;
+}
+
+static __always_inline __u32 nw_parse_ip(struct __sk_buff *ctx, bool rx,
+					 struct nw_tuple *t)
+{
+	void *data = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
+	__u8 *source = rx ? t->peer_addr : t->local_addr;
+	__u8 *destination = rx ? t->local_addr : t->peer_addr;
+
+	if (ctx->protocol == bpf_htons(ETH_P_IP)) {
+		struct iphdr *ip = data;
+
+		if ((void *)(ip + 1) > end || ip->protocol != NW_IPPROTO_TCP)
+			return 0;
+		t->family = AF_INET;
+		nw_map_ipv4(source, ip->saddr);
+		nw_map_ipv4(destination, ip->daddr);
+		return (*(__u8 *)data & 15) * 4;
+	}
+	if (ctx->protocol == bpf_htons(ETH_P_IPV6)) {
+		struct ipv6hdr *ip = data;
+
+		if ((void *)(ip + 1) > end)
+			return 0;
+		t->family = AF_INET6;
+		*(struct in6_addr *)source = ip->saddr;
+		*(struct in6_addr *)destination = ip->daddr;
+		return nw_ipv6_transport(ctx, ip->nexthdr);
+	}
+	return 0;
+}
+
+/* False if this is not a whole TCP header. */
+static __always_inline bool nw_parse(struct __sk_buff *ctx, bool rx,
+				     struct nw_headers *h)
+{
+	__u32 offset = nw_parse_ip(ctx, rx, &h->tuple);
+	struct tcphdr tcp;
+	__u32 header;
+
+	if (!offset || bpf_skb_load_bytes(ctx, offset, &tcp, sizeof(tcp)))
+		return false;
+	h->tuple.local_port = bpf_ntohs(rx ? tcp.dest : tcp.source);
+	h->tuple.peer_port = bpf_ntohs(rx ? tcp.source : tcp.dest);
+	h->ports = *(__u32 *)&tcp;
+	h->seq = bpf_ntohl(tcp.seq);
+	h->ack = bpf_ntohl(tcp.ack_seq);
+	h->flags = ((__u8 *)&tcp)[13];
+	header = (((__u8 *)&tcp)[12] >> 4) * 4;
+	h->skb_bytes = ctx->len;
+	h->payload_offset = offset + header;
+	h->payload_bytes =
+		ctx->len > h->payload_offset ? ctx->len - h->payload_offset : 0;
+	return true;
+}
+
+static __always_inline void nw_fill_packet(struct nw_packet *p,
+					   const struct nw_headers *h,
+					   __u64 sock, __u32 netns, bool rx)
+{
+	p->head.sock = sock;
+	p->head.kind = NW_KIND_PACKET;
+	p->head.netns = netns;
+	p->tuple = h->tuple;
+	p->mac_ns = NW_UNKNOWN;
+	p->ip_ns = NW_UNKNOWN;
+	p->tcp_ns = NW_UNKNOWN;
+	p->seq = h->seq;
+	p->ack = h->ack;
+	p->payload_bytes = h->payload_bytes;
+	p->skb_bytes = h->skb_bytes;
+	p->rx = rx;
+	p->tcp_flags = h->flags;
+	p->http_heads = 0;
+	__builtin_memset(p->pad, 0, sizeof(p->pad));
+}
+
+#endif /* NW_PACKET_BPF_H */

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The wire records: what a program writes and the reader in src/sources
+ * decodes. The decoders in src/generated come from these structs (through the
+ * BTF of the built objects), so a change here is a `make generate` away.
+ *
+ * Every record begins with struct nw_head. Fields go from large to small and
+ * padding is explicit. A time that was not measured is NW_UNKNOWN, never 0.
+ */
+#ifndef NW_RECORD_H
+#define NW_RECORD_H
+
+#define NW_UNKNOWN (~0ULL)
+#define NW_COMM_LEN 16
+#define NW_LINE_LEN 256
+
+/* What a field means decides how it is decoded (scripts/generate.mjs). */
+typedef __u64 nw_address_t; /* kernel address: an identifier */
+typedef __u64 nw_duration_t; /* nanoseconds; NW_UNKNOWN = not measured */
+typedef __u8 nw_comm_t[NW_COMM_LEN]; /* text up to the first NUL */
+typedef __u8 nw_ip_t[16]; /* IPv6, or IPv4-mapped */
+
+/* Puts a record's layout into the object's BTF, for the generator. */
+#define NW_RECORD(type) struct type *const volatile nw_layout_##type = 0
+
+enum nw_kind {
+	NW_KIND_NONE = 0,
+	NW_KIND_CONNECTION_OPEN = 1,
+	NW_KIND_CONNECTION_CLOSE = 2,
+	NW_KIND_CONNECTION_SAMPLE = 3,
+	NW_KIND_CONNECTION_OWNER = 4,
+	NW_KIND_PACKET = 5,
+	NW_KIND_HTTP_HEAD = 6,
+	NW_KIND_DROP = 7,
+	NW_KIND_RESET = 8,
+};
+
+enum nw_role {
+	NW_ROLE_UNKNOWN = 0,
+	NW_ROLE_CLIENT = 1,
+	NW_ROLE_SERVER = 2,
+	NW_ROLE_LISTENER = 3,
+};
+
+/* Where a socket's pid and comm come from, weakest first. */
+enum nw_owner_source {
+	NW_OWNER_NONE = 0,
+	NW_OWNER_LISTENER = 1, /* inherited from the listening socket */
+	NW_OWNER_FILE = 2, /* iter/task_file: who holds the descriptor */
+	NW_OWNER_CONNECT = 3,
+	NW_OWNER_ACCEPT = 4,
+};
+
+/* Causes of a retransmission; the order is that of nw_retransmit_counts. */
+enum nw_retransmit_type {
+	NW_RETRANSMIT_FAST = 0,
+	NW_RETRANSMIT_TIMEOUT = 1,
+	NW_RETRANSMIT_TAIL_LOSS_PROBE = 2,
+	NW_RETRANSMIT_SYN = 3,
+	NW_RETRANSMIT_SYNACK = 4,
+	NW_RETRANSMIT_TYPES = 5,
+};
+
+struct nw_head {
+	__u64 ts_ns; /* CLOCK_MONOTONIC */
+	nw_address_t sock; /* 0 = none */
+	__u32 kind; /* enum nw_kind */
+	__u32 netns; /* inode number of the network namespace */
+};
+
+/* IPv4 addresses are IPv4-mapped (::ffff:a.b.c.d), ports in host order. */
+struct nw_tuple {
+	nw_ip_t local_addr;
+	nw_ip_t peer_addr;
+	__u16 local_port;
+	__u16 peer_port;
+	__u8 family; /* AF_INET or AF_INET6 */
+	__u8 pad[3];
+};
+
+struct nw_task {
+	__u64 start_ns; /* of the thread group leader; with pid = identity */
+	__u32 pid;
+	__u32 uid;
+	nw_comm_t comm;
+};
+
+/* One connection, whole: at open, at close and at every pull of iter/tcp. */
+struct nw_connection {
+	struct nw_head head;
+	__u64 cookie; /* 0 = the kernel has not generated one */
+	__u64 cgroup;
+	nw_duration_t open_ns; /* clock; NW_UNKNOWN = before netwatch started */
+	nw_duration_t handshake_ns;
+	__u64 bytes_acked;
+	__u64 bytes_received;
+	__u64 bytes_sent;
+	__u64 bytes_retrans;
+	__u64 pacing_rate; /* bytes per second */
+	struct nw_task task;
+	struct nw_tuple tuple;
+	__u32 srtt_us; /* kernel's value << 3 */
+	__u32 mdev_us; /* kernel's value << 2 */
+	__u32 rttvar_us; /* kernel's value << 2 */
+	__u32 min_rtt_us;
+	__u32 backlog;
+	__u32 max_backlog;
+	__u32 rwnd;
+	__u32 snd_wnd;
+	__u32 cwnd;
+	__u32 ssthresh;
+	__u32 sndbuf;
+	__u32 rcvbuf;
+	__u32 wmem_queued;
+	__u32 rmem_alloc;
+	__u32 total_retrans; /* segments, the socket's own counter */
+	__u32 packets_out;
+	__u32 sacked_out;
+	__u32 lost_out;
+	__u32 retrans_out;
+	__u32 reordering;
+	__u32 delivered;
+	__u32 delivered_ce;
+	__u32 segs_in;
+	__u32 segs_out;
+	__u32 unacked; /* bytes: snd_nxt - snd_una */
+	__u32 notsent; /* bytes: write_seq - snd_nxt */
+	__u32 unread; /* bytes: rcv_nxt - copied_seq */
+	__u32 mss;
+	__u32 rto_us;
+	__u32 rcv_ooopack;
+	__u32 retransmits[NW_RETRANSMIT_TYPES]; /* segments, since start */
+	__u32 error; /* errno of a failed or broken connection */
+	nw_comm_t ca_name;
+	__u8 ca_state;
+	__u8 state; /* the kernel's TCP_… state */
+	__u8 old_state; /* at close: the state it left */
+	__u8 role; /* enum nw_role */
+	__u8 owner_source; /* enum nw_owner_source */
+	__u8 pad[3];
+};
+
+/* The process that accept() gave a connection to. */
+struct nw_connection_owner {
+	struct nw_head head;
+	struct nw_task task;
+};
+
+/* One TCP packet as IP sees it (before segmentation, after merging). */
+struct nw_packet {
+	struct nw_head head; /* ts_ns: the last hook that saw it */
+	struct nw_tuple tuple;
+	nw_duration_t mac_ns;
+	nw_duration_t ip_ns;
+	nw_duration_t tcp_ns;
+	__u32 seq;
+	__u32 ack;
+	__u32 payload_bytes;
+	__u32 skb_bytes; /* IP header included */
+	__u8 rx;
+	__u8 tcp_flags;
+	__u8 http_heads; /* nw_http_head records with this sock, seq, rx */
+	__u8 pad[5];
+};
+
+/* The first line of one HTTP message, query values already taken out. */
+struct nw_http_head {
+	struct nw_head head;
+	__u32 seq; /* of the packet that completed the line */
+	__u32 offset; /* of the head in that packet's payload */
+	__u16 status; /* 0 in a request */
+	__u16 line_bytes;
+	__u8 method; /* enum of http.h; 0 in a response */
+	__u8 version; /* minor: 0 or 1 */
+	__u8 truncated;
+	__u8 rx;
+	__u8 line[NW_LINE_LEN];
+};
+
+/* A packet or socket the kernel gave up on, with the kernel's own reason. */
+struct nw_drop {
+	struct nw_head head;
+	struct nw_tuple tuple; /* as in the packet: local = source */
+	__u32 seq;
+	__u32 ack;
+	__u32 reason; /* enum skb_drop_reason or sk_rst_reason of this kernel */
+	__u32 skb_bytes;
+	__u8 tcp_flags;
+	__u8 rx;
+	__u8 state;
+	__u8 pad[5];
+};
+
+#endif /* NW_RECORD_H */

@@ -1,0 +1,125 @@
+// What a reviewer would otherwise have to look for: promises left alone, switches that forget a case,
+// and the layering of README.md's "How it works" (who may import whom).
+import js from '@eslint/js';
+import { defineConfig } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+
+const koffi = {
+  group: ['koffi'],
+  message: 'only src/kernel/ knows koffi and libbpf',
+};
+
+/** Import bans for some files; the koffi ban goes with each, as a later rule replaces an earlier one. */
+const imports = (...patterns) => ({
+  'no-restricted-imports': ['error', { patterns: [koffi, ...patterns] }],
+});
+
+const noConsole = { 'no-console': 'error' };
+
+export default defineConfig(
+  { ignores: ['build/', '.tap/', '.cache/', 'data/', 'src/generated/'] },
+  js.configs.recommended,
+  {
+    files: ['**/*.{js,mjs}'],
+    languageOptions: {
+      globals: Object.fromEntries(
+        [
+          ...[
+            'console',
+            'process',
+            'Buffer',
+            'URL',
+            'AbortController',
+            'AbortSignal',
+            'performance',
+          ],
+          ...['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'setImmediate'],
+          ...['fetch', 'queueMicrotask', 'structuredClone', 'TextDecoder', 'TextEncoder'],
+        ].map((name) => [name, 'readonly']),
+      ),
+    },
+  },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { project: './tsconfig.test.json' } },
+    rules: {
+      '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
+      '@typescript-eslint/no-import-type-side-effects': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
+      '@typescript-eslint/prefer-readonly': 'error',
+      '@typescript-eslint/explicit-module-boundary-types': 'error',
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      // `!` states what the type checker cannot see; the hot paths need it with noUncheckedIndexedAccess.
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/no-unnecessary-condition': [
+        'error',
+        { allowConstantLoopConditions: true },
+      ],
+      eqeqeq: ['error', 'always'],
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'ExportDefaultDeclaration',
+          message: 'no default exports, except a tool’s definition',
+        },
+      ],
+    },
+  },
+  { files: ['src/**/*.ts'], rules: { ...imports(), ...noConsole } },
+  { files: ['src/kernel/**/*.ts'], rules: { 'no-restricted-imports': 'off' } },
+  {
+    files: ['src/tools/**/*.ts'],
+    rules: {
+      'no-restricted-syntax': 'off',
+      ...imports({
+        regex: '(^|/)(kernel|sinks)/',
+        message: 'a tool describes rows; sources read the kernel, sinks write',
+      }),
+    },
+  },
+  {
+    files: ['src/metrics/**/*.ts', 'src/generated/**/*.ts'],
+    rules: imports({
+      regex: '(^|/)(kernel|sinks|collector)/',
+      message: 'formatting is pure: record in, text out',
+    }),
+  },
+  {
+    // koffi returns any: the one file where the boundary is typed.
+    files: ['src/kernel/ffi.ts'],
+    rules: {
+      '@typescript-eslint/no-explicit-any': 'off',
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-call': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+      '@typescript-eslint/no-unsafe-return': 'off',
+      '@typescript-eslint/no-unsafe-argument': 'off',
+    },
+  },
+  {
+    files: ['test/**/*.ts'],
+    rules: {
+      // tap runs its subtests in order and waits for them by itself.
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        {
+          allowForKnownSafeCalls: [
+            { from: 'package', package: '@tapjs/core', name: ['test', 'skip', 'todo'] },
+            { from: 'package', package: '@tapjs/test', name: ['test', 'skip', 'todo'] },
+          ],
+        },
+      ],
+      // A test may be async only for its form, and may assert on what the types rule out.
+      '@typescript-eslint/require-await': 'off',
+      '@typescript-eslint/no-unnecessary-condition': 'off',
+    },
+  },
+);

@@ -1,0 +1,52 @@
+// @ts-check
+/** HTTP/1 requests as data, and as the bytes that go out. */
+
+/**
+ * @typedef {object} HttpRequest
+ * @property {string} [method] any token; default GET
+ * @property {string} [path] as sent, also absolute or with userinfo; default /
+ * @property {'1.0' | '1.1'} [version]
+ * @property {Record<string, string>} [headers]
+ * @property {number} [body] its bytes, sent with a Content-Length
+ * @property {number[]} [chunks] or its chunks, each in its own write
+ * @property {boolean} [expect] wait for '100 Continue' before the body
+ * @property {number} [split] the head in writes of so many bytes, each its own segment
+ * @property {number} [echo] after the answer (to an upgrade, to CONNECT) so many bytes there and back
+ */
+
+/** Whether it can leave in one write with its neighbours. @param {HttpRequest} request */
+export function isPlain({ expect, split, chunks }) {
+  return !expect && !split && !chunks;
+}
+
+/**
+ * The head and the parts of the body.
+ * @param {HttpRequest} request
+ * @param {string} host
+ * @returns {Buffer[]}
+ */
+export function wireParts(request, host) {
+  const { method = 'GET', path = '/', version = '1.1', headers = {}, ...rest } = request;
+  const fields = { Host: host, ...headers };
+  const framing = rest.chunks
+    ? { 'Transfer-Encoding': 'chunked' }
+    : rest.body === undefined
+      ? {}
+      : { 'Content-Length': String(rest.body) };
+  const expect = rest.expect ? { Expect: '100-continue' } : {};
+  const lines = Object.entries({ ...fields, ...framing, ...expect }).map(([k, v]) => `${k}: ${v}`);
+  const head = [`${method} ${path} HTTP/${version}`, ...lines].join('\r\n') + '\r\n\r\n';
+  const body = rest.chunks
+    ? [...rest.chunks.map((n) => `${n.toString(16)}\r\n${'q'.repeat(n)}\r\n`), '0\r\n\r\n']
+    : rest.body
+      ? ['q'.repeat(rest.body)]
+      : [];
+  return [head, ...body].map((part) => Buffer.from(part, 'latin1'));
+}
+
+/** @param {Buffer} bytes @param {number} [size] */
+export function pieces(bytes, size = bytes.length) {
+  const list = [];
+  for (let at = 0; at < bytes.length; at += size) list.push(bytes.subarray(at, at + size));
+  return list;
+}

@@ -1,0 +1,199 @@
+/**
+ * The C functions netwatch calls, each with its exact signature: libbpf for
+ * objects, maps, links and BTF, libc for mmap, read and setns. The only module
+ * with untyped values. Pointers are BigInt, null pointers null; a null pointer
+ * must never reach `koffi.view` (it ends the process).
+ */
+import koffi from 'koffi';
+import { NetwatchError } from './errors.js';
+
+export type Pointer = bigint;
+
+const LIBBPF = 'libbpf.so.1';
+
+function loadLibbpf(): ReturnType<typeof koffi.load> {
+  try {
+    return koffi.load(LIBBPF);
+  } catch {
+    throw new NetwatchError({ code: 'no-libbpf', tried: LIBBPF });
+  }
+}
+
+const bpf = loadLibbpf();
+const libc = koffi.load('libc.so.6');
+
+/* eslint-disable @typescript-eslint/no-unsafe-return */
+// koffi returns `any`; the signature written beside each symbol is the promise.
+function fn<F>(library: ReturnType<typeof koffi.load>, prototype: string): F {
+  return library.func(prototype) as unknown as F;
+}
+/* eslint-enable @typescript-eslint/no-unsafe-return */
+
+type Maybe = Pointer | null;
+
+export const libbpf = {
+  objectOpen: fn<(path: string, options: null) => Maybe>(
+    bpf,
+    'void *bpf_object__open_file(const char *path, const void *opts)',
+  ),
+  objectLoad: fn<(object: Pointer) => number>(bpf, 'int bpf_object__load(void *obj)'),
+  objectClose: fn<(object: Pointer) => void>(bpf, 'void bpf_object__close(void *obj)'),
+  findMap: fn<(object: Pointer, name: string) => Maybe>(
+    bpf,
+    'void *bpf_object__find_map_by_name(void *obj, const char *name)',
+  ),
+  nextMap: fn<(object: Pointer, map: Maybe) => Maybe>(
+    bpf,
+    'void *bpf_object__next_map(void *obj, void *map)',
+  ),
+  nextProgram: fn<(object: Pointer, program: Maybe) => Maybe>(
+    bpf,
+    'void *bpf_object__next_program(void *obj, void *prog)',
+  ),
+  programName: fn<(program: Pointer) => string>(bpf, 'str bpf_program__name(void *prog)'),
+  programSection: fn<(program: Pointer) => string>(
+    bpf,
+    'str bpf_program__section_name(void *prog)',
+  ),
+  setAutoload: fn<(program: Pointer, load: boolean) => number>(
+    bpf,
+    'int bpf_program__set_autoload(void *prog, bool autoload)',
+  ),
+  programFd: fn<(program: Pointer) => number>(bpf, 'int bpf_program__fd(void *prog)'),
+  attach: fn<(program: Pointer) => Maybe>(bpf, 'void *bpf_program__attach(void *prog)'),
+  attachCgroup: fn<(program: Pointer, cgroupFd: number) => Maybe>(
+    bpf,
+    'void *bpf_program__attach_cgroup(void *prog, int fd)',
+  ),
+  attachIterator: fn<(program: Pointer, options: null) => Maybe>(
+    bpf,
+    'void *bpf_program__attach_iter(void *prog, const void *opts)',
+  ),
+  linkFd: fn<(link: Pointer) => number>(bpf, 'int bpf_link__fd(void *link)'),
+  linkDestroy: fn<(link: Pointer) => number>(bpf, 'int bpf_link__destroy(void *link)'),
+  iteratorCreate: fn<(linkFd: number) => number>(bpf, 'int bpf_iter_create(int link_fd)'),
+  mapName: fn<(map: Pointer) => string>(bpf, 'str bpf_map__name(void *map)'),
+  mapFd: fn<(map: Pointer) => number>(bpf, 'int bpf_map__fd(void *map)'),
+  mapKeySize: fn<(map: Pointer) => number>(bpf, 'uint32_t bpf_map__key_size(void *map)'),
+  mapValueSize: fn<(map: Pointer) => number>(bpf, 'uint32_t bpf_map__value_size(void *map)'),
+  mapMaxEntries: fn<(map: Pointer) => number>(bpf, 'uint32_t bpf_map__max_entries(void *map)'),
+  mapSetMaxEntries: fn<(map: Pointer, entries: number) => number>(
+    bpf,
+    'int bpf_map__set_max_entries(void *map, uint32_t max_entries)',
+  ),
+  mapReuseFd: fn<(map: Pointer, fd: number) => number>(
+    bpf,
+    'int bpf_map__reuse_fd(void *map, int fd)',
+  ),
+  mapSetInitialValue: fn<(map: Pointer, data: Uint8Array, size: number) => number>(
+    bpf,
+    'int bpf_map__set_initial_value(void *map, const void *data, size_t size)',
+  ),
+  mapInitialValue: fn<(map: Pointer, size: BigUint64Array) => Maybe>(
+    bpf,
+    'void *bpf_map__initial_value(void *map, void *size)',
+  ),
+  lookup: fn<(fd: number, key: Uint8Array, value: Uint8Array) => number>(
+    bpf,
+    'int bpf_map_lookup_elem(int fd, const void *key, void *value)',
+  ),
+  lookupBatch: fn<
+    (
+      fd: number,
+      inBatch: Uint8Array | null,
+      outBatch: Uint8Array,
+      keys: Uint8Array,
+      values: Uint8Array,
+      count: Uint32Array,
+      options: null,
+    ) => number
+  >(
+    bpf,
+    'int bpf_map_lookup_batch(int fd, void *in_batch, void *out_batch, void *keys, void *values, void *count, const void *opts)',
+  ),
+  nextKey: fn<(fd: number, key: Uint8Array | null, next: Uint8Array) => number>(
+    bpf,
+    'int bpf_map_get_next_key(int fd, const void *key, void *next_key)',
+  ),
+  infoByFd: fn<(fd: number, info: Uint8Array, length: Uint32Array) => number>(
+    bpf,
+    'int bpf_obj_get_info_by_fd(int fd, void *info, void *len)',
+  ),
+  enableStats: fn<(type: number) => number>(bpf, 'int bpf_enable_stats(int type)'),
+  possibleCpus: fn<() => number>(bpf, 'int libbpf_num_possible_cpus()'),
+  version: fn<() => string>(bpf, 'str libbpf_version_string()'),
+  majorVersion: fn<() => number>(bpf, 'uint32_t libbpf_major_version()'),
+  setPrint: fn<(callback: unknown) => unknown>(bpf, 'void *libbpf_set_print(void *fn)'),
+  btfLoadKernel: fn<() => Maybe>(bpf, 'void *btf__load_vmlinux_btf()'),
+  btfFree: fn<(btf: Pointer) => void>(bpf, 'void btf__free(void *btf)'),
+  btfFind: fn<(btf: Pointer, name: string, kind: number) => number>(
+    bpf,
+    'int btf__find_by_name_kind(void *btf, const char *name, uint32_t kind)',
+  ),
+  btfType: fn<(btf: Pointer, id: number) => Maybe>(
+    bpf,
+    'void *btf__type_by_id(void *btf, uint32_t id)',
+  ),
+  btfName: fn<(btf: Pointer, offset: number) => string>(
+    bpf,
+    'str btf__name_by_offset(void *btf, uint32_t offset)',
+  ),
+};
+
+export const c = {
+  mmap: fn<
+    (at: null, length: number, protection: number, flags: number, fd: number, offset: number) => Maybe
+  >(libc, 'void *mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)'),
+  munmap: fn<(at: Pointer, length: number) => number>(
+    libc,
+    'int munmap(void *addr, size_t length)',
+  ),
+  read: fn<(fd: number, into: Uint8Array, count: number) => number>(
+    libc,
+    'int64_t read(int fd, void *buf, size_t count)',
+  ),
+  setns: fn<(fd: number, type: number) => number>(libc, 'int setns(int fd, int nstype)'),
+  mount: fn<(source: string, target: string, type: string, flags: number, data: null) => number>(
+    libc,
+    'int mount(const char *source, const char *target, const char *fstype, uint64_t flags, const void *data)',
+  ),
+  sysconf: fn<(name: number) => number>(libc, 'int64_t sysconf(int name)'),
+  vsnprintf: fn<(into: Uint8Array, size: number, format: Pointer, args: Pointer) => number>(
+    libc,
+    'int vsnprintf(void *str, size_t size, void *format, void *ap)',
+  ),
+};
+
+export const MAP_FAILED = 0xffffffffffffffffn;
+
+/** errno of the call just made; read it before anything else is called. */
+export function errno(): number {
+  return koffi.errno();
+}
+
+/** The memory at a pointer, without copying. The mapping must outlive it. */
+export function viewMemory(pointer: Pointer, length: number): ArrayBuffer {
+  if (pointer === 0n || pointer === MAP_FAILED) throw new Error('view of a null pointer');
+  return koffi.view(pointer, length) as ArrayBuffer;
+}
+
+const LIBBPF_PRINT = koffi.proto('int netwatch_print(int level, void *format, void *args)');
+const MESSAGE_BYTES = 1 << 16;
+
+/**
+ * Hands every message of libbpf to `take`. An exception in a callback from C
+ * would vanish and wedge the process, so it must not throw.
+ */
+export function captureLibbpf(take: (message: string) => void): void {
+  const buffer = Buffer.alloc(MESSAGE_BYTES);
+  const callback = (_level: number, format: Pointer, args: Pointer): number => {
+    try {
+      const length = c.vsnprintf(buffer, MESSAGE_BYTES, format, args);
+      take(buffer.toString('utf8', 0, Math.min(length, MESSAGE_BYTES - 1)));
+    } catch {
+      return -1;
+    }
+    return 0;
+  };
+  libbpf.setPrint(koffi.register(callback, koffi.pointer(LIBBPF_PRINT)));
+}

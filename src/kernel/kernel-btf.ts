@@ -1,0 +1,67 @@
+/** What this kernel says about itself through its BTF: tracepoints, kfuncs, enums. */
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { release } from 'node:os';
+import { libbpf, viewMemory, type Pointer } from './ffi.js';
+import { NetwatchError } from './errors.js';
+
+export const BTF_PATH = '/sys/kernel/btf/vmlinux';
+
+const KIND_ENUM = 6;
+const KIND_TYPEDEF = 8;
+const KIND_FUNC = 12;
+const TYPE_BYTES = 12;
+const ENUM_VALUE_BYTES = 8;
+
+let loaded: Pointer | null = null;
+
+function kernelBtf(): Pointer {
+  if (loaded !== null) return loaded;
+  try {
+    accessSync(BTF_PATH, constants.R_OK);
+  } catch {
+    throw new NetwatchError({ code: 'no-btf', path: BTF_PATH, kernel: release() });
+  }
+  loaded = libbpf.btfLoadKernel();
+  if (loaded === null) {
+    throw new NetwatchError({ code: 'no-btf', path: BTF_PATH, kernel: release() });
+  }
+  return loaded;
+}
+
+/** True if the kernel has this tracepoint, in a form tp_btf can attach to. */
+export function hasTracepoint(name: string): boolean {
+  return libbpf.btfFind(kernelBtf(), `btf_trace_${name}`, KIND_TYPEDEF) > 0;
+}
+
+/** True if the kernel has this function, in vmlinux (not in a module). */
+export function hasFunction(name: string): boolean {
+  return libbpf.btfFind(kernelBtf(), name, KIND_FUNC) > 0;
+}
+
+/** Names by value of a kernel enum; empty if the kernel does not have it. */
+export function enumNames(name: string): Map<number, string> {
+  const names = new Map<number, string>();
+  const id = libbpf.btfFind(kernelBtf(), name, KIND_ENUM);
+  const type = id > 0 ? libbpf.btfType(kernelBtf(), id) : null;
+  if (type === null) return names;
+  const info = new DataView(viewMemory(type, TYPE_BYTES)).getUint32(4, true);
+  const count = info & 0xffff;
+  const values = new DataView(viewMemory(type, TYPE_BYTES + count * ENUM_VALUE_BYTES));
+  for (let i = 0; i < count; i++) {
+    const at = TYPE_BYTES + i * ENUM_VALUE_BYTES;
+    const text = libbpf.btfName(kernelBtf(), values.getUint32(at, true));
+    names.set(values.getUint32(at + 4, true), text);
+  }
+  return names;
+}
+
+/** Jiffies per second, from the kernel's configuration; 250 where it is not told. */
+export function jiffiesPerSecond(): number {
+  try {
+    const text = readFileSync(`/boot/config-${release()}`, 'utf8');
+    const hz = /^CONFIG_HZ=(\d+)$/m.exec(text)?.[1];
+    return hz === undefined ? 250 : Number(hz);
+  } catch {
+    return 250;
+  }
+}

@@ -1,0 +1,255 @@
+/**
+ * One BPF object: open, choose programs, set .rodata, load, attach by link,
+ * detach. Links, not legacy attachment: whatever happens to the process, the
+ * kernel detaches everything when its descriptors are gone.
+ */
+import { accessSync } from 'node:fs';
+import { captureLibbpf, errno, libbpf, viewMemory, type Pointer } from './ffi.js';
+import { NetwatchError } from './errors.js';
+import { describeErrno } from './system-error.js';
+
+/** Maps with this prefix are one and the same in all objects of a process. */
+const SHARED_PREFIX = 'shared_';
+
+export interface Program {
+  readonly name: string;
+  readonly section: string;
+  readonly fd: number;
+  readonly attached: boolean;
+}
+
+export interface LoadOptions {
+  /** Which programs to load, by name; the others stay out of the kernel. */
+  readonly wants: (program: string) => boolean;
+  /** Values for .rodata variables, with their offsets (src/generated). */
+  readonly rodata: ReadonlyMap<{ readonly offset: number; readonly size: number }, Uint8Array>;
+  /** max_entries by map name. */
+  readonly mapSizes: ReadonlyMap<string, number>;
+}
+
+const messages: string[] = [];
+let verbose: ((message: string) => void) | null = null;
+let capturing = false;
+
+/** Sends what libbpf says to `write` as it comes (--verbose). */
+export function setVerbose(write: (message: string) => void): void {
+  verbose = write;
+}
+
+function capture(): void {
+  messages.length = 0;
+  if (capturing) return;
+  capturing = true;
+  captureLibbpf((message) => {
+    messages.push(message);
+    verbose?.(message);
+  });
+}
+
+const sharedMaps = new Map<string, number>();
+
+function* mapsOf(object: Pointer): Generator<Pointer> {
+  for (let map = libbpf.nextMap(object, null); map !== null; map = libbpf.nextMap(object, map))
+    yield map;
+}
+
+function* programsOf(object: Pointer): Generator<Pointer> {
+  for (
+    let program = libbpf.nextProgram(object, null);
+    program !== null;
+    program = libbpf.nextProgram(object, program)
+  )
+    yield program;
+}
+
+/** The last line of the verifier's log that says something, for the error. */
+function verifierFailure(): NetwatchError | null {
+  const text = messages.join('');
+  const program = /prog '([^']+)': failed to load|prog '([^']+)': BPF program load failed/.exec(text);
+  if (program === null) return null;
+  const log = /BEGIN PROG LOAD LOG --\n([\s\S]*?)-- END PROG LOAD LOG/.exec(text)?.[1] ?? '';
+  const lines = log.split('\n').filter((line) => line !== '' && !/^(processed|verification time|stack depth) /.test(line));
+  return new NetwatchError({
+    code: 'verifier',
+    program: program[1] ?? program[2] ?? '?',
+    line: lines.at(-1) ?? describeErrno(errno()),
+    omitted: Math.max(0, lines.length - 1),
+  });
+}
+
+export class BpfObject {
+  readonly path: string;
+  #object: Pointer | null;
+  readonly #links = new Map<string, Pointer>();
+  #loaded = false;
+
+  private constructor(path: string, object: Pointer) {
+    this.path = path;
+    this.#object = object;
+  }
+
+  /** Reads an object file; nothing is in the kernel yet. */
+  static open(path: string): BpfObject {
+    try {
+      accessSync(path);
+    } catch {
+      throw new NetwatchError({ code: 'no-object', path });
+    }
+    capture();
+    const object = libbpf.objectOpen(path, null);
+    if (object === null) {
+      const reason = describeErrno(errno());
+      throw new NetwatchError({ code: 'system', what: `cannot open ${path}`, reason });
+    }
+    return new BpfObject(path, object);
+  }
+
+  get #pointer(): Pointer {
+    if (this.#object === null) throw new Error(`${this.path} is closed`);
+    return this.#object;
+  }
+
+  /** Loads maps and the wanted programs; throws with the verifier's last line. */
+  load(options: LoadOptions): void {
+    capture();
+    this.#setRodata(options.rodata);
+    for (const map of mapsOf(this.#pointer)) {
+      const name = libbpf.mapName(map);
+      const entries = options.mapSizes.get(name);
+      if (entries !== undefined) libbpf.mapSetMaxEntries(map, entries);
+      const shared = sharedMaps.get(name);
+      if (shared !== undefined) libbpf.mapReuseFd(map, shared);
+    }
+    for (const program of programsOf(this.#pointer))
+      libbpf.setAutoload(program, options.wants(libbpf.programName(program)));
+    const result = libbpf.objectLoad(this.#pointer);
+    if (result !== 0) {
+      const number = errno() || -result;
+      throw (
+        verifierFailure() ??
+        new NetwatchError({ code: 'system', what: `cannot load ${this.path}`, reason: describeErrno(number) })
+      );
+    }
+    this.#loaded = true;
+    for (const map of mapsOf(this.#pointer)) {
+      const name = libbpf.mapName(map);
+      if (name.startsWith(SHARED_PREFIX) && !sharedMaps.has(name))
+        sharedMaps.set(name, libbpf.mapFd(map));
+    }
+  }
+
+  #setRodata(rodata: LoadOptions['rodata']): void {
+    if (rodata.size === 0) return;
+    const map = this.#map('.rodata');
+    const size = new BigUint64Array(1);
+    const initial = libbpf.mapInitialValue(map, size);
+    if (initial === null) throw new Error(`${this.path} has no .rodata`);
+    const memory = new Uint8Array(viewMemory(initial, Number(size[0])));
+    for (const [variable, bytes] of rodata) {
+      if (bytes.length !== variable.size) {
+        throw new NetwatchError({
+          code: 'layout',
+          what: `a .rodata variable of ${this.path}`,
+          expected: variable.size,
+          found: bytes.length,
+        });
+      }
+      memory.set(bytes, variable.offset);
+    }
+  }
+
+  #map(name: string): Pointer {
+    const map = libbpf.findMap(this.#pointer, name);
+    if (map === null) throw new Error(`${this.path} has no map ${name}`);
+    return map;
+  }
+
+  /** Descriptor and sizes of a map; `valueSize` is checked against the build. */
+  map(name: string, valueSize?: number): BpfMap {
+    const map = this.#map(name);
+    const found = libbpf.mapValueSize(map);
+    if (valueSize !== undefined && found !== valueSize) {
+      throw new NetwatchError({
+        code: 'layout',
+        what: `map ${name} of ${this.path}`,
+        expected: valueSize,
+        found,
+      });
+    }
+    return {
+      name,
+      fd: libbpf.mapFd(map),
+      keySize: libbpf.mapKeySize(map),
+      valueSize: found,
+      maxEntries: libbpf.mapMaxEntries(map),
+    };
+  }
+
+  get programs(): Program[] {
+    return [...programsOf(this.#pointer)].map((program) => {
+      const name = libbpf.programName(program);
+      return {
+        name,
+        section: libbpf.programSection(program),
+        fd: this.#loaded ? libbpf.programFd(program) : -1,
+        attached: this.#links.has(name),
+      };
+    });
+  }
+
+  #program(name: string): Pointer {
+    for (const program of programsOf(this.#pointer))
+      if (libbpf.programName(program) === name) return program;
+    throw new Error(`${this.path} has no program ${name}`);
+  }
+
+  /** Attaches a loaded program where its section says; throws if it cannot. */
+  attach(name: string, cgroupFd: number): void {
+    capture();
+    const program = this.#program(name);
+    const section = libbpf.programSection(program);
+    let link: Pointer | null;
+    if (section.startsWith('cgroup')) link = libbpf.attachCgroup(program, cgroupFd);
+    else if (section.startsWith('iter/')) link = libbpf.attachIterator(program, null);
+    else link = libbpf.attach(program);
+    if (link === null) {
+      const reason = describeErrno(errno());
+      throw new NetwatchError({ code: 'attach', program: name, reason });
+    }
+    this.#links.set(name, link);
+  }
+
+  /** Descriptor of an attached iterator's link, to make iterators from. */
+  linkFd(name: string): number {
+    const link = this.#links.get(name);
+    if (link === undefined) throw new Error(`${name} is not attached`);
+    return libbpf.linkFd(link);
+  }
+
+  detach(name: string): void {
+    const link = this.#links.get(name);
+    if (link === undefined) return;
+    libbpf.linkDestroy(link);
+    this.#links.delete(name);
+  }
+
+  /** Detaches all programs; maps stay readable until {@link close}. */
+  detachAll(): void {
+    for (const name of [...this.#links.keys()]) this.detach(name);
+  }
+
+  close(): void {
+    if (this.#object === null) return;
+    this.detachAll();
+    libbpf.objectClose(this.#object);
+    this.#object = null;
+  }
+}
+
+export interface BpfMap {
+  readonly name: string;
+  readonly fd: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
+}

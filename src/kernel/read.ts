@@ -1,0 +1,112 @@
+/**
+ * Reads single values out of kernel records: all of them little-endian. The
+ * generated decoders are made of these; the ns are per call on the development
+ * machine (Node 20).
+ */
+
+const UNKNOWN_HIGH = 0xffffffff;
+const TWO_32 = 0x1_0000_0000;
+
+/** An unsigned 64-bit value as a number, exact up to 2^53 (8 ns; as BigInt 30 ns). */
+export function readU64(view: DataView, at: number): number {
+  return view.getUint32(at + 4, true) * TWO_32 + view.getUint32(at, true);
+}
+
+/** Nanoseconds, or null where the kernel side wrote NW_UNKNOWN (all bits set). */
+export function readDuration(view: DataView, at: number): number | null {
+  const high = view.getUint32(at + 4, true);
+  if (high === UNKNOWN_HIGH) return null;
+  return high * TWO_32 + view.getUint32(at, true);
+}
+
+/**
+ * A kernel address as its low 48 bits: exact as a number, and the upper 16 bits
+ * of every kernel address are the same. {@link formatAddress} puts them back.
+ */
+export function readAddress(view: DataView, at: number): number {
+  return view.getUint16(at + 4, true) * TWO_32 + view.getUint32(at, true);
+}
+
+/** A kernel address as the kernel prints it, or `-` for none. */
+export function formatAddress(address: number): string {
+  return address === 0 ? '-' : `ffff${address.toString(16).padStart(12, '0')}`;
+}
+
+export function readBytes(view: DataView, at: number, length: number): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset + at, length);
+}
+
+const COMM_LENGTH = 16;
+const CACHE_LIMIT = 4096;
+const utf8 = new TextDecoder('utf-8');
+const comms = new Map<bigint, Map<bigint, string>>();
+let commCount = 0;
+
+function decodeComm(view: DataView, at: number): string {
+  const bytes = readBytes(view, at, COMM_LENGTH);
+  const end = bytes.indexOf(0);
+  return utf8.decode(bytes.slice(0, end < 0 ? COMM_LENGTH : end));
+}
+
+/**
+ * A NUL-terminated name of up to 16 bytes. Names repeat, so the text is cached
+ * by its bytes; invalid UTF-8 becomes U+FFFD, everything else is left as it is.
+ */
+export function readComm(view: DataView, at: number): string {
+  const high = view.getBigUint64(at, true);
+  const low = view.getBigUint64(at + 8, true);
+  let byLow = comms.get(high);
+  if (byLow === undefined) {
+    if (commCount >= CACHE_LIMIT) {
+      comms.clear();
+      commCount = 0;
+    }
+    byLow = new Map();
+    comms.set(high, byLow);
+  }
+  let text = byLow.get(low);
+  if (text === undefined) {
+    text = decodeComm(view, at);
+    byLow.set(low, text);
+    commCount++;
+  }
+  return text;
+}
+
+const MAPPED = 0xffff;
+
+/** An address in text: dotted for IPv4 (IPv4-mapped), RFC 5952 for IPv6. */
+export function readIp(view: DataView, at: number): string {
+  if (
+    view.getUint32(at + 8) === MAPPED &&
+    view.getUint32(at) === 0 &&
+    view.getUint32(at + 4) === 0
+  ) {
+    const a = at + 12;
+    return `${view.getUint8(a)}.${view.getUint8(a + 1)}.${view.getUint8(a + 2)}.${view.getUint8(a + 3)}`;
+  }
+  return formatIpv6(view, at);
+}
+
+/** RFC 5952: lower case, no leading zeros, the longest run of zeros (two or more) as `::`. */
+function formatIpv6(view: DataView, at: number): string {
+  const groups = Array.from({ length: 8 }, (_, i) => view.getUint16(at + i * 2));
+  let best = -1;
+  let bestLength = 1;
+  for (let i = 0; i < 8; i++) {
+    let length = 0;
+    while (i + length < 8 && groups[i + length] === 0) length++;
+    if (length > bestLength) {
+      best = i;
+      bestLength = length;
+    }
+  }
+  const text = (part: number[]): string => part.map((group) => group.toString(16)).join(':');
+  if (best < 0) return text(groups);
+  return `${text(groups.slice(0, best))}::${text(groups.slice(best + bestLength))}`;
+}
+
+/** `address:port`, IPv6 in brackets. */
+export function formatEndpoint(ip: string, port: number): string {
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+}

@@ -1,0 +1,123 @@
+/**
+ * Families and label sets as bytes of the Prometheus text format 0.0.4: headers, and label sets that are rendered
+ * once and written many times.
+ */
+import { familiesIn, familyOf } from './families.js';
+import type {
+  CONNECTION_LABELS,
+  FamilyName,
+  HistogramName,
+  LabelsOf,
+  RequiredLabel,
+} from './families.js';
+import { cumulative } from './histogram.js';
+import { escapeHelp, escapeLabel, formatValue } from './text.js';
+
+export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** The `# HELP` and `# TYPE` lines of a family. */
+export function familyHeader(name: FamilyName): string {
+  const { help, type } = familyOf(name);
+  return `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${type}\n`;
+}
+
+/** The first lines of a history log, also of each rotated one. */
+export function logHeader(file: 'connects' | 'packets' | 'err'): Buffer {
+  return Buffer.from(familiesIn(file).map(familyHeader).join(''));
+}
+
+/** The labels of one sample in the order of its family, `a="x",b="y"`. An empty value is an absent label: left out. */
+export function labelText(
+  names: readonly string[],
+  optional: readonly string[],
+  values: Readonly<Record<string, string | number | bigint | undefined>>,
+): string {
+  let text = '';
+  for (const name of optional.length === 0 ? names : [...names, ...optional]) {
+    const value = values[name];
+    if (value === undefined || value === '') continue;
+    const shown = typeof value === 'string' ? escapeLabel(value) : String(value);
+    text += text === '' ? `${name}="${shown}"` : `,${name}="${shown}"`;
+  }
+  return text;
+}
+
+/** A rendered label set, whatever its labels. */
+export interface Rendered {
+  /** `a="x",b="y"` */
+  readonly text: string;
+  /** The same in braces. */
+  readonly bytes: Buffer;
+  owner: object | null;
+  index: number;
+}
+
+/**
+ * A label set rendered once, for all families that have exactly these labels. Belongs to the one snapshot at a time
+ * that numbered it (`owner`, `index`).
+ */
+export class LabelSet<K extends string> implements Rendered {
+  readonly text: string;
+  readonly bytes: Buffer;
+  owner: object | null = null;
+  index = 0;
+  /** Never set: keeps a set of few labels from passing for one of more. */
+  declare readonly of: (name: K) => K;
+
+  constructor(text: string) {
+    this.text = text;
+    this.bytes = Buffer.from(text === '' ? '' : `{${text}}`);
+  }
+}
+
+export type ConnectionLabels = LabelSet<(typeof CONNECTION_LABELS)[number]>;
+
+/** The label set of all families of one connection. */
+export function connectionLabels(sock: string, src: string, dst: string): ConnectionLabels {
+  return renderLabels('netwatch_connection_srtt_seconds', { sock, src, dst });
+}
+
+/** Labels of family N, or a rendered set that has exactly its labels. */
+export type LabelsFor<N extends FamilyName> = LabelsOf<N> | LabelSet<RequiredLabel<N>>;
+
+/** The labels as bytes, in the order of the family: do it once where many samples share them. */
+export function renderLabels<N extends FamilyName>(
+  name: N,
+  labels: LabelsFor<N>,
+): LabelSet<RequiredLabel<N>> {
+  if (labels instanceof LabelSet) return labels;
+  const { labels: names, optional } = familyOf(name);
+  return new LabelSet(labelText(names, optional, labels));
+}
+
+const names = new Map<FamilyName, Buffer>();
+
+/** The name as bytes, made once. */
+export function nameBytes(name: FamilyName): Buffer {
+  let bytes = names.get(name);
+  if (bytes === undefined) names.set(name, (bytes = Buffer.from(name)));
+  return bytes;
+}
+
+const bounds = new Map<HistogramName, readonly string[]>();
+
+/** All lines of one histogram; `counts` are per bucket, +Inf last. */
+export function histogramLines(
+  name: HistogramName,
+  labels: string,
+  counts: ArrayLike<number>,
+  sum: number,
+): string {
+  let limits = bounds.get(name);
+  if (limits === undefined) {
+    bounds.set(name, (limits = [...familyOf(name).buckets.map(formatValue), '+Inf']));
+  }
+  const totals = cumulative(counts);
+  const before = labels === '' ? '' : `${labels},`;
+  const braces = labels === '' ? '' : `{${labels}}`;
+  let lines = '';
+  for (const [at, limit] of limits.entries()) {
+    lines += `${name}_bucket{${before}le="${limit}"} ${totals[at]}\n`;
+  }
+  return `${lines}${name}_sum${braces} ${formatValue(sum)}\n${name}_count${braces} ${totals.at(-1)}\n`;
+}

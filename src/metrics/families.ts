@@ -1,0 +1,353 @@
+/**
+ * Every metric family, declared once: name, type, help, labels, buckets and the file it lives in. Names follow
+ * OpenTelemetry where it is stable, else `netwatch_` with base units. The types below make a sample with a wrong
+ * label set, or a value outside a closed list, a compile error.
+ */
+import { log2Seconds, OTEL_HTTP_SECONDS } from './histogram.js';
+
+/** `connects`, `packets`, `err`: the history logs. `prom`: the state file. `endpoint`: only the HTTP endpoint. */
+export type FamilyFile = 'prom' | 'connects' | 'packets' | 'err' | 'endpoint';
+export type FamilyType = 'counter' | 'gauge' | 'histogram';
+
+export interface Family {
+  readonly type: FamilyType;
+  readonly help: string;
+  /** Always present, in the order in which they are written. */
+  readonly labels: readonly string[];
+  /** May be absent; written after the others. */
+  readonly optional: readonly string[];
+  /** Upper bounds in seconds, without +Inf; empty unless a histogram. */
+  readonly buckets: readonly number[];
+  readonly file: FamilyFile;
+}
+
+/** Labels whose values are a closed list. */
+export const LABEL_VALUES = {
+  layer: ['mac', 'ip', 'tcp'],
+  network_connection_state: [
+    'closed',
+    'close_wait',
+    'closing',
+    'established',
+    'fin_wait_1',
+    'fin_wait_2',
+    'last_ack',
+    'listen',
+    'syn_received',
+    'syn_sent',
+    'time_wait',
+  ],
+  network_io_direction: ['receive', 'transmit'],
+  network_tcp_handshake_role: ['client', 'server'],
+  network_tcp_retransmit_type: ['fast', 'timeout', 'tail_loss_probe', 'syn', 'synack'],
+  network_type: ['ipv4', 'ipv6'],
+  stage: ['map_full', 'ringbuf', 'queue', 'file', 'decode', 'ratelimit'],
+  url_scheme: ['http', 'https'],
+} as const;
+
+function family<
+  const T extends FamilyType,
+  const F extends FamilyFile,
+  const L extends readonly string[] = [],
+  const O extends readonly string[] = [],
+>(
+  type: T,
+  file: F,
+  help: string,
+  labels?: L,
+  more: { optional?: O; buckets?: readonly number[] } = {},
+) {
+  return {
+    type,
+    help,
+    labels: labels ?? ([] as unknown as L),
+    optional: more.optional ?? ([] as unknown as O),
+    buckets: more.buckets ?? [],
+    file,
+  } as const;
+}
+
+/** What names a connection on every line of the logs: kernel socket address, own end, other end. */
+export const CONNECTION_LABELS = ['sock', 'src', 'dst'] as const;
+
+const counter = <const L extends readonly string[] = []>(help: string, labels?: L) =>
+  family('counter', 'prom', help, labels);
+const gauge = <const L extends readonly string[] = []>(help: string, labels?: L) =>
+  family('gauge', 'prom', help, labels);
+const timing = <const L extends readonly string[] = []>(
+  help: string,
+  buckets: readonly number[],
+  labels?: L,
+) => family('histogram', 'prom', help, labels, { buckets });
+const ofConnection = (help: string) => family('gauge', 'connects', help, CONNECTION_LABELS);
+const totalOfConnection = (help: string) => family('counter', 'connects', help, CONNECTION_LABELS);
+const ofEndpoint = <const T extends 'counter' | 'gauge'>(type: T, help: string) =>
+  family(type, 'endpoint', help);
+
+const HTTP_LABELS = [
+  'http_request_method',
+  'http_response_status_code',
+  'url_scheme',
+  'network_protocol_version',
+  'server_port',
+] as const;
+
+export const FAMILIES = {
+  // HTTP/1.x
+  http_server_request_duration_seconds: family(
+    'histogram',
+    'prom',
+    'Time from the first byte of an HTTP request to the last byte of its response, seen at the server.',
+    HTTP_LABELS,
+    { optional: ['error_type'], buckets: OTEL_HTTP_SECONDS },
+  ),
+  http_client_request_duration_seconds: family(
+    'histogram',
+    'prom',
+    'Time from the first byte of an HTTP request to the last byte of its response, seen at the client.',
+    HTTP_LABELS,
+    { optional: ['server_address', 'error_type'], buckets: OTEL_HTTP_SECONDS },
+  ),
+
+  // TCP, all connections together
+  netwatch_tcp_connections_total: counter(
+    'Connections opened, or failed to open (error_type says why; without it they succeeded).',
+    ['network_tcp_handshake_role', 'error_type'],
+  ),
+  netwatch_tcp_connection_duration_seconds: timing(
+    'Life of a connection, from established to closed.',
+    log2Seconds(6, 36, 2),
+    ['network_tcp_handshake_role'],
+  ),
+  netwatch_tcp_handshake_duration_seconds: timing(
+    'Time from the first SYN to established.',
+    log2Seconds(4, 26),
+    ['network_tcp_handshake_role'],
+  ),
+  netwatch_tcp_rtt_seconds: timing(
+    'Smoothed round-trip time of established connections, one observation for each change.',
+    log2Seconds(0, 24),
+  ),
+  netwatch_tcp_retransmits_total: counter('Segments sent again, by what made the kernel do so.', [
+    'network_tcp_retransmit_type',
+  ]),
+  netwatch_tcp_resets_total: counter('Resets sent or received, with the reason the kernel gives.', [
+    'network_io_direction',
+    'reason',
+  ]),
+  netwatch_tcp_io_bytes_total: counter('Payload bytes that applications sent or received.', [
+    'network_io_direction',
+  ]),
+  netwatch_tcp_segments_total: counter('TCP segments sent or received.', ['network_io_direction']),
+  netwatch_tcp_state_duration_seconds: timing(
+    'Time that connections spent in a state before they left it.',
+    log2Seconds(0, 36, 2),
+    ['network_connection_state'],
+  ),
+  netwatch_tcp_sockets: gauge('TCP sockets that exist now, by state.', [
+    'network_connection_state',
+  ]),
+  netwatch_tcp_accept_queue_length: gauge(
+    'Connections that wait for accept() on a listening socket.',
+    ['network_local_address', 'network_local_port'],
+  ),
+  netwatch_tcp_accept_queue_limit: gauge(
+    'Length at which the accept queue of a listening socket is full.',
+    ['network_local_address', 'network_local_port'],
+  ),
+  netwatch_tcp_errors_total: counter('Segments that the kernel refused, by its own reason.', [
+    'reason',
+  ]),
+  netwatch_packet_layer_duration_seconds: timing(
+    'Time that a packet spent in one layer of the network stack.',
+    log2Seconds(0, 17, 1, 125e-9),
+    ['layer', 'network_io_direction', 'network_type'],
+  ),
+  netwatch_skb_drops_total: counter('Packets that the kernel dropped, by its own reason.', [
+    'reason',
+    'network_type',
+  ]),
+
+  // One connection
+  netwatch_connection_info: family(
+    'gauge',
+    'connects',
+    'A connection and the process that owns it; always 1.',
+    ['pid', 'process', ...CONNECTION_LABELS, 'is_server'],
+  ),
+  netwatch_connection_state_info: family(
+    'gauge',
+    'connects',
+    'State of the connection: 1 on entering it, 0 on leaving it.',
+    [...CONNECTION_LABELS, 'network_connection_state'],
+  ),
+  netwatch_connection_congestion_info: family(
+    'gauge',
+    'connects',
+    'Congestion control of the connection, algorithm and state: 1 on entering it, 0 on leaving it.',
+    [...CONNECTION_LABELS, 'algorithm', 'state'],
+  ),
+  netwatch_connection_backlog: ofConnection(
+    'Connections in the accept queue of the listening socket.',
+  ),
+  netwatch_connection_max_backlog: ofConnection(
+    'Limit of the accept queue of the listening socket.',
+  ),
+  netwatch_connection_rwnd_bytes: ofConnection('Receive window offered to the other end.'),
+  netwatch_connection_cwnd_segments: ofConnection('Congestion window.'),
+  netwatch_connection_ssthresh_segments: ofConnection('Slow-start threshold.'),
+  netwatch_connection_sndbuf_bytes: ofConnection('Size of the send buffer.'),
+  netwatch_connection_rcvbuf_bytes: ofConnection('Size of the receive buffer.'),
+  netwatch_connection_wmem_queued_bytes: ofConnection('Memory held by the send queue.'),
+  netwatch_connection_acked_bytes_total: totalOfConnection(
+    'Bytes sent that the other end acknowledged.',
+  ),
+  netwatch_connection_received_bytes_total: totalOfConnection('Bytes received in order.'),
+  netwatch_connection_srtt_seconds: ofConnection('Smoothed round-trip time.'),
+  netwatch_connection_mdev_seconds: ofConnection('Medium deviation of the round-trip time.'),
+  netwatch_connection_rttvar_seconds: ofConnection(
+    'Variance of the round-trip time, as the timers use it.',
+  ),
+  netwatch_connection_min_rtt_seconds: ofConnection('Smallest round-trip time seen of late.'),
+  netwatch_connection_duration_seconds: ofConnection(
+    'Age of the connection since it was established.',
+  ),
+  netwatch_connection_retransmits_total: totalOfConnection('Segments sent again.'),
+  netwatch_connection_fast_retransmits_total: totalOfConnection(
+    'Segments sent again because acknowledgements told of the loss.',
+  ),
+  netwatch_connection_timeout_retransmits_total: totalOfConnection(
+    'Segments sent again because the retransmission timer ran out.',
+  ),
+  netwatch_connection_packets_out_segments: ofConnection(
+    'Segments sent and not yet covered by an acknowledgement.',
+  ),
+  netwatch_connection_in_flight_bytes: ofConnection('Bytes sent and not yet acknowledged.'),
+  netwatch_connection_lost_segments: ofConnection('Outstanding segments that are thought lost.'),
+  netwatch_connection_retrans_out_segments: ofConnection(
+    'Outstanding segments that were sent again.',
+  ),
+  netwatch_connection_reordering_segments: ofConnection(
+    'Reordering that the connection tolerates.',
+  ),
+  netwatch_connection_delivered_segments_total: totalOfConnection(
+    'Segments known to have arrived.',
+  ),
+  netwatch_connection_pacing_rate_bytes_per_second: ofConnection('Rate at which sending is paced.'),
+  netwatch_connection_unacked_segments: ofConnection(
+    'Segments sent and not yet acknowledged, as ss prints it.',
+  ),
+  netwatch_connection_notsent_bytes: ofConnection(
+    'Bytes queued by the application and not yet sent.',
+  ),
+
+  // One packet, one error
+  netwatch_packet_bytes: family(
+    'gauge',
+    'packets',
+    'One TCP packet: payload length; mac_time, ip_time and tcp_time are microseconds in the layer.',
+    [...CONNECTION_LABELS, 'seq', 'ack', 'rx'],
+    { optional: ['mac_time', 'ip_time', 'tcp_time', 'http_info'] },
+  ),
+  netwatch_tcp_error: family(
+    'gauge',
+    'err',
+    'One TCP segment refused, packet dropped or connection reset, with the reason of the kernel; always 1.',
+    [...CONNECTION_LABELS, 'seq', 'ack', 'reason'],
+  ),
+
+  // netwatch itself
+  netwatch_build_info: gauge('Versions of netwatch and of what it runs on; always 1.', [
+    'version',
+    'kernel',
+    'libbpf',
+    'node',
+  ]),
+  netwatch_events_lost_total: counter(
+    'Events that were lost, by source and by the place of the loss.',
+    ['source', 'stage'],
+  ),
+  netwatch_records_accepted_total: counter('Records that were to be written; written plus lost.', [
+    'file',
+  ]),
+  netwatch_records_written_total: counter('Records written.', ['file']),
+  netwatch_file_write_errors_total: counter('Failed writes.', ['file', 'errno']),
+  netwatch_bpf_program_attached: gauge(
+    '1 if the BPF program is attached, 0 if the kernel refused it.',
+    ['program', 'attach_type'],
+  ),
+  netwatch_bpf_program_run_time_seconds_total: counter('Time spent in the BPF program.', [
+    'program',
+  ]),
+  netwatch_bpf_program_run_count_total: counter('Runs of the BPF program.', ['program']),
+  netwatch_map_entries: gauge('Entries in the BPF map.', ['map']),
+  netwatch_map_capacity: gauge('Entries that the BPF map can hold.', ['map']),
+  netwatch_ringbuf_used_bytes: gauge('Bytes in the ring buffer that wait to be read.', ['source']),
+  netwatch_ringbuf_capacity_bytes: gauge('Size of the ring buffer.', ['source']),
+  netwatch_event_loop_lag_seconds: gauge('Longest delay of the event loop since the last write.'),
+  netwatch_last_event_timestamp_seconds: gauge(
+    'When the last event was read, in seconds since 1970.',
+  ),
+  netwatch_series_dropped_total: counter(
+    'Series left out because their family was full, added up over all writes of this file.',
+    ['family'],
+  ),
+  netwatch_http_resyncs_total: counter(
+    'Times that the HTTP parser lost its place and searched for the next head.',
+  ),
+  // Not process_*: node_exporter has those of its own, and drops ours from the textfile with an error.
+  netwatch_process_cpu_seconds_total: counter('CPU time of the collector, user and system.'),
+  netwatch_process_resident_memory_bytes: gauge('Resident memory of the collector.'),
+  netwatch_process_start_time_seconds: gauge('Start of the collector, in seconds since 1970.'),
+  netwatch_process_open_fds: gauge('Open file descriptors of the collector.'),
+  netwatch_process_max_fds: gauge('File descriptors that the collector may open.'),
+
+  // The endpoint's own process, under the names that every client library uses
+  process_cpu_seconds_total: ofEndpoint(
+    'counter',
+    'Total user and system CPU time spent in seconds.',
+  ),
+  process_resident_memory_bytes: ofEndpoint('gauge', 'Resident memory size in bytes.'),
+  process_start_time_seconds: ofEndpoint(
+    'gauge',
+    'Start time of the process since unix epoch in seconds.',
+  ),
+  process_open_fds: ofEndpoint('gauge', 'Number of open file descriptors.'),
+  process_max_fds: ofEndpoint('gauge', 'Maximum number of open file descriptors.'),
+} as const satisfies Record<string, Family>;
+
+type Families = typeof FAMILIES;
+export type FamilyName = keyof Families;
+type Where<Field extends keyof Family, V> = {
+  [N in FamilyName]: Families[N][Field] extends V ? N : never;
+}[FamilyName];
+
+export type HistogramName = Where<'type', 'histogram'>;
+/** Families whose sample is one number. */
+export type ScalarName = Exclude<FamilyName, HistogramName>;
+/** Families of the history logs, whose lines carry a timestamp. */
+export type LogName = Where<'file', 'connects' | 'packets' | 'err'>;
+/** Families that may stand in a snapshot; those of one packet or one error never do. */
+export type SnapshotName = Where<'file', 'prom' | 'connects' | 'endpoint'>;
+
+type Values = typeof LABEL_VALUES;
+export type LabelValue<K extends string> = K extends keyof Values
+  ? Values[K][number]
+  : string | number | bigint;
+export type RequiredLabel<N extends FamilyName> = Families[N]['labels'][number];
+/** The label set of a sample of family N: exactly its labels, and perhaps its optional ones. */
+export type LabelsOf<N extends FamilyName> = {
+  readonly [K in RequiredLabel<N>]: LabelValue<K>;
+} & {
+  readonly [K in Families[N]['optional'][number]]?: LabelValue<K>;
+};
+
+export const FAMILY_NAMES = Object.keys(FAMILIES) as readonly FamilyName[];
+
+export function familyOf(name: FamilyName): Family {
+  return FAMILIES[name];
+}
+
+export function familiesIn(file: FamilyFile): readonly FamilyName[] {
+  return FAMILY_NAMES.filter((name) => FAMILIES[name].file === file);
+}

@@ -1,0 +1,39 @@
+/** Whether the lines of one histogram add up: its buckets rise, end in +Inf, and agree with _count. */
+import { ExpositionError } from './sample.js';
+import type { Sample } from './sample.js';
+
+/** What was read of one histogram so far. */
+export interface HistogramCheck {
+  readonly name: string;
+  readonly line: number;
+  readonly buckets: [bound: number, count: number][];
+  count: number | null;
+  hasSum: boolean;
+}
+
+/** The `le` of a bucket line. */
+export function boundOf(name: string, labels: Sample['labels']): number {
+  const le = labels.find(([label]) => label === 'le')?.[1];
+  if (le === undefined) throw new ExpositionError(`${name} has no label "le"`);
+  const bound = le === '+Inf' ? Infinity : le.trim() === '' ? NaN : Number(le);
+  if (Number.isNaN(bound)) {
+    throw new ExpositionError(`expected float as value for 'le' label, got ${JSON.stringify(le)}`);
+  }
+  return bound;
+}
+
+/** What is wrong with a whole histogram, or null. */
+export function histogramFault({ name, buckets, count, hasSum }: HistogramCheck): string | null {
+  const sorted = buckets.toSorted(([a], [b]) => a - b);
+  const last = sorted.at(-1);
+  if (last?.[0] !== Infinity) return `histogram ${name} has no +Inf bucket`;
+  for (const [i, [bound, total]] of sorted.entries()) {
+    const before = sorted[i - 1];
+    if (before !== undefined && total < before[1]) {
+      return `histogram ${name}: bucket le="${bound}" is smaller than the one before`;
+    }
+  }
+  if (count === null || !hasSum) return `histogram ${name} lacks _sum or _count`;
+  if (count !== last[1]) return `histogram ${name}: _count is not the +Inf bucket`;
+  return null;
+}

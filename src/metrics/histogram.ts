@@ -1,0 +1,85 @@
+/**
+ * Histogram buckets. The kernel counts times in slots whose upper bounds are powers of two of a unit, which fold
+ * into any family's buckets without error; Prometheus wants cumulative counts with bounds in seconds.
+ */
+
+/** The boundaries that OpenTelemetry prescribes for HTTP durations. */
+export const OTEL_HTTP_SECONDS = [
+  0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
+] as const;
+
+/** Slots of a kernel histogram: 2^39 us are six days. */
+export const LOG2_SLOTS = 40;
+
+const MICROSECOND = 1e-6;
+
+/** Bounds `2^from`, `2^(from+step)` … `2^to` of a unit, in seconds without binary dust (0.000001, not 1e-6·1.0…1). */
+export function log2Seconds(
+  from: number,
+  to: number,
+  step = 1,
+  unit = MICROSECOND,
+): readonly number[] {
+  const bounds: number[] = [];
+  for (let k = from; k <= to; k += step) bounds.push(slotBound(k, unit));
+  return bounds;
+}
+
+function slotBound(slot: number, unit: number): number {
+  return Number((2 ** slot * unit).toPrecision(15));
+}
+
+/**
+ * The slot of a time: slot i holds (2^(i-1), 2^i] units and slot 0 everything up to one unit, so that the bound of
+ * a slot is its `le`. The BPF side computes the same: `v = (ns + unit_ns - 1) / unit_ns`, then the bits of `v - 1`.
+ */
+export function log2Slot(ns: number, unitNs = 1000): number {
+  const units = Math.ceil(ns / unitNs);
+  if (units <= 1) return 0;
+  const below = units - 1;
+  const bits = below < 2 ** 32 ? 32 - Math.clz32(below) : 64 - Math.clz32(below / 2 ** 32);
+  return Math.min(bits, LOG2_SLOTS - 1);
+}
+
+/**
+ * Kernel slots into the buckets of a family, the last one being +Inf. The last kernel slot has no upper bound.
+ * Throws if a bound is not the bound of a slot: such a sum would be a guess.
+ */
+export function foldLog2(
+  slots: ArrayLike<number | bigint>,
+  bounds: readonly number[],
+  unit = MICROSECOND,
+): number[] {
+  const counts = new Array<number>(bounds.length + 1).fill(0);
+  let slot = 0;
+  for (const [at, bound] of bounds.entries()) {
+    for (; slot < slots.length - 1 && slotBound(slot, unit) <= bound; slot++) {
+      counts[at]! += Number(slots[slot]);
+    }
+    if (slot === 0 || slotBound(slot - 1, unit) !== bound) {
+      throw new RangeError(`bucket ${bound} s is not the bound of a kernel slot`);
+    }
+  }
+  for (; slot < slots.length; slot++) counts[bounds.length]! += Number(slots[slot]);
+  return counts;
+}
+
+/** Counts per bucket into the running totals that `le` means. */
+export function cumulative(counts: ArrayLike<number | bigint>): number[] {
+  const totals: number[] = [];
+  let total = 0;
+  for (let i = 0; i < counts.length; i++) totals.push((total += Number(counts[i])));
+  return totals;
+}
+
+/** Index of the bucket that takes a value, `bounds.length` being +Inf. */
+export function bucketOf(value: number, bounds: readonly number[]): number {
+  let low = 0;
+  let high = bounds.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (value <= bounds[middle]!) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}

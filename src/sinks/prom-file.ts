@@ -1,0 +1,75 @@
+/**
+ * Replaces a `.prom` file atomically: a reader sees the old version or the new one, whole, never a mixture.
+ */
+import { randomBytes } from 'node:crypto';
+import { open, readdir, rename } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { removeIfThere } from './ageing.js';
+import { attempt, failure, success, type Result } from './errors.js';
+
+/** rw-r--r--: node_exporter reads the file under its own user. */
+const PROM_MODE = 0o644;
+
+/**
+ * Writes `bytes` as `directory`/`name`: into a temporary file beside it, to the disk, then renamed. Calls may overlap; the last
+ * rename wins. On failure the old version stays and no temporary file of this call is left.
+ */
+export async function writePromFile(
+  directory: string,
+  name: string,
+  bytes: Uint8Array,
+): Promise<Result<null>> {
+  const path = join(directory, name);
+  if (name === '' || name !== basename(name)) {
+    return failure({ code: 'io', operation: 'write', path, errno: 'EINVAL' });
+  }
+  await removeStale(directory, name);
+  const temporary = join(directory, `${ownPrefix(name)}${randomBytes(6).toString('hex')}.tmp`);
+  const written = await attempt('write', path, async () => {
+    await writeDurably(temporary, bytes);
+    await rename(temporary, path);
+  });
+  if (written.ok) return success(null);
+  await removeIfThere(temporary);
+  return written;
+}
+
+async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+  // wx: a link that somebody put there is refused, not followed.
+  const handle = await open(path, 'wx', PROM_MODE);
+  try {
+    await handle.chmod(PROM_MODE);
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Temporary files start with a dot and end in `.tmp`, so that nothing that looks for `*.prom` sees them. The start time tells
+ * this process from a crashed one with the same pid, which in a container is the rule.
+ */
+function ownPrefix(name: string): string {
+  return `${commonPrefix(name)}${process.pid}-${Math.round(performance.timeOrigin)}-`;
+}
+
+function commonPrefix(name: string): string {
+  return `.${name}.`;
+}
+
+/** Removes what earlier processes left when they crashed; one collector per directory is the rule, so it is nobody else's. */
+async function removeStale(directory: string, name: string): Promise<void> {
+  // When the directory cannot be listed, writing says why.
+  const listed = await attempt('list', directory, () => readdir(directory));
+  if (!listed.ok) return;
+  const shape = /^\d+-\d+-[0-9a-f]{12}\.tmp$/;
+  const common = commonPrefix(name);
+  const stale = listed.value.filter(
+    (entry) =>
+      entry.startsWith(common) &&
+      shape.test(entry.slice(common.length)) &&
+      !entry.startsWith(ownPrefix(name)),
+  );
+  await Promise.all(stale.map((entry) => removeIfThere(join(directory, entry))));
+}

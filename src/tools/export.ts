@@ -1,0 +1,60 @@
+/** `netwatch export`: turns history logs into OpenMetrics, with which Prometheus can be filled afterwards. */
+import { Command, InvalidArgumentError } from 'commander';
+import { runExport } from '../export/run.js';
+import { parseTime } from '../export/time.js';
+import { UserError } from './tool.js';
+import type { Tool } from './tool.js';
+
+interface ExportOptions {
+  readonly since?: number;
+  readonly until?: number;
+  readonly out?: string;
+}
+
+const HELP = `
+LOG is a log with all its rotated files (data/connects.log), or one file (data/connects.log.3.gz).
+TIME is a date (2026-11-21T08:00:00Z), seconds or milliseconds since 1970, or an age (90m, 2h, 1d12h).
+
+Lines that are torn or no samples, and samples that share their series and millisecond with a later one,
+are left out and counted on standard error. All samples are held in memory: about 3 bytes for each byte of
+packets.log and 1 for each byte of connects.log, uncompressed; take longer histories in parts, with --since and --until.
+
+Examples:
+  netwatch export -O history.om data/connects.log     all there is of the connections
+  netwatch export --since 2h data/*.log | head        a look at the last two hours
+  promtool tsdb create-blocks-from openmetrics history.om /var/lib/prometheus/metrics2
+                                                      into Prometheus; leave out its newest three hours
+                                                      (--until 3h), which it still holds in memory
+`;
+
+function time(text: string): number {
+  const value = parseTime(text, Date.now());
+  if (value !== null) return value;
+  throw new InvalidArgumentError(
+    'Use a date as 2026-11-21T08:00:00Z, seconds since 1970, or an age as 2h.',
+  );
+}
+
+async function run(logs: readonly string[], options: ExportOptions): Promise<void> {
+  const { since: sinceMs = -Infinity, until: untilMs = Infinity, out = null } = options;
+  if (sinceMs > untilMs) {
+    throw new UserError(2, '--since is later than --until', 'exchange the two');
+  }
+  await runExport({ logs, sinceMs, untilMs, out }, process);
+}
+
+const tool: Tool = {
+  name: 'export',
+  summary: 'turn history logs into OpenMetrics, to back-fill Prometheus',
+  command: () =>
+    new Command('export')
+      .description('Turn history logs into OpenMetrics, to back-fill Prometheus.')
+      .argument('<LOG...>', 'logs to read')
+      .option('--since <TIME>', 'leave out what is older', time)
+      .option('--until <TIME>', 'leave out what is newer', time)
+      .option('-O, --out <FILE>', 'write to FILE instead of standard output')
+      .addHelpText('after', HELP)
+      .action(run),
+};
+
+export default tool;
