@@ -17,8 +17,9 @@ ARGS ?= -x -r -t -i -e
 # --- surroundings ------------------------------------------------------------------------------------
 # Where Node.js 20+ is (sudo drops a user's own PATH), and Ubuntu's bpftool, which is not in any PATH.
 NODE_DIR := $(shell scripts/find-node)
+NODE_NEW := $(filter-out $(patsubst %/node,%,$(shell command -v node)),$(NODE_DIR))
 BPFTOOL_DIR := $(dir $(lastword $(wildcard /usr/lib/linux-tools/*/bpftool)))
-export PATH := $(if $(BPFTOOL_DIR),$(BPFTOOL_DIR):)$(if $(NODE_DIR),$(NODE_DIR):)$(PATH)
+export PATH := $(if $(BPFTOOL_DIR),$(BPFTOOL_DIR):)$(if $(NODE_NEW),$(NODE_NEW):)$(PATH)
 
 # `$(OWNER) command` runs it as the invoking user if root came by sudo into that user's checkout.
 OWNER :=
@@ -34,14 +35,14 @@ TS := node --import=@tapjs/typescript/import
 CACHE := .cache
 
 # A script by its name, whatever it is written in.
-script = $(firstword $(wildcard scripts/$1 scripts/$1.mjs scripts/$1.ts))
+script = $(or $(firstword $(wildcard scripts/$1 scripts/$1.mjs scripts/$1.ts)),$(error there is no scripts/$1))
 run-script = $(if $(filter %.ts,$(script)),$(TS),$(if $(filter %.mjs,$(script)),node)) $(script)
 
 ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 BPF_SRC := $(wildcard bpf/*.bpf.c)
 BPF_OBJ := $(BPF_SRC:.c=.o)
 ARM64_OBJ := $(BPF_SRC:bpf/%.c=$(CACHE)/arm64/%.o)
-C_FILES := $(BPF_SRC) $(wildcard bpf/include/*.h bpf/include/vmlinux/vmlinux.h)
+C_FILES := $(BPF_SRC) $(wildcard bpf/include/*.h bpf/include/vmlinux/vmlinux.h test/*/*.c test/*/*.h)
 # Folders too: their time changes when a file goes away.
 TS_SRC := $(shell find src -name '*.ts' -o -type d)
 
@@ -145,9 +146,10 @@ fmt: node_modules/.package-lock.json ## format TypeScript and C in place
 # The tests leave their TAP in .tap/, as root: given back, so that test-unit works without root.
 run-tests = rc=0; $(TS) scripts/test.ts $1 $(FILES) || rc=$$?; chown -R --reference=. .tap 2>/dev/null || true; exit $$rc
 
-test: setup-test all ## set up, build, run all tests (root); FILES="test/x.test.ts" for some
+test: setup-test ## set up, build, run all tests (root); FILES="test/x.test.ts" for some
 	@[ "$$(id -u)" = 0 ] || { echo 'netwatch: the end-to-end tests need root' >&2; \
 		echo '  run: sudo make test, or without root: make test-unit' >&2; exit 3; }
+	@$(MAKE) all
 	@$(call run-tests,)
 
 test-unit: node_modules/.package-lock.json ## tests that need no root, no clang, no network

@@ -3,7 +3,8 @@
  * connection: the life and the state of every TCP connection.
  *
  * Traces  sock:inet_sock_set_state (open, close, failed connect, time in each
- *         state), syscalls:sys_exit_accept{,4} (the accepting process);
+ *         state), syscalls:sys_exit_accept{,4} (the accepting process),
+ *         tcp:tcp_retransmit_skb and tcp_retransmit_synack (causes);
  *         iterates task/file once (owners of sockets older than netwatch) and
  *         tcp once per interval (the present value of everything).
  * Emits   nw_connection at open, at close and per iteration;
@@ -12,6 +13,7 @@
  */
 #include "connection.bpf.h"
 #include "histogram.bpf.h"
+#include "retransmit.bpf.h"
 #include "ring.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -37,12 +39,17 @@ enum nw_outcome {
 	NW_OUTCOMES = 7,
 };
 
+NW_ENUM(nw_outcome);
+NW_ENUM(nw_retransmit_type);
+NW_ENUM(nw_role);
+NW_ENUM(nw_owner_source);
+
 #define NW_STATES 14
 
 /* Sums over all connections the filter let through; index 0 client, 1 server. */
 struct nw_connection_totals {
 	__u64 outcomes[2][NW_OUTCOMES];
-	__u64 bytes_acked; /* of closed connections */
+	__u64 bytes_sent; /* of closed connections; each byte once */
 	__u64 bytes_received;
 	__u64 segs_in;
 	__u64 segs_out;
@@ -121,7 +128,8 @@ nw_count_established(struct nw_connection_totals *totals, struct nw_socket *s,
 		return;
 	totals->outcomes[side][NW_OUTCOME_SUCCESS]++;
 	if (s->handshake_ns)
-		nw_histogram_add(&totals->handshake[side], s->handshake_ns);
+		nw_histogram_add(&totals->handshake[side], s->handshake_ns,
+				 NW_UNIT_MICROSECOND);
 }
 
 static __always_inline bool nw_was_established(int old_state)
@@ -146,14 +154,16 @@ static __always_inline void nw_count_close(struct nw_connection_totals *totals,
 			totals->outcomes[side][outcome]++;
 		return;
 	}
-	totals->bytes_acked += tp->bytes_acked;
+	totals->bytes_sent += tp->bytes_sent - tp->bytes_retrans;
 	totals->bytes_received += tp->bytes_received;
 	totals->segs_in += tp->segs_in;
 	totals->segs_out += tp->segs_out;
 	if (tp->srtt_us)
-		nw_histogram_add(&totals->rtt, (__u64)(tp->srtt_us >> 3) * 1000);
+		nw_histogram_add(&totals->rtt, (__u64)(tp->srtt_us >> 3) * 1000,
+				 NW_UNIT_MICROSECOND);
 	if (s->open_ns)
-		nw_histogram_add(&totals->duration[side], now - s->open_ns);
+		nw_histogram_add(&totals->duration[side], now - s->open_ns,
+				 NW_UNIT_MICROSECOND);
 }
 
 static __always_inline void nw_count_state(struct nw_connection_totals *totals,
@@ -165,12 +175,13 @@ static __always_inline void nw_count_state(struct nw_connection_totals *totals,
 	barrier_var(from);
 	if (totals && s->state_ns && from < NW_STATES) {
 		totals->state_count[from]++;
-		nw_histogram_add(&totals->state[from], now - s->state_ns);
+		nw_histogram_add(&totals->state[from], now - s->state_ns,
+				 NW_UNIT_MICROSECOND);
 	}
 	s->state_ns = now;
 }
 
-SEC("tp_btf/inet_sock_set_state")
+SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 {
 	struct nw_connection_totals *totals;
@@ -223,6 +234,47 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 		nw_emit(sk, tp, s, &tuple, NW_KIND_CONNECTION_CLOSE, now,
 			old_state, state);
 	}
+	return 0;
+}
+
+SEC("?tp_btf/tcp_retransmit_skb")
+int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
+{
+	struct nw_tuple tuple = {};
+	struct tcp_skb_cb *cb = (struct tcp_skb_cb *)skb->cb;
+	struct nw_socket *s;
+	struct tcp_sock *tp;
+
+	if (!nw_netns_allowed(nw_sock_netns(sk)))
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	s = bpf_sk_storage_get(&shared_sockets, sk, 0,
+			       BPF_SK_STORAGE_GET_F_CREATE);
+	if (s)
+		nw_adopt_owner(s, (__u64)sk);
+	nw_sock_tuple(sk, &tuple);
+	if (!nw_socket_allowed(sk, s, &tuple))
+		return 0;
+	nw_count_retransmit(s,
+			    nw_retransmit_type(tp, BPF_CORE_READ(cb, tcp_flags)),
+			    BPF_CORE_READ(cb, tcp_gso_segs));
+	return 0;
+}
+
+SEC("?tp_btf/tcp_retransmit_synack")
+int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
+{
+	struct nw_tuple tuple = {};
+	struct nw_socket *s;
+
+	if (!nw_netns_allowed(nw_sock_netns(sk)))
+		return 0;
+	s = bpf_sk_storage_get(&shared_sockets, sk, 0, 0);
+	nw_sock_tuple(sk, &tuple);
+	if (nw_socket_allowed(sk, s, &tuple))
+		nw_count_retransmit(s, NW_RETRANSMIT_SYNACK, 1);
 	return 0;
 }
 
@@ -284,13 +336,13 @@ static __always_inline int nw_accepted(long fd)
 	return 0;
 }
 
-SEC("tracepoint/syscalls/sys_exit_accept")
+SEC("?tracepoint/syscalls/sys_exit_accept")
 int sys_exit_accept(struct trace_event_raw_sys_exit *ctx)
 {
 	return nw_accepted(ctx->ret);
 }
 
-SEC("tracepoint/syscalls/sys_exit_accept4")
+SEC("?tracepoint/syscalls/sys_exit_accept4")
 int sys_exit_accept4(struct trace_event_raw_sys_exit *ctx)
 {
 	return nw_accepted(ctx->ret);

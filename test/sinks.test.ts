@@ -51,7 +51,7 @@ function valueOf<T>(result: Result<T>): T {
 
 async function openLog(t: Test, options: RotatingLogOptions): Promise<RotatingLog> {
   const log = valueOf(await RotatingLog.open(options));
-  t.teardown(() => log.close(0));
+  t.teardown(() => log.close());
   return log;
 }
 

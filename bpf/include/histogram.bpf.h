@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Latency histograms with bounds of 2^k microseconds: bucket k counts values
- * with 2^(k-1) us < value <= 2^k us, bucket 0 those up to 1 us, the last one
- * everything above.
+ * Latency histograms with bounds of 2^k units: bucket k counts values with
+ * 2^(k-1) units < value <= 2^k units, bucket 0 those up to one unit, the last
+ * one everything above.
  */
 #ifndef NW_HISTOGRAM_BPF_H
 #define NW_HISTOGRAM_BPF_H
@@ -42,17 +42,24 @@ static __always_inline __u32 nw_bit_length(__u64 v)
 	return nw_highest_bit[filled & 63] + (v != 0);
 }
 
-static __always_inline void nw_histogram_add(struct nw_histogram *h, __u64 ns)
+/*
+ * The unit of a histogram, as the shift that divides nanoseconds by it:
+ * n / 1000 = n * 0x10624dd3 >> 38 for 32 bits, 4 cycles instead of 25.
+ */
+#define NW_UNIT_MICROSECOND 38
+#define NW_UNIT_125_NS 35
+
+static __always_inline void nw_histogram_add(struct nw_histogram *h, __u64 ns,
+					     __u32 unit)
 {
-	__u64 us = ns ? ns - 1 : 0;
+	__u64 units = ns ? ns - 1 : 0;
 	__u32 k;
 
-	/* v / 1000 for 32 bits without a division: 4 cycles instead of 25 */
-	if (likely(us < (1ULL << 32)))
-		us = (us * 0x10624dd3ULL) >> 38;
+	if (likely(units < (1ULL << 32)))
+		units = (units * 0x10624dd3ULL) >> unit;
 	else
-		us /= 1000;
-	k = nw_bit_length(us);
+		units /= unit == NW_UNIT_MICROSECOND ? 1000 : 125;
+	k = nw_bit_length(units);
 	if (k > NW_HISTOGRAM_BUCKETS - 1)
 		k = NW_HISTOGRAM_BUCKETS - 1;
 	barrier_var(k);

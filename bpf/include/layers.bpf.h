@@ -231,7 +231,8 @@ static __always_inline void nw_count_layer(struct nw_layer_totals *totals,
 	if (ns == NW_UNKNOWN)
 		totals->not_measured[!rx][layer]++;
 	else
-		nw_histogram_add(&totals->duration[!rx][layer][ipv6], ns);
+		nw_histogram_add(&totals->duration[!rx][layer][ipv6], ns,
+				 NW_UNIT_125_NS);
 }
 
 static __always_inline void nw_count_layers(const struct nw_packet *p)

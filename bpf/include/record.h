@@ -22,6 +22,7 @@ typedef __u8 nw_ip_t[16]; /* IPv6, or IPv4-mapped */
 
 /* Puts a record's layout into the object's BTF, for the generator. */
 #define NW_RECORD(type) struct type *const volatile nw_layout_##type = 0
+#define NW_ENUM(type) enum type *const volatile nw_layout_##type = 0
 
 enum nw_kind {
 	NW_KIND_NONE = 0,
@@ -64,7 +65,7 @@ enum nw_retransmit_type {
 struct nw_head {
 	__u64 ts_ns; /* CLOCK_MONOTONIC */
 	nw_address_t sock; /* 0 = none */
-	__u32 kind; /* enum nw_kind */
+	enum nw_kind kind;
 	__u32 netns; /* inode number of the network namespace */
 };
 
@@ -177,17 +178,17 @@ struct nw_http_head {
 	__u8 line[NW_LINE_LEN];
 };
 
-/* A packet or socket the kernel gave up on, with the kernel's own reason. */
-struct nw_drop {
-	struct nw_head head;
-	struct nw_tuple tuple; /* as in the packet: local = source */
+/* A packet or connection the kernel gave up on, with the kernel's own reason. */
+struct nw_fault {
+	struct nw_head head; /* kind: NW_KIND_DROP or NW_KIND_RESET */
+	struct nw_tuple tuple;
 	__u32 seq;
 	__u32 ack;
 	__u32 reason; /* enum skb_drop_reason or sk_rst_reason of this kernel */
 	__u32 skb_bytes;
 	__u8 tcp_flags;
-	__u8 rx;
-	__u8 state;
+	__u8 rx; /* of a reset: received, not sent */
+	__u8 state; /* TCP_… of the socket; 0 = none */
 	__u8 pad[5];
 };
 

@@ -9,21 +9,8 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { obey, readOptions } from './control.mjs';
 
-/**
- * @typedef {object} ClusterServerOptions
- * @property {string} host
- * @property {number} port must be given
- * @property {number} workers
- * @property {'none' | 'rr'} scheduling
- */
-
-/**
- * @typedef {object} ClusterServerTotals
- * @property {{ pid: number, peerPort: number, bytesIn: number }[]} connections
- */
-
 const options = readOptions(
-  /** @type {ClusterServerOptions} */ ({
+  /** @type {import('./programs.js').ClusterServerOptions} */ ({
     host: '127.0.0.1',
     port: 7000,
     workers: 2,
@@ -37,7 +24,7 @@ else runWorker();
 async function runPrimary() {
   cluster.schedulingPolicy = options.scheduling === 'none' ? cluster.SCHED_NONE : cluster.SCHED_RR;
   cluster.setupPrimary({ args: process.argv.slice(2) });
-  /** @type {ClusterServerTotals} */
+  /** @type {import('./programs.js').Draft<import('./programs.js').ClusterServerTotals>} */
   const totals = { connections: [] };
   const workers = Array.from({ length: options.workers }, () => cluster.fork());
   let listening = 0;

@@ -9,40 +9,10 @@ import { obey, readOptions } from './control.mjs';
 import { isPlain, pieces, wireParts } from './http-request.mjs';
 import { declaredFraming, httpReader } from './http-wire.mjs';
 
-/** @typedef {import('./http-request.mjs').HttpRequest} HttpRequest */
-
-/**
- * @typedef {object} HttpClientOptions
- * @property {string} host
- * @property {number} port
- * @property {number} connections
- * @property {number} concurrency
- * @property {number} total requests in all; the first connections carry one more where it is uneven
- * @property {HttpRequest[]} requests taken in turn, from the start on each connection
- * @property {number} pipeline requests written at once, in one write unless they split or wait
- * @property {number} pauseMs between requests
- * @property {'fin' | 'hold' | 'wait'} close
- * @property {boolean} connectFirst
- * @property {number} timeoutMs
- */
-
-/**
- * @typedef {object} HttpClientTotals
- * @property {number} requests
- * @property {number} responses final ones
- * @property {Record<string, number>} statuses
- * @property {number} informational
- * @property {number} responseBodyBytes
- * @property {number} bytesOut
- * @property {number} bytesIn
- * @property {Record<string, number>} errors
- * @property {number[]} durationsMs first byte written to last byte read, in order of completion
- * @property {{ localPort: number, requests: number, responses: number, bytesOut: number,
- *   bytesIn: number }[]} connections
- */
+/** @typedef {import('./programs.js').HttpRequest} HttpRequest */
 
 const options = readOptions(
-  /** @type {HttpClientOptions} */ ({
+  /** @type {import('./programs.js').HttpClientOptions} */ ({
     host: '127.0.0.1',
     port: 0,
     connections: 1,
@@ -69,9 +39,9 @@ if (options.connectFirst) {
 }
 obey({ localPorts: kept.map(({ connection }) => connection.localPort()) }, { go, stop });
 
-/** @returns {Promise<HttpClientTotals>} */
+/** @returns {Promise<import('./programs.js').HttpClientTotals>} */
 async function go() {
-  /** @type {HttpClientTotals} */
+  /** @type {import('./programs.js').Draft<import('./programs.js').HttpClientTotals>} */
   const totals = {
     requests: 0,
     responses: 0,
@@ -100,7 +70,7 @@ async function stop() {
 
 /**
  * @param {number} i
- * @param {HttpClientTotals} totals
+ * @param {import('./programs.js').Draft<import('./programs.js').HttpClientTotals>} totals
  */
 async function runSession(i, totals) {
   const session = kept[i] ?? openSession();

@@ -1,27 +1,14 @@
 // @ts-check
 /** HTTP/1 requests as data, and as the bytes that go out. */
 
-/**
- * @typedef {object} HttpRequest
- * @property {string} [method] any token; default GET
- * @property {string} [path] as sent, also absolute or with userinfo; default /
- * @property {'1.0' | '1.1'} [version]
- * @property {Record<string, string>} [headers]
- * @property {number} [body] its bytes, sent with a Content-Length
- * @property {number[]} [chunks] or its chunks, each in its own write
- * @property {boolean} [expect] wait for '100 Continue' before the body
- * @property {number} [split] the head in writes of so many bytes, each its own segment
- * @property {number} [echo] after the answer (to an upgrade, to CONNECT) so many bytes there and back
- */
-
-/** Whether it can leave in one write with its neighbours. @param {HttpRequest} request */
+/** Whether it can leave in one write with its neighbours. @param {import('./programs.js').HttpRequest} request */
 export function isPlain({ expect, split, chunks }) {
   return !expect && !split && !chunks;
 }
 
 /**
  * The head and the parts of the body.
- * @param {HttpRequest} request
+ * @param {import('./programs.js').HttpRequest} request
  * @param {string} host
  * @returns {Buffer[]}
  */

@@ -9,29 +9,14 @@ import { obey, readOptions } from './control.mjs';
 import { answerTo, text } from './http-routes.mjs';
 import { declaredFraming, httpReader } from './http-wire.mjs';
 
-/**
- * @typedef {object} HttpServerOptions
- * @property {string} host
- * @property {number} port
- * @property {boolean} coalesce answers to requests that arrive together leave in one write
- */
-
-/**
- * @typedef {object} HttpServerTotals
- * @property {number} connections
- * @property {number} requests
- * @property {Record<string, number>} methods
- * @property {Record<string, number>} statuses final ones
- * @property {number} informational 1xx answers sent, 101 not among them
- * @property {number} requestBodyBytes
- * @property {number} bytesIn
- * @property {number} bytesOut
- */
-
 const options = readOptions(
-  /** @type {HttpServerOptions} */ ({ host: '127.0.0.1', port: 0, coalesce: false }),
+  /** @type {import('./programs.js').HttpServerOptions} */ ({
+    host: '127.0.0.1',
+    port: 0,
+    coalesce: false,
+  }),
 );
-/** @type {HttpServerTotals} */
+/** @type {import('./programs.js').Draft<import('./programs.js').HttpServerTotals>} */
 const totals = {
   connections: 0,
   requests: 0,

@@ -7,36 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { obey, readOptions } from './control.mjs';
 import { connectTo } from './connection.mjs';
 
-/**
- * @typedef {object} TcpClientOptions
- * @property {string} host
- * @property {number} port
- * @property {string} [localAddress]
- * @property {number} localPort 0: the kernel chooses; else connection i binds localPort + i
- * @property {number} connections
- * @property {number} concurrency how many at a time
- * @property {number} rounds
- * @property {number} requestBytes
- * @property {number} replyBytes
- * @property {number} pauseMs between rounds, and between connections
- * @property {'fin' | 'reset' | 'wait' | 'hold'} close how each connection ends: our FIN, our RST, the
- *   peer's FIN, or open until 'stop' (then 'go' may be given again and uses the same connections)
- * @property {boolean} connectFirst connect before 'ready'; 'go' only exchanges
- * @property {number} timeoutMs for a connection that makes no progress; error ETIMEOUT
- */
-
-/**
- * @typedef {object} TcpClientTotals
- * @property {number} attempted
- * @property {number} completed
- * @property {number} bytesOut
- * @property {number} bytesIn
- * @property {Record<string, number>} errors by code, e.g. { ECONNREFUSED: 7 }
- * @property {{ localPort: number, bytesOut: number, bytesIn: number, error: string | null }[]} connections
- */
-
 const options = readOptions(
-  /** @type {TcpClientOptions} */ ({
+  /** @type {import('./programs.js').TcpClientOptions} */ ({
     host: '127.0.0.1',
     port: 0,
     localPort: 0,
@@ -66,9 +38,9 @@ async function keep(i) {
   return connection;
 }
 
-/** @returns {Promise<TcpClientTotals>} */
+/** @returns {Promise<import('./programs.js').TcpClientTotals>} */
 async function go() {
-  /** @type {TcpClientTotals} */
+  /** @type {import('./programs.js').Draft<import('./programs.js').TcpClientTotals>} */
   const totals = {
     attempted: 0,
     completed: 0,

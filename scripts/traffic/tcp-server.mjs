@@ -4,32 +4,8 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { obey, readOptions } from './control.mjs';
 
-/**
- * @typedef {object} TcpServerOptions
- * @property {string} host '127.0.0.1' (default), '::1', or '::' for IPv4 seen by an IPv6 socket
- * @property {number} port 0: the kernel chooses
- * @property {number} backlog
- * @property {'respond' | 'after-fin' | 'close' | 'reset' | 'hang' | 'slow'} mode
- *   respond: `replyBytes` for every `requestBytes`; after-fin: `replyBytes` once the peer has sent
- *   its FIN; close: FIN at once; reset: RST on the first byte; hang: never reads; slow: one read
- *   every `slowMs`
- * @property {number} requestBytes
- * @property {number} replyBytes
- * @property {number} slowMs
- */
-
-/**
- * @typedef {object} TcpServerTotals
- * @property {number} accepted
- * @property {number} bytesIn
- * @property {number} bytesOut
- * @property {number} forced connections we had to destroy because the peer never closed
- * @property {{ peerPort: number, bytesIn: number, bytesOut: number, end: string }[]} connections
- *   end: 'fin', 'reset' (by us), 'open' (forced), or an error code such as ECONNRESET
- */
-
 const options = readOptions(
-  /** @type {TcpServerOptions} */ ({
+  /** @type {import('./programs.js').TcpServerOptions} */ ({
     host: '127.0.0.1',
     port: 0,
     backlog: 511,
@@ -42,7 +18,7 @@ const options = readOptions(
 const { mode, requestBytes, replyBytes } = options;
 const BLOCK = Buffer.alloc(64 << 10, 0x72);
 
-/** @type {TcpServerTotals} */
+/** @type {import('./programs.js').Draft<import('./programs.js').TcpServerTotals>} */
 const totals = { accepted: 0, bytesIn: 0, bytesOut: 0, forced: 0, connections: [] };
 /** @type {Set<import('node:net').Socket>} */
 const sockets = new Set();

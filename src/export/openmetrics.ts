@@ -1,7 +1,7 @@
 /** The table as OpenMetrics 1.0 text, family by family, that `promtool tsdb create-blocks-from openmetrics` takes. */
 import { ByteWriter } from '../metrics/bytes.js';
 import { quoteLabel } from '../metrics/text.js';
-import type { ExportFamily, SampleTable } from './table.js';
+import type { ExportFamily, OrderedSamples, SampleTable } from './table.js';
 
 export interface WriteReport {
   samples: number;
@@ -22,29 +22,32 @@ interface FamilyTitle {
 }
 
 const CHUNK_BYTES = 256 * 1024;
+/** For the sample that fills a piece. */
+const ROOM = 4096;
 
 /** Yields the text in pieces, each a buffer of its own. */
 export function* openMetrics(
   table: SampleTable,
   report: WriteReport,
 ): Generator<Buffer, void, undefined> {
-  const groups = table.bySeries();
-  let out = new ByteWriter(CHUNK_BYTES + 4096);
+  const ordered = table.inOrder();
+  let out = new ByteWriter(CHUNK_BYTES + ROOM);
   for (const family of table.families.values()) {
-    const series = family.series.filter((id) => groups[id]!.length > 0);
-    if (series.length === 0) continue;
+    if (family.series.length === 0) continue;
     report.families++;
-    writeHeader(out, family, titleOf(family, table, groups, series));
-    for (const id of series) {
+    writeHeader(out, family, titleOf(family, table, ordered));
+    for (const series of family.series) {
       report.series++;
-      const text = Buffer.from(table.texts[id]!);
-      const group = groups[id]!;
-      for (let i = 0; i < group.length; i++) {
-        if (!isLastOfItsTime(table, group, i, report)) continue;
-        writeSample(out, text, table.values[group[i]!]!, table.times[group[i]!]!, report);
+      const text = Buffer.from(table.texts[series]!);
+      const end = ordered.starts[series + 1]!;
+      for (let at = ordered.starts[series]!; at < end; at++) {
+        const sample = ordered.samples[at]!;
+        const next = at + 1 < end ? ordered.samples[at + 1]! : null;
+        if (next !== null && isDouble(table, sample, next, report)) continue;
+        writeSample(out, text, table.values[sample]!, table.times[sample]!, report);
         if (out.length < CHUNK_BYTES) continue;
         yield out.view();
-        out = new ByteWriter(CHUNK_BYTES + 4096);
+        out = new ByteWriter(CHUNK_BYTES + ROOM);
       }
     }
   }
@@ -65,17 +68,18 @@ export function emptyWriteReport(): WriteReport {
 }
 
 function titleOf(
-  { name, type }: ExportFamily,
+  { name, type, series }: ExportFamily,
   table: SampleTable,
-  groups: readonly Int32Array[],
-  series: readonly number[],
+  { samples, starts }: OrderedSamples,
 ): FamilyTitle {
   if (type === 'counter') {
     if (name.endsWith('_total')) return { name: name.slice(0, -'_total'.length), type };
     return { name, type: 'unknown' };
   }
   if (type === 'gauge' && name.endsWith('_info')) {
-    const isInfo = series.every((id) => groups[id]!.every((i) => table.values[i] === 1));
+    const isInfo = series.every((id) =>
+      samples.subarray(starts[id], starts[id + 1]).every((i) => table.values[i] === 1),
+    );
     if (isInfo) return { name: name.slice(0, -'_info'.length), type: 'info' };
   }
   return { name, type: type === null || type === 'untyped' ? 'unknown' : type };
@@ -86,19 +90,12 @@ function writeHeader(out: ByteWriter, { help }: ExportFamily, title: FamilyTitle
   if (help !== null && help !== '') out.utf8(`# HELP ${title.name} ${quoteLabel(help)}\n`);
 }
 
-/** False for a sample that another one of the same millisecond follows: Prometheus keeps only one. */
-function isLastOfItsTime(
-  table: SampleTable,
-  group: Int32Array,
-  i: number,
-  report: WriteReport,
-): boolean {
-  if (i + 1 === group.length) return true;
-  const [here, next] = [group[i]!, group[i + 1]!];
-  if (table.times[here] !== table.times[next]) return true;
+/** Whether `next` has the same millisecond: Prometheus keeps only one of them, we the later. */
+function isDouble(table: SampleTable, sample: number, next: number, report: WriteReport): boolean {
+  if (table.times[sample] !== table.times[next]) return false;
   report.doubles++;
-  if (!Object.is(table.values[here], table.values[next])) report.differing++;
-  return false;
+  if (!Object.is(table.values[sample], table.values[next])) report.differing++;
+  return true;
 }
 
 /** Seconds with three decimals: up to the year 2038 a double multiplied by 1000 gives back the same millisecond. */

@@ -11,7 +11,10 @@ const FILE_MODE = 0o640;
 export async function writeToFile(path: string, pieces: Iterable<Buffer>): Promise<void> {
   try {
     const target = await whatIs(path);
-    if (target.exists && !target.isFile) return await writeAll(path, 'w', pieces);
+    if (target.exists && !target.isFile) {
+      await writeAll(path, 'w', pieces);
+      return;
+    }
     // Beside the file itself, also where `path` is a link to it.
     const temporary = `${target.path}.${process.pid}.tmp`;
     try {

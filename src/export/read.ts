@@ -1,6 +1,7 @@
 /** A log file, plain or gzip, as lines of text with their numbers. */
 import { isAscii, isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { errnoOf } from '../sinks/errors.js';
 import { UserError } from '../tools/tool.js';
@@ -25,10 +26,9 @@ export async function readLines(input: LogInput, reader: LineReader): Promise<vo
   const file = createReadStream(input.path, { highWaterMark: CHUNK_BYTES });
   const lines = new LineSplitter(reader);
   try {
-    // pipe() does not pass errors on.
-    const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
-    file.on('error', (error) => gunzip.destroy(error));
-    const source = input.gzip ? file.pipe(gunzip) : file;
+    const gunzip = () => createGunzip({ chunkSize: CHUNK_BYTES });
+    // Errors reach the loop below.
+    const source = input.gzip ? pipeline(file, gunzip(), () => undefined) : file;
     for await (const chunk of source) {
       lines.push(chunk as Buffer);
       reader.progress(file.bytesRead);

@@ -15,6 +15,12 @@ export interface ExportFamily {
   readonly labelOrder: string[];
 }
 
+/** Samples as indices into the columns: those of series s are `samples[starts[s]]` up to `starts[s + 1]`. */
+export interface OrderedSamples {
+  readonly samples: Int32Array;
+  readonly starts: Int32Array;
+}
+
 const FIRST_CAPACITY = 1 << 16;
 
 export class SampleTable {
@@ -65,28 +71,26 @@ export class SampleTable {
     this.#seriesOf[this.count++] = series;
   }
 
-  /** Indices of the samples series by series, each in the order of time, equal times in the order of arrival. */
-  bySeries(): readonly Int32Array[] {
+  /** All samples series by series, each in the order of time, equal times in the order of arrival. */
+  inOrder(): OrderedSamples {
     const { count } = this;
-    const sizes = new Int32Array(this.texts.length);
-    for (let i = 0; i < count; i++) sizes[this.#seriesOf[i]!]!++;
-    const all = new Int32Array(count);
-    let start = 0;
-    const groups = Array.from(sizes, (size) => all.subarray(start, (start += size)));
-    const filled = new Int32Array(groups.length);
-    for (let i = 0; i < count; i++) {
-      const series = this.#seriesOf[i]!;
-      groups[series]![filled[series]!++] = i;
+    const starts = new Int32Array(this.texts.length + 1);
+    for (let i = 0; i < count; i++) starts[this.#seriesOf[i]! + 1]!++;
+    for (let series = 1; series < starts.length; series++) starts[series]! += starts[series - 1]!;
+    const samples = new Int32Array(count);
+    const next = starts.slice();
+    for (let i = 0; i < count; i++) samples[next[this.#seriesOf[i]!]!++] = i;
+    for (let series = 0; series + 1 < starts.length; series++) {
+      this.#sort(samples, starts[series]!, starts[series + 1]!);
     }
-    for (const group of groups) this.#sort(group);
-    return groups;
+    return { samples, starts };
   }
 
-  #sort(group: Int32Array): void {
+  #sort(samples: Int32Array, start: number, end: number): void {
     const { times } = this;
-    let i = 1;
-    while (i < group.length && times[group[i - 1]!]! <= times[group[i]!]!) i++;
-    if (i < group.length) group.sort((a, b) => times[a]! - times[b]! || a - b);
+    let i = start + 1;
+    while (i < end && times[samples[i - 1]!]! <= times[samples[i]!]!) i++;
+    if (i < end) samples.subarray(start, end).sort((a, b) => times[a]! - times[b]! || a - b);
   }
 
   #grow(): void {

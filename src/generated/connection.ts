@@ -168,12 +168,12 @@ export function decodeConnectionOwner(view: DataView, at: number): ConnectionOwn
 /** struct nw_connection_totals: size and field offsets in bytes. */
 export const CONNECTION_TOTALS = {
   size: 6488,
-  at: { outcomes: 0, bytesAcked: 112, bytesReceived: 120, segsIn: 128, segsOut: 136, stateCount: 144, handshake: 256, duration: 912, rtt: 1568, state: 1896 },
+  at: { outcomes: 0, bytesSent: 112, bytesReceived: 120, segsIn: 128, segsOut: 136, stateCount: 144, handshake: 256, duration: 912, rtt: 1568, state: 1896 },
 } as const;
 
 export interface ConnectionTotals {
   readonly outcomes: readonly (readonly number[])[];
-  readonly bytesAcked: number;
+  readonly bytesSent: number;
   readonly bytesReceived: number;
   readonly segsIn: number;
   readonly segsOut: number;
@@ -187,7 +187,7 @@ export interface ConnectionTotals {
 export function decodeConnectionTotals(view: DataView, at: number): ConnectionTotals {
   return {
     outcomes: Array.from({ length: 2 }, (_, i) => Array.from({ length: 7 }, (_, j) => readU64(view, at + i * 56 + j * 8))),
-    bytesAcked: readU64(view, at + 112),
+    bytesSent: readU64(view, at + 112),
     bytesReceived: readU64(view, at + 120),
     segsIn: readU64(view, at + 128),
     segsOut: readU64(view, at + 136),
@@ -303,6 +303,22 @@ export function decodePrefix(view: DataView, at: number): Prefix {
   };
 }
 
+/** struct nw_retransmit_totals: size and field offsets in bytes. */
+export const RETRANSMIT_TOTALS = {
+  size: 40,
+  at: { segments: 0 },
+} as const;
+
+export interface RetransmitTotals {
+  readonly segments: readonly number[];
+}
+
+export function decodeRetransmitTotals(view: DataView, at: number): RetransmitTotals {
+  return {
+    segments: Array.from({ length: 5 }, (_, i) => readU64(view, at + i * 8)),
+  };
+}
+
 /** struct nw_ring_counts: size and field offsets in bytes. */
 export const RING_COUNTS = {
   size: 16,
@@ -402,6 +418,58 @@ export function decodeTuple(view: DataView, at: number): Tuple {
     family: view.getUint8(at + 36),
   };
 }
+
+/** enum nw_kind */
+export const KIND = {
+  NW_KIND_NONE: 0,
+  NW_KIND_CONNECTION_OPEN: 1,
+  NW_KIND_CONNECTION_CLOSE: 2,
+  NW_KIND_CONNECTION_SAMPLE: 3,
+  NW_KIND_CONNECTION_OWNER: 4,
+  NW_KIND_PACKET: 5,
+  NW_KIND_HTTP_HEAD: 6,
+  NW_KIND_DROP: 7,
+  NW_KIND_RESET: 8,
+} as const;
+
+/** enum nw_outcome */
+export const OUTCOME = {
+  NW_OUTCOME_SUCCESS: 0,
+  NW_OUTCOME_REFUSED: 1,
+  NW_OUTCOME_RESET: 2,
+  NW_OUTCOME_TIMED_OUT: 3,
+  NW_OUTCOME_HOST_UNREACHABLE: 4,
+  NW_OUTCOME_NET_UNREACHABLE: 5,
+  NW_OUTCOME_OTHER: 6,
+  NW_OUTCOMES: 7,
+} as const;
+
+/** enum nw_owner_source */
+export const OWNER_SOURCE = {
+  NW_OWNER_NONE: 0,
+  NW_OWNER_LISTENER: 1,
+  NW_OWNER_FILE: 2,
+  NW_OWNER_CONNECT: 3,
+  NW_OWNER_ACCEPT: 4,
+} as const;
+
+/** enum nw_retransmit_type */
+export const RETRANSMIT_TYPE = {
+  NW_RETRANSMIT_FAST: 0,
+  NW_RETRANSMIT_TIMEOUT: 1,
+  NW_RETRANSMIT_TAIL_LOSS_PROBE: 2,
+  NW_RETRANSMIT_SYN: 3,
+  NW_RETRANSMIT_SYNACK: 4,
+  NW_RETRANSMIT_TYPES: 5,
+} as const;
+
+/** enum nw_role */
+export const ROLE = {
+  NW_ROLE_UNKNOWN: 0,
+  NW_ROLE_CLIENT: 1,
+  NW_ROLE_SERVER: 2,
+  NW_ROLE_LISTENER: 3,
+} as const;
 
 /** Variables the reader sets in .rodata before loading. */
 export const RODATA = {

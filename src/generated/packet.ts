@@ -463,6 +463,19 @@ export function decodeWrite(view: DataView, at: number): Write {
   };
 }
 
+/** enum nw_kind */
+export const KIND = {
+  NW_KIND_NONE: 0,
+  NW_KIND_CONNECTION_OPEN: 1,
+  NW_KIND_CONNECTION_CLOSE: 2,
+  NW_KIND_CONNECTION_SAMPLE: 3,
+  NW_KIND_CONNECTION_OWNER: 4,
+  NW_KIND_PACKET: 5,
+  NW_KIND_HTTP_HEAD: 6,
+  NW_KIND_DROP: 7,
+  NW_KIND_RESET: 8,
+} as const;
+
 /** Variables the reader sets in .rodata before loading. */
 export const RODATA = {
   nw_filter: { offset: 0, size: 1336 },

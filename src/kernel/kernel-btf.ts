@@ -33,6 +33,26 @@ export function hasTracepoint(name: string): boolean {
   return libbpf.btfFind(kernelBtf(), `btf_trace_${name}`, KIND_TYPEDEF) > 0;
 }
 
+/**
+ * How many values a tracepoint passes on (without the hidden first one); 0 if
+ * the kernel does not have it. They grow at the end from version to version.
+ */
+export function tracepointArguments(name: string): number {
+  const typedef = libbpf.btfFind(kernelBtf(), `btf_trace_${name}`, KIND_TYPEDEF);
+  if (typedef <= 0) return 0;
+  const pointer = typeWords(typedef)[2];
+  const prototype = typeWords(pointer)[2];
+  return (typeWords(prototype)[1] & 0xffff) - 1;
+}
+
+/** name offset, info, and size or the id of the type it refers to. */
+function typeWords(id: number): [number, number, number] {
+  const type = libbpf.btfType(kernelBtf(), id);
+  if (type === null) return [0, 0, 0];
+  const view = new DataView(viewMemory(type, TYPE_BYTES));
+  return [view.getUint32(0, true), view.getUint32(4, true), view.getUint32(8, true)];
+}
+
 /** True if the kernel has this function, in vmlinux (not in a module). */
 export function hasFunction(name: string): boolean {
   return libbpf.btfFind(kernelBtf(), name, KIND_FUNC) > 0;

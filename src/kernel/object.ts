@@ -18,11 +18,17 @@ export interface Program {
   readonly attached: boolean;
 }
 
+/** A .rodata variable (src/generated) and the bytes it gets. */
+export type Rodata = readonly (readonly [
+  variable: { readonly offset: number; readonly size: number },
+  value: Uint8Array,
+])[];
+
 export interface LoadOptions {
   /** Which programs to load, by name; the others stay out of the kernel. */
   readonly wants: (program: string) => boolean;
   /** Values for .rodata variables, with their offsets (src/generated). */
-  readonly rodata: ReadonlyMap<{ readonly offset: number; readonly size: number }, Uint8Array>;
+  readonly rodata: Rodata;
   /** max_entries by map name. */
   readonly mapSizes: ReadonlyMap<string, number>;
 }
@@ -138,8 +144,8 @@ export class BpfObject {
     }
   }
 
-  #setRodata(rodata: LoadOptions['rodata']): void {
-    if (rodata.size === 0) return;
+  #setRodata(rodata: Rodata): void {
+    if (rodata.length === 0) return;
     const map = this.#map('.rodata');
     const size = new BigUint64Array(1);
     const initial = libbpf.mapInitialValue(map, size);

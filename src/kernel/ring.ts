@@ -32,10 +32,10 @@ export interface RingMemory {
 }
 
 /**
- * Called for each record with the view and the record's place in it. What it
- * needs later it must copy: the memory is the kernel's again afterwards.
+ * Called with the places of a batch of records in the view, oldest first. What
+ * it needs later it must copy: the memory is the kernel's again afterwards.
  */
-export type TakeRecord = (view: DataView, at: number, length: number) => void;
+export type TakeBatch = (view: DataView, places: Int32Array, count: number) => void;
 
 export class RingReader {
   readonly #memory: RingMemory;
@@ -61,34 +61,31 @@ export class RingReader {
   }
 
   /**
-   * Hands up to `limit` records to `take` and frees their space; returns how
-   * many there were. Stops at a record that is still being written. If `take`
-   * throws, the records before are freed and the one that failed is skipped.
+   * Hands the records that are there, at most `places.length` of them, to `take`
+   * as one batch and then frees their space; returns how many there were. Stops
+   * at a record that is still being written. A batch that `take` throws on is
+   * freed all the same: it must not come again for ever.
    */
-  drain(take: TakeRecord, limit: number): number {
+  drain(places: Int32Array, take: TakeBatch): number {
     const { consumer, producer } = this.#memory;
     // Positions pass 2^53 after 285 years at 1 GB/s: numbers are exact.
     let position = Number(Atomics.load(consumer, 0));
-    let taken = 0;
-    let end = Number(Atomics.load(producer, 0));
+    const end = Number(Atomics.load(producer, 0));
+    let count = 0;
+    while (position < end && count < places.length) {
+      // Ring sizes are powers of two, but & would cut the position to 32 bits.
+      const offset = position % this.#memory.size;
+      const header = Atomics.load(this.#headers, offset >> 2);
+      if ((header & BUSY) !== 0) break;
+      position += ((header & LENGTH) + HEADER_BYTES + 7) & ~7;
+      if ((header & DISCARDED) === 0) places[count++] = offset + HEADER_BYTES;
+    }
     try {
-      while (position < end && taken < limit) {
-        // Ring sizes are powers of two; % works past 2^32 where & does not.
-        const offset = position % this.#memory.size;
-        const header = Atomics.load(this.#headers, offset >> 2);
-        if ((header & BUSY) !== 0) break;
-        const length = header & LENGTH;
-        position += (length + HEADER_BYTES + 7) & ~7;
-        if ((header & DISCARDED) === 0) {
-          taken++;
-          take(this.#view, offset + HEADER_BYTES, length);
-        }
-        if (position >= end) end = Number(Atomics.load(producer, 0));
-      }
+      if (count > 0) take(this.#view, places, count);
     } finally {
       Atomics.store(consumer, 0, BigInt(position));
     }
-    return taken;
+    return count;
   }
 
   /** Unmaps the memory; the reader must not be used any more. */

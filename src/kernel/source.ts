@@ -7,12 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { NetwatchError } from './errors.js';
 import { hasTracepoint } from './kernel-btf.js';
 import { sumPerCpu } from './map.js';
-import { BpfObject, type BpfMap } from './object.js';
+import { BpfObject, type BpfMap, type Rodata } from './object.js';
 import { openRing, type RingReader } from './ring.js';
 import { readU64 } from './read.js';
 import { ensureTracefs, hasClassicTracepoint, openCgroupRoot } from './system.js';
-
-type Rodata = ReadonlyMap<{ readonly offset: number; readonly size: number }, Uint8Array>;
 
 export interface SourceSpec {
   /** The file is bpf/NAME.bpf.o. */

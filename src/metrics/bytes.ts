@@ -39,7 +39,7 @@ function putPadded(buffer: Uint8Array, at: number, value: number, width: number)
     buffer[--place] = PAIRS[pair]!;
     rest = next;
   }
-  if (left === 1) buffer[--place] = DIGIT_0 + rest;
+  if (left === 1) buffer[place - 1] = DIGIT_0 + rest;
   return end;
 }
 
@@ -164,18 +164,23 @@ export class ByteWriter {
   /** Any sample value, as `formatValue` writes it. */
   number(value: number | bigint): void {
     if (typeof value === 'number') {
-      if (value >= 0 && (value | 0) === value) return this.uint(value);
+      if (value >= 0 && (value | 0) === value) {
+        this.uint(value);
+        return;
+      }
       const size = Math.abs(value);
       if (size < 1e9) {
         const millionths = Math.round(size * 1e6);
         // Exact: if the rounded decimal divides back to the value, it is the value.
         if (millionths / 1e6 === size) {
           if (value < 0) this.byte(MINUS);
-          return this.fixed(millionths, 6);
+          this.fixed(millionths, 6);
+          return;
         }
       } else if (size <= Number.MAX_SAFE_INTEGER && Number.isInteger(size)) {
         if (value < 0) this.byte(MINUS);
-        return this.uint(size);
+        this.uint(size);
+        return;
       }
     }
     this.ascii(formatValue(value));

@@ -222,7 +222,10 @@ export const FAMILIES = {
   netwatch_connection_packets_out_segments: ofConnection(
     'Segments sent and not yet covered by an acknowledgement.',
   ),
-  netwatch_connection_in_flight_bytes: ofConnection('Bytes sent and not yet acknowledged.'),
+  netwatch_connection_unacked_bytes: ofConnection('Bytes sent and not yet acknowledged.'),
+  netwatch_connection_in_flight_bytes: ofConnection(
+    'Bytes thought to be in the network: those not acknowledged, without what arrived out of order or is lost.',
+  ),
   netwatch_connection_lost_segments: ofConnection('Outstanding segments that are thought lost.'),
   netwatch_connection_retrans_out_segments: ofConnection(
     'Outstanding segments that were sent again.',
@@ -234,9 +237,6 @@ export const FAMILIES = {
     'Segments known to have arrived.',
   ),
   netwatch_connection_pacing_rate_bytes_per_second: ofConnection('Rate at which sending is paced.'),
-  netwatch_connection_unacked_segments: ofConnection(
-    'Segments sent and not yet acknowledged, as ss prints it.',
-  ),
   netwatch_connection_notsent_bytes: ofConnection(
     'Bytes queued by the application and not yet sent.',
   ),

@@ -26,11 +26,10 @@ const LOOK_BACK_BYTES = 1024 * 1024;
 const NEWLINE = 10;
 
 /**
- * O_APPEND: after `copytruncate` the next line lands at the new end, not behind a sparse hole. O_NONBLOCK: a named pipe in
- * place of the log answers ENXIO instead of blocking a thread for ever; it means nothing for ordinary files.
+ * O_APPEND: after `copytruncate` the next line lands at the new end, not behind a sparse hole. O_RDWR: the tail is read for
+ * repair; and a named pipe in place of the log is opened at once and refused, instead of blocking a thread for ever.
  */
-const OPEN_FLAGS =
-  constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const OPEN_FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW;
 
 /** The part of a file handle that logs use: what a test has to imitate. */
 export type LogHandle = Pick<

@@ -162,9 +162,10 @@ export class LogPump {
   }
 
   async #fail(error: SinkError): Promise<false> {
-    this.#failures += 1;
-    if (!this.#isStopped()) this.#events.failed(error);
     await this.#writer.close();
+    if (this.#isStopped()) return false;
+    this.#failures += 1;
+    this.#events.failed(error);
     if (this.#state === 'open') {
       this.#retry = setTimeout(() => {
         this.#retry = null;

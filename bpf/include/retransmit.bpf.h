@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Retransmitted segments by cause, counted as the kernel counts them
+ * (TcpRetransSegs): per socket in its storage, and in total.
+ */
+#ifndef NW_RETRANSMIT_BPF_H
+#define NW_RETRANSMIT_BPF_H
+
+#include "socket.bpf.h"
+
+#define NW_ICSK_TIME_LOSS_PROBE 5
+#define NW_TCPHDR_SYN 0x02
+
+struct nw_retransmit_totals {
+	__u64 segments[NW_RETRANSMIT_TYPES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct nw_retransmit_totals);
+} retransmit_totals SEC(".maps");
+
+/*
+ * tcp_enter_loss() and tcp_enter_recovery() have set the congestion state by
+ * now; a tail loss probe leaves it alone and is still the pending timer.
+ */
+static __always_inline __u32 nw_retransmit_type(struct tcp_sock *tp,
+						__u16 tcp_flags)
+{
+	struct inet_connection_sock *icsk = &tp->inet_conn;
+	__u8 state = BPF_CORE_READ_BITFIELD(icsk, icsk_ca_state);
+
+	if (tcp_flags & NW_TCPHDR_SYN)
+		return NW_RETRANSMIT_SYN;
+	if (state == TCP_CA_Loss)
+		return NW_RETRANSMIT_TIMEOUT;
+	if (state != TCP_CA_Recovery &&
+	    icsk->icsk_pending == NW_ICSK_TIME_LOSS_PROBE)
+		return NW_RETRANSMIT_TAIL_LOSS_PROBE;
+	return NW_RETRANSMIT_FAST;
+}
+
+static __always_inline void nw_count_retransmit(struct nw_socket *s,
+						__u32 type, __u32 segments)
+{
+	struct nw_retransmit_totals *totals;
+	__u32 zero = 0;
+
+	barrier_var(type);
+	if (type >= NW_RETRANSMIT_TYPES)
+		return;
+	totals = bpf_map_lookup_elem(&retransmit_totals, &zero);
+	if (totals)
+		totals->segments[type] += segments;
+	if (s)
+		s->retransmits[type] += segments;
+}
+
+#endif /* NW_RETRANSMIT_BPF_H */

@@ -1,0 +1,269 @@
+/**
+ * The connections that are open now, and the lines of connects.log: a line when
+ * a value changed, at open and at close.
+ */
+import { formatAddress, formatEndpoint } from '../kernel/read.js';
+import type { ByteWriter } from '../metrics/bytes.js';
+import { connectionLabels, type ConnectionLabels } from '../metrics/exposition.js';
+import { logLine } from '../metrics/lines.js';
+import { OWNER_SOURCE, ROLE, type ConnectionOwner } from '../generated/connection.js';
+import { STATE_NAMES, type Connection } from '../sources/connection.js';
+import {
+  congestionState,
+  durationSeconds,
+  EXTRA_VALUES,
+  LISTENER_VALUES,
+  RETRANSMIT_VALUES,
+  type ConnectionValue,
+} from './connection-values.js';
+
+export interface ConnectionTableOptions {
+  /** -a: also closed and failed connections and listening sockets. */
+  readonly all: boolean;
+  /** -x */
+  readonly extra: boolean;
+  /** -r */
+  readonly retransmits: boolean;
+}
+
+/** One open connection as last seen. */
+export interface Entry {
+  readonly labels: ConnectionLabels;
+  readonly src: string;
+  readonly dst: string;
+  last: Connection;
+  /** Values on the last lines, in the order of the table's values; NaN = none yet. */
+  readonly written: Float64Array;
+  infoWritten: boolean;
+  stateWritten: string | null;
+  congestionWritten: string | null;
+  /** Payload bytes both ways since the last but one look, for "busiest". */
+  recentBytes: number;
+  /** Number of the dump that saw it last. */
+  seen: number;
+}
+
+/** A connection that two dumps in a row have not shown is gone, its close lost. */
+const MISSED_DUMPS = 2;
+
+export class ConnectionTable {
+  readonly entries = new Map<number, Entry>();
+  /** Entries given up because their close record was lost. */
+  forgotten = 0;
+  readonly #options: ConnectionTableOptions;
+  readonly #values: readonly ConnectionValue[];
+  readonly #out: ByteWriter;
+  readonly #toWallMs: (ns: number) => number;
+  #dumps = 0;
+  #lines = 0;
+
+  constructor(
+    options: ConnectionTableOptions,
+    out: ByteWriter,
+    toWallMs: (monotonicNs: number) => number,
+  ) {
+    this.#options = options;
+    this.#out = out;
+    this.#toWallMs = toWallMs;
+    this.#values = [
+      ...(options.extra ? EXTRA_VALUES : []),
+      ...(options.retransmits ? RETRANSMIT_VALUES : []),
+    ];
+  }
+
+  /** Lines written to the buffer since the last call. */
+  takeLines(): number {
+    const lines = this.#lines;
+    this.#lines = 0;
+    return lines;
+  }
+
+  opened(connection: Connection): void {
+    this.#update(connection);
+  }
+
+  owned(owner: ConnectionOwner): void {
+    const entry = this.entries.get(owner.sock);
+    if (entry === undefined) return;
+    const { pid, uid, comm, startNs } = owner;
+    entry.last = {
+      ...entry.last,
+      pid,
+      uid,
+      comm,
+      startNs,
+      ownerSource: OWNER_SOURCE.NW_OWNER_ACCEPT,
+    };
+    this.#writeInfo(entry, owner.tsNs);
+  }
+
+  closed(connection: Connection): void {
+    const failed = connection.oldState === TCP_SYN_SENT || connection.oldState === TCP_SYN_RECV;
+    if (failed && !this.#options.all && !this.entries.has(connection.sock)) return;
+    const entry = this.#update(connection, true);
+    const duration = durationSeconds(connection);
+    if (this.#options.extra && duration !== null)
+      this.#line('netwatch_connection_duration_seconds', entry, duration, connection.tsNs);
+    this.entries.delete(connection.sock);
+  }
+
+  /** Begins a pull of iter/tcp: each connection it shows goes to {@link sampled}. */
+  beginDump(): void {
+    this.#dumps++;
+  }
+
+  sampled(connection: Connection): void {
+    if (connection.state === TCP_CLOSE) return;
+    const bytes = (c: Connection): number => c.bytesAcked + c.bytesReceived;
+    const before = this.entries.get(connection.sock);
+    const had = before === undefined ? 0 : bytes(before.last);
+    const entry = this.#update(connection);
+    entry.recentBytes = bytes(connection) - (before === entry ? had : 0);
+    entry.seen = this.#dumps;
+  }
+
+  /** Ends a pull that has seen all namespaces: what is no longer there goes. */
+  endDump(): void {
+    for (const [sock, entry] of this.entries) {
+      if (this.#dumps - entry.seen < MISSED_DUMPS) continue;
+      this.entries.delete(sock);
+      this.forgotten++;
+    }
+  }
+
+  #update(connection: Connection, closing = false): Entry {
+    let entry = this.entries.get(connection.sock);
+    if (entry === undefined || isOther(entry.last, connection)) {
+      entry = this.#create(connection);
+      this.entries.set(connection.sock, entry);
+    }
+    entry.last = keepOwner(entry.last, connection);
+    if (connection.state !== TCP_LISTEN || this.#options.all || this.#options.extra)
+      this.#write(entry, closing);
+    return entry;
+  }
+
+  #create(connection: Connection): Entry {
+    const src = formatEndpoint(connection.localAddr, connection.localPort);
+    const dst = formatEndpoint(connection.peerAddr, connection.peerPort);
+    return {
+      labels: connectionLabels(formatAddress(connection.sock), src, dst),
+      src,
+      dst,
+      last: connection,
+      written: new Float64Array(this.#values.length).fill(NaN),
+      infoWritten: false,
+      stateWritten: null,
+      congestionWritten: null,
+      recentBytes: 0,
+      seen: this.#dumps,
+    };
+  }
+
+  #write(entry: Entry, closing: boolean): void {
+    const { last } = entry;
+    // Before accept() only the listener's owner is known: the process that
+    // will get the connection may be another.
+    if (!entry.infoWritten && (closing || last.ownerSource !== OWNER_SOURCE.NW_OWNER_LISTENER))
+      this.#writeInfo(entry, last.tsNs);
+    if (this.#options.extra || this.#options.all) this.#writeState(entry);
+    const values = last.state === TCP_LISTEN ? LISTENER_VALUES : this.#values;
+    if (last.state === TCP_LISTEN && !this.#options.extra) return;
+    for (let i = 0; i < values.length; i++) {
+      const { family, of } = values[i] as ConnectionValue;
+      const value = of(last);
+      if (value === null || value === entry.written[i]) continue;
+      entry.written[i] = value;
+      this.#line(family, entry, value, last.tsNs);
+    }
+  }
+
+  #line(family: ConnectionValue['family'], entry: Entry, value: number, tsNs: number): void {
+    logLine(this.#out, family, entry.labels, value, this.#toWallMs(tsNs));
+    this.#lines++;
+  }
+
+  #writeInfo(entry: Entry, tsNs: number): void {
+    entry.infoWritten = true;
+    logLine(
+      this.#out,
+      'netwatch_connection_info',
+      infoLabels(entry),
+      1,
+      this.#toWallMs(tsNs),
+    );
+    this.#lines++;
+  }
+
+  #writeState(entry: Entry): void {
+    const { last } = entry;
+    const ms = this.#toWallMs(last.tsNs);
+    const names = { sock: formatAddress(last.sock), src: entry.src, dst: entry.dst };
+    const state = stateName(last.state);
+    if (state !== entry.stateWritten) {
+      const line = (name: typeof state, value: number): void => {
+        const labels = { ...names, network_connection_state: name };
+        logLine(this.#out, 'netwatch_connection_state_info', labels, value, ms);
+        this.#lines++;
+      };
+      if (entry.stateWritten !== null) line(entry.stateWritten as typeof state, 0);
+      line(state, 1);
+      entry.stateWritten = state;
+    }
+    if (!this.#options.extra || last.state === TCP_LISTEN) return;
+    const congestion = `${last.caName} ${congestionState(last)}`;
+    if (congestion === entry.congestionWritten) return;
+    const line = (text: string, value: number): void => {
+      const [algorithm = '', name = ''] = text.split(' ');
+      const labels = { ...names, algorithm, state: name };
+      logLine(this.#out, 'netwatch_connection_congestion_info', labels, value, ms);
+      this.#lines++;
+    };
+    if (entry.congestionWritten !== null) line(entry.congestionWritten, 0);
+    line(congestion, 1);
+    entry.congestionWritten = congestion;
+  }
+}
+
+export const TCP_SYN_SENT = 2;
+export const TCP_SYN_RECV = 3;
+export const TCP_CLOSE = 7;
+export const TCP_LISTEN = 10;
+
+export function stateName(state: number): (typeof STATE_NAMES)[number] {
+  return STATE_NAMES[state] ?? 'closed';
+}
+
+/** Labels of netwatch_connection_info; `-` where the owner is not known. */
+export function infoLabels({ last, src, dst }: Entry): {
+  pid: string;
+  process: string;
+  sock: string;
+  src: string;
+  dst: string;
+  is_server: string;
+} {
+  const known = last.ownerSource !== OWNER_SOURCE.NW_OWNER_NONE;
+  return {
+    pid: known ? `${last.pid}` : '-',
+    process: known ? last.comm : '-',
+    sock: formatAddress(last.sock),
+    src,
+    dst,
+    is_server: last.role === ROLE.NW_ROLE_UNKNOWN ? '-' : last.role === ROLE.NW_ROLE_CLIENT ? '0' : '1',
+  };
+}
+
+/** A socket's address is used again: another opening or other ports, another connection. */
+function isOther(a: Connection, b: Connection): boolean {
+  if (a.localPort !== b.localPort || a.peerPort !== b.peerPort) return true;
+  if (a.localAddr !== b.localAddr || a.peerAddr !== b.peerAddr) return true;
+  return a.openNs !== null && b.openNs !== null && a.openNs !== b.openNs;
+}
+
+/** What accept() told stands, also where a later record does not know it yet. */
+function keepOwner(before: Connection, now: Connection): Connection {
+  if (before.ownerSource <= now.ownerSource) return now;
+  const { pid, uid, comm, startNs, ownerSource } = before;
+  return { ...now, pid, uid, comm, startNs, ownerSource };
+}

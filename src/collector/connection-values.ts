@@ -1,0 +1,98 @@
+/**
+ * What is reported of one connection: each family with the value it has in a
+ * kernel record. Units are those of the family's name; null = the kernel does
+ * not say.
+ */
+import type { LogName, ScalarName } from '../metrics/families.js';
+import type { Connection } from '../sources/connection.js';
+
+export type ConnectionFamily = Extract<LogName & ScalarName, `netwatch_connection_${string}`>;
+
+export interface ConnectionValue {
+  readonly family: Exclude<
+    ConnectionFamily,
+    | 'netwatch_connection_info'
+    | 'netwatch_connection_state_info'
+    | 'netwatch_connection_congestion_info'
+  >;
+  readonly of: (connection: Connection) => number | null;
+}
+
+const US_PER_S = 1e6;
+const NS_PER_S = 1e9;
+/** TCP_INFINITE_SSTHRESH: slow start has not ended yet. */
+const INFINITE_SSTHRESH = 0x7fffffff;
+/** min_rtt before the first measurement, and an unlimited pacing rate. */
+const UNSET_U32 = 0xffffffff;
+const UNSET_U64 = 2 ** 63;
+/** The kernel keeps srtt shifted by 3 bits, mdev and rttvar by 2. */
+const SRTT_SHIFT = 3;
+const MDEV_SHIFT = 2;
+
+const seconds = (us: number): number | null => (us === 0 ? null : us / US_PER_S);
+
+/** Index of the causes in {@link Connection.retransmits}. */
+const FAST = 0;
+const TIMEOUT = 1;
+
+/** Listening sockets have these two and nothing else. */
+export const LISTENER_VALUES: readonly ConnectionValue[] = [
+  { family: 'netwatch_connection_backlog', of: (c) => c.backlog },
+  { family: 'netwatch_connection_max_backlog', of: (c) => c.maxBacklog },
+];
+
+/** Option -x. */
+export const EXTRA_VALUES: readonly ConnectionValue[] = [
+  ...LISTENER_VALUES,
+  { family: 'netwatch_connection_rwnd_bytes', of: (c) => c.rwnd },
+  { family: 'netwatch_connection_cwnd_segments', of: (c) => c.cwnd },
+  {
+    family: 'netwatch_connection_ssthresh_segments',
+    of: (c) => (c.ssthresh >= INFINITE_SSTHRESH ? null : c.ssthresh),
+  },
+  { family: 'netwatch_connection_sndbuf_bytes', of: (c) => c.sndbuf },
+  { family: 'netwatch_connection_rcvbuf_bytes', of: (c) => c.rcvbuf },
+  { family: 'netwatch_connection_wmem_queued_bytes', of: (c) => c.wmemQueued },
+  { family: 'netwatch_connection_acked_bytes_total', of: (c) => c.bytesAcked },
+  { family: 'netwatch_connection_received_bytes_total', of: (c) => c.bytesReceived },
+  { family: 'netwatch_connection_srtt_seconds', of: (c) => seconds(c.srttUs >>> SRTT_SHIFT) },
+  { family: 'netwatch_connection_mdev_seconds', of: (c) => seconds(c.mdevUs >>> MDEV_SHIFT) },
+  { family: 'netwatch_connection_rttvar_seconds', of: (c) => seconds(c.rttvarUs >>> MDEV_SHIFT) },
+  {
+    family: 'netwatch_connection_min_rtt_seconds',
+    of: (c) => (c.minRttUs === UNSET_U32 ? null : seconds(c.minRttUs)),
+  },
+  { family: 'netwatch_connection_retransmits_total', of: (c) => c.totalRetrans },
+  { family: 'netwatch_connection_packets_out_segments', of: (c) => c.packetsOut },
+  { family: 'netwatch_connection_in_flight_bytes', of: (c) => c.unacked },
+  { family: 'netwatch_connection_lost_segments', of: (c) => c.lostOut },
+  { family: 'netwatch_connection_retrans_out_segments', of: (c) => c.retransOut },
+  { family: 'netwatch_connection_reordering_segments', of: (c) => c.reordering },
+  { family: 'netwatch_connection_delivered_segments_total', of: (c) => c.delivered },
+  {
+    family: 'netwatch_connection_pacing_rate_bytes_per_second',
+    of: (c) => (c.pacingRate >= UNSET_U64 || c.pacingRate === UNSET_U32 ? null : c.pacingRate),
+  },
+  { family: 'netwatch_connection_unacked_segments', of: (c) => c.packetsOut },
+  { family: 'netwatch_connection_notsent_bytes', of: (c) => c.notsent },
+];
+
+/** Option -r. */
+export const RETRANSMIT_VALUES: readonly ConnectionValue[] = [
+  { family: 'netwatch_connection_fast_retransmits_total', of: (c) => c.retransmits[FAST] ?? 0 },
+  {
+    family: 'netwatch_connection_timeout_retransmits_total',
+    of: (c) => c.retransmits[TIMEOUT] ?? 0,
+  },
+];
+
+/** Seconds since it opened; null for connections older than netwatch. */
+export function durationSeconds(connection: Connection): number | null {
+  return connection.openNs === null ? null : (connection.tsNs - connection.openNs) / NS_PER_S;
+}
+
+const CONGESTION_STATES = ['open', 'disorder', 'cwr', 'recovery', 'loss'] as const;
+
+export function congestionState(connection: Connection): string {
+  return CONGESTION_STATES[connection.caState] ?? `${connection.caState}`;
+}

@@ -1,0 +1,118 @@
+/**
+ * Source `connection`: the life of connections as ring records, their present
+ * state through iter/tcp, and totals. Kernel side: bpf/connection.bpf.c.
+ */
+import {
+  CONNECTION,
+  decodeConnection,
+  decodeConnectionOwner,
+  decodeConnectionTotals,
+  decodeRetransmitTotals,
+  KIND,
+  RODATA,
+  type Connection,
+  type ConnectionOwner,
+  type ConnectionTotals,
+  type RetransmitTotals,
+} from '../generated/connection.js';
+import { readIterator } from '../kernel/iterator.js';
+import { sumPerCpu } from '../kernel/map.js';
+import { openSource, type Source } from '../kernel/source.js';
+import { encodeFilter, type Filter } from './filter.js';
+
+export type { Connection } from '../generated/connection.js';
+
+export type ConnectionRecord =
+  | { readonly kind: 'open'; readonly connection: Connection }
+  | { readonly kind: 'close'; readonly connection: Connection }
+  | { readonly kind: 'owner'; readonly owner: ConnectionOwner };
+
+export interface ConnectionOptions {
+  readonly filter: Filter;
+  /** Count retransmissions by cause. */
+  readonly retransmits: boolean;
+  readonly ringBytes: number;
+}
+
+const RETRANSMIT_PROGRAMS = ['tcp_retransmit_skb', 'tcp_retransmit_synack'];
+const BATCH = 4096;
+
+/** Where the kernel's TCP_… numbers are used in text. */
+export const STATE_NAMES = [
+  'closed',
+  'established',
+  'syn_sent',
+  'syn_received',
+  'fin_wait_1',
+  'fin_wait_2',
+  'time_wait',
+  'closed',
+  'close_wait',
+  'last_ack',
+  'listen',
+  'closing',
+  'syn_received',
+] as const;
+
+export class ConnectionSource {
+  readonly source: Source;
+  readonly #places = new Int32Array(BATCH);
+
+  constructor(options: ConnectionOptions) {
+    this.source = openSource({
+      name: 'connection',
+      rodata: [[RODATA.nw_filter, encodeFilter(options.filter)]],
+      mapSizes: new Map([['events', options.ringBytes]]),
+      wants: (program) => options.retransmits || !RETRANSMIT_PROGRAMS.includes(program),
+      essential: (program) => program === 'inet_sock_set_state' || program === 'tcp',
+    });
+  }
+
+  /** Writes the owners of sockets that existed before into their storage. */
+  seedOwners(): void {
+    if (!this.source.programs.some(({ program, attached }) => program === 'task_file' && attached))
+      return;
+    readIterator(this.source.object.linkFd('task_file'), null, 1, () => undefined);
+    this.source.object.detach('task_file');
+  }
+
+  /** Hands over what happened since the last call; returns the number of records. */
+  drain(take: (record: ConnectionRecord) => void): number {
+    return this.source.ring.drain(this.#places, (view, places, count) => {
+      for (let i = 0; i < count; i++) {
+        const record = decode(view, places[i] ?? 0);
+        if (record !== null) take(record);
+      }
+    });
+  }
+
+  /** The present state of every connection in a network namespace. */
+  dump(namespacePath: string | null, take: (connection: Connection) => void): number {
+    const link = this.source.object.linkFd('tcp');
+    return readIterator(link, namespacePath, CONNECTION.size, (view, at) => {
+      take(decodeConnection(view, at));
+    });
+  }
+
+  totals(): ConnectionTotals {
+    return decodeConnectionTotals(sumPerCpu(this.source.map('connection_totals')), 0);
+  }
+
+  retransmits(): RetransmitTotals {
+    return decodeRetransmitTotals(sumPerCpu(this.source.map('retransmit_totals')), 0);
+  }
+}
+
+function decode(view: DataView, at: number): ConnectionRecord | null {
+  switch (view.getUint32(at + CONNECTION.at.kind, true)) {
+    case KIND.NW_KIND_CONNECTION_OPEN:
+      return { kind: 'open', connection: decodeConnection(view, at) };
+    case KIND.NW_KIND_CONNECTION_CLOSE:
+      return { kind: 'close', connection: decodeConnection(view, at) };
+    case KIND.NW_KIND_CONNECTION_OWNER:
+      return { kind: 'owner', owner: decodeConnectionOwner(view, at) };
+    default:
+      return null;
+  }
+}
+

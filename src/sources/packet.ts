@@ -1,0 +1,93 @@
+/**
+ * Source `packet`: every TCP packet, with layer times and HTTP heads if asked.
+ * Kernel side: bpf/packet.bpf.c. The records are read where they lie; this is
+ * the path that runs for every packet.
+ */
+import {
+  decodeLayerTotals,
+  KIND,
+  PACKET,
+  RODATA,
+  type LayerTotals,
+} from '../generated/packet.js';
+import { hasFunction } from '../kernel/kernel-btf.js';
+import { sumPerCpu } from '../kernel/map.js';
+import { openSource, type Source } from '../kernel/source.js';
+import { encodeFilter, type Filter } from './filter.js';
+
+export interface PacketOptions {
+  readonly filter: Filter;
+  /** Measure the time in each layer. */
+  readonly time: boolean;
+  readonly ringBytes: number;
+}
+
+const BATCH = 8192;
+const TX_AND_RX = new Set(['packet_ingress', 'packet_egress']);
+
+const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
+
+/** A batch of packet records, oldest first, to be read with {@link PACKET}.at. */
+export type TakePackets = (view: DataView, places: Int32Array, count: number) => void;
+
+export class PacketSource {
+  readonly source: Source;
+  readonly #places = new Int32Array(BATCH);
+  readonly #times = new Float64Array(BATCH);
+
+  constructor(options: PacketOptions) {
+    const kernelContext = hasFunction('bpf_cast_to_kern_ctx');
+    this.source = openSource({
+      name: 'packet',
+      rodata: [
+        [RODATA.nw_filter, encodeFilter(options.filter)],
+        [RODATA.nw_time, flag(options.time)],
+        [RODATA.nw_has_kernel_context, flag(kernelContext)],
+        [RODATA.nw_records, flag(true)],
+      ],
+      mapSizes: new Map([['events', options.ringBytes]]),
+      wants: (program) => options.time || TX_AND_RX.has(program),
+      essential: (program) => TX_AND_RX.has(program),
+    });
+  }
+
+  /** Hands over the packets since the last call, in order of time. */
+  drain(take: TakePackets): number {
+    return this.source.ring.drain(this.#places, (view, places, count) => {
+      sortByTime(view, places, count, this.#times);
+      take(view, places, count);
+    });
+  }
+
+  layers(): LayerTotals {
+    return decodeLayerTotals(sumPerCpu(this.source.map('layer_totals')), 0);
+  }
+}
+
+/** True for a packet record (not an HTTP head). */
+export function isPacket(view: DataView, at: number): boolean {
+  return view.getUint32(at + PACKET.at.kind, true) === KIND.NW_KIND_PACKET;
+}
+
+/**
+ * Orders records by ts_ns in place. CPUs reserve records a little out of order,
+ * so the batch is nearly sorted: insertion sort, one comparison per record.
+ */
+export function sortByTime(
+  view: DataView,
+  places: Int32Array,
+  count: number,
+  times: Float64Array,
+): void {
+  for (let i = 0; i < count; i++) {
+    const place = places[i] ?? 0;
+    const time = view.getUint32(place + 4, true) * 0x1_0000_0000 + view.getUint32(place, true);
+    let j = i;
+    for (; j > 0 && (times[j - 1] ?? 0) > time; j--) {
+      times[j] = times[j - 1] ?? 0;
+      places[j] = places[j - 1] ?? 0;
+    }
+    times[j] = time;
+    places[j] = place;
+  }
+}

@@ -1,0 +1,93 @@
+/** The BPF objects a process holds, so that a test can show that nothing is left after its exit. */
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { until } from './wait.js';
+
+/** Kernel ids, which are not used again soon. */
+export interface BpfObjects {
+  readonly programs: readonly number[];
+  readonly links: readonly number[];
+  readonly maps: readonly number[];
+}
+
+/** What `pid` holds through its descriptors, read from fdinfo; links name their programs too. */
+export function bpfObjectsOf(pid: number): BpfObjects {
+  const found = {
+    prog_id: new Set<number>(),
+    link_id: new Set<number>(),
+    map_id: new Set<number>(),
+  };
+  for (const fd of readdirSync(`/proc/${pid}/fdinfo`)) {
+    for (const [, name, id] of fdinfo(pid, fd).matchAll(/^(prog_id|link_id|map_id):\s*(\d+)$/gm)) {
+      found[name as keyof typeof found].add(Number(id));
+    }
+  }
+  return {
+    programs: [...found.prog_id],
+    links: [...found.link_id],
+    maps: [...found.map_id],
+  };
+}
+
+/** Those of them that the kernel still has. */
+export function bpfObjectsLeft({ programs, links, maps }: BpfObjects): BpfObjects {
+  const still = (kind: string, ids: readonly number[]): number[] => {
+    const all = new Set(bpftool(kind, 'show').map(({ id }) => id));
+    return ids.filter((id) => all.has(id));
+  };
+  return {
+    programs: still('prog', programs),
+    links: still('link', links),
+    maps: still('map', maps),
+  };
+}
+
+/** Waits until the kernel has freed all of them, which it does a moment after the last descriptor. */
+export async function bpfObjectsGone(objects: BpfObjects, deadlineMs = 3000): Promise<void> {
+  let left = objects;
+  const gone = (): boolean => {
+    left = bpfObjectsLeft(objects);
+    return left.programs.length + left.links.length + left.maps.length === 0;
+  };
+  await until(gone, { what: 'BPF objects are gone', deadlineMs, everyMs: 50 }).catch(() => {
+    throw new Error(`BPF objects left behind: ${JSON.stringify(left)}`);
+  });
+}
+
+export interface BpfProgram {
+  readonly id: number;
+  readonly type: string;
+  readonly name: string | null;
+  readonly runCount: number | null;
+}
+
+/** Every program loaded on this machine, with its run count where statistics are on. */
+export function bpfPrograms(): BpfProgram[] {
+  return bpftool('prog', 'show').map(({ id, type, name, run_cnt }) => ({
+    id,
+    type: type ?? '',
+    name: name ?? null,
+    runCount: run_cnt ?? null,
+  }));
+}
+
+interface Shown {
+  readonly id: number;
+  readonly type?: string;
+  readonly name?: string;
+  readonly run_cnt?: number;
+}
+
+function bpftool(...args: string[]): readonly Shown[] {
+  const text = execFileSync('bpftool', ['-j', ...args], { encoding: 'utf8', maxBuffer: 64 << 20 });
+  return JSON.parse(text) as readonly Shown[];
+}
+
+/** Empty when the descriptor has been closed since it was listed. */
+function fdinfo(pid: number, fd: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,131 @@
+/** Runs the built program as a child and reads what it writes. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseExposition, type Sample } from './exposition.js';
+import type { Namespace, Teardown } from './netns.js';
+import { until } from './wait.js';
+
+export const PROGRAM = resolve(import.meta.dirname, '../../build/main.js');
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface Collector {
+  readonly pid: number;
+  readonly dataFolder: string;
+  stdout(): string;
+  stderr(): string;
+  /** Text of a file of the data folder; empty while it does not exist. */
+  read(file: string): string;
+  /** Its samples. A log that is being written may end in a torn line, which is left out. */
+  samples(file: string): readonly Sample[];
+  /** Polls until the samples of a file satisfy the predicate, and gives them. */
+  waitFor(
+    file: string,
+    predicate: (samples: readonly Sample[]) => boolean,
+    what: string,
+    deadlineMs?: number,
+  ): Promise<readonly Sample[]>;
+  readonly exited: Promise<Exit>;
+  /** Sends the signal (default SIGINT) and waits for the end, at most `deadlineMs` (default 5 s). */
+  stop(signal?: NodeJS.Signals, deadlineMs?: number): Promise<Exit>;
+}
+
+export interface CollectorOptions {
+  /** Default: a temporary folder, removed with the test. */
+  readonly dataFolder?: string;
+  /** Default: the built program. */
+  readonly program?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** For the ready line; default 10 s. Null: do not wait for it. */
+  readonly readyMs?: number | null;
+}
+
+/** Starts the collector on a namespace and returns at its ready line. */
+export async function startCollector(
+  t: Teardown,
+  namespace: Namespace,
+  args: readonly string[] = [],
+  options: CollectorOptions = {},
+): Promise<Collector> {
+  const dataFolder = options.dataFolder ?? temporaryFolder(t);
+  const program = options.program ?? PROGRAM;
+  const where = ['--netns', namespace.name, '--data', dataFolder];
+  const child = spawn(process.execPath, [program, ...where, ...args], {
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const collector = observe(child, dataFolder);
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    await collector.exited;
+  });
+  const { readyMs = 10_000 } = options;
+  if (readyMs !== null) await becomesReady(collector, child, readyMs);
+  return collector;
+}
+
+async function becomesReady(collector: Collector, child: ChildProcess, ms: number): Promise<void> {
+  const over = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  const ready = (): boolean => /^netwatch: ready/m.test(collector.stderr());
+  const settled = (): boolean => ready() || over();
+  await until(settled, { what: 'the collector is ready', deadlineMs: ms, everyMs: 5 }).catch(
+    (error: unknown) => {
+      throw new Error(`${String(error)}; it said: ${collector.stderr()}`);
+    },
+  );
+  if (!ready()) throw new Error(`the collector ended (${child.exitCode}): ${collector.stderr()}`);
+}
+
+function observe(child: ChildProcess, dataFolder: string): Collector {
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const exited = new Promise<Exit>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve({ code, signal })); // after the last output
+  });
+  const read = (file: string): string => {
+    const path = join(dataFolder, file);
+    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+  };
+  const samples = (file: string): readonly Sample[] => {
+    const text = read(file);
+    return parseExposition(text.slice(0, text.lastIndexOf('\n') + 1)).samples;
+  };
+  return {
+    pid: child.pid ?? 0,
+    dataFolder,
+    stdout: () => stdout,
+    stderr: () => stderr,
+    read,
+    samples,
+    async waitFor(file, predicate, what, deadlineMs = 10_000) {
+      const satisfied = (): readonly Sample[] | null => {
+        const now = samples(file);
+        return predicate(now) ? now : null;
+      };
+      const waiting = until(satisfied, { what: `${file}: ${what}`, deadlineMs, everyMs: 20 });
+      return (await waiting) ?? [];
+    },
+    exited,
+    async stop(signal = 'SIGINT', deadlineMs = 5000) {
+      child.kill(signal);
+      let exit: Exit | undefined;
+      void exited.then((e) => (exit = e));
+      return until(() => exit, { what: `end after ${signal}`, deadlineMs, everyMs: 5 });
+    },
+  };
+}
+
+/** A folder that is removed with the test. */
+export function temporaryFolder(t: Teardown): string {
+  const folder = mkdtempSync(join(tmpdir(), 'nwtest-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}

@@ -1,0 +1,33 @@
+/** Waiting for something to become true, with a deadline and without fixed sleeps. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export interface UntilOptions {
+  /** Names the thing in the error. */
+  readonly what: string;
+  readonly deadlineMs?: number;
+  readonly everyMs?: number;
+}
+
+/**
+ * Polls until `predicate` gives something truthy and returns that. A predicate that throws counts as
+ * not yet; its last error is the cause of ours.
+ */
+export async function until<T>(
+  predicate: () => T | Promise<T>,
+  { what, deadlineMs = 10_000, everyMs = 10 }: UntilOptions,
+): Promise<NonNullable<T>> {
+  const deadline = performance.now() + deadlineMs;
+  let cause: unknown;
+  for (;;) {
+    try {
+      cause = undefined;
+      const value = await predicate();
+      if (value) return value;
+    } catch (error) {
+      cause = error;
+    }
+    if (performance.now() > deadline)
+      throw new Error(`not in ${deadlineMs} ms: ${what}`, { cause });
+    await sleep(everyMs);
+  }
+}
