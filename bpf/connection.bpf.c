@@ -213,8 +213,8 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	}
 	if (state == TCP_SYN_RECV) {
 		nw_begin(s, now, NW_ROLE_SERVER);
-		s->owner_source = s->task.pid ? NW_OWNER_LISTENER :
-						NW_OWNER_NONE;
+		s->owner_source =
+			s->task.pid ? NW_OWNER_LISTENER : NW_OWNER_NONE;
 		return 0;
 	}
 	if (old_state == TCP_LISTEN ||
@@ -257,9 +257,9 @@ int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 	nw_sock_tuple(sk, &tuple);
 	if (!nw_socket_allowed(sk, s, &tuple))
 		return 0;
-	nw_count_retransmit(s,
-			    nw_retransmit_type(tp, BPF_CORE_READ(cb, tcp_flags)),
-			    BPF_CORE_READ(cb, tcp_gso_segs));
+	nw_count_retransmit(
+		s, nw_retransmit_type(tp, BPF_CORE_READ(cb, tcp_flags)),
+		BPF_CORE_READ(cb, tcp_gso_segs));
 	return 0;
 }
 

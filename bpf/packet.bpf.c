@@ -98,8 +98,8 @@ static __always_inline void nw_transmit(struct __sk_buff *ctx,
 		__u64 old = slot->key;
 
 		if (old == NW_TX_BUSY ||
-		    (old && p->head.ts_ns - slot->packet.head.ts_ns <
-				    NW_TX_STALE_NS))
+		    (old &&
+		     p->head.ts_ns - slot->packet.head.ts_ns < NW_TX_STALE_NS))
 			continue;
 		if (__sync_val_compare_and_swap(&slot->key, old, NW_TX_BUSY) !=
 		    old)

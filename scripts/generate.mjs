@@ -251,14 +251,7 @@ function rodataSource(types, symbols) {
   ].join('\n');
 }
 
-const HELPERS = [
-  'readAddress',
-  'readBytes',
-  'readComm',
-  'readDuration',
-  'readIp',
-  'readU64',
-];
+const HELPERS = ['readAddress', 'readBytes', 'readComm', 'readDuration', 'readIp', 'readU64'];
 
 /** The TypeScript module for one object. */
 function generate(source, object) {

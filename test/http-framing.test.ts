@@ -11,12 +11,14 @@ import {
   type Conversation,
   conversation,
   type Exchange,
+  harm,
   Random,
   segments,
 } from './http-framing/corpus.js';
 import {
   buildFraming,
   IN,
+  METHODS,
   OUT,
   type Report,
   type Role,
@@ -46,14 +48,20 @@ function events(reports: readonly Report[], side: 'request' | 'response'): strin
   return list;
 }
 
+type Side = 'request' | 'response';
+
+function ourName(method: string): string {
+  return (METHODS as readonly string[]).includes(method) ? method : '_OTHER';
+}
+
 /** The oracle's events in ours: interim responses do not end, methods have our names. */
-function expected(result: OracleResult, exchanges: readonly Exchange[]): string[] {
+function expected(result: OracleResult, exchanges: readonly Exchange[] | null): string[] {
   const list: string[] = [];
   let requests = 0;
   let interim = false;
   for (const event of result.events) {
     if (event.kind === 'head') {
-      const name = event.status || exchanges[requests++]!.method;
+      const name = event.status || (exchanges ? exchanges[requests++]!.method : ourName(event.method));
       interim = event.status >= 100 && event.status < 200 && event.status !== 101;
       list.push(`head ${name} HTTP/1.${event.version}`);
     } else if (!interim) {
@@ -229,3 +237,54 @@ function honestLines(
     return line === head.line || t.equal(head.line, line, what);
   });
 }
+
+/**
+ * What llhttp reads in its own way: a bare LF behind a request line (refused, or not, as it comes) and
+ * CR CR LF (a line end, and another one).
+ */
+const ODD = /HTTP\/1\.\d\n|\r\r/;
+
+/** Where one side's events end for lack of bytes, the framing has said one more head than llhttp. */
+function agrees(ours: readonly string[], result: OracleResult, judged: readonly string[]): boolean {
+  const common = JSON.stringify(ours.slice(0, judged.length)) === JSON.stringify(judged);
+  if (result.stopped === 'error') return common;
+  const more = ours.slice(judged.length);
+  return common && (more.length === 0 || (more.length === 1 && more[0]!.startsWith('head')));
+}
+
+t.test('harmed messages: as far as llhttp goes, the framing goes with it', { skip }, (t) => {
+  const oracle = new Oracle(true);
+  const random = new Random(seed + 1000);
+  const script = new Script();
+  const cases: { text: string; result: OracleResult; judged: string[]; side: Side; how: string }[] =
+    [];
+  for (let i = 0; i < 4000; i++) {
+    const { exchanges } = conversation(random);
+    const side = random.pick<Side>(['request', 'response']);
+    const text = harm(random, exchanges.map((e) => e[side].plain).join(''));
+    const methods = exchanges.map((e) => e.plainMethod);
+    const result =
+      side === 'request'
+        ? oracle.requests(latin1(text))
+        : oracle.responses(latin1(text), methods, false);
+    const judged = expected(result, side === 'request' ? null : exchanges);
+    for (const how of ['whole', random.pick(['small', 'mixed'])]) {
+      script.connection('server');
+      if (side === 'response')
+        script.send(IN, methods.map((method) => `${method} / HTTP/1.1\r\n\r\n`).join(''));
+      for (const segment of segments(random, latin1(text), how))
+        script.send(side === 'request' ? IN : OUT, segment);
+      script.state();
+      cases.push({ text, result, judged, side, how });
+    }
+  }
+  const got = run(program, script);
+  for (const [i, { text, result, judged, side, how }] of cases.entries()) {
+    const ours = events(got[i]!, side);
+    if (ODD.test(text) || agrees(ours, result, judged)) continue;
+    t.same(ours, judged, `seed ${seed}, case ${i} (${how}), ${result.errno}: ${JSON.stringify(text.slice(0, result.taken).slice(-600))}`);
+    break;
+  }
+  t.comment(`${cases.length} harmed streams`);
+  t.end();
+});

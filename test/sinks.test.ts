@@ -1,8 +1,9 @@
 // Sinks on a healthy disk: the rotating log, the .prom file, the directory lock and standard output, all with real files.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { createWriteStream, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { createWriteStream, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,9 +20,14 @@ import { quietWarnings } from '../src/sinks/warnings.js';
 
 const HEADER = '# HELP nw_test A test.\n# TYPE nw_test gauge\n';
 
-/** A directory that does not exist yet, below one that is removed after the test. */
+/**
+ * A directory that does not exist yet, below one that is removed after the test. Not tap's, which is removed before a log in it is
+ * closed.
+ */
 function directoryOf(t: Test): string {
-  return join(t.testdir({}), 'data');
+  const parent = mkdtempSync(join(tmpdir(), 'netwatch-test-'));
+  t.teardown(() => rmSync(parent, { recursive: true, force: true }));
+  return join(parent, 'data');
 }
 
 function optionsFor(
@@ -323,9 +329,10 @@ t.test('switching compression on ages the plain files of before out', async (t) 
 t.test('modes do not depend on the umask', async (t) => {
   const before = process.umask(0);
   t.teardown(() => process.umask(before));
+  const root = directoryOf(t);
   for (const [index, umask] of [0, 0o027, 0o777].entries()) {
     process.umask(umask);
-    const directory = join(t.testdirName, `${index}`, 'deep', 'data');
+    const directory = join(root, `${index}`, 'deep', 'data');
     const log = await openLog(t, optionsFor(directory, { rotateBytes: 500, gzip: index === 1 }));
     log.write(lines(0, 40), 40);
     await log.flush();

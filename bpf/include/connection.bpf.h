@@ -59,8 +59,8 @@ static __always_inline void nw_fill_tcp(struct nw_connection *c,
 	c->rcv_ooopack = tp->rcv_ooopack;
 }
 
-static __always_inline void nw_fill_congestion(struct nw_connection *c,
-					       struct inet_connection_sock *icsk)
+static __always_inline void
+nw_fill_congestion(struct nw_connection *c, struct inet_connection_sock *icsk)
 {
 	const struct tcp_congestion_ops *ops = icsk->icsk_ca_ops;
 

@@ -111,7 +111,6 @@ static __always_inline bool nw_task_allowed(const struct nw_task *task)
 	return true;
 }
 
-
 #define NW_CGROUP_DEPTH 16
 
 static __always_inline bool nw_cgroup_allowed(struct sock *sk)

@@ -1190,9 +1190,7 @@ static __always_inline int nw_http_value(struct nw_http_dir *d, __u32 phase)
 	d->header = phase;
 	d->phase = phase;
 	d->match = 0;
-	if (phase == NW_HTTP_CODING) {
-		d->flags |= NW_HTTP_F_CODING;
-	} else {
+	if (phase == NW_HTTP_LENGTH) {
 		d->flags |= NW_HTTP_F_LENGTH_OPEN;
 		d->body = 0;
 	}
@@ -1380,6 +1378,7 @@ static __always_inline void nw_http_coding_byte(struct nw_http_dir *d, __u32 c)
 			d->match = NW_HTTP_CODING_OTHER;
 		return;
 	}
+	d->flags |= NW_HTTP_F_CODING;
 	if (match < NW_HTTP_CODING_LENGTH &&
 	    (c | 32) == (NW_HTTP_CHUNKED >> (match * 8 & 63) & 255))
 		d->match = match + 1;

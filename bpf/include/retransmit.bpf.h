@@ -42,8 +42,8 @@ static __always_inline __u32 nw_retransmit_type(struct tcp_sock *tp,
 	return NW_RETRANSMIT_FAST;
 }
 
-static __always_inline void nw_count_retransmit(struct nw_socket *s,
-						__u32 type, __u32 segments)
+static __always_inline void nw_count_retransmit(struct nw_socket *s, __u32 type,
+						__u32 segments)
 {
 	struct nw_retransmit_totals *totals;
 	__u32 zero = 0;

@@ -185,13 +185,7 @@ export class ConnectionTable {
 
   #writeInfo(entry: Entry, tsNs: number): void {
     entry.infoWritten = true;
-    logLine(
-      this.#out,
-      'netwatch_connection_info',
-      infoLabels(entry),
-      1,
-      this.#toWallMs(tsNs),
-    );
+    logLine(this.#out, 'netwatch_connection_info', infoLabels(entry), 1, this.#toWallMs(tsNs));
     this.#lines++;
   }
 
@@ -250,7 +244,8 @@ export function infoLabels({ last, src, dst }: Entry): {
     sock: formatAddress(last.sock),
     src,
     dst,
-    is_server: last.role === ROLE.NW_ROLE_UNKNOWN ? '-' : last.role === ROLE.NW_ROLE_CLIENT ? '0' : '1',
+    is_server:
+      last.role === ROLE.NW_ROLE_UNKNOWN ? '-' : last.role === ROLE.NW_ROLE_CLIENT ? '0' : '1',
   };
 }
 

@@ -31,6 +31,12 @@ const MDEV_SHIFT = 2;
 
 const seconds = (us: number): number | null => (us === 0 ? null : us / US_PER_S);
 
+/** tcp_packets_in_flight() of the kernel, in bytes of full segments. */
+function inFlightBytes(c: Connection): number {
+  const segments = c.packetsOut - (c.sackedOut + c.lostOut) + c.retransOut;
+  return Math.max(0, segments) * c.mss;
+}
+
 /** Index of the causes in {@link Connection.retransmits}. */
 const FAST = 0;
 const TIMEOUT = 1;
@@ -64,7 +70,8 @@ export const EXTRA_VALUES: readonly ConnectionValue[] = [
   },
   { family: 'netwatch_connection_retransmits_total', of: (c) => c.totalRetrans },
   { family: 'netwatch_connection_packets_out_segments', of: (c) => c.packetsOut },
-  { family: 'netwatch_connection_in_flight_bytes', of: (c) => c.unacked },
+  { family: 'netwatch_connection_unacked_bytes', of: (c) => c.unacked },
+  { family: 'netwatch_connection_in_flight_bytes', of: inFlightBytes },
   { family: 'netwatch_connection_lost_segments', of: (c) => c.lostOut },
   { family: 'netwatch_connection_retrans_out_segments', of: (c) => c.retransOut },
   { family: 'netwatch_connection_reordering_segments', of: (c) => c.reordering },
@@ -73,7 +80,6 @@ export const EXTRA_VALUES: readonly ConnectionValue[] = [
     family: 'netwatch_connection_pacing_rate_bytes_per_second',
     of: (c) => (c.pacingRate >= UNSET_U64 || c.pacingRate === UNSET_U32 ? null : c.pacingRate),
   },
-  { family: 'netwatch_connection_unacked_segments', of: (c) => c.packetsOut },
   { family: 'netwatch_connection_notsent_bytes', of: (c) => c.notsent },
 ];
 

@@ -37,7 +37,7 @@ export class PacketText {
   readonly #toWallMs: (ns: number) => number;
   readonly #httpInfo: HttpInfo;
   readonly #prefixes = new PrefixCache(KEY_WORDS);
-  #words = new Int32Array(0);
+  #words: Int32Array = new Int32Array(0);
   #view: DataView | null = null;
 
   constructor(

@@ -59,7 +59,7 @@ export function describe(files: number, loaded: LoadReport, written: WriteReport
   const parts = [summary(files, written)];
   if (loaded.badLines > 0) {
     const more = loaded.badLines - loaded.examples.length;
-    const rest = more > 0 ? [`and ${count(more, 'more')}`] : [];
+    const rest = more > 0 ? [`and ${more.toLocaleString('en-US')} more`] : [];
     parts.push(`left out ${count(loaded.badLines, 'line')} that could not be read:`);
     parts.push(...[...loaded.examples, ...rest].map((line) => `  ${line}`));
   }
@@ -87,6 +87,5 @@ function summary(
 }
 
 function count(n: number, one: string, many = `${one}s`): string {
-  if (one === 'more') return `${n.toLocaleString('en-US')} more`;
   return `${n.toLocaleString('en-US')} ${n === 1 ? one : many}`;
 }

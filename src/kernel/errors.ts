@@ -14,9 +14,19 @@ export type Failure =
   | { readonly code: 'no-netns'; readonly name: string }
   | { readonly code: 'no-cgroup'; readonly path: string }
   | { readonly code: 'big-endian' }
-  | { readonly code: 'verifier'; readonly program: string; readonly line: string; readonly omitted: number }
+  | {
+      readonly code: 'verifier';
+      readonly program: string;
+      readonly line: string;
+      readonly omitted: number;
+    }
   | { readonly code: 'attach'; readonly program: string; readonly reason: string }
-  | { readonly code: 'layout'; readonly what: string; readonly expected: number; readonly found: number }
+  | {
+      readonly code: 'layout';
+      readonly what: string;
+      readonly expected: number;
+      readonly found: number;
+    }
   | { readonly code: 'system'; readonly what: string; readonly reason: string }
   | { readonly code: 'directory'; readonly path: string; readonly reason: string }
   | { readonly code: 'already-running'; readonly pid: number; readonly directory: string };

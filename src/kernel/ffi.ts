@@ -142,7 +142,14 @@ export const libbpf = {
 
 export const c = {
   mmap: fn<
-    (at: null, length: number, protection: number, flags: number, fd: number, offset: number) => Maybe
+    (
+      at: null,
+      length: number,
+      protection: number,
+      flags: number,
+      fd: number,
+      offset: number,
+    ) => Maybe
   >(libc, 'void *mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)'),
   munmap: fn<(at: Pointer, length: number) => number>(
     libc,

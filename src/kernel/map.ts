@@ -91,7 +91,15 @@ function readBatches(map: BpfMap, valueBytes: number, take: Take): boolean {
   // Each batch moves on by at least one bucket, so this ends.
   for (let batch = 0; batch <= map.maxEntries + 1; batch++) {
     count[0] = BATCH;
-    const result = libbpf.lookupBatch(map.fd, first ? null : place, place, keys, values, count, null);
+    const result = libbpf.lookupBatch(
+      map.fd,
+      first ? null : place,
+      place,
+      keys,
+      values,
+      count,
+      null,
+    );
     const number = result === 0 ? 0 : errno();
     if (number !== 0 && number !== ENOENT) {
       if (first && number !== ENOSPC) return false;

@@ -71,10 +71,14 @@ function* programsOf(object: Pointer): Generator<Pointer> {
 /** The last line of the verifier's log that says something, for the error. */
 function verifierFailure(): NetwatchError | null {
   const text = messages.join('');
-  const program = /prog '([^']+)': failed to load|prog '([^']+)': BPF program load failed/.exec(text);
+  const program = /prog '([^']+)': failed to load|prog '([^']+)': BPF program load failed/.exec(
+    text,
+  );
   if (program === null) return null;
   const log = /BEGIN PROG LOAD LOG --\n([\s\S]*?)-- END PROG LOAD LOG/.exec(text)?.[1] ?? '';
-  const lines = log.split('\n').filter((line) => line !== '' && !/^(processed|verification time|stack depth) /.test(line));
+  const lines = log
+    .split('\n')
+    .filter((line) => line !== '' && !/^(processed|verification time|stack depth) /.test(line));
   return new NetwatchError({
     code: 'verifier',
     program: program[1] ?? program[2] ?? '?',
@@ -133,7 +137,11 @@ export class BpfObject {
       const number = errno() || -result;
       throw (
         verifierFailure() ??
-        new NetwatchError({ code: 'system', what: `cannot load ${this.path}`, reason: describeErrno(number) })
+        new NetwatchError({
+          code: 'system',
+          what: `cannot load ${this.path}`,
+          reason: describeErrno(number),
+        })
       );
     }
     this.#loaded = true;

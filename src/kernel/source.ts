@@ -5,12 +5,14 @@
  */
 import { fileURLToPath } from 'node:url';
 import { NetwatchError } from './errors.js';
+import { libbpf } from './ffi.js';
 import { hasTracepoint } from './kernel-btf.js';
 import { sumPerCpu } from './map.js';
 import { BpfObject, type BpfMap, type Rodata } from './object.js';
 import { openRing, type RingReader } from './ring.js';
 import { readU64 } from './read.js';
-import { ensureTracefs, hasClassicTracepoint, openCgroupRoot } from './system.js';
+import { openCgroupRoot } from './host.js';
+import { ensureTracefs, hasClassicTracepoint } from './system.js';
 
 export interface SourceSpec {
   /** The file is bpf/NAME.bpf.o. */
@@ -82,7 +84,11 @@ function load(spec: SourceSpec): Loaded {
     }
     const names = new Set(wanted.map(({ name }) => name).filter((name) => !reasons.has(name)));
     try {
-      object.load({ wants: (name) => names.has(name), rodata: spec.rodata, mapSizes: spec.mapSizes });
+      object.load({
+        wants: (name) => names.has(name),
+        rodata: spec.rodata,
+        mapSizes: spec.mapSizes,
+      });
       return { object, reasons };
     } catch (error) {
       object.close();
@@ -152,4 +158,9 @@ export function openSource(spec: SourceSpec): Source {
       object.close();
     },
   };
+}
+
+/** `1.1` of the libbpf that is loaded. */
+export function libbpfVersion(): string {
+  return libbpf.version().replace(/^v/, '');
 }

@@ -11,7 +11,7 @@ import type {
   RequiredLabel,
 } from './families.js';
 import { cumulative } from './histogram.js';
-import { escapeHelp, escapeLabel, formatValue } from './text.js';
+import { escapeHelp, escapeLabel, formatBound, formatValue } from './text.js';
 
 export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
@@ -110,7 +110,7 @@ export function histogramLines(
 ): string {
   let limits = bounds.get(name);
   if (limits === undefined) {
-    bounds.set(name, (limits = [...familyOf(name).buckets.map(formatValue), '+Inf']));
+    bounds.set(name, (limits = [...familyOf(name).buckets.map(formatBound), '+Inf']));
   }
   const totals = cumulative(counts);
   const before = labels === '' ? '' : `${labels},`;

@@ -314,7 +314,8 @@ export const FAMILIES = {
   ),
   process_open_fds: ofEndpoint('gauge', 'Number of open file descriptors.'),
   process_max_fds: ofEndpoint('gauge', 'Maximum number of open file descriptors.'),
-} as const satisfies Record<string, Family>;
+  // No `satisfies` here: it would widen the labels of families that have none to any labels.
+} as const;
 
 type Families = typeof FAMILIES;
 export type FamilyName = keyof Families;
@@ -335,12 +336,13 @@ export type LabelValue<K extends string> = K extends keyof Values
   ? Values[K][number]
   : string | number | bigint;
 export type RequiredLabel<N extends FamilyName> = Families[N]['labels'][number];
+type OptionalLabel<N extends FamilyName> = Families[N]['optional'][number];
 /** The label set of a sample of family N: exactly its labels, and perhaps its optional ones. */
-export type LabelsOf<N extends FamilyName> = {
-  readonly [K in RequiredLabel<N>]: LabelValue<K>;
-} & {
-  readonly [K in Families[N]['optional'][number]]?: LabelValue<K>;
-};
+export type LabelsOf<N extends FamilyName> = [RequiredLabel<N> | OptionalLabel<N>] extends [never]
+  ? Readonly<Record<string, never>>
+  : { readonly [K in RequiredLabel<N>]: LabelValue<K> } & {
+      readonly [K in OptionalLabel<N>]?: LabelValue<K>;
+    };
 
 export const FAMILY_NAMES = Object.keys(FAMILIES) as readonly FamilyName[];
 

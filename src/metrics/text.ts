@@ -73,3 +73,12 @@ function withoutExponent(text: string): string {
   const sign = mantissa.startsWith('-') ? '-' : '';
   return `${sign}0.${'0'.repeat(zeros)}${mantissa.replace(/[-.]/g, '')}`;
 }
+
+/**
+ * The bound of a bucket. `le` is a text to Prometheus, so it has to be spelled as every Go program spells it
+ * (`1e-06`): one that reads our file and shows it again would otherwise make other series of it.
+ */
+export function formatBound(bound: number): string {
+  if (bound >= 1e-4 || bound === 0) return formatValue(bound);
+  return bound.toExponential().replace(/e-(\d)$/, 'e-0$1');
+}

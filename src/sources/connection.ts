@@ -115,4 +115,3 @@ function decode(view: DataView, at: number): ConnectionRecord | null {
       return null;
   }
 }
-

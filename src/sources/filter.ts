@@ -130,7 +130,11 @@ export function encodeFilter(filter: Filter): Uint8Array {
   list(at.peerPortCount, at.peerPort, filter.peerPorts);
   prefixes(at.localAddrCount, at.localAddr, filter.localAddresses);
   prefixes(at.peerAddrCount, at.peerAddr, filter.peerAddresses);
-  view.setUint32(at.family, filter.family === 4 ? AF_INET : filter.family === 6 ? AF_INET6 : 0, true);
+  view.setUint32(
+    at.family,
+    filter.family === 4 ? AF_INET : filter.family === 6 ? AF_INET6 : 0,
+    true,
+  );
   if (filter.comm !== null) encodeComm(bytes, view, filter.comm);
   return bytes;
 }

@@ -3,13 +3,7 @@
  * Kernel side: bpf/packet.bpf.c. The records are read where they lie; this is
  * the path that runs for every packet.
  */
-import {
-  decodeLayerTotals,
-  KIND,
-  PACKET,
-  RODATA,
-  type LayerTotals,
-} from '../generated/packet.js';
+import { decodeLayerTotals, KIND, PACKET, RODATA, type LayerTotals } from '../generated/packet.js';
 import { hasFunction } from '../kernel/kernel-btf.js';
 import { sumPerCpu } from '../kernel/map.js';
 import { openSource, type Source } from '../kernel/source.js';

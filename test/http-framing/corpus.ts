@@ -241,6 +241,8 @@ function request(random: Random, method: string, uri: string, version: number): 
   return { wire: to.wire, plain: to.plain, lead: lead.length };
 }
 
+/** In this corpus CONNECT always succeeds. */
+const BODILESS = new Set(['HEAD', 'CONNECT']);
 const STATUSES = [200, 200, 200, 201, 204, 206, 301, 304, 400, 404, 500, 503, 599];
 
 interface ResponsePlan {
@@ -261,7 +263,7 @@ function response(random: Random, plan: ResponsePlan): Message {
   if (to.wire === '' && random.chance(3)) to.wire += lead = '\r\n';
   const reason = random.pick([' OK', ' ', '', ' Not \xa7 Found', ' HTTP/1.1', ` ${'x'.repeat(300)}`]);
   to.line(`HTTP/1.${version} ${status}${reason}`);
-  const bodiless = method === 'HEAD' || status === 204 || status === 304;
+  const bodiless = BODILESS.has(method) || status === 204 || status === 304;
   if (status === 101) {
     to.both('Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
   } else if (bodiless) {
@@ -282,7 +284,7 @@ function exchange(random: Random, last: boolean): Exchange {
   const tunnel = last && random.chance(15);
   if (tunnel && random.chance(50)) method = 'CONNECT';
   if (tunnel) status = method === 'CONNECT' ? random.pick([200, 204]) : 101;
-  const bodiless = method === 'HEAD' || status === 204 || status === 304;
+  const bodiless = BODILESS.has(method) || status === 204 || status === 304;
   const untilClose = last && !tunnel && !bodiless && random.chance(30);
   const uri = method === 'CONNECT' ? 'host.example:443' : target(random, method);
   const version = Number(random.chance(90));
@@ -302,6 +304,21 @@ export function conversation(random: Random): Conversation {
   for (let i = 0; i < count; i++) exchanges.push(exchange(random, i === count - 1));
   const tail = (): string => (exchanges.at(-1)!.tunnel ? body(random) : '');
   return { exchanges, tails: [tail(), tail()] };
+}
+
+/** Does some harm to a text: bytes changed, lost, doubled or put in. */
+export function harm(random: Random, text: string): string {
+  let harmed = text;
+  for (let times = 1 + random.int(3); times > 0; times--) {
+    const at = random.int(harmed.length + 1);
+    const length = random.pick([1, 1, 2, random.int(40)]);
+    const instead = random.pick([
+      ...['', '', random.pick(DECOYS), random.text('\r\n :;,0a\t', 1 + random.int(3))],
+      ...[harmed.slice(at, at + length).repeat(2), random.text(TOKEN, length)],
+    ]);
+    harmed = harmed.slice(0, at) + instead + harmed.slice(at + (random.chance(30) ? 0 : length));
+  }
+  return harmed;
 }
 
 /** Cuts `bytes` into segments, as TCP may. */

@@ -16,6 +16,7 @@ interface Wasm {
   readonly llhttp_get_error_pos: (parser: number) => number;
   readonly llhttp_get_method: (parser: number) => number;
   readonly llhttp_get_status_code: (parser: number) => number;
+  readonly llhttp_get_http_major: (parser: number) => number;
   readonly llhttp_get_http_minor: (parser: number) => number;
   readonly llhttp_set_lenient_chunked_length: (parser: number, on: number) => void;
   readonly llhttp_set_lenient_optional_cr_before_lf: (parser: number, on: number) => void;
@@ -45,6 +46,7 @@ export interface OracleResult {
 const REQUEST = 1;
 const RESPONSE = 2;
 const PAUSED_UPGRADE = 22;
+const REFUSE = -1;
 const SKIP_BODY = 1;
 const SKIP_BODY_AND_UPGRADE = 2;
 const BUFFER_BYTES = 1 << 17;
@@ -80,6 +82,9 @@ function bytesOf(module: string): Buffer {
 }
 
 function headersComplete(parse: Parse, wasm: Wasm, parser: number, status: number): number {
+  // llhttp lets HTTP/0.9 and status 099 pass, the framing does not
+  const foreign = wasm.llhttp_get_http_major(parser) !== 1 || (!parse.isRequest && status < 100);
+  if (foreign) return REFUSE;
   parse.events.push({
     kind: 'head',
     method: parse.isRequest ? (methodNames.get(wasm.llhttp_get_method(parser)) ?? '') : '',
@@ -101,13 +106,19 @@ function headersComplete(parse: Parse, wasm: Wasm, parser: number, status: numbe
   return method === 'HEAD' ? SKIP_BODY : 0;
 }
 
-/** Calls llhttp; one object serves any number of parses, one after the other. */
+/**
+ * Calls llhttp; one object serves any number of parses, one after the other. Unless `strict`,
+ * Transfer-Encoding may overrule a Content-Length.
+ */
 export class Oracle {
   readonly #wasm: Wasm;
   readonly #buffer: number;
   #parse: Parse | null = null;
 
-  constructor() {
+  readonly #strict: boolean;
+
+  constructor(strict = false) {
+    this.#strict = strict;
     const parse = (): Parse => {
       if (!this.#parse) throw new Error('llhttp called back outside a parse');
       return this.#parse;
@@ -162,7 +173,7 @@ export class Oracle {
   ): OracleResult {
     const wasm = this.#wasm;
     const parser = wasm.llhttp_alloc(isRequest ? REQUEST : RESPONSE);
-    wasm.llhttp_set_lenient_chunked_length(parser, 1);
+    wasm.llhttp_set_lenient_chunked_length(parser, Number(!this.#strict));
     wasm.llhttp_set_lenient_optional_cr_before_lf(parser, 1);
     wasm.llhttp_set_lenient_spaces_after_chunk_size(parser, 1);
     const state: Parse = {

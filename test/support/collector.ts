@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseExposition, type Sample } from './exposition.js';
+import { parseExposition, type Sample } from './samples.js';
 import type { Namespace, Teardown } from './netns.js';
 import { until } from './wait.js';
 

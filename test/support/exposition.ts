@@ -1,120 +1,61 @@
-/**
- * A strict reader of the Prometheus text format, written apart from the product's writer so that
- * neither can hide the other's mistakes.
- */
+/** What tests of the Prometheus text share: promtool, hostile values, awkward numbers. */
+import { spawnSync } from 'node:child_process';
 
-export interface Sample {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-  readonly timestampMs: number | null;
-  /** From 1. */
-  readonly line: number;
+/** Options of a test that needs programs: skips it, with the reason, where they are not installed. */
+export function missing(...programs: string[]): { skip?: string } {
+  const absent = programs.filter((name) => spawnSync('which', [name]).status !== 0);
+  return absent.length === 0 ? {} : { skip: `not installed: ${absent.join(', ')}` };
 }
 
-export interface Exposition {
-  readonly samples: readonly Sample[];
-  readonly types: ReadonlyMap<string, string>;
-  readonly helps: ReadonlyMap<string, string>;
+/** What promtool says to a body: its exit code (0 good, 1 refused, 3 only lint) and words. */
+export function promtool(body: string | Uint8Array): { code: number | null; said: string } {
+  const done = spawnSync('promtool', ['check', 'metrics'], { input: body, encoding: 'utf8' });
+  return { code: done.status, said: `${done.stdout}${done.stderr}`.trim() };
 }
 
-const NAME = /[a-zA-Z_:][a-zA-Z0-9_:]*/y;
-const LABEL = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"/y;
-const REST = / ([+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|Inf)|NaN)(?: (-?\d+))?$/y;
-const TYPES = new Set(['counter', 'gauge', 'histogram', 'summary', 'untyped']);
+/** Values that strangers choose, and what a reader has to get back. */
+export const HOSTILE: readonly (readonly [given: string, read: string])[] = [
+  ['a"b\\c\nd', 'a"b\\c\nd'],
+  ['\x1b[2J', '\ufffd[2J'],
+  ['{}=,', '{}=,'],
+  ['C:\\dir\\new', 'C:\\dir\\new'],
+  ['\\', '\\'],
+  ['"} 1\nnetwatch_fake 1\n', '"} 1\nnetwatch_fake 1\n'],
+  ['GET / HTTP/1.1\r\nX: y', 'GET / HTTP/1.1\ufffd\nX: y'],
+  ['a\0b\tc\x7f\x85', 'a\ufffdb\ufffdc\ufffd\ufffd'],
+  ['half \ud83d and \ude00 half', 'half \ufffd and \ufffd half'],
+  ['line\u2028line\u2029\u202egnp\u2066', 'line\ufffdline\ufffd\ufffdgnp\ufffd'],
+  ['日本語 é 😀', '日本語 é 😀'],
+  ['x'.repeat(4096), 'x'.repeat(4096)],
+];
 
-/** Reads a whole file; every error names its line. */
-export function parseExposition(text: string): Exposition {
-  if (text !== '' && !text.endsWith('\n')) throw new Error('the last line has no newline');
-  const samples: Sample[] = [];
-  const types = new Map<string, string>();
-  const helps = new Map<string, string>();
-  for (const [i, line] of text.split('\n').entries()) {
-    const fail = (what: string): never => {
-      throw new Error(`line ${i + 1}: ${what}: ${JSON.stringify(line)}`);
-    };
-    const [, keyword, family = '', rest = ''] = /^# (HELP|TYPE) (\S+) ?(.*)$/.exec(line) ?? [];
-    if (keyword === 'HELP') {
-      if (helps.has(family)) fail('second HELP');
-      helps.set(family, rest);
-    } else if (keyword === 'TYPE') {
-      if (types.has(family)) fail('second TYPE');
-      if (!TYPES.has(rest)) fail('unknown type');
-      types.set(family, rest);
-    } else if (line !== '' && !line.startsWith('#')) {
-      samples.push(parseSample(line, i + 1, fail));
-    }
-  }
-  checkFamilies(samples, types);
-  return { samples, types, helps };
-}
-
-/** Those of one name whose labels include these. */
-export function select(
-  samples: readonly Sample[],
-  name: string,
-  labels: Readonly<Record<string, string>> = {},
-): Sample[] {
-  const wanted = Object.entries(labels);
-  return samples.filter(
-    (sample) => sample.name === name && wanted.every(([k, v]) => sample.labels[k] === v),
-  );
-}
-
-/** The sum over those; 0 when there are none. */
-export function total(...args: Parameters<typeof select>): number {
-  return select(...args).reduce((sum, { value }) => sum + value, 0);
-}
-
-function parseSample(line: string, number: number, fail: (what: string) => never): Sample {
-  let at = 0;
-  const take = (pattern: RegExp): RegExpExecArray | null => {
-    pattern.lastIndex = at;
-    const found = pattern.exec(line);
-    at += found?.[0].length ?? 0;
-    return found;
-  };
-  const name = take(NAME)?.[0] ?? fail('no metric name');
-  const labels: Record<string, string> = {};
-  if (line[at] === '{') {
-    at++;
-    while (line[at] !== '}') {
-      const [, label = '', value = ''] = take(LABEL) ?? fail('bad label');
-      if (label in labels) fail(`label ${label} twice`);
-      labels[label] = unescape(value);
-      if (line[at] === ',') at++;
-      else if (line[at] !== '}') fail('labels not closed');
-    }
-    at++;
-  }
-  const [, value = '', timestamp] = take(REST) ?? fail('bad value or timestamp');
-  return {
-    name,
-    labels,
-    value: Number(value.replace('Inf', 'Infinity')),
-    timestampMs: timestamp === undefined ? null : Number(timestamp),
-    line: number,
-  };
-}
-
-function unescape(value: string): string {
-  return value.replace(/\\(.)/g, (_, character: string) => (character === 'n' ? '\n' : character));
-}
-
-/** Families in one piece, no two samples of the same name, labels and time. */
-function checkFamilies(samples: readonly Sample[], types: ReadonlyMap<string, string>): void {
-  const left = new Set<string>();
-  const seen = new Set<string>();
-  let current = '';
-  for (const { name, labels, timestampMs, line } of samples) {
-    const stem = name.replace(/_(bucket|sum|count)$/, '');
-    const family = types.has(name) ? name : types.has(stem) ? stem : name;
-    if (family !== current) {
-      if (left.has(family)) throw new Error(`line ${line}: family ${family} in two pieces`);
-      left.add((current = family));
-    }
-    const key = JSON.stringify([name, Object.entries(labels).sort(), timestampMs]);
-    if (seen.has(key)) throw new Error(`line ${line}: sample ${key} twice`);
-    seen.add(key);
-  }
-}
+/** Sample values and how they have to be written. */
+export const NUMBERS: readonly (readonly [value: number | bigint, text: string])[] = [
+  [0, '0'],
+  [-0, '0'],
+  [1, '1'],
+  [-1, '-1'],
+  [0.1, '0.1'],
+  [-0.5, '-0.5'],
+  [0.000068, '0.000068'],
+  [1e-7, '0.0000001'],
+  [-1.25e-9, '-0.00000000125'],
+  [123456.789012345, '123456.789012345'],
+  [1795233307.771, '1795233307.771'],
+  [4294967295, '4294967295'],
+  [4294967296, '4294967296'],
+  [-4294967297, '-4294967297'],
+  [1000000000, '1000000000'],
+  [1e21, '1000000000000000000000'],
+  [1e300, '1e+300'],
+  [5e-324, '5e-324'],
+  [2 ** 53 - 1, '9007199254740991'],
+  [2 ** 53, '9007199254740992'],
+  [2 ** 64, '18446744073709551616'],
+  [9007199254740993n, '9007199254740993'],
+  [18446744073709551615n, '18446744073709551615'],
+  [-5n, '-5'],
+  [NaN, 'NaN'],
+  [Infinity, '+Inf'],
+  [-Infinity, '-Inf'],
+];

@@ -24,9 +24,6 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   });
 }
 
-/** Whether this process may make namespaces; tests that cannot say `skip: needsRoot`. */
-export const needsRoot: string | false = process.getuid?.() === 0 ? false : 'needs root';
-
 /** A namespace with only `lo`, which the test owns alone: any port is free in it. */
 export function createNamespace(t?: Teardown, options: NamespaceOptions = {}): Namespace {
   const namespace = openNamespace(options);

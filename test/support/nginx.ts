@@ -1,6 +1,5 @@
 /** A real nginx in a namespace: one master, several workers, its own files in a temporary folder. */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Namespace, Teardown } from './netns.js';
@@ -27,10 +26,6 @@ export interface NginxAnswer {
   readonly status: number;
   readonly seconds: number;
 }
-
-/** Reason to skip a test, or false. */
-export const needsNginx: string | false =
-  spawnSync('nginx', ['-v']).error === undefined ? false : 'needs nginx';
 
 /** Starts nginx and returns when it listens and its workers run. `/file` is sent with sendfile. */
 export async function startNginx(

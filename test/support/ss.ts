@@ -8,7 +8,8 @@ export interface Endpoint {
 }
 
 export interface SocketRow {
-  readonly state: string;
+  /** As in ESTAB; null when the filter names one state, as `ss` then leaves the column out. */
+  readonly state: string | null;
   readonly recvQueue: number;
   readonly sendQueue: number;
   readonly local: Endpoint;
@@ -62,8 +63,12 @@ export async function sockets(namespace: Namespace, ...filter: string[]): Promis
 /** One line of `ss -tinmaepOH`. */
 export function parseSocket(line: string): SocketRow {
   const owners = [...line.matchAll(/\("(.*?)",pid=(\d+),fd=(\d+)\)/g)];
-  const [columns, ...words] = splitColumns(line.replace(/users:\(\(.*?,fd=\d+\)\)/, ''));
-  const [state = '', recvQueue, sendQueue, local = '', peer = ''] = columns;
+  const all = line
+    .replace(/users:\(\(.*?,fd=\d+\)\)/, '')
+    .trim()
+    .split(/\s+/);
+  const state = /^\d/.test(all[0] ?? '') ? null : (all.shift() ?? null);
+  const [recvQueue, sendQueue, local = '', peer = '', ...words] = all;
   const info: Record<string, string> = {};
   for (const [i, word] of words.entries()) {
     const colon = word.indexOf(':');
@@ -117,12 +122,6 @@ export function parseSocket(line: string): SocketRow {
     retransTotal: numberOr(retransTotal, 0),
     info,
   };
-}
-
-/** The five columns every line has, then the words. */
-function splitColumns(line: string): [string[], ...string[]] {
-  const words = line.trim().split(/\s+/);
-  return [words.slice(0, 5), ...words.slice(5)];
 }
 
 function endpoint(text: string): Endpoint {

@@ -15,14 +15,14 @@ export interface UntilOptions {
 export async function until<T>(
   predicate: () => T | Promise<T>,
   { what, deadlineMs = 10_000, everyMs = 10 }: UntilOptions,
-): Promise<NonNullable<T>> {
+): Promise<Exclude<T, null | undefined | false>> {
   const deadline = performance.now() + deadlineMs;
   let cause: unknown;
   for (;;) {
     try {
       cause = undefined;
       const value = await predicate();
-      if (value) return value;
+      if (value) return value as Exclude<T, null | undefined | false>;
     } catch (error) {
       cause = error;
     }

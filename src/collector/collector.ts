@@ -1,0 +1,339 @@
+/**
+ * The collector: opens the sources that the options ask for, drains them on a
+ * short adaptive timer, pulls state once per interval, and writes the files.
+ */
+import { createClock } from '../kernel/clock.js';
+import { NetwatchError, type Failure } from '../kernel/errors.js';
+import { listNamespaces, type NetworkNamespace } from '../kernel/host.js';
+import { checkEnvironment } from '../kernel/system.js';
+import type { ProgramState, Source } from '../kernel/source.js';
+import { ByteWriter } from '../metrics/bytes.js';
+import { buildInSlices, Snapshot } from '../metrics/snapshot.js';
+import { writePromFile } from '../sinks/prom-file.js';
+import { ConnectionSource } from '../sources/connection.js';
+import { FaultSource } from '../sources/fault.js';
+import { isPacket, PacketSource } from '../sources/packet.js';
+import { ConnectionTable } from './connection-table.js';
+import { faultLine } from './fault-lines.js';
+import { Files, PROM_FILE } from './files.js';
+import { filterOf, namespacesOf, type CollectorOptions } from './options.js';
+import { PacketText } from './packet-lines.js';
+import { SelfWatch } from './self.js';
+import * as state from './state-file.js';
+
+/** Wait between drains while records come, and while none do, in ms. */
+const BUSY_MS = 10;
+const IDLE_MS = 50;
+const EVENT_RING_BYTES = 1 << 22;
+
+export interface CollectorHooks {
+  /** One-sentence messages for the person at the terminal. */
+  readonly say: (message: string) => void;
+  /** Rows for standard output; null with --quiet. */
+  readonly rows: ((bytes: Uint8Array, rows: number) => void) | null;
+}
+
+/** What the run amounted to. */
+export interface Summary {
+  readonly seconds: number;
+  readonly connections: number;
+  readonly packets: number;
+  readonly faults: number;
+  readonly lost: number;
+  readonly written: ReadonlyMap<string, number>;
+}
+
+export class Collector {
+  readonly #options: CollectorOptions;
+  readonly #hooks: CollectorHooks;
+  readonly #namespaces: readonly NetworkNamespace[];
+  readonly #connections: ConnectionSource;
+  readonly #packets: PacketSource;
+  readonly #faults: FaultSource | null;
+  readonly #clock = createClock();
+  readonly #self = new SelfWatch();
+  readonly #table: ConnectionTable;
+  readonly #text: PacketText;
+  readonly #connectLines = new ByteWriter(1 << 16);
+  readonly #faultLines = new ByteWriter(1 << 14);
+  readonly #files: Files;
+  readonly #counters = new state.NeverFalling();
+  readonly #dropped = new Map<string, number>();
+  readonly #startMs = performance.now();
+  #lastEventMs = 0;
+  #packetCount = 0;
+  #connectionCount = 0;
+  #faultCount = 0;
+  #drainTimer: NodeJS.Timeout | NodeJS.Immediate | null = null;
+  #pullTimer: NodeJS.Timeout | null = null;
+  #pulling: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  /** Attaches everything. Throws NetwatchError if it cannot; nothing is left attached then. */
+  static async start(options: CollectorOptions, hooks: CollectorHooks): Promise<Collector> {
+    checkEnvironment();
+    const namespaces = namespacesOf(options);
+    const filter = filterOf(options, namespaces);
+    const files = await Files.open(options, hooks.say);
+    const opened: { source: Source }[] = [];
+    const keep = <T extends { source: Source }>(source: T): T => {
+      opened.push(source);
+      return source;
+    };
+    try {
+      const connections = keep(
+        new ConnectionSource({
+          filter,
+          retransmits: options.retrans,
+          ringBytes: EVENT_RING_BYTES,
+        }),
+      );
+      const packets = keep(
+        new PacketSource({ filter, time: options.time, ringBytes: options.ring }),
+      );
+      const faults = options.err ? keep(new FaultSource(filter, EVENT_RING_BYTES)) : null;
+      const collector = new Collector(options, hooks, namespaces, files, {
+        connections,
+        packets,
+        faults,
+      });
+      collector.#checkStrict();
+      collector.#begin();
+      return collector;
+    } catch (error) {
+      for (const { source } of opened) source.close();
+      await files.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    options: CollectorOptions,
+    hooks: CollectorHooks,
+    namespaces: readonly NetworkNamespace[],
+    files: Files,
+    sources: { connections: ConnectionSource; packets: PacketSource; faults: FaultSource | null },
+  ) {
+    this.#options = options;
+    this.#hooks = hooks;
+    this.#namespaces = namespaces;
+    this.#files = files;
+    this.#connections = sources.connections;
+    this.#packets = sources.packets;
+    this.#faults = sources.faults;
+    const toWallMs = (ns: number): number => this.#clock.toWallMs(ns);
+    this.#table = new ConnectionTable(
+      { all: options.all, extra: options.extra, retransmits: options.retrans },
+      this.#connectLines,
+      toWallMs,
+    );
+    this.#text = new PacketText(
+      { labels: { times: options.time, http: options.http }, rows: hooks.rows !== null },
+      new ByteWriter(1 << 20),
+      new ByteWriter(1 << 20),
+      toWallMs,
+      () => null,
+    );
+  }
+
+  get #sources(): Source[] {
+    const sources = [this.#connections.source, this.#packets.source];
+    return this.#faults === null ? sources : [...sources, this.#faults.source];
+  }
+
+  /** Every program asked for, and whether it is attached. */
+  get programs(): ProgramState[] {
+    return this.#sources.flatMap(({ programs }) => programs);
+  }
+
+  #checkStrict(): void {
+    const missing = this.programs.find(({ attached }) => !attached);
+    if (missing === undefined || !this.#options.strict) return;
+    const failure: Failure = {
+      code: 'attach',
+      program: missing.program,
+      reason: missing.reason ?? 'unknown',
+    };
+    throw new NetwatchError(failure);
+  }
+
+  #begin(): void {
+    this.#connections.seedOwners();
+    this.#pull();
+    this.#scheduleDrain(0);
+    this.#pullTimer = setInterval(() => {
+      this.#pull();
+    }, this.#options.interval * 1000);
+  }
+
+  #scheduleDrain(delayMs: number): void {
+    const run = (): void => {
+      const taken = this.#drain();
+      this.#scheduleDrain(taken > 0 ? BUSY_MS : IDLE_MS);
+    };
+    this.#drainTimer = setTimeout(run, delayMs);
+  }
+
+  /** Moves what is in the rings to the files; returns the number of records. */
+  #drain(): number {
+    this.#clock.refresh();
+    let taken = this.#connections.drain((record) => {
+      if (record.kind === 'open') this.#table.opened(record.connection);
+      else if (record.kind === 'close') this.#table.closed(record.connection);
+      else this.#table.owned(record.owner);
+      if (record.kind === 'close') this.#connectionCount++;
+    });
+    this.#flushConnections();
+    taken += this.#drainPackets();
+    if (this.#faults !== null) taken += this.#drainFaults(this.#faults);
+    if (taken > 0) this.#lastEventMs = Date.now();
+    return taken;
+  }
+
+  #flushConnections(): void {
+    const lines = this.#table.takeLines();
+    if (lines > 0) this.#files.connects.write(this.#connectLines.view(), lines);
+    this.#connectLines.reset();
+  }
+
+  #drainPackets(): number {
+    let records = 0;
+    const taken = this.#packets.drain((view, places, count) => {
+      for (let i = 0; i < count; i++) {
+        const at = places[i]!;
+        if (!isPacket(view, at)) continue;
+        this.#text.add(view, at);
+        records++;
+      }
+    });
+    if (records > 0) {
+      this.#packetCount += records;
+      this.#files.packets.write(this.#text.lines.view(), records);
+      if (this.#text.rows.length > 0) this.#hooks.rows?.(this.#text.rows.view(), records);
+    }
+    this.#text.lines.reset();
+    this.#text.rows.reset();
+    return taken;
+  }
+
+  #drainFaults(faults: FaultSource): number {
+    const taken = faults.drain((record) => {
+      faultLine(this.#faultLines, record, this.#clock.toWallMs(record.tsNs));
+    });
+    this.#faultCount += taken;
+    if (taken > 0) this.#files.err?.write(this.#faultLines.view(), taken);
+    this.#faultLines.reset();
+    return taken;
+  }
+
+  /** Pulls all connections and writes the state file; one pull at a time. */
+  #pull(): void {
+    this.#drain();
+    this.#pullConnections();
+    this.#flushConnections();
+    this.#pulling = this.#pulling.then(() => this.#writeState());
+  }
+
+  #pullConnections(): void {
+    this.#table.beginDump();
+    for (const path of this.#namespacePaths())
+      this.#connections.dump(path, (connection) => {
+        this.#table.sampled(connection);
+      });
+    this.#table.endDump();
+  }
+
+  #namespacePaths(): (string | null)[] {
+    if (this.#namespaces.length > 0) return this.#namespaces.map(({ path }) => path);
+    try {
+      return [...listNamespaces().values()];
+    } catch {
+      return [null];
+    }
+  }
+
+  async #writeState(): Promise<void> {
+    const snapshot = this.#snapshot();
+    const bytes = await buildInSlices(snapshot);
+    const result = await writePromFile(this.#options.data, PROM_FILE, bytes);
+    if (!result.ok) this.#files.stateFailed(result.error);
+  }
+
+  #snapshot(): Snapshot {
+    const { extra, retrans, time } = this.#options;
+    const entries = this.#table.entries;
+    const snapshot = new Snapshot({ dropped: this.#dropped });
+    // Totals first: see NeverFalling.
+    const totals = this.#connections.totals();
+    state.addConnectionTotals(snapshot, totals, state.sumLive(entries.values()), this.#counters);
+    if (retrans) state.addRetransmits(snapshot, this.#connections.retransmits());
+    if (time) state.addLayers(snapshot, this.#packets.layers());
+    if (this.#faults !== null) state.addFaults(snapshot, this.#faults.totals());
+    state.addSockets(snapshot, entries.values());
+    if (extra || retrans) {
+      const [shown, left] = state.busiest(entries.values(), this.#options.maxConnections);
+      state.addConnections(snapshot, shown, { extra, retransmits: retrans });
+      if (left > 0) {
+        const family = 'netwatch_connection_info';
+        this.#dropped.set(family, (this.#dropped.get(family) ?? 0) + left);
+      }
+    }
+    state.addPrograms(snapshot, this.programs);
+    state.addRings(snapshot, this.#sources.map(reading));
+    state.addFiles(snapshot, this.#files.stats());
+    snapshot.add('netwatch_last_event_timestamp_seconds', {}, this.#lastEventMs / 1000);
+    this.#self.add(snapshot);
+    return snapshot;
+  }
+
+  /** Records read so far, for the status line. */
+  get counts(): { readonly records: number; readonly lost: number } {
+    const lost = this.#sources.reduce((sum, source) => sum + source.ringCounts().lost, 0);
+    return { records: this.#packetCount + this.#connectionCount + this.#faultCount, lost };
+  }
+
+  /** Opens the log files anew, after an external rotation. */
+  reopen(): void {
+    this.#files.reopen();
+  }
+
+  /** Detaches, reads what is left, writes everything and returns the summary. */
+  async stop(): Promise<Summary> {
+    if (this.#stopped) throw new Error('stopped twice');
+    this.#stopped = true;
+    if (this.#pullTimer !== null) clearInterval(this.#pullTimer);
+    clearTimeout(this.#drainTimer as NodeJS.Timeout);
+    for (const source of this.#sources) if (source !== this.#connections.source) source.detach();
+    while (this.#drain() > 0);
+    this.#pull();
+    this.#connections.source.detach();
+    while (this.#drain() > 0);
+    await this.#pulling;
+    const lost = this.counts.lost;
+    await this.#files.flush();
+    await this.#writeState();
+    await this.#files.close();
+    const written = new Map(
+      [...this.#files.stats()].map(([name, stats]) => [name, stats.written] as const),
+    );
+    for (const source of this.#sources) source.close();
+    this.#self.close();
+    return {
+      seconds: (performance.now() - this.#startMs) / 1000,
+      connections: this.#connectionCount,
+      packets: this.#packetCount,
+      faults: this.#faultCount,
+      lost,
+      written,
+    };
+  }
+}
+
+function reading(source: Source): state.RingReading {
+  return {
+    source: source.name,
+    counts: source.ringCounts(),
+    usedBytes: source.ring.used,
+    capacityBytes: source.ring.size,
+  };
+}

@@ -1,0 +1,24 @@
+/** Drops and resets as lines of err.log. */
+import { formatAddress, formatEndpoint } from '../kernel/read.js';
+import type { ByteWriter } from '../metrics/bytes.js';
+import { logLine } from '../metrics/lines.js';
+import type { FaultRecord } from '../sources/fault.js';
+
+/** `drop`, or which way a reset went. */
+function typeOf({ kind, received }: FaultRecord): string {
+  if (kind === 'drop') return 'drop';
+  return received ? 'reset_received' : 'reset_sent';
+}
+
+export function faultLine(out: ByteWriter, fault: FaultRecord, timestampMs: number): void {
+  const labels = {
+    sock: formatAddress(fault.sock),
+    src: formatEndpoint(fault.localAddr, fault.localPort),
+    dst: formatEndpoint(fault.peerAddr, fault.peerPort),
+    seq: fault.seq,
+    ack: fault.ack,
+    type: typeOf(fault),
+    reason: fault.reason,
+  };
+  logLine(out, 'netwatch_tcp_error', labels, 1, timestampMs);
+}

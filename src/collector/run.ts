@@ -1,0 +1,118 @@
+/**
+ * The collector as a command: terminal, signals, status line, summary. Ends
+ * with exit code 0 after a signal, after --duration and when the reader of
+ * standard output goes away.
+ */
+import { performance } from 'node:perf_hooks';
+import { setVerbose } from '../kernel/object.js';
+import { StandardOutput } from '../sinks/standard-output.js';
+import { Collector, type Summary } from './collector.js';
+import { PROM_FILE } from './files.js';
+import type { CollectorOptions } from './options.js';
+import { PACKET_TABLE_HEADER } from './packet-lines.js';
+
+const MAX_QUEUED_BYTES = 8 * 2 ** 20;
+const STATUS_MS = 1000;
+const EXIT_INTERRUPTED = 130;
+
+const say = (message: string): void => {
+  process.stderr.write(`netwatch: ${message}\n`);
+};
+
+/** Starts, waits for the end, prints the summary. */
+export async function runCollector(options: CollectorOptions): Promise<void> {
+  const startMs = performance.now();
+  if (options.verbose) setVerbose((message) => void process.stderr.write(message));
+  const end = withResolvers();
+  const output = options.quiet
+    ? null
+    : new StandardOutput({
+        stream: process.stdout,
+        maxQueuedBytes: MAX_QUEUED_BYTES,
+        onClosed: () => {
+          end.resolve();
+        },
+      });
+  const collector = await Collector.start(options, {
+    say,
+    rows:
+      output === null
+        ? null
+        : (bytes, rows) => {
+            output.write(bytes, rows);
+            output.flush();
+          },
+  });
+  announce(collector, options, performance.now() - startMs);
+  output?.write(PACKET_TABLE_HEADER, 1);
+  output?.flush();
+  listen(collector, end.resolve);
+  const status = options.quiet && process.stderr.isTTY ? startStatus(collector) : null;
+  const timer =
+    options.duration === undefined
+      ? null
+      : setTimeout(() => {
+          end.resolve();
+        }, options.duration * 1000);
+  await end.promise;
+  if (timer !== null) clearTimeout(timer);
+  if (status !== null) clearInterval(status);
+  const summary = await collector.stop();
+  await output?.close();
+  printSummary(summary, output?.stats().dropped ?? 0);
+}
+
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve: () => void = () => undefined;
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
+
+function announce(collector: Collector, options: CollectorOptions, ms: number): void {
+  const programs = collector.programs;
+  const attached = programs.filter((program) => program.attached).length;
+  for (const { program, reason, attached: on } of programs)
+    if (!on) say(`without ${program}: ${reason ?? 'not attached'}`);
+  const files = ['connects.log', 'packets.log', ...(options.err ? ['err.log'] : []), PROM_FILE];
+  say(
+    `ready after ${Math.round(ms)} ms: ${attached} programs attached; writing ${files.join(', ')} in ${options.data}`,
+  );
+}
+
+/** First signal: an orderly end. Second: at once. SIGHUP without a terminal: new log files. */
+function listen(collector: Collector, end: () => void): void {
+  let asked = false;
+  const stop = (): void => {
+    if (asked) process.exit(EXIT_INTERRUPTED);
+    asked = true;
+    end();
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  process.on('SIGHUP', () => {
+    if (process.stdin.isTTY) stop();
+    else collector.reopen();
+  });
+}
+
+function startStatus(collector: Collector): NodeJS.Timeout {
+  let before = collector.counts.records;
+  return setInterval(() => {
+    const { records, lost } = collector.counts;
+    process.stderr.write(`\r\x1b[K${records - before} records/s · ${lost} lost`);
+    before = records;
+  }, STATUS_MS);
+}
+
+function printSummary(summary: Summary, rowsDropped: number): void {
+  const { seconds, connections, packets, faults, lost, written } = summary;
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  say(
+    `${seconds.toFixed(1)} s: ${packets} packets, ${connections} connections closed, ${faults} drops and resets; ${lost} records lost`,
+  );
+  const files = [...written].map(([name, records]) => `${records} in ${name}`);
+  say(`lines written: ${files.join(', ')}`);
+  if (rowsDropped > 0) say(`${rowsDropped} rows not shown: the reader was too slow`);
+}

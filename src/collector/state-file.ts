@@ -1,0 +1,272 @@
+/**
+ * What stands in netwatch.prom: totals from the kernel's maps, the connections
+ * of now, and netwatch's own health. Pure: readings in, samples out.
+ */
+import { OUTCOME, type ConnectionTotals, type RetransmitTotals } from '../generated/connection.js';
+import type { LayerTotals } from '../generated/packet.js';
+import type { ProgramState, RingCounts } from '../kernel/source.js';
+import { familyOf, type HistogramName } from '../metrics/families.js';
+import { foldLog2 } from '../metrics/histogram.js';
+import type { Snapshot } from '../metrics/snapshot.js';
+import type { RotatingLogStats } from '../sinks/rotating.js';
+import type { FaultTotal } from '../sources/fault.js';
+import type { Connection } from '../sources/connection.js';
+import { stateName, TCP_LISTEN, infoLabels, type Entry } from './connection-table.js';
+import {
+  durationSeconds,
+  EXTRA_VALUES,
+  LISTENER_VALUES,
+  RETRANSMIT_VALUES,
+} from './connection-values.js';
+
+const NS_PER_S = 1e9;
+const ROLES = ['client', 'server'] as const;
+const UNIT_125_NS = 125e-9;
+
+/** error_type by outcome; success has none. */
+const ERROR_TYPES: readonly (readonly [number, string])[] = [
+  [OUTCOME.NW_OUTCOME_SUCCESS, ''],
+  [OUTCOME.NW_OUTCOME_REFUSED, 'refused'],
+  [OUTCOME.NW_OUTCOME_RESET, 'reset'],
+  [OUTCOME.NW_OUTCOME_TIMED_OUT, 'timed_out'],
+  [OUTCOME.NW_OUTCOME_HOST_UNREACHABLE, 'host_unreachable'],
+  [OUTCOME.NW_OUTCOME_NET_UNREACHABLE, 'net_unreachable'],
+  [OUTCOME.NW_OUTCOME_OTHER, '_OTHER'],
+];
+
+interface KernelHistogram {
+  readonly buckets: readonly number[];
+  readonly sumNs: number;
+}
+
+function fold(
+  name: HistogramName,
+  histogram: KernelHistogram,
+  unit?: number,
+): [counts: number[], sum: number] {
+  return [foldLog2(histogram.buckets, familyOf(name).buckets, unit), histogram.sumNs / NS_PER_S];
+}
+
+/** Bytes and segments of everything that is open now. */
+export interface LiveSums {
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly segsIn: number;
+  readonly segsOut: number;
+}
+
+export function sumLive(entries: Iterable<Entry>): LiveSums {
+  const sums = { bytesSent: 0, bytesReceived: 0, segsIn: 0, segsOut: 0 };
+  for (const { last } of entries) {
+    if (last.state === TCP_LISTEN) continue;
+    sums.bytesSent += last.bytesSent - last.bytesRetrans;
+    sums.bytesReceived += last.bytesReceived;
+    sums.segsIn += last.segsIn;
+    sums.segsOut += last.segsOut;
+  }
+  return sums;
+}
+
+/** A total that must not fall: closed and open connections are read at slightly different times. */
+export class NeverFalling {
+  readonly #seen = new Map<string, number>();
+
+  raise(key: string, value: number): number {
+    const highest = Math.max(value, this.#seen.get(key) ?? 0);
+    this.#seen.set(key, highest);
+    return highest;
+  }
+}
+
+export function addConnectionTotals(
+  snapshot: Snapshot,
+  totals: ConnectionTotals,
+  live: LiveSums,
+  counters: NeverFalling,
+): void {
+  for (const [side, role] of ROLES.entries()) {
+    const label = { network_tcp_handshake_role: role };
+    for (const [outcome, type] of ERROR_TYPES) {
+      const count = totals.outcomes[side]?.[outcome] ?? 0;
+      snapshot.add('netwatch_tcp_connections_total', { ...label, error_type: type }, count);
+    }
+    const handshake = totals.handshake[side];
+    const duration = totals.duration[side];
+    if (handshake !== undefined) {
+      const name = 'netwatch_tcp_handshake_duration_seconds';
+      snapshot.histogram(name, label, ...fold(name, handshake));
+    }
+    if (duration !== undefined) {
+      const name = 'netwatch_tcp_connection_duration_seconds';
+      snapshot.histogram(name, label, ...fold(name, duration));
+    }
+  }
+  snapshot.histogram(
+    'netwatch_tcp_rtt_seconds',
+    {},
+    ...fold('netwatch_tcp_rtt_seconds', totals.rtt),
+  );
+  addStateDurations(snapshot, totals);
+  const io = (direction: 'receive' | 'transmit', bytes: number, segments: number): void => {
+    const label = { network_io_direction: direction };
+    const raised = counters.raise(`bytes ${direction}`, bytes);
+    snapshot.add('netwatch_tcp_io_bytes_total', label, raised);
+    snapshot.add(
+      'netwatch_tcp_segments_total',
+      label,
+      counters.raise(`segments ${direction}`, segments),
+    );
+  };
+  io('receive', totals.bytesReceived + live.bytesReceived, totals.segsIn + live.segsIn);
+  io('transmit', totals.bytesSent + live.bytesSent, totals.segsOut + live.segsOut);
+}
+
+const TCP_CLOSE_STATE = 7;
+const NEW_SYN_RECV = 12;
+
+function addStateDurations(snapshot: Snapshot, totals: ConnectionTotals): void {
+  const name = 'netwatch_tcp_state_duration_seconds';
+  for (let state = 1; state < NEW_SYN_RECV; state++) {
+    const histogram = totals.state[state];
+    if (state === TCP_CLOSE_STATE || state === TCP_LISTEN || histogram === undefined) continue;
+    const label = { network_connection_state: stateName(state) };
+    snapshot.histogram(name, label, ...fold(name, histogram));
+  }
+}
+
+/** In the order of nw_retransmit_type. */
+const RETRANSMIT_TYPES = ['fast', 'timeout', 'tail_loss_probe', 'syn', 'synack'] as const;
+
+export function addRetransmits(snapshot: Snapshot, totals: RetransmitTotals): void {
+  for (const [index, type] of RETRANSMIT_TYPES.entries())
+    snapshot.add(
+      'netwatch_tcp_retransmits_total',
+      { network_tcp_retransmit_type: type },
+      totals.segments[index] ?? 0,
+    );
+}
+
+const DIRECTIONS = ['receive', 'transmit'] as const;
+const LAYERS = ['mac', 'ip', 'tcp'] as const;
+const NETWORK_TYPES = ['ipv4', 'ipv6'] as const;
+
+export function addLayers(snapshot: Snapshot, totals: LayerTotals): void {
+  const name = 'netwatch_packet_layer_duration_seconds';
+  for (const [d, direction] of DIRECTIONS.entries())
+    for (const [l, layer] of LAYERS.entries())
+      for (const [t, type] of NETWORK_TYPES.entries()) {
+        const histogram = totals.duration[d]?.[l]?.[t];
+        if (histogram === undefined) continue;
+        const labels = { layer, network_io_direction: direction, network_type: type };
+        snapshot.histogram(name, labels, ...fold(name, histogram, UNIT_125_NS));
+      }
+}
+
+/** Drops that mean a segment itself was wrong, not that something refused it. */
+const SEGMENT_ERROR = /^TCP_(.*SEQUENCE|CSUM|FLAGS|RFC7323_.*)$/;
+
+export function addFaults(snapshot: Snapshot, totals: readonly FaultTotal[]): void {
+  for (const { kind, reason, family, received, count } of totals) {
+    const type = family === 6 ? 'ipv6' : 'ipv4';
+    if (kind === 'reset') {
+      const direction = received ? 'receive' : 'transmit';
+      snapshot.add('netwatch_tcp_resets_total', { network_io_direction: direction, reason }, count);
+      continue;
+    }
+    snapshot.add('netwatch_skb_drops_total', { reason, network_type: type }, count);
+    if (SEGMENT_ERROR.test(reason)) snapshot.add('netwatch_tcp_errors_total', { reason }, count);
+  }
+}
+
+/** Gauges over all sockets: how many in each state, and the accept queues. */
+export function addSockets(snapshot: Snapshot, entries: Iterable<Entry>): void {
+  const counts = new Map<string, number>();
+  for (const { last } of entries) {
+    const state = stateName(last.state);
+    counts.set(state, (counts.get(state) ?? 0) + 1);
+    if (last.state === TCP_LISTEN) addAcceptQueue(snapshot, last);
+  }
+  for (const [state, count] of counts)
+    snapshot.add(
+      'netwatch_tcp_sockets',
+      { network_connection_state: state as ReturnType<typeof stateName> },
+      count,
+    );
+}
+
+function addAcceptQueue(snapshot: Snapshot, listener: Connection): void {
+  const labels = {
+    network_local_address: listener.localAddr,
+    network_local_port: listener.localPort,
+  };
+  snapshot.add('netwatch_tcp_accept_queue_length', labels, listener.backlog);
+  snapshot.add('netwatch_tcp_accept_queue_limit', labels, listener.maxBacklog);
+}
+
+/** The busiest first, among equals the newest. */
+export function busiest(entries: Iterable<Entry>, most: number): [shown: Entry[], left: number] {
+  const open = [...entries].filter(({ last }) => last.state !== TCP_LISTEN);
+  if (open.length > most)
+    open.sort(
+      (a, b) => b.recentBytes - a.recentBytes || (b.last.openNs ?? 0) - (a.last.openNs ?? 0),
+    );
+  return [open.slice(0, most), Math.max(0, open.length - most)];
+}
+
+const LISTENER_FAMILIES = new Set<string>(LISTENER_VALUES.map(({ family }) => family));
+
+/** Gauges of single connections (-x), and retransmits (-r). */
+export function addConnections(
+  snapshot: Snapshot,
+  shown: readonly Entry[],
+  options: { readonly extra: boolean; readonly retransmits: boolean },
+): void {
+  const values = [
+    ...(options.extra ? EXTRA_VALUES.filter(({ family }) => !LISTENER_FAMILIES.has(family)) : []),
+    ...(options.retransmits ? RETRANSMIT_VALUES : []),
+  ];
+  for (const entry of shown) {
+    snapshot.add('netwatch_connection_info', infoLabels(entry), 1);
+    for (const { family, of } of values) {
+      const value = of(entry.last);
+      if (value !== null) snapshot.add(family, entry.labels, value);
+    }
+    const duration = durationSeconds(entry.last);
+    if (options.extra && duration !== null)
+      snapshot.add('netwatch_connection_duration_seconds', entry.labels, duration);
+  }
+}
+
+export function addPrograms(snapshot: Snapshot, programs: readonly ProgramState[]): void {
+  for (const { program, attachType, attached } of programs)
+    snapshot.add(
+      'netwatch_bpf_program_attached',
+      { program, attach_type: attachType },
+      attached ? 1 : 0,
+    );
+}
+
+export interface RingReading {
+  readonly source: string;
+  readonly counts: RingCounts;
+  readonly usedBytes: number;
+  readonly capacityBytes: number;
+}
+
+export function addRings(snapshot: Snapshot, rings: readonly RingReading[]): void {
+  for (const { source, counts, usedBytes, capacityBytes } of rings) {
+    snapshot.add('netwatch_events_lost_total', { source, stage: 'ringbuf' }, counts.lost);
+    snapshot.add('netwatch_ringbuf_used_bytes', { source }, usedBytes);
+    snapshot.add('netwatch_ringbuf_capacity_bytes', { source }, capacityBytes);
+  }
+}
+
+export function addFiles(snapshot: Snapshot, files: ReadonlyMap<string, RotatingLogStats>): void {
+  for (const [file, stats] of files) {
+    snapshot.add('netwatch_records_accepted_total', { file }, stats.accepted);
+    snapshot.add('netwatch_records_written_total', { file }, stats.written);
+    snapshot.add('netwatch_events_lost_total', { source: file, stage: 'file' }, stats.lost);
+    for (const [errno, count] of stats.writeErrors)
+      snapshot.add('netwatch_file_write_errors_total', { file, errno }, count);
+  }
+}
