@@ -23,6 +23,11 @@ NW_RECORD(nw_fault);
 const volatile bool nw_has_drop_reason = false;
 const volatile bool nw_has_drop_socket = false;
 const volatile bool nw_has_reset_reason = false;
+/*
+ * SKB_DROP_REASON_QUEUE_PURGE: what lay in the queues of a socket that closes,
+ * often just its FIN. Counted, but no fault worth a record.
+ */
+const volatile __u32 nw_purge_reason = 0;
 
 struct nw_fault_key {
 	__u32 kind; /* NW_KIND_DROP or NW_KIND_RESET */
@@ -59,6 +64,9 @@ static __always_inline void nw_emit_fault(struct nw_fault *f)
 	struct nw_fault *record;
 
 	nw_count_fault(f);
+	if (f->head.kind == NW_KIND_DROP && nw_purge_reason &&
+	    f->reason == nw_purge_reason)
+		return;
 	record = nw_reserve(sizeof(*record));
 	if (!record)
 		return;

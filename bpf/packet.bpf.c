@@ -51,19 +51,39 @@ static __always_inline struct sock *nw_kernel_sock(struct __sk_buff *ctx,
 	return (struct sock *)bpf_skc_to_tcp_sock(sk);
 }
 
+/* What a search through the writes of a socket looks for, and finds. */
+struct nw_write_search {
+	struct nw_flow *flow;
+	__u32 seq;
+	__u32 pad;
+	__u64 ns; /* 0 = not found */
+};
+
+/* One step back from the newest write; 1 ends the search. */
+static long nw_search_write(__u32 i, struct nw_write_search *search)
+{
+	struct nw_flow *flow = search->flow;
+	__u32 index = flow->write_count - 1 - i;
+	struct nw_write *w = &flow->writes[index & (NW_WRITES - 1)];
+
+	if (i >= flow->write_count)
+		return 1;
+	if ((__s32)(search->seq - w->seq) < 0)
+		return 0;
+	search->ns = w->ns;
+	return 1;
+}
+
 /* When the application wrote the byte with this sequence number; 0 = unknown. */
 static __always_inline __u64 nw_written_ns(struct nw_flow *flow, __u32 seq)
 {
-	for (__u32 i = 1; i <= NW_WRITES; i++) {
-		__u32 index = flow->write_count - i;
-		struct nw_write *w = &flow->writes[index & (NW_WRITES - 1)];
+	struct nw_write_search search = {.flow = flow, .seq = seq};
 
-		if (i > flow->write_count)
-			return 0;
-		if ((__s32)(seq - w->seq) >= 0)
-			return w->ns;
-	}
-	return 0;
+	/* nearly always the newest write */
+	if (nw_search_write(0, &search) || search.ns)
+		return search.ns;
+	nw_loop(NW_WRITES, nw_search_write, &search);
+	return search.ns;
 }
 
 static __noinline int nw_finish_slot(struct nw_tx_slot *slot)
@@ -332,39 +352,64 @@ static __always_inline void nw_pop(struct nw_packet *p, __u32 which,
 /* Segments that arrived out of order wait at most this far from the head. */
 #define NW_UNREAD_LOOKAHEAD 3
 
+/* A walk through the packets of a socket that wait to be read. */
+struct nw_read_walk {
+	struct nw_flow *flow;
+	struct nw_packet *packet;
+	__u32 which; /* enum nw_scratch */
+	__u32 head;
+	__u32 tail;
+	__u32 copied_seq;
+	__u32 unread;
+	__u32 pad;
+};
+
+/* One packet of the walk; 1 ends it. */
+static long nw_walk_pending(__u32 i, struct nw_read_walk *walk)
+{
+	struct nw_flow *flow = walk->flow;
+	__u32 place = walk->head + i;
+	struct nw_pending *slot = &flow->pending[place & (NW_PENDING - 1)];
+	bool read;
+
+	if (place == walk->tail)
+		return 1;
+	if (slot->state == NW_PENDING_READY) {
+		read = (__s32)(walk->copied_seq - slot->seq -
+			       slot->payload_bytes) >= 0;
+		if (read || walk->which == NW_SCRATCH_DESTROY)
+			nw_pop(walk->packet, walk->which, slot, read);
+		else if (++walk->unread > NW_UNREAD_LOOKAHEAD)
+			return 1;
+	}
+	if (!walk->unread)
+		flow->head = place + 1;
+	return 0;
+}
+
 static __always_inline void nw_pop_read(struct sock *sk, struct nw_flow *flow,
 					__u32 which)
 {
-	__u32 head = flow->head, tail = flow->tail, unread = 0;
 	struct nw_packet *p = bpf_map_lookup_elem(&scratch, &which);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct nw_read_walk walk = {
+		.flow = flow,
+		.packet = p,
+		.which = which,
+		.head = flow->head,
+		.tail = flow->tail,
+	};
 
 	if (!p || !tp)
 		return;
+	walk.copied_seq = tp->copied_seq;
 	p->head.ts_ns = bpf_ktime_get_ns();
 	p->head.sock = (__u64)sk;
 	p->head.kind = NW_KIND_PACKET;
 	p->head.netns = nw_sock_netns(sk);
 	p->rx = 1;
 	nw_sock_tuple(sk, &p->tuple);
-
-	for (__u32 i = 0; i < NW_PENDING; i++) {
-		struct nw_pending *slot =
-			&flow->pending[(head + i) & (NW_PENDING - 1)];
-		__u32 end = slot->seq + slot->payload_bytes;
-		bool read = (__s32)(tp->copied_seq - end) >= 0;
-
-		if (head + i == tail)
-			break;
-		if (slot->state == NW_PENDING_READY) {
-			if (read || which == NW_SCRATCH_DESTROY)
-				nw_pop(p, which, slot, read);
-			else if (++unread > NW_UNREAD_LOOKAHEAD)
-				break;
-		}
-		if (!unread)
-			flow->head = head + i + 1;
-	}
+	nw_loop(NW_PENDING, nw_walk_pending, &walk);
 }
 
 SEC("?tp_btf/tcp_rcv_space_adjust")

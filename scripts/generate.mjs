@@ -144,6 +144,8 @@ function sizeOf(types, id) {
   return type.size;
 }
 
+const isPointer = (types, id) => resolve(types, id).type.kind === KINDS.PTR;
+
 const plus = (base, offset) => (offset === 0 ? base : `${base} + ${offset}`);
 
 /** The TypeScript type of a value and the expression that reads it at `base`. */
@@ -259,6 +261,8 @@ function generate(source, object) {
   const byName = (a, b) => (a.name < b.name ? -1 : 1);
   const structs = types
     .filter((type) => type.kind === KINDS.STRUCT && type.name.startsWith('nw_'))
+    // Pointers do not leave the kernel: such a struct is private to a program.
+    .filter(({ members }) => !members.some((member) => isPointer(types, member.type)))
     .sort(byName);
   const enums = types
     .filter((type) => type.kind === KINDS.ENUM && type.name.startsWith('nw_'))

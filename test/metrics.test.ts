@@ -1,4 +1,7 @@
-/** The metrics of netwatch as text: families, escaping, numbers, histograms, lines of the logs, snapshots. */
+/**
+ * The metrics of netwatch as text: families, escaping, numbers, histograms, lines of the logs,
+ * snapshots.
+ */
 import t from 'tap';
 import { ByteWriter } from '../src/metrics/bytes.js';
 import {
@@ -27,7 +30,7 @@ import {
 } from '../src/metrics/histogram.js';
 import { logLine, packetLine, packetPrefix, PrefixCache } from '../src/metrics/lines.js';
 import { ExpositionParser, LOG_RULES, parseExposition, STATE_RULES } from '../src/metrics/parse.js';
-import { type Sample } from '../src/metrics/sample.js';
+import type { Sample } from '../src/metrics/sample.js';
 import { buildInSlices, Snapshot } from '../src/metrics/snapshot.js';
 import {
   clip,

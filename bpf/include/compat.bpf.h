@@ -38,4 +38,19 @@
  */
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
 
+/* 5.17 and newer: a loop whose body the verifier looks at once. */
+const volatile bool nw_has_loop = false;
+
+/* Calls step(i, context) for i from 0 until it returns 1, at most count times. */
+#define nw_loop(count, step, context)                          \
+	do {                                                   \
+		if (nw_has_loop) {                             \
+			bpf_loop(count, step, context, 0);     \
+		} else {                                       \
+			for (__u32 _i = 0; _i < (count); _i++) \
+				if (step(_i, context))         \
+					break;                 \
+		}                                              \
+	} while (0)
+
 #endif /* NW_COMPAT_BPF_H */

@@ -31,7 +31,7 @@
  * with scalar arguments (verified once), indices come from memory and are
  * masked (so that paths join), no helper newer than bpf_sk_storage_get is
  * needed. At most NW_HTTP_BURSTS * NW_HTTP_BURST = 16,384 steps are spent on a
- * segment, one per chunk or two per head; what is left then is given up
+ * segment, two per chunk or head at most; what is left then is given up
  * (RESYNC), so even 64 KiB of 1-byte chunks pass. Little-endian only.
  */
 #ifndef NW_HTTP_H
@@ -248,7 +248,8 @@ struct nw_http_work {
 	__u8 request; /* as in struct nw_http */
 	__u8 off;
 	__u8 seen;
-	__u8 query; /* the line may hold something to hide */
+	__u8 hides; /* there may be something to hide in the line … */
+	__u32 hide_from; /* … from here on */
 	struct nw_http_hide hide;
 	struct nw_http_first first;
 	__u8 line[NW_HTTP_LINE_MAX + 16];
@@ -692,10 +693,10 @@ NW_HTTP_FN int nw_http_hide(__u32 slot)
 		return 0;
 	if (!w->first.truncated)
 		rest = NW_HTTP_VERSION_BYTES;
-	w->hide.from = 0;
-	w->hide.to = 0;
+	w->hide.from = w->hide_from;
+	w->hide.to = w->hide_from;
 	w->hide.mark = 0;
-	w->hide.at = NW_HTTP_HIDE_METHOD;
+	w->hide.at = w->hide_from ? NW_HTTP_HIDE_PATH : NW_HTTP_HIDE_METHOD;
 	w->hide.end = w->first.bytes - rest;
 	for (__u32 i = 0; i < NW_HTTP_LINE_MAX / NW_HTTP_HIDE_BYTES; i++)
 		if (!nw_http_hide_some(slot))
@@ -811,7 +812,7 @@ static __always_inline int nw_http_may_be_http(struct nw_http_work *w,
 static __always_inline void nw_http_copy_line(struct nw_http_work *w,
 					      __u32 bytes)
 {
-	__u64 query = 0;
+	__u32 at = NW_HTTP_LINE_MAX;
 
 	w->line_have = bytes < NW_HTTP_LINE_MAX ? bytes : NW_HTTP_LINE_MAX;
 	NW_HTTP_LOOP
@@ -822,9 +823,12 @@ static __always_inline void nw_http_copy_line(struct nw_http_work *w,
 			break;
 		word = nw_http_u64(nw_http_at(w, w->pos + i));
 		*(__u64 *)(w->line + i) = word;
-		query |= nw_http_find(word, '?') | nw_http_find(word, '#');
+		word = nw_http_find(word, '?') | nw_http_find(word, '#');
+		if (word && at == NW_HTTP_LINE_MAX)
+			at = i + nw_http_index(word);
 	}
-	w->query = !!query;
+	w->hides = at < w->line_have;
+	w->hide_from = at;
 }
 
 /* The first line is read: queue the request, tell the includer. */
@@ -853,7 +857,7 @@ NW_HTTP_FN int nw_http_found(NW_HTTP_CTX *ctx, __u32 slot)
 	d->body = 0;
 	d->header = NW_HTTP_SKIP;
 	d->phase = NW_HTTP_NAME;
-	if (request && w->query)
+	if (request && w->hides)
 		nw_http_hide(slot);
 	nw_http_on_head(ctx, w);
 	return 1;
@@ -896,9 +900,11 @@ static __always_inline int nw_http_read_request(struct nw_http_work *w,
 			w->off = NW_HTTP_OFF_HTTP2;
 		return 0;
 	}
-	/* an origin-form target without a query has nothing to hide */
-	if (w->line[method + 1] != '/')
-		w->query = 1;
+	/* an origin-form target has nothing to hide in front of a query */
+	if (w->line[method + 1] != '/') {
+		w->hides = 1;
+		w->hide_from = 0;
+	}
 	w->first.kind = NW_HTTP_REQUEST;
 	w->first.version = (last >> 56) - '0';
 	w->first.status = 0;
@@ -1033,7 +1039,8 @@ NW_HTTP_FN int nw_http_long(NW_HTTP_CTX *ctx, __u32 slot)
 		for (__u32 i = 0; i < NW_HTTP_SAVE; i += 8)
 			*(__u64 *)(w->line + i) = *(__u64 *)(w->d.save + i);
 		w->line_have = NW_HTTP_SAVE;
-		w->query = 1;
+		w->hides = 1;
+		w->hide_from = 0;
 	}
 	end = nw_http_line_end(slot);
 	found = end < w->end;
@@ -1461,7 +1468,22 @@ static __always_inline int nw_http_chunk_byte(struct nw_http_dir *d, __u32 c)
 	return c == ';' || c == ' ' || c == '\t' || c == '\r';
 }
 
-/* CHUNK: from the end of one chunk's data to the end of the next's */
+/* A chunk's size is read: its data, too, if the window holds all of it. */
+static __always_inline void nw_http_chunk_data(struct nw_http_work *w)
+{
+	__u32 have = w->end - w->pos;
+
+	if (w->d.left > have)
+		return;
+	have = w->d.left;
+	w->pos += have;
+	w->d.body += have;
+	w->d.left = 0;
+	w->d.phase = NW_HTTP_CHUNK;
+	w->d.match = NW_HTTP_AFTER_DATA;
+}
+
+/* CHUNK: the lines around chunks, and small chunks as a whole */
 NW_HTTP_FN int nw_http_chunk(NW_HTTP_CTX *ctx, __u32 slot)
 {
 	struct nw_http_work *w = nw_http_work(slot);
@@ -1469,20 +1491,16 @@ NW_HTTP_FN int nw_http_chunk(NW_HTTP_CTX *ctx, __u32 slot)
 	if (!w)
 		return 0;
 	NW_HTTP_LOOP
-	for (__u32 i = 0; i < 24; i++) {
+	for (__u32 i = 0; i < 32; i++) {
 		if (w->pos >= w->end)
 			break;
 		if (!nw_http_chunk_byte(&w->d, *nw_http_at(w, w->pos)))
 			return nw_http_fail(ctx, slot);
 		w->pos++;
+		if (w->d.phase == NW_HTTP_DATA)
+			nw_http_chunk_data(w);
 		if (w->d.phase != NW_HTTP_CHUNK)
 			break;
-	}
-	if (w->d.phase != NW_HTTP_DATA)
-		return 1;
-	if (nw_http_consume(w)) {
-		w->d.phase = NW_HTTP_CHUNK;
-		w->d.match = NW_HTTP_AFTER_DATA;
 	}
 	return 1;
 }

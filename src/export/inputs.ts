@@ -1,4 +1,7 @@
-/** Which files a LOG argument means: the log with all its rotated siblings, or exactly the file that it names. */
+/**
+ * Which files a LOG argument means: the log with all its rotated siblings, or exactly the file that
+ * it names.
+ */
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { explainSinkError, errnoOf } from '../sinks/errors.js';

@@ -1,4 +1,7 @@
-/** Reads logs into the table line by line: what is not a sample of the history is counted and left out. */
+/**
+ * Reads logs into the table line by line: what is not a sample of the history is counted and left
+ * out.
+ */
 import { getHeapStatistics } from 'node:v8';
 import {
   parseComment,
@@ -30,8 +33,8 @@ export interface LoadReport {
 
 const EXAMPLES = 5;
 /**
- * The years 2000 to 2100. A torn line can lose the last digits of its timestamp and still look whole; of those of our
- * time none is left in this span. Neither is a timestamp in seconds.
+ * The years 2000 to 2100. A torn line can lose the last digits of its timestamp and still look
+ * whole; of those of our time none is left in this span. Neither is a timestamp in seconds.
  */
 const PLAUSIBLE_MS = [946_684_800_000, 4_102_444_800_000] as const;
 /** The rest is for the moment at which the table of series doubles. */

@@ -1,4 +1,7 @@
-/** The table as OpenMetrics 1.0 text, family by family, that `promtool tsdb create-blocks-from openmetrics` takes. */
+/**
+ * The table as OpenMetrics 1.0 text, family by family, that `promtool tsdb create-blocks-from
+ * openmetrics` takes.
+ */
 import { ByteWriter } from '../metrics/bytes.js';
 import { quoteLabel } from '../metrics/text.js';
 import type { ExportFamily, OrderedSamples, SampleTable } from './table.js';
@@ -98,7 +101,10 @@ function isDouble(table: SampleTable, sample: number, next: number, report: Writ
   return true;
 }
 
-/** Seconds with three decimals: up to the year 2038 a double multiplied by 1000 gives back the same millisecond. */
+/**
+ * Seconds with three decimals: up to the year 2038 a double multiplied by 1000 gives back the same
+ * millisecond.
+ */
 function writeSample(
   out: ByteWriter,
   text: Buffer,

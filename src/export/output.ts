@@ -1,4 +1,7 @@
-/** Where the export goes: a file that appears whole or not at all, a device or pipe, or standard output. */
+/**
+ * Where the export goes: a file that appears whole or not at all, a device or pipe, or standard
+ * output.
+ */
 import { open, realpath, rename, stat, unlink } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { errnoOf } from '../sinks/errors.js';
@@ -7,7 +10,9 @@ import { UserError } from '../tools/tool.js';
 /** The logs are 0640 too: peers and processes are in them. */
 const FILE_MODE = 0o640;
 
-/** Writes all pieces to `path`. A device or a pipe is written to; it is never replaced by a file. */
+/**
+ * Writes all pieces to `path`. A device or a pipe is written to; it is never replaced by a file.
+ */
 export async function writeToFile(path: string, pieces: Iterable<Buffer>): Promise<void> {
   try {
     const target = await whatIs(path);
@@ -50,9 +55,13 @@ async function writeAll(path: string, flags: string, pieces: Iterable<Buffer>): 
   }
 }
 
-/** Writes all pieces to a stream, waiting for slow readers. A reader that went away (`| head`) is no error. */
+/**
+ * Writes all pieces to a stream, waiting for slow readers. A reader that went away (`| head`) is no
+ * error.
+ */
 export async function writeToStream(stream: Writable, pieces: Iterable<Buffer>): Promise<void> {
-  // Stays: a stream reports its failure once more, later, and without a listener that ends the process.
+  // Stays: a stream reports its failure once more, later, and without a listener that ends the
+  // process.
   stream.on('error', () => undefined);
   for (const piece of pieces) {
     const failed = await new Promise<Error | null | undefined>((done) => stream.write(piece, done));

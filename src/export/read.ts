@@ -17,7 +17,10 @@ export interface LineReader {
   readonly line: (text: string, number: number) => void;
   /** A line that cannot be used. */
   readonly bad: (why: string, number: number) => void;
-  /** The file ends before its time (a gzip file that was cut or damaged): what came before was delivered. */
+  /**
+   * The file ends before its time (a gzip file that was cut or damaged): what came before was
+   * delivered.
+   */
   readonly cut: (why: string) => void;
   readonly progress: (bytesRead: number) => void;
 }
@@ -46,7 +49,10 @@ export async function readLines(input: LogInput, reader: LineReader): Promise<vo
   lines.end();
 }
 
-/** Cuts chunks into lines. Bytes become text line by line: a longer string would be kept alive by each piece of it. */
+/**
+ * Cuts chunks into lines. Bytes become text line by line: a longer string would be kept alive by
+ * each piece of it.
+ */
 class LineSplitter {
   readonly #reader: LineReader;
   #number = 0;

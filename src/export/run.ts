@@ -1,5 +1,6 @@
 /** The export from arguments to the last line of its report. */
 import type { Writable } from 'node:stream';
+import { clip, safeValue } from '../metrics/text.js';
 import { findLogs } from './inputs.js';
 import { loadLogs } from './load.js';
 import type { LoadReport, Span } from './load.js';
@@ -20,6 +21,8 @@ export interface ExportStreams {
 }
 
 const PROGRESS_EVERY_MS = 200;
+/** Of a line of the report that quotes a file. */
+const LONGEST = 300;
 const COMPLAINT = '\n  ';
 
 export async function runExport(request: ExportRequest, streams: ExportStreams): Promise<void> {
@@ -61,7 +64,10 @@ export function describe(files: number, loaded: LoadReport, written: WriteReport
     const more = loaded.badLines - loaded.examples.length;
     const rest = more > 0 ? [`and ${more.toLocaleString('en-US')} more`] : [];
     parts.push(`left out ${count(loaded.badLines, 'line')} that could not be read:`);
-    parts.push(...[...loaded.examples, ...rest].map((line) => `  ${line}`));
+    // They quote the files: not everything in there is meant for a terminal.
+    parts.push(
+      ...[...loaded.examples, ...rest].map((line) => `  ${safeValue(clip(line, LONGEST))}`),
+    );
   }
   for (const cut of loaded.cutFiles) parts.push(`damaged, read up to the damage: ${cut}`);
   if (written.doubles > 0) {

@@ -1,6 +1,6 @@
 /**
- * All samples in memory, as columns: 20 bytes for a sample and its text once for a series. The logs are out of order
- * across files and families, so nothing can be written before everything was read.
+ * All samples in memory, as columns: 20 bytes for a sample and its text once for a series. The logs
+ * are out of order across files and families, so nothing can be written before everything was read.
  */
 import type { MetricType, Sample } from '../metrics/sample.js';
 import { quoteLabel } from '../metrics/text.js';
@@ -15,7 +15,10 @@ export interface ExportFamily {
   readonly labelOrder: string[];
 }
 
-/** Samples as indices into the columns: those of series s are `samples[starts[s]]` up to `starts[s + 1]`. */
+/**
+ * Samples as indices into the columns: those of series s are `samples[starts[s]]` up to `starts[s +
+ * 1]`.
+ */
 export interface OrderedSamples {
   readonly samples: Int32Array;
   readonly starts: Int32Array;
@@ -71,7 +74,9 @@ export class SampleTable {
     this.#seriesOf[this.count++] = series;
   }
 
-  /** All samples series by series, each in the order of time, equal times in the order of arrival. */
+  /**
+   * All samples series by series, each in the order of time, equal times in the order of arrival.
+   */
   inOrder(): OrderedSamples {
     const { count } = this;
     const starts = new Int32Array(this.texts.length + 1);

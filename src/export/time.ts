@@ -1,4 +1,7 @@
-/** Points in time as people write them: RFC 3339, epoch seconds or milliseconds, or an age like `2h`. */
+/**
+ * Points in time as people write them: RFC 3339, epoch seconds or milliseconds, or an age like
+ * `2h`.
+ */
 
 const RFC_3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)([Zz]|[+-]\d\d:\d\d)$/;
 const NUMBER = /^\d+(?:\.\d+)?$/;

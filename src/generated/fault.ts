@@ -270,8 +270,10 @@ export const KIND = {
 
 /** Variables the reader sets in .rodata before loading. */
 export const RODATA = {
-  nw_filter: { offset: 0, size: 1336 },
-  nw_has_drop_reason: { offset: 1344, size: 1 },
-  nw_has_drop_socket: { offset: 1345, size: 1 },
-  nw_has_reset_reason: { offset: 1346, size: 1 },
+  nw_has_loop: { offset: 0, size: 1 },
+  nw_filter: { offset: 8, size: 1336 },
+  nw_has_drop_reason: { offset: 1352, size: 1 },
+  nw_has_drop_socket: { offset: 1353, size: 1 },
+  nw_has_reset_reason: { offset: 1354, size: 1 },
+  nw_purge_reason: { offset: 1356, size: 4 },
 } as const;

@@ -478,8 +478,9 @@ export const KIND = {
 
 /** Variables the reader sets in .rodata before loading. */
 export const RODATA = {
-  nw_filter: { offset: 0, size: 1336 },
-  nw_time: { offset: 1352, size: 1 },
-  nw_has_kernel_context: { offset: 1353, size: 1 },
-  nw_records: { offset: 1354, size: 1 },
+  nw_has_loop: { offset: 0, size: 1 },
+  nw_filter: { offset: 8, size: 1336 },
+  nw_time: { offset: 1360, size: 1 },
+  nw_has_kernel_context: { offset: 1361, size: 1 },
+  nw_records: { offset: 1362, size: 1 },
 } as const;

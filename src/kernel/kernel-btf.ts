@@ -58,6 +58,14 @@ export function hasFunction(name: string): boolean {
   return libbpf.btfFind(kernelBtf(), name, KIND_FUNC) > 0;
 }
 
+let helpers: Set<string> | null = null;
+
+/** True if BPF programs can call this helper (`loop` for bpf_loop). */
+export function hasHelper(name: string): boolean {
+  helpers ??= new Set(enumNames('bpf_func_id').values());
+  return helpers.has(`BPF_FUNC_${name}`);
+}
+
 /** Names by value of a kernel enum; empty if the kernel does not have it. */
 export function enumNames(name: string): Map<number, string> {
   const names = new Map<number, string>();

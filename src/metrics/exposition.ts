@@ -1,6 +1,6 @@
 /**
- * Families and label sets as bytes of the Prometheus text format 0.0.4: headers, and label sets that are rendered
- * once and written many times.
+ * Families and label sets as bytes of the Prometheus text format 0.0.4: headers, and label sets
+ * that are rendered once and written many times.
  */
 import { familiesIn, familyOf } from './families.js';
 import type {
@@ -26,7 +26,10 @@ export function logHeader(file: 'connects' | 'packets' | 'err'): Buffer {
   return Buffer.from(familiesIn(file).map(familyHeader).join(''));
 }
 
-/** The labels of one sample in the order of its family, `a="x",b="y"`. An empty value is an absent label: left out. */
+/**
+ * The labels of one sample in the order of its family, `a="x",b="y"`. An empty value is an absent
+ * label: left out.
+ */
 export function labelText(
   names: readonly string[],
   optional: readonly string[],
@@ -53,8 +56,8 @@ export interface Rendered {
 }
 
 /**
- * A label set rendered once, for all families that have exactly these labels. Belongs to the one snapshot at a time
- * that numbered it (`owner`, `index`).
+ * A label set rendered once, for all families that have exactly these labels. Belongs to the one
+ * snapshot at a time that numbered it (`owner`, `index`).
  */
 export class LabelSet<K extends string> implements Rendered {
   readonly text: string;

@@ -1,11 +1,14 @@
 /**
- * Every metric family, declared once: name, type, help, labels, buckets and the file it lives in. Names follow
- * OpenTelemetry where it is stable, else `netwatch_` with base units. The types below make a sample with a wrong
- * label set, or a value outside a closed list, a compile error.
+ * Every metric family, declared once: name, type, help, labels, buckets and the file it lives in.
+ * Names follow OpenTelemetry where it is stable, else `netwatch_` with base units. The types below
+ * make a sample with a wrong label set, or a value outside a closed list, a compile error.
  */
 import { log2Seconds, OTEL_HTTP_SECONDS } from './histogram.js';
 
-/** `connects`, `packets`, `err`: the history logs. `prom`: the state file. `endpoint`: only the HTTP endpoint. */
+/**
+ * `connects`, `packets`, `err`: the history logs. `prom`: the state file. `endpoint`: only the HTTP
+ * endpoint.
+ */
 export type FamilyFile = 'prom' | 'connects' | 'packets' | 'err' | 'endpoint';
 export type FamilyType = 'counter' | 'gauge' | 'histogram';
 
@@ -295,7 +298,8 @@ export const FAMILIES = {
   netwatch_http_resyncs_total: counter(
     'Times that the HTTP parser lost its place and searched for the next head.',
   ),
-  // Not process_*: node_exporter has those of its own, and drops ours from the textfile with an error.
+  // Not process_*: node_exporter has those of its own, and drops ours from the textfile with an
+  // error.
   netwatch_process_cpu_seconds_total: counter('CPU time of the collector, user and system.'),
   netwatch_process_resident_memory_bytes: gauge('Resident memory of the collector.'),
   netwatch_process_start_time_seconds: gauge('Start of the collector, in seconds since 1970.'),

@@ -1,4 +1,6 @@
-/** Whether the lines of one histogram add up: its buckets rise, end in +Inf, and agree with _count. */
+/**
+ * Whether the lines of one histogram add up: its buckets rise, end in +Inf, and agree with _count.
+ */
 import { ExpositionError } from './sample.js';
 import type { Sample } from './sample.js';
 

@@ -1,6 +1,7 @@
 /**
- * Histogram buckets. The kernel counts times in slots whose upper bounds are powers of two of a unit, which fold
- * into any family's buckets without error; Prometheus wants cumulative counts with bounds in seconds.
+ * Histogram buckets. The kernel counts times in slots whose upper bounds are powers of two of a
+ * unit, which fold into any family's buckets without error; Prometheus wants cumulative counts with
+ * bounds in seconds.
  */
 
 /** The boundaries that OpenTelemetry prescribes for HTTP durations. */
@@ -13,7 +14,10 @@ export const LOG2_SLOTS = 40;
 
 const MICROSECOND = 1e-6;
 
-/** Bounds `2^from`, `2^(from+step)` … `2^to` of a unit, in seconds without binary dust (0.000001, not 1e-6·1.0…1). */
+/**
+ * Bounds `2^from`, `2^(from+step)` … `2^to` of a unit, in seconds without binary dust (0.000001,
+ * not 1e-6·1.0…1).
+ */
 export function log2Seconds(
   from: number,
   to: number,
@@ -30,8 +34,9 @@ function slotBound(slot: number, unit: number): number {
 }
 
 /**
- * The slot of a time: slot i holds (2^(i-1), 2^i] units and slot 0 everything up to one unit, so that the bound of
- * a slot is its `le`. The BPF side computes the same: `v = (ns + unit_ns - 1) / unit_ns`, then the bits of `v - 1`.
+ * The slot of a time: slot i holds (2^(i-1), 2^i] units and slot 0 everything up to one unit, so
+ * that the bound of a slot is its `le`. The BPF side computes the same: `v = (ns + unit_ns - 1) /
+ * unit_ns`, then the bits of `v - 1`.
  */
 export function log2Slot(ns: number, unitNs = 1000): number {
   const units = Math.ceil(ns / unitNs);
@@ -42,8 +47,8 @@ export function log2Slot(ns: number, unitNs = 1000): number {
 }
 
 /**
- * Kernel slots into the buckets of a family, the last one being +Inf. The last kernel slot has no upper bound.
- * Throws if a bound is not the bound of a slot: such a sum would be a guess.
+ * Kernel slots into the buckets of a family, the last one being +Inf. The last kernel slot has no
+ * upper bound. Throws if a bound is not the bound of a slot: such a sum would be a guess.
  */
 export function foldLog2(
   slots: ArrayLike<number | bigint>,

@@ -1,6 +1,7 @@
 /**
- * Lines of the history logs, written as bytes: a packet line of 200 bytes in 215 ns, 115 ns without times and HTTP
- * (2-core development machine; a template string: 520 ns). Its connection is a cached prefix, numbers go digit by digit.
+ * Lines of the history logs, written as bytes: a packet line of 200 bytes in 215 ns, 115 ns without
+ * times and HTTP (2-core development machine; a template string: 520 ns). Its connection is a
+ * cached prefix, numbers go digit by digit.
  */
 import { putFixed, putShort, putUint } from './bytes.js';
 import type { ByteWriter } from './bytes.js';
@@ -29,7 +30,10 @@ export function logLine<N extends LogName & ScalarName>(
   out.byte(NEWLINE);
 }
 
-/** What a packet line says beyond its connection. Times are nanoseconds in the layer, null if not known. */
+/**
+ * What a packet line says beyond its connection. Times are nanoseconds in the layer, null if not
+ * known.
+ */
 export interface PacketSample {
   readonly seq: number;
   readonly ack: number;
@@ -69,8 +73,8 @@ const DASH = 0x2d;
 const PACKET_ROOM = 256;
 
 /**
- * One packet. `prefix` is `packetPrefix` of its connection; what is not known is `-`, as it always was here. Works
- * on the buffer itself, not through the writer: a quarter faster.
+ * One packet. `prefix` is `packetPrefix` of its connection; what is not known is `-`, as it always
+ * was here. Works on the buffer itself, not through the writer: a quarter faster.
  */
 export function packetLine(
   out: ByteWriter,
@@ -120,9 +124,10 @@ function putMicroseconds(buffer: Uint8Array, at: number, ns: number | null): num
 const PROBES = 8;
 
 /**
- * Remembers bytes made from a fixed number of words of a record (the socket, the addresses), so that a line needs
- * no string. A socket address used again by another connection has other words, so nothing has to be removed; the
- * table is bounded, and where it is crowded an older entry is rendered again.
+ * Remembers bytes made from a fixed number of words of a record (the socket, the addresses), so
+ * that a line needs no string. A socket address used again by another connection has other words,
+ * so nothing has to be removed; the table is bounded, and where it is crowded an older entry is
+ * rendered again.
  */
 export class PrefixCache {
   hits = 0;
@@ -132,7 +137,10 @@ export class PrefixCache {
   readonly #keys: Int32Array;
   readonly #values: (Uint8Array | undefined)[];
 
-  /** `words`: how many 32-bit words make the key; the first and the last should differ most. `slots`: a power of 2. */
+  /**
+   * `words`: how many 32-bit words make the key; the first and the last should differ most.
+   * `slots`: a power of 2.
+   */
   constructor(words: number, slots = 16384) {
     this.#words = words;
     this.#mask = slots - 1;

@@ -1,7 +1,7 @@
 /**
- * A strict reader of the Prometheus text format 0.0.4, line by line. Stricter than any one consumer: it refuses what
- * promtool, the textfile collector or a scrape refuses, and what they lose without a word (two samples of one
- * series, a histogram that does not add up).
+ * A strict reader of the Prometheus text format 0.0.4, line by line. Stricter than any one
+ * consumer: it refuses what promtool, the textfile collector or a scrape refuses, and what they
+ * lose without a word (two samples of one series, a histogram that does not add up).
  */
 import { isUtf8 } from 'node:buffer';
 import { boundOf, histogramFault } from './histogram-check.js';

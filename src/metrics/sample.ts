@@ -1,4 +1,7 @@
-/** One line of the Prometheus text format 0.0.4, read strictly: what any consumer refuses is an `ExpositionError`. */
+/**
+ * One line of the Prometheus text format 0.0.4, read strictly: what any consumer refuses is an
+ * `ExpositionError`.
+ */
 
 /** A line or a document that breaks the format; the message names the rule. */
 export class ExpositionError extends Error {}
@@ -29,7 +32,9 @@ const METRIC_TYPES: ReadonlySet<string> = new Set([
 const METRIC_NAME = /[a-zA-Z_:][a-zA-Z0-9_:]*/y;
 const LABEL_NAME = /[a-zA-Z_][a-zA-Z0-9_]*/y;
 const BLANKS = /[ \t]*/y;
-/** What Go's ParseFloat takes, without the hexadecimal forms and underscores that consumers refuse. */
+/**
+ * What Go's ParseFloat takes, without the hexadecimal forms and underscores that consumers refuse.
+ */
 const FLOAT = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 const INFINITE = /^([+-]?)inf(?:inity)?$/i;
 const INTEGER = /^[+-]?\d+$/;
@@ -119,10 +124,11 @@ function parseLabels(
       fail(`expected '"' at start of label value, found '${line[at] ?? 'end of line'}'`);
     }
     const end = closingQuote(line, at + 1);
-    labels.push([label, unescape(line.slice(at + 1, end), true)]);
+    const text = line.slice(at + 1, end);
+    labels.push([label, unescape(text, true)]);
     at = skipBlanks(line, end + 1);
     if (line[at] === ',') at = skipBlanks(line, at + 1);
-    else if (line[at] !== '}') fail(`unexpected end of label value "${line.slice(0, end)}"`);
+    else if (line[at] !== '}') fail(`unexpected end of label value "${text}"`);
   }
   return at + 1;
 }
@@ -154,7 +160,10 @@ export function parseComment(line: string): Comment | null {
   return { kind: 'TYPE', name, type: text as MetricType };
 }
 
-/** The label set as a key: equal for equal series, whatever the order; an empty value is an absent label. */
+/**
+ * The label set as a key: equal for equal series, whatever the order; an empty value is an absent
+ * label.
+ */
 export function seriesKey(name: string, labels: Sample['labels']): string {
   const present = labels.filter(([, value]) => value !== '');
   const sorted = present.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));

@@ -1,7 +1,7 @@
 /**
- * The state file: samples are collected as columns of numbers and rendered family by family into one buffer, in
- * slices, so that the event loop stays free. 10,000 connections with 30 families each (30 MB): 30 ms to add, 24 ms
- * to render, measured on the 2-core development machine.
+ * The state file: samples are collected as columns of numbers and rendered family by family into
+ * one buffer, in slices, so that the event loop stays free. 10,000 connections with 30 families
+ * each (30 MB): 30 ms to add, 24 ms to render, measured on the 2-core development machine.
  */
 import { ByteWriter } from './bytes.js';
 import { familyHeader, histogramLines, nameBytes, renderLabels } from './exposition.js';
@@ -12,7 +12,9 @@ import type { FamilyName, HistogramName, ScalarName, SnapshotName } from './fami
 export interface SnapshotOptions {
   /** Most series of one family (a histogram is one); the rest is left out and counted. */
   readonly cap?: number;
-  /** Counts of what was left out, carried from one snapshot to the next: a counter never goes back. */
+  /**
+   * Counts of what was left out, carried from one snapshot to the next: a counter never goes back.
+   */
   readonly dropped?: Map<string, number>;
 }
 
@@ -38,7 +40,10 @@ const CLOCK_EVERY = 256;
 const ROOM = 64;
 
 export class Snapshot {
-  /** Samples whose label set was there already: counters were added up, of gauges the newer one counts. */
+  /**
+   * Samples whose label set was there already: counters were added up, of gauges the newer one
+   * counts.
+   */
   duplicates = 0;
   /** No fewer bytes than the text will have, so that its buffer is allocated once. */
   #room = 1024;
@@ -66,7 +71,10 @@ export class Snapshot {
     else column.values[at] = sum(before, value);
   }
 
-  /** `counts` are per bucket, not cumulative, +Inf last; `total` is the sum of the observations in seconds. */
+  /**
+   * `counts` are per bucket, not cumulative, +Inf last; `total` is the sum of the observations in
+   * seconds.
+   */
   histogram<N extends HistogramName & SnapshotName>(
     name: N,
     labels: LabelsFor<N>,
@@ -89,7 +97,10 @@ export class Snapshot {
     before.sum += total;
   }
 
-  /** Renders, giving way at least every `sliceMs`. The generator returns the text; add nothing meanwhile. */
+  /**
+   * Renders, giving way at least every `sliceMs`. The generator returns the text; add nothing
+   * meanwhile.
+   */
   *build(sliceMs = SLICE_MS): Generator<undefined, Buffer, undefined> {
     this.#addDropped();
     const out = new ByteWriter(this.#room);

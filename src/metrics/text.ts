@@ -1,14 +1,16 @@
 /**
- * Label values, help texts and numbers as the Prometheus text format wants them. Values come from strangers (process
- * names, request lines): whatever they hold, the result is one line that every consumer reads back alike.
+ * Label values, help texts and numbers as the Prometheus text format wants them. Values come from
+ * strangers (process names, request lines): whatever they hold, the result is one line that every
+ * consumer reads back alike.
  */
 
 /** Printable ASCII without quote and backslash: needs no treatment. */
 const PLAIN = /^[ !#-[\]-~]*$/;
 
 /**
- * Never let through: control characters (a terminal obeys them; tail is a terminal), characters that turn the
- * direction of the text around, line separators (some readers end a line there), halves of a surrogate pair.
+ * Never let through: control characters (a terminal obeys them; tail is a terminal), characters
+ * that turn the direction of the text around, line separators (some readers end a line there),
+ * halves of a surrogate pair.
  */
 const UNSAFE =
   // eslint-disable-next-line no-control-regex
@@ -42,7 +44,10 @@ export function textOf(bytes: Uint8Array): string {
   return decoder.decode(end < 0 ? bytes : bytes.subarray(0, end));
 }
 
-/** At most `max` UTF-16 units, the last one an ellipsis if something was cut; never half a surrogate pair. */
+/**
+ * At most `max` UTF-16 units, the last one an ellipsis if something was cut; never half a surrogate
+ * pair.
+ */
 export function clip(value: string, max: number): string {
   if (value.length <= max) return value;
   const cut = value.slice(0, max - 1);
@@ -75,8 +80,9 @@ function withoutExponent(text: string): string {
 }
 
 /**
- * The bound of a bucket. `le` is a text to Prometheus, so it has to be spelled as every Go program spells it
- * (`1e-06`): one that reads our file and shows it again would otherwise make other series of it.
+ * The bound of a bucket. `le` is a text to Prometheus, so it has to be spelled as every Go program
+ * spells it (`1e-06`): one that reads our file and shows it again would otherwise make other series
+ * of it.
  */
 export function formatBound(bound: number): string {
   if (bound >= 1e-4 || bound === 0) return formatValue(bound);

@@ -33,8 +33,8 @@ export class RotatingLog {
   readonly #writer: LogWriter;
   readonly #pump: LogPump;
   readonly #warn: Warn;
-  readonly #check: NodeJS.Timeout;
   readonly #errors = new Map<string, number>();
+  #check: NodeJS.Timeout | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
   #accepted = 0;
   #written = 0;
@@ -48,9 +48,12 @@ export class RotatingLog {
   static async open(options: RotatingLogOptions): Promise<Result<RotatingLog>> {
     const log = new RotatingLog(options);
     const error = await log.#writer.open();
-    if (error === null) return success(log);
-    clearInterval(log.#check);
-    return failure(error);
+    if (error !== null) return failure(error);
+    // Only now: the pump and this function must not both be opening the file.
+    log.#check = setInterval(() => log.#pump.check(), options.checkMs ?? CHECK_MS);
+    // Looking after the file is no reason to keep the process alive.
+    log.#check.unref();
+    return success(log);
   }
 
   private constructor(options: RotatingLogOptions) {
@@ -67,9 +70,6 @@ export class RotatingLog {
       },
       failed: (error) => this.#report(error),
     });
-    this.#check = setInterval(() => this.#pump.check(), options.checkMs ?? CHECK_MS);
-    // Looking after the file is no reason to keep the process alive.
-    this.#check.unref();
   }
 
   /**

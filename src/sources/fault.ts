@@ -54,12 +54,14 @@ export class FaultSource {
     const kfreeSkb = tracepointArguments('kfree_skb');
     this.#hasDropReason = kfreeSkb >= KFREE_SKB_REASON;
     const instead = this.#hasDropReason ? 'tcp_bad_csum' : 'kfree_skb';
+    const purge = [...this.#dropReasons].find(([, name]) => name === 'QUEUE_PURGE')?.[0] ?? 0;
     this.source = openSource({
       name: 'fault',
       rodata: [
         [RODATA.nw_filter, encodeFilter(filter)],
         [RODATA.nw_has_drop_reason, flag(this.#hasDropReason)],
         [RODATA.nw_has_drop_socket, flag(kfreeSkb >= KFREE_SKB_SOCKET)],
+        [RODATA.nw_purge_reason, Uint8Array.of(purge, 0, 0, 0)],
         [
           RODATA.nw_has_reset_reason,
           flag(tracepointArguments('tcp_send_reset') >= SEND_RESET_REASON),

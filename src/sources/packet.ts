@@ -4,7 +4,7 @@
  * the path that runs for every packet.
  */
 import { decodeLayerTotals, KIND, PACKET, RODATA, type LayerTotals } from '../generated/packet.js';
-import { hasFunction } from '../kernel/kernel-btf.js';
+import { hasFunction, hasHelper } from '../kernel/kernel-btf.js';
 import { sumPerCpu } from '../kernel/map.js';
 import { openSource, type Source } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
@@ -37,6 +37,7 @@ export class PacketSource {
         [RODATA.nw_filter, encodeFilter(options.filter)],
         [RODATA.nw_time, flag(options.time)],
         [RODATA.nw_has_kernel_context, flag(kernelContext)],
+        [RODATA.nw_has_loop, flag(hasHelper('loop'))],
         [RODATA.nw_records, flag(true)],
       ],
       mapSizes: new Map([['events', options.ringBytes]]),

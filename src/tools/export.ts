@@ -1,4 +1,7 @@
-/** `netwatch export`: turns history logs into OpenMetrics, with which Prometheus can be filled afterwards. */
+/**
+ * `netwatch export`: turns history logs into OpenMetrics, with which Prometheus can be filled
+ * afterwards.
+ */
 import { Command, InvalidArgumentError } from 'commander';
 import { runExport } from '../export/run.js';
 import { parseTime } from '../export/time.js';

@@ -10,10 +10,16 @@ export interface Tool {
   command(): Command;
 }
 
-/** What the exit code says: 2 the command line was wrong, 3 the machine or its files are not as needed. */
+/**
+ * What the exit code says: 2 the command line was wrong, 3 the machine or its files are not as
+ * needed.
+ */
 export type ExitCode = 2 | 3;
 
-/** An error that is not a bug: printed as one sentence saying what, one saying what next, without a stack. */
+/**
+ * An error that is not a bug: printed as one sentence saying what, one saying what next, without a
+ * stack.
+ */
 export class UserError extends Error {
   readonly next: string;
   readonly exitCode: ExitCode;

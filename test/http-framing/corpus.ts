@@ -68,14 +68,30 @@ export interface Conversation {
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
 const TOKEN = `${LETTERS}ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_`;
 const DECOYS = [
-  ...['HTTP/1.1 200 OK\r\n\r\n', 'GET / HTTP/1.1\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n'],
-  ...['POST /x HTTP/1.0\r\nContent-Length: 99\r\n\r\n', '\r\n\r\n', '0\r\n\r\n', '\n\n', '\0\xff\x16\x03'],
+  ...[
+    'HTTP/1.1 200 OK\r\n\r\n',
+    'GET / HTTP/1.1\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n',
+  ],
+  ...[
+    'POST /x HTTP/1.0\r\nContent-Length: 99\r\n\r\n',
+    '\r\n\r\n',
+    '0\r\n\r\n',
+    '\n\n',
+    '\0\xff\x16\x03',
+  ],
   ...['Content-Length: 7\r\n', 'Transfer-Encoding: chunked\r\n\r\n'],
 ];
 const LOOKALIKES = [
   ...['X-Content-Length: 9', 'Content-Lengthy: 9', 'Content-Type: text/plain', 'C: d', 'T: u'],
   ...['Transfer-Encodin: chunked', 'Transfer: chunked', 'Content-: 1', 'cookie: Content-Length: 9'],
-  ...['Content-Encoding: gzip', 'TE: trailers', 'Trailer: X', 'contentlength: 5', 'Cache-Control: no-cache'],
+  ...[
+    'Content-Encoding: gzip',
+    'TE: trailers',
+    'Trailer: X',
+    'contentlength: 5',
+    'Cache-Control: no-cache',
+  ],
 ];
 
 class Builder {
@@ -214,7 +230,20 @@ function framedBody(random: Random, to: Builder, how: string): void {
 }
 
 const METHODS = [
-  ...['GET', 'GET', 'GET', 'HEAD', 'POST', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'TRACE', 'QUERY'],
+  ...[
+    'GET',
+    'GET',
+    'GET',
+    'HEAD',
+    'POST',
+    'POST',
+    'PUT',
+    'DELETE',
+    'OPTIONS',
+    'PATCH',
+    'TRACE',
+    'QUERY',
+  ],
   ...['PURGE', 'M-SEARCH', 'PROPFIND', 'UNSUBSCRIBE', 'G', 'get', 'X+Y', "W!#$%&'*+-.^_`|~9"],
 ];
 const ORACLE_KNOWS = new Set(METHODS.slice(0, 16));
@@ -223,7 +252,8 @@ const NAMED = new Set(METHODS.slice(0, 12));
 function target(random: Random, method: string): string {
   if (method === 'OPTIONS' && random.chance(40)) return '*';
   let path = `/${random.text(`${TOKEN}/.%~@:;`, random.chance(5) ? random.int(400) : random.int(40))}`;
-  if (random.chance(15)) path = `http://${random.chance(50) ? 'user:pa@ss@' : ''}host.example:80${path}`;
+  if (random.chance(15))
+    path = `http://${random.chance(50) ? 'user:pa@ss@' : ''}host.example:80${path}`;
   if (random.chance(30)) path += `?${random.text('ab=&;/?%+', random.int(40))}`;
   if (random.chance(5)) path += `&end=${random.text(TOKEN, 20)}`;
   return path;
@@ -261,7 +291,14 @@ function response(random: Random, plan: ResponsePlan): Message {
     headers(random, to, []);
   }
   if (to.wire === '' && random.chance(3)) to.wire += lead = '\r\n';
-  const reason = random.pick([' OK', ' ', '', ' Not \xa7 Found', ' HTTP/1.1', ` ${'x'.repeat(300)}`]);
+  const reason = random.pick([
+    ' OK',
+    ' ',
+    '',
+    ' Not \xa7 Found',
+    ' HTTP/1.1',
+    ` ${'x'.repeat(300)}`,
+  ]);
   to.line(`HTTP/1.${version} ${status}${reason}`);
   const bodiless = BODILESS.has(method) || status === 204 || status === 304;
   if (status === 101) {

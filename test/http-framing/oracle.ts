@@ -208,8 +208,7 @@ export class Oracle {
       taken += wasm.llhttp_get_error_pos(parser) - this.#buffer;
       if (errno !== PAUSED_UPGRADE) return { stopped: 'error', errno, taken };
       const last = state.events.findLast((event) => event.kind === 'head');
-      if (state.tunnel || last?.method === 'CONNECT')
-        return { stopped: 'tunnel', errno: 0, taken };
+      if (state.tunnel || last?.method === 'CONNECT') return { stopped: 'tunnel', errno: 0, taken };
       wasm.llhttp_resume_after_upgrade(parser);
     }
     const errno = closed ? wasm.llhttp_finish(parser) : 0;

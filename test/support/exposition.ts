@@ -1,7 +1,9 @@
 /** What tests of the Prometheus text share: promtool, hostile values, awkward numbers. */
 import { spawnSync } from 'node:child_process';
 
-/** Options of a test that needs programs: skips it, with the reason, where they are not installed. */
+/**
+ * Options of a test that needs programs: skips it, with the reason, where they are not installed.
+ */
 export function missing(...programs: string[]): { skip?: string } {
   const absent = programs.filter((name) => spawnSync('which', [name]).status !== 0);
   return absent.length === 0 ? {} : { skip: `not installed: ${absent.join(', ')}` };

@@ -94,6 +94,20 @@ export function slowQueue(namespace: Namespace, options: QueueOptions): SlowQueu
   };
 }
 
+/**
+ * Lets new connections over `lo` send so many segments before the first ACK. A sender that has to
+ * wait merges small writes; with a window this wide each write is its own segment under any load.
+ */
+export function wideWindow(namespace: Namespace, segments = 250): void {
+  const route = (...args: string[]): string => namespace.execSync('ip', args);
+  const tail = ['dev', 'lo', 'table', 'local'];
+  const window = ['initcwnd', String(segments), 'initrwnd', String(segments)];
+  const own = ['proto', 'kernel', 'scope', 'host', 'src', '127.0.0.1'];
+  route('route', 'replace', 'local', '127.0.0.1', ...tail, ...own, ...window);
+  route('-6', 'route', 'del', 'local', '::1', ...tail);
+  route('-6', 'route', 'add', 'local', '::1', ...tail, ...window);
+}
+
 /** The `ioctl`s behind `ethtool -K`, by perl, which every Debian and Ubuntu has. */
 const OFFLOADS = `use Socket;
 my ($device, @off) = @ARGV;
