@@ -9,15 +9,11 @@
  * Cost    none on packets that nobody drops; see `make bench` for ns per drop.
  */
 #include "ring.bpf.h"
-#include "socket.bpf.h"
+#include "skb.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 NW_RECORD(nw_fault);
-
-#define NW_IPPROTO_TCP 6
-/* skb_drop_reason: not dropped yet, consumed, not specified */
-#define NW_DROP_NOT_SPECIFIED 2
 
 /* What the tracepoints of this kernel pass on; set by the reader. */
 const volatile bool nw_has_drop_reason = false;
@@ -75,61 +71,20 @@ static __always_inline void nw_emit_fault(struct nw_fault *f)
 	nw_submit(record);
 }
 
-/* Reads addresses, ports, seq, ack of a TCP packet; false if it is not one. */
-static __always_inline bool nw_skb_headers(const struct sk_buff *skb, bool rx,
-					   struct nw_fault *f)
+static __always_inline void nw_fill_headers(struct nw_fault *f,
+					    const struct nw_headers *h)
 {
-	unsigned char *ip = skb->head + skb->network_header;
-	__u8 *source = rx ? f->tuple.peer_addr : f->tuple.local_addr;
-	__u8 *destination = rx ? f->tuple.local_addr : f->tuple.peer_addr;
-	struct tcphdr tcp;
-	__u32 length;
-
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
-		struct iphdr h;
-
-		if (bpf_probe_read_kernel(&h, sizeof(h), ip) ||
-		    h.protocol != NW_IPPROTO_TCP)
-			return false;
-		f->tuple.family = AF_INET;
-		nw_map_ipv4(source, h.saddr);
-		nw_map_ipv4(destination, h.daddr);
-		length = (*(__u8 *)&h & 15) * 4;
-	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
-		struct ipv6hdr h;
-
-		if (bpf_probe_read_kernel(&h, sizeof(h), ip) ||
-		    h.nexthdr != NW_IPPROTO_TCP)
-			return false;
-		f->tuple.family = AF_INET6;
-		*(struct in6_addr *)source = h.saddr;
-		*(struct in6_addr *)destination = h.daddr;
-		length = sizeof(h);
-	} else {
-		return false;
-	}
-	if (bpf_probe_read_kernel(&tcp, sizeof(tcp), ip + length))
-		return false;
-	f->tuple.local_port = bpf_ntohs(rx ? tcp.dest : tcp.source);
-	f->tuple.peer_port = bpf_ntohs(rx ? tcp.source : tcp.dest);
-	f->seq = bpf_ntohl(tcp.seq);
-	f->ack = bpf_ntohl(tcp.ack_seq);
-	f->tcp_flags = ((__u8 *)&tcp)[13];
-	f->skb_bytes = skb->len;
-	return true;
-}
-
-static __always_inline __u32 nw_skb_netns(const struct sk_buff *skb)
-{
-	__u32 netns = BPF_CORE_READ(skb, dev, nd_net.net, ns.inum);
-
-	return netns ? netns :
-		       BPF_CORE_READ(skb, sk, __sk_common.skc_net.net, ns.inum);
+	f->tuple = h->tuple;
+	f->seq = h->seq;
+	f->ack = h->ack;
+	f->skb_bytes = h->skb_bytes;
+	f->tcp_flags = h->flags;
 }
 
 static __always_inline int nw_drop(struct sk_buff *skb, __u32 reason,
 				   struct sock *sk)
 {
+	struct nw_headers headers = {};
 	struct nw_socket *s = NULL;
 	struct nw_fault f = {};
 
@@ -137,8 +92,9 @@ static __always_inline int nw_drop(struct sk_buff *skb, __u32 reason,
 	if (!nw_netns_allowed(f.head.netns))
 		return 0;
 	f.rx = skb->skb_iif != 0;
-	if (!nw_skb_headers(skb, f.rx, &f))
+	if (!nw_skb_headers(skb, f.rx, &headers))
 		return 0;
+	nw_fill_headers(&f, &headers);
 	f.head.kind = NW_KIND_DROP;
 	f.reason = reason;
 	if (sk) {
@@ -198,6 +154,7 @@ int tcp_send_reset(__u64 *ctx)
 {
 	struct sock *sk = (struct sock *)ctx[0];
 	struct sk_buff *skb = (struct sk_buff *)ctx[1];
+	struct nw_headers headers = {};
 	struct tcp_sock *tp = NULL;
 	struct nw_fault f = {};
 
@@ -214,7 +171,8 @@ int tcp_send_reset(__u64 *ctx)
 	if (!nw_netns_allowed(f.head.netns))
 		return 0;
 	/* an answer to a packet, or the socket's own decision */
-	if (skb && skb->skb_iif && nw_skb_headers(skb, true, &f)) {
+	if (skb && skb->skb_iif && nw_skb_headers(skb, true, &headers)) {
+		nw_fill_headers(&f, &headers);
 		nw_emit_reset(sk, &f);
 	} else if (tp) {
 		nw_sock_tuple(sk, &f.tuple);

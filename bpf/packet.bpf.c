@@ -7,7 +7,8 @@
  *         net:napi_gro_frags_entry, net:netif_receive_skb_entry,
  *         net:netif_receive_skb_list_entry, net:netif_receive_skb,
  *         net:net_dev_queue, net:net_dev_start_xmit, tcp:tcp_sendmsg_locked,
- *         tcp:tcp_rcv_space_adjust, tcp:tcp_destroy_sock.
+ *         tcp:tcp_rcv_space_adjust, tcp:tcp_destroy_sock; skb:kfree_skb for
+ *         packets without a whole socket (TIME_WAIT).
  * Emits   nw_packet per packet, nw_http_head per HTTP message.
  * Cost    see `make bench`: ns per packet, without and with layer times.
  */
@@ -22,6 +23,8 @@ NW_RECORD(nw_http_head);
 /* Set by the reader before loading. */
 const volatile bool nw_time = false;
 const volatile bool nw_has_kernel_context = false;
+const volatile bool nw_has_drop_socket = false;
+const volatile __u32 nw_no_socket_reason = 0;
 const volatile bool nw_records = true; /* false: totals only */
 
 static __always_inline void nw_emit_packet(const struct nw_packet *packet)
@@ -249,6 +252,44 @@ SEC("cgroup_skb/egress")
 int packet_egress(struct __sk_buff *ctx)
 {
 	return nw_see(ctx, false);
+}
+
+/*
+ * Packets that TCP answers or ignores without a whole socket: for a connection
+ * in TIME_WAIT, or for none at all. cgroup_skb does not see them, but TCP
+ * discards them all.
+ */
+SEC("?tp_btf/kfree_skb")
+int packet_unowned(__u64 *ctx)
+{
+	struct sk_buff *skb = (struct sk_buff *)ctx[0];
+	struct nw_headers headers = {};
+	struct nw_packet packet;
+	struct nw_rx_slot *slot;
+	struct sock *sk;
+	__u32 netns;
+
+	if (!nw_has_drop_socket || !skb->skb_iif)
+		return 0;
+	sk = (struct sock *)ctx[3];
+	if (sk ? sk->__sk_common.skc_state != TCP_TIME_WAIT :
+		 (__u32)ctx[2] != nw_no_socket_reason)
+		return 0;
+	netns = nw_skb_netns(skb);
+	if (!nw_netns_allowed(netns) || nw_task_filtered() ||
+	    nw_filter.cgroup || !nw_skb_headers(skb, true, &headers) ||
+	    !nw_tuple_allowed(&headers.tuple))
+		return 0;
+	nw_fill_packet(&packet, &headers, 0, netns, true);
+	packet.head.ts_ns = bpf_ktime_get_ns();
+	slot = nw_time ? nw_rx_find(nw_number(skb)) : NULL;
+	if (slot && slot->ip_ns) {
+		packet.mac_ns = slot->ip_ns - slot->mac_ns;
+		packet.ip_ns = packet.head.ts_ns - slot->ip_ns;
+		slot->skb = 0;
+	}
+	nw_finish_packet(&packet);
+	return 0;
 }
 
 /* ---- receive: from the driver to the protocol stack ---- */

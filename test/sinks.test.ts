@@ -162,8 +162,7 @@ t.test('rotation by size loses nothing and no file exceeds the limit', async (t)
     n += count;
     if (count > 100) await log.flush();
   }
-  await log.flush();
-  await aged(directory);
+  await log.close();
   t.same(await numbers(directory), upTo(0, n));
   const stats = log.stats();
   t.match(stats, { accepted: n, written: n, lost: 0, pending: 0, down: false });
@@ -222,7 +221,8 @@ t.test('only the newest files are kept', async (t) => {
   const log = await openLog(t, optionsFor(directory, { rotateBytes: 2000, keepFiles: 3 }));
   for (let n = 0; n < 2000; n += 10) log.write(lines(n, 10), 10);
   await log.flush();
-  await until('ageing is done', () => readdirSync(directory).length === 4);
+  await log.close();
+  t.equal(readdirSync(directory).length, 4);
   const kept = await numbers(directory);
   t.ok(kept.length > 100);
   t.same(kept, upTo(2000 - kept.length, 2000), 'the newest, without a gap');
@@ -318,8 +318,9 @@ t.test('switching compression on ages the plain files of before out', async (t) 
     const log = await openLog(t, optionsFor(directory, { rotateBytes: 2000, keepFiles: 3, gzip }));
     for (let chunk = 0; chunk < 100; chunk += 1, n += 10) log.write(lines(n, 10), 10);
     await log.flush();
-    await until('ageing is done', () => readdirSync(directory).length === 4);
+    await aged(directory);
     await log.close();
+    t.equal(readdirSync(directory).length, 4);
     const kept = await numbers(directory);
     t.same(kept, upTo(n - kept.length, n));
   }

@@ -248,8 +248,8 @@ struct nw_http_work {
 	__u8 request; /* as in struct nw_http */
 	__u8 off;
 	__u8 seen;
-	__u8 hides; /* there may be something to hide in the line … */
-	__u32 hide_from; /* … from here on */
+	__u8 hides; /* something in the line may have to be hidden */
+	__u32 path; /* where an origin-form target begins; 0 = another form */
 	struct nw_http_hide hide;
 	struct nw_http_first first;
 	__u8 line[NW_HTTP_LINE_MAX + 16];
@@ -680,6 +680,24 @@ NW_HTTP_FN int nw_http_hide_some(__u32 slot)
 	return from < w->hide.end;
 }
 
+/* Nothing of the line has to be hidden before this. */
+static __always_inline __u32 nw_http_hide_from(struct nw_http_work *w)
+{
+	__u32 from = 0;
+
+	if (!w->path)
+		return 0;
+	NW_HTTP_LOOP
+	for (__u32 i = 0; i < NW_HTTP_LINE_MAX; i += 8) {
+		__u64 word = nw_http_u64(w->line + i);
+
+		if (nw_http_find(word, '?') | nw_http_find(word, '#'))
+			break;
+		from = i + 8;
+	}
+	return from > w->path && from < w->hide.end ? from : 0;
+}
+
 /*
  * Hides what a request line may tell about people, in place: "?a=b&c=d"
  * becomes "?a=*&c=*", "//user:password@host" becomes "//host".
@@ -693,11 +711,11 @@ NW_HTTP_FN int nw_http_hide(__u32 slot)
 		return 0;
 	if (!w->first.truncated)
 		rest = NW_HTTP_VERSION_BYTES;
-	w->hide.from = w->hide_from;
-	w->hide.to = w->hide_from;
-	w->hide.mark = 0;
-	w->hide.at = w->hide_from ? NW_HTTP_HIDE_PATH : NW_HTTP_HIDE_METHOD;
 	w->hide.end = w->first.bytes - rest;
+	w->hide.from = nw_http_hide_from(w);
+	w->hide.to = w->hide.from;
+	w->hide.mark = 0;
+	w->hide.at = w->hide.from ? NW_HTTP_HIDE_PATH : NW_HTTP_HIDE_METHOD;
 	for (__u32 i = 0; i < NW_HTTP_LINE_MAX / NW_HTTP_HIDE_BYTES; i++)
 		if (!nw_http_hide_some(slot))
 			break;
@@ -812,7 +830,7 @@ static __always_inline int nw_http_may_be_http(struct nw_http_work *w,
 static __always_inline void nw_http_copy_line(struct nw_http_work *w,
 					      __u32 bytes)
 {
-	__u32 at = NW_HTTP_LINE_MAX;
+	__u64 query = 0;
 
 	w->line_have = bytes < NW_HTTP_LINE_MAX ? bytes : NW_HTTP_LINE_MAX;
 	NW_HTTP_LOOP
@@ -823,12 +841,9 @@ static __always_inline void nw_http_copy_line(struct nw_http_work *w,
 			break;
 		word = nw_http_u64(nw_http_at(w, w->pos + i));
 		*(__u64 *)(w->line + i) = word;
-		word = nw_http_find(word, '?') | nw_http_find(word, '#');
-		if (word && at == NW_HTTP_LINE_MAX)
-			at = i + nw_http_index(word);
+		query |= nw_http_find(word, '?') | nw_http_find(word, '#');
 	}
-	w->hides = at < w->line_have;
-	w->hide_from = at;
+	w->hides = !!query;
 }
 
 /* The first line is read: queue the request, tell the includer. */
@@ -901,10 +916,9 @@ static __always_inline int nw_http_read_request(struct nw_http_work *w,
 		return 0;
 	}
 	/* an origin-form target has nothing to hide in front of a query */
-	if (w->line[method + 1] != '/') {
+	w->path = w->line[method + 1] == '/' ? method + 1 : 0;
+	if (!w->path)
 		w->hides = 1;
-		w->hide_from = 0;
-	}
 	w->first.kind = NW_HTTP_REQUEST;
 	w->first.version = (last >> 56) - '0';
 	w->first.status = 0;
@@ -1040,7 +1054,6 @@ NW_HTTP_FN int nw_http_long(NW_HTTP_CTX *ctx, __u32 slot)
 			*(__u64 *)(w->line + i) = *(__u64 *)(w->d.save + i);
 		w->line_have = NW_HTTP_SAVE;
 		w->hides = 1;
-		w->hide_from = 0;
 	}
 	end = nw_http_line_end(slot);
 	found = end < w->end;

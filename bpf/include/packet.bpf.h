@@ -6,21 +6,9 @@
 #ifndef NW_PACKET_BPF_H
 #define NW_PACKET_BPF_H
 
-#include "socket.bpf.h"
+#include "skb.bpf.h"
 
-#define NW_IPPROTO_TCP 6
 #define NW_IPV6_EXTENSIONS 4
-
-struct nw_headers {
-	struct nw_tuple tuple; /* local and peer as the socket sees them */
-	__u32 ports; /* as on the wire */
-	__u32 seq;
-	__u32 ack;
-	__u32 payload_offset; /* from the IP header */
-	__u32 payload_bytes;
-	__u32 skb_bytes;
-	__u8 flags;
-};
 
 struct nw_ipv6_extension {
 	__u8 next;

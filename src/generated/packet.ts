@@ -482,5 +482,7 @@ export const RODATA = {
   nw_filter: { offset: 8, size: 1336 },
   nw_time: { offset: 1360, size: 1 },
   nw_has_kernel_context: { offset: 1361, size: 1 },
-  nw_records: { offset: 1362, size: 1 },
+  nw_has_drop_socket: { offset: 1362, size: 1 },
+  nw_no_socket_reason: { offset: 1364, size: 4 },
+  nw_records: { offset: 1368, size: 1 },
 } as const;

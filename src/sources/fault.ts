@@ -3,10 +3,17 @@
  * bpf/fault.bpf.c.
  */
 import { decodeFault, decodeFaultKey, KIND, RODATA } from '../generated/fault.js';
-import { enumNames, tracepointArguments } from '../kernel/kernel-btf.js';
+import { tracepointArguments } from '../kernel/kernel-btf.js';
 import { readHash } from '../kernel/map.js';
 import { readU64 } from '../kernel/read.js';
 import { openSource, type Source } from '../kernel/source.js';
+import {
+  dropReasons,
+  KFREE_SKB_REASON,
+  KFREE_SKB_SOCKET,
+  reasonNumber,
+  resetReasons,
+} from './drop-reasons.js';
 import { encodeFilter, type Filter } from './filter.js';
 
 export interface FaultRecord {
@@ -37,16 +44,13 @@ const BATCH = 4096;
 
 const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 
-/** Arguments of kfree_skb: skb, location, then reason (5.17), then rx_sk (6.11). */
-const KFREE_SKB_REASON = 3;
-const KFREE_SKB_SOCKET = 4;
 /** Arguments of tcp_send_reset: sk, skb, then reason (6.10). */
 const SEND_RESET_REASON = 3;
 
 export class FaultSource {
   readonly source: Source;
-  readonly #dropReasons = reasonNames('skb_drop_reason', /^SKB_(DROP_REASON_)?/);
-  readonly #resetReasons = reasonNames('sk_rst_reason', /^SK_RST_REASON_/);
+  readonly #dropReasons = dropReasons();
+  readonly #resetReasons = resetReasons();
   readonly #hasDropReason: boolean;
   readonly #places = new Int32Array(BATCH);
 
@@ -54,7 +58,7 @@ export class FaultSource {
     const kfreeSkb = tracepointArguments('kfree_skb');
     this.#hasDropReason = kfreeSkb >= KFREE_SKB_REASON;
     const instead = this.#hasDropReason ? 'tcp_bad_csum' : 'kfree_skb';
-    const purge = [...this.#dropReasons].find(([, name]) => name === 'QUEUE_PURGE')?.[0] ?? 0;
+    const purge = reasonNumber('QUEUE_PURGE');
     this.source = openSource({
       name: 'fault',
       rodata: [
@@ -107,9 +111,4 @@ export class FaultSource {
       };
     });
   }
-}
-
-function reasonNames(kernelEnum: string, prefix: RegExp): Map<number, string> {
-  const names = enumNames(kernelEnum);
-  return new Map([...names].map(([value, name]) => [value, name.replace(prefix, '')]));
 }

@@ -4,7 +4,8 @@
  * the path that runs for every packet.
  */
 import { decodeLayerTotals, KIND, PACKET, RODATA, type LayerTotals } from '../generated/packet.js';
-import { hasFunction, hasHelper } from '../kernel/kernel-btf.js';
+import { hasFunction, hasHelper, tracepointArguments } from '../kernel/kernel-btf.js';
+import { KFREE_SKB_SOCKET, reasonNumber } from './drop-reasons.js';
 import { sumPerCpu } from '../kernel/map.js';
 import { openSource, type Source } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
@@ -18,6 +19,7 @@ export interface PacketOptions {
 
 const BATCH = 8192;
 const TX_AND_RX = new Set(['packet_ingress', 'packet_egress']);
+const WITHOUT_TIMES = new Set([...TX_AND_RX, 'packet_unowned']);
 
 const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 
@@ -31,6 +33,7 @@ export class PacketSource {
 
   constructor(options: PacketOptions) {
     const kernelContext = hasFunction('bpf_cast_to_kern_ctx');
+    const noSocket = reasonNumber('NO_SOCKET');
     this.source = openSource({
       name: 'packet',
       rodata: [
@@ -38,10 +41,12 @@ export class PacketSource {
         [RODATA.nw_time, flag(options.time)],
         [RODATA.nw_has_kernel_context, flag(kernelContext)],
         [RODATA.nw_has_loop, flag(hasHelper('loop'))],
+        [RODATA.nw_has_drop_socket, flag(tracepointArguments('kfree_skb') >= KFREE_SKB_SOCKET)],
+        [RODATA.nw_no_socket_reason, Uint8Array.of(noSocket, 0, 0, 0)],
         [RODATA.nw_records, flag(true)],
       ],
       mapSizes: new Map([['events', options.ringBytes]]),
-      wants: (program) => options.time || TX_AND_RX.has(program),
+      wants: (program) => options.time || WITHOUT_TIMES.has(program),
       essential: (program) => TX_AND_RX.has(program),
     });
   }

@@ -15,19 +15,22 @@ interface ExportOptions {
 }
 
 const HELP = `
-LOG is a log with all its rotated files (data/connects.log), or one file (data/connects.log.3.gz).
-TIME is a date (2026-11-21T08:00:00Z), seconds or milliseconds since 1970, or an age (90m, 2h, 1d12h).
+LOG is a log with all its rotated files (data/connects.log), or exactly one file
+(data/connects.log.3.gz). TIME is a date (2026-11-21T08:00:00Z), seconds or
+milliseconds since 1970, or an age (90m, 2h, 1d12h).
 
-Lines that are torn or no samples, and samples that share their series and millisecond with a later one,
-are left out and counted on standard error. All samples are held in memory: about 3 bytes for each byte of
-packets.log and 1 for each byte of connects.log, uncompressed; take longer histories in parts, with --since and --until.
+Left out and counted on standard error: lines that are torn or no samples, and
+samples that share series and millisecond with a later one. All others are held
+in memory: about 3 bytes for a byte of packets.log, 1 for a byte of connects.log
+(uncompressed). Longer histories go in parts, with --since and --until.
 
 Examples:
-  netwatch export -O history.om data/connects.log     all there is of the connections
-  netwatch export --since 2h data/*.log | head        a look at the last two hours
-  promtool tsdb create-blocks-from openmetrics history.om /var/lib/prometheus/metrics2
-                                                      into Prometheus; leave out its newest three hours
-                                                      (--until 3h), which it still holds in memory
+  netwatch export -O history.om data/connects.log   all there is
+  netwatch export --since 2h data/*.log | head      a look at the last two hours
+  netwatch export --until 3h -O history.om data/connects.log
+  promtool tsdb create-blocks-from openmetrics history.om DIR
+       into DIR, the data directory of Prometheus; it still holds its newest
+       three hours in memory, so leave those out
 `;
 
 function time(text: string): number {

@@ -23,8 +23,8 @@ import {
   slowQueue,
   wideWindow,
   type DropOptions,
-} from '../support/faults.js';
-import { injectSegment } from '../support/inject.js';
+} from '../../scripts/traffic/faults.js';
+import { injectSegment } from '../../scripts/traffic/inject.js';
 import { createJoinedNamespaces, createNamespace } from '../support/netns.js';
 import { startNginx } from '../support/nginx.js';
 import { countFrom, type Counters } from '../support/nstat.js';
@@ -248,7 +248,7 @@ const HTTP: Readonly<Record<string, HttpCase>> = {
     client: { total: 3, requests: [{ method: 'POST', chunks: [3, 4] }] },
     data: 15,
   },
-  'a head in single bytes': { client: { total: 3, requests: [{ split: 1 }] }, data: 98 },
+  'a head in single bytes': { client: { total: 3, requests: [{ split: 1 }] }, data: 3 * (35 + 1) },
   'an answer in single bytes': { client: { total: 3, requests: [{ path: '/split' }] }, data: 120 },
   'answers without a body': {
     client: {

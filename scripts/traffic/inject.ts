@@ -1,6 +1,6 @@
 /** Sends single TCP segments that no kernel would send: wrong checksum, impossible sequence. */
 import { isIPv6 } from 'node:net';
-import type { Namespace } from './netns.js';
+import type { Namespace } from './namespace.js';
 
 export interface Segment {
   readonly from: { readonly address: string; readonly port: number };

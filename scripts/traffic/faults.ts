@@ -1,5 +1,5 @@
 /** Exact trouble inside a namespace: lost packets (nftables), slow queues (tbf), plain devices. */
-import type { Namespace } from './netns.js';
+import type { Namespace } from './namespace.js';
 
 export interface DropOptions {
   /** Destination port of the packets meant. */
