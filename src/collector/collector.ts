@@ -5,6 +5,7 @@
 import { createClock } from '../kernel/clock.js';
 import { NetwatchError, type Failure } from '../kernel/errors.js';
 import { listNamespaces, type NetworkNamespace } from '../kernel/host.js';
+import { releaseKernelBtf } from '../kernel/kernel-btf.js';
 import { checkEnvironment } from '../kernel/system.js';
 import type { ProgramState, Source } from '../kernel/source.js';
 import { ByteWriter } from '../metrics/bytes.js';
@@ -24,7 +25,9 @@ import * as state from './state-file.js';
 /** Wait between drains while records come, and while none do, in ms. */
 const BUSY_MS = 10;
 const IDLE_MS = 50;
-const EVENT_RING_BYTES = 1 << 22;
+/** 6,000 connection records, 10,000 drops: more than come between two drains. */
+const CONNECTION_RING_BYTES = 1 << 21;
+const FAULT_RING_BYTES = 1 << 20;
 
 export interface CollectorHooks {
   /** One-sentence messages for the person at the terminal. */
@@ -85,18 +88,19 @@ export class Collector {
         new ConnectionSource({
           filter,
           retransmits: options.retrans,
-          ringBytes: EVENT_RING_BYTES,
+          ringBytes: CONNECTION_RING_BYTES,
         }),
       );
       const packets = keep(
         new PacketSource({ filter, time: options.time, ringBytes: options.ring }),
       );
-      const faults = options.err ? keep(new FaultSource(filter, EVENT_RING_BYTES)) : null;
+      const faults = options.err ? keep(new FaultSource(filter, FAULT_RING_BYTES)) : null;
       const collector = new Collector(options, hooks, namespaces, files, {
         connections,
         packets,
         faults,
       });
+      releaseKernelBtf();
       collector.#checkStrict();
       collector.#begin();
       return collector;

@@ -123,7 +123,7 @@ function addOutput(command: Command): void {
   command.addOption(
     new Option('--gzip', 'compress rotated files').default(false).helpGroup(OUTPUT),
   );
-  option('--ring <BYTES>', 'ring buffer for packets, a power of two', parse.ringBytes, 2 ** 24);
+  option('--ring <BYTES>', 'ring buffer for packets, a power of two', parse.ringBytes, 2 ** 23);
   command.addOption(
     new Option('--strict', 'exit if any program cannot be attached')
       .default(false)

@@ -28,6 +28,12 @@ function kernelBtf(): Pointer {
   return loaded;
 }
 
+/** Gives the memory back (7 MB); the next question loads it again. */
+export function releaseKernelBtf(): void {
+  if (loaded !== null) libbpf.btfFree(loaded);
+  loaded = null;
+}
+
 /** True if the kernel has this tracepoint, in a form tp_btf can attach to. */
 export function hasTracepoint(name: string): boolean {
   return libbpf.btfFind(kernelBtf(), `btf_trace_${name}`, KIND_TYPEDEF) > 0;

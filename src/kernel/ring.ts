@@ -26,7 +26,7 @@ export interface RingMemory {
   readonly size: number;
   readonly consumer: BigUint64Array;
   readonly producer: BigUint64Array;
-  /** The data, twice in a row. */
+  /** The data and once more its beginning, as much as the longest record needs. */
   readonly data: ArrayBuffer;
   readonly dataOffset: number;
 }
@@ -45,8 +45,8 @@ export class RingReader {
 
   constructor(memory: RingMemory, unmap: () => void = () => undefined) {
     this.#memory = memory;
-    this.#headers = new Int32Array(memory.data, memory.dataOffset, (memory.size * 2) / 4);
-    this.#view = new DataView(memory.data, memory.dataOffset, memory.size * 2);
+    this.#headers = new Int32Array(memory.data, memory.dataOffset, memory.size / 4);
+    this.#view = new DataView(memory.data, memory.dataOffset);
     this.#unmap = unmap;
   }
 
@@ -108,7 +108,9 @@ function map(length: number, protection: number, fd: number, offset: number): Po
 export function openRing(fd: number, size: number): RingReader {
   const page = c.sysconf(SC_PAGESIZE);
   const consumer = map(page, PROT_READ | PROT_WRITE, fd, 0);
-  const length = page + 2 * size;
+  // The kernel offers the data twice in a row. One page of the second copy is
+  // enough for a record at the end, and the rest would double our memory (RSS).
+  const length = page + size + page;
   const producer = map(length, PROT_READ, fd, page);
   const memory = viewMemory(producer, length);
   return new RingReader(

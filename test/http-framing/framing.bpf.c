@@ -98,7 +98,7 @@ static __always_inline void nw_http_on_head(struct __sk_buff *ctx,
 	r->ns = w->now;
 	r->first = w->first;
 	__builtin_memcpy(r->line, w->line, sizeof(r->line));
-	bpf_ringbuf_submit(r, 0);
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 }
 
 static __always_inline void nw_http_on_end(void *ctx,
