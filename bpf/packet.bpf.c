@@ -12,6 +12,7 @@
  * Emits   nw_packet per packet, nw_http_head per HTTP message.
  * Cost    see `make bench`: ns per packet, without and with layer times.
  */
+#include "http_packet.bpf.h"
 #include "layers.bpf.h"
 #include "ring.bpf.h"
 
@@ -19,9 +20,12 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 NW_RECORD(nw_packet);
 NW_RECORD(nw_http_head);
+NW_ENUM(nw_http_method);
+NW_ENUM(nw_http_role);
 
 /* Set by the reader before loading. */
 const volatile bool nw_time = false;
+const volatile bool nw_http_on = false;
 const volatile bool nw_has_kernel_context = false;
 const volatile bool nw_has_drop_socket = false;
 const volatile __u32 nw_no_socket_reason = 0;
@@ -111,7 +115,6 @@ static __always_inline void nw_transmit(struct __sk_buff *ctx,
 		if (written && handed_ns >= written)
 			p->tcp_ns = handed_ns - written;
 	}
-	p->head.ts_ns = handed_ns ? handed_ns : bpf_ktime_get_ns();
 	key = nw_tx_key(h->ports, p->seq, p->ack, p->payload_bytes != 0);
 	set = nw_tx_set(key);
 	if (!set)
@@ -230,15 +233,21 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx)
 	nw_fill_packet(&packet, &headers,
 		       sk->type == SOCK_STREAM ? (__u64)kernel_sk : 0, netns,
 		       rx);
-	if (nw_time && !rx) {
-		nw_transmit(ctx, sk, &headers, &packet);
-		return 1;
-	}
-	packet.head.ts_ns = bpf_ktime_get_ns();
-	if (nw_time)
+	/* a sent packet carries the time at which TCP handed it over */
+	packet.head.ts_ns = nw_time && !rx ? ctx->tstamp : 0;
+	if (!packet.head.ts_ns)
+		packet.head.ts_ns = bpf_ktime_get_ns();
+	if (nw_http_on)
+		packet.http_heads =
+			nw_http_packet(ctx, sk, &headers,
+				       rx ? NW_HTTP_IN : NW_HTTP_OUT,
+				       packet.head.ts_ns);
+	if (!nw_time)
+		nw_finish_packet(&packet);
+	else if (rx)
 		nw_receive(ctx, sk, &packet);
 	else
-		nw_finish_packet(&packet);
+		nw_transmit(ctx, sk, &headers, &packet);
 	return 1;
 }
 

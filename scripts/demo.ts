@@ -6,6 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openOldConnections, playTraffic } from './demo/traffic.js';
 import { report, type Section } from './demo/report.js';
 import { closeAllNamespaces, openNamespace } from './traffic/namespace.js';
@@ -14,6 +15,8 @@ const EXIT_ENVIRONMENT = 3;
 const EXIT_INTERRUPTED = 130;
 const SECONDS = 20;
 const READY_MS = 20_000;
+/** More than one interval, so that the last values are pulled. */
+const SETTLE_MS = 1200;
 const OPTIONS = ['-x', '-r', '-t', '-i', '-e', '--interval', '1', '--duration', String(SECONDS)];
 
 const program = resolve(import.meta.dirname, '../netwatch');
@@ -59,12 +62,18 @@ function show({ title, about, lines }: Section): void {
 }
 
 async function run(folder: string): Promise<void> {
+  const children: ChildProcess[] = [];
+  process.once('exit', () => {
+    for (const child of children) child.kill('SIGKILL'); // unless it has ended as it should
+    closeAllNamespaces();
+    rmSync(folder, { recursive: true, force: true });
+  });
   const namespace = openNamespace({ prefix: 'nwdemo' });
   const old = await openOldConnections(namespace);
   const where = ['--netns', namespace.name, '--data', folder];
   say(`$ sudo ./netwatch ${[...where, ...OPTIONS].join(' ')}`);
   const child = spawn(program, [...where, ...OPTIONS], { stdio: ['ignore', 'pipe', 'pipe'] });
-  process.once('exit', () => child.kill());
+  children.push(child);
   const ended = new Promise((fulfil) => child.once('close', fulfil));
   let table = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (table += text));
@@ -72,7 +81,9 @@ async function run(folder: string): Promise<void> {
   const start = performance.now();
   const at = (): string => ((performance.now() - start) / 1000).toFixed(1).padStart(5);
   await playTraffic(namespace, old, (what) => say(`${at()} s  ${what}`));
-  say(`${at()} s  done; netwatch ends by itself after ${SECONDS} s`);
+  await sleep(SETTLE_MS);
+  say(`${at()} s  done: Ctrl-C for netwatch`);
+  child.kill('SIGINT');
   await ended;
 
   const read = (file: string): string => {
@@ -92,21 +103,13 @@ async function run(folder: string): Promise<void> {
 
 const why = obstacle();
 if (why === null) {
-  const folder = mkdtempSync(join(tmpdir(), 'netwatch-demo-'));
-  const clear = (): void => {
-    closeAllNamespaces();
-    rmSync(folder, { recursive: true, force: true });
-  };
-  process.once('exit', clear);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => process.exit(EXIT_INTERRUPTED));
   try {
-    await run(folder);
+    await run(mkdtempSync(join(tmpdir(), 'netwatch-demo-')));
   } catch (error) {
     process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = 1;
-  } finally {
-    clear();
   }
 } else {
   process.stderr.write(`demo: ${why.join('\n  ')}\n`);

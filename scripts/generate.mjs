@@ -144,7 +144,13 @@ function sizeOf(types, id) {
   return type.size;
 }
 
-const isPointer = (types, id) => resolve(types, id).type.kind === KINDS.PTR;
+/** Pointers and unions do not leave the kernel: a struct with one is private to a program. */
+function isWire(types, id) {
+  const { type } = resolve(types, id);
+  if (type.kind === KINDS.ARRAY) return isWire(types, type.element);
+  if (type.kind === KINDS.STRUCT) return type.members.every((member) => isWire(types, member.type));
+  return type.kind === KINDS.INT || type.kind === KINDS.ENUM;
+}
 
 const plus = (base, offset) => (offset === 0 ? base : `${base} + ${offset}`);
 
@@ -261,8 +267,7 @@ function generate(source, object) {
   const byName = (a, b) => (a.name < b.name ? -1 : 1);
   const structs = types
     .filter((type) => type.kind === KINDS.STRUCT && type.name.startsWith('nw_'))
-    // Pointers do not leave the kernel: such a struct is private to a program.
-    .filter(({ members }) => !members.some((member) => isPointer(types, member.type)))
+    .filter(({ members }) => members.every((member) => isWire(types, member.type)))
     .sort(byName);
   const enums = types
     .filter((type) => type.kind === KINDS.ENUM && type.name.startsWith('nw_'))

@@ -154,18 +154,21 @@ t.test('of samples that share series and millisecond the last one read stays', a
     'a.log':
       `${HEADER}x_seconds{a="1",b="2"} 1 ${T}\nx_seconds{b="2",a="1"} 2 ${T}\n` +
       `x_seconds{a="1",b="2",c=""} 3 ${T}\nx_seconds{ a="1", b="2" } 3 ${T}\n` +
-      `x_seconds{a="1",b="3"} NaN ${T}\nx_seconds{a="1",b="3"} NaN ${T}\n`,
+      `x_seconds{a="1",b="3"} NaN ${T}\nx_seconds{a="1",b="3"} NaN ${T}\n` +
+      `x_seconds{a="2"} 5 ${T + 2}\nx_seconds{a="2"} 6 ${T + 2}\nx_seconds{a="2"} 4 ${T + 1}\n`,
   });
   const { text, said } = await exported([join(directory, 'a.log')]);
   t.strictSame(text.split('\n').slice(2), [
     'x_seconds{a="1",b="2"} 3 1795248000',
     'x_seconds{a="1",b="3"} NaN 1795248000',
+    'x_seconds{a="2"} 4 1795248000.001',
+    'x_seconds{a="2"} 6 1795248000.002',
     '# EOF',
     '',
   ]);
   t.match(
     said,
-    'left out 4 samples of a series and millisecond that has a later one (2 with another value)',
+    'left out 5 samples of a series and millisecond that has a later one (3 with another value)',
   );
 });
 

@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import {
   type Conversation,
   conversation,
@@ -192,7 +192,7 @@ t.test('heads, ends and body bytes are those of llhttp, however TCP cuts them', 
 });
 
 function same(
-  t: Tap,
+  t: Test,
   reports: readonly Report[],
   lists: readonly string[][],
   what: string,
@@ -205,10 +205,8 @@ function same(
   return true;
 }
 
-type Tap = typeof t;
-
 function exactTimes(
-  t: Tap,
+  t: Test,
   reports: readonly Report[],
   talk: Conversation,
   { times }: Played,
@@ -221,13 +219,13 @@ function exactTimes(
 }
 
 function honestLines(
-  t: Tap,
+  t: Test,
   reports: readonly Report[],
   talk: Conversation,
   how: string,
   what: string,
 ): boolean {
-  const heads = reports.filter((report) => report.kind === 'request');
+  const heads = reports.flatMap((report) => (report.kind === 'request' ? [report] : []));
   return heads.every((head, i) => {
     const exchange = talk.exchanges[i]!;
     const method = exchange.request.wire.trimStart().split(' ', 1)[0]!;

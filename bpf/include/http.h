@@ -472,6 +472,16 @@ NW_HTTP_FN int nw_http_fail(NW_HTTP_CTX *ctx, __u32 slot)
 
 /* The window */
 
+/* At most limit, a power of two, and never 0: as 5.10's verifier sees it. */
+static __always_inline __u32 nw_http_size(__u32 bytes, __u32 limit)
+{
+	if (bytes > limit)
+		bytes = limit;
+	bytes--;
+	asm volatile("" : "+r"(bytes));
+	return (bytes & (limit - 1)) + 1;
+}
+
 /* Moves the window on, so that it begins at pos; 0 = nothing more to read. */
 NW_HTTP_FN int nw_http_fill(NW_HTTP_CTX *ctx, __u32 slot)
 {
@@ -481,11 +491,8 @@ NW_HTTP_FN int nw_http_fill(NW_HTTP_CTX *ctx, __u32 slot)
 	if (!w || w->next >= w->bytes)
 		return 0;
 	at = w->next - (w->end - w->pos);
-	bytes = w->bytes - at;
-	if (bytes > NW_HTTP_WINDOW)
-		bytes = NW_HTTP_WINDOW;
-	if (bytes < 1 ||
-	    nw_http_load(ctx, w->offset + at, nw_http_at(w, 0), bytes)) {
+	bytes = nw_http_size(w->bytes - at, NW_HTTP_WINDOW);
+	if (nw_http_load(ctx, w->offset + at, nw_http_at(w, 0), bytes)) {
 		nw_http_discard(w);
 		return 0;
 	}
@@ -504,13 +511,10 @@ NW_HTTP_FN int nw_http_begin(NW_HTTP_CTX *ctx, __u32 slot)
 	if (!w)
 		return 0;
 	saved = w->d.saved & 63;
-	bytes = w->bytes;
-	if (bytes > NW_HTTP_WINDOW - 64)
-		bytes = NW_HTTP_WINDOW - 64;
+	bytes = nw_http_size(w->bytes, NW_HTTP_WINDOW / 2);
 	for (__u32 i = 0; i < NW_HTTP_SAVE; i += 8)
 		*(__u64 *)(nw_http_at(w, i)) = *(__u64 *)(w->d.save + i);
-	if (bytes < 1 ||
-	    nw_http_load(ctx, w->offset, nw_http_at(w, saved), bytes)) {
+	if (nw_http_load(ctx, w->offset, nw_http_at(w, saved), bytes)) {
 		nw_http_discard(w);
 		return 0;
 	}

@@ -12,6 +12,8 @@
 #define NW_DROP_NOT_SPECIFIED 2
 
 #define NW_IPPROTO_TCP 6
+#define NW_TCP_FIN 0x01
+#define NW_TCP_SYN 0x02
 
 struct nw_headers {
 	struct nw_tuple tuple; /* local and peer as the socket sees them */

@@ -16,7 +16,8 @@ export interface Section {
 
 export function report({ table, connects, packets, errors, state }: Files): Section[] {
   const [header = '', ...rows] = linesOf(table);
-  const samples = linesOf(connects).filter((line) => !line.startsWith('#'));
+  const samples = samplesIn(connects);
+  const packetLines = samplesIn(packets);
   return [
     {
       title: 'On the screen: every packet',
@@ -44,20 +45,18 @@ export function report({ table, connects, packets, errors, state }: Files): Sect
     {
       title: 'packets.log: every packet, one line',
       about: 'The value is the payload; the last number is the time in milliseconds.',
-      lines: spread(
-        linesOf(packets)
-          .filter((line) => !line.includes('http_info="-"'))
-          .slice(2),
-        6,
-      ),
+      lines: [
+        ...spread(packetLines, 3),
+        ...spread(
+          packetLines.filter((line) => line.includes('HTTP/')),
+          4,
+        ),
+      ],
     },
     {
       title: 'err.log: what the kernel refused or dropped, and why',
       about: 'Reasons are the names that this kernel gives them.',
-      lines: spread(
-        linesOf(errors).filter((line) => !line.startsWith('#')),
-        6,
-      ),
+      lines: spread(samplesIn(errors), 8),
     },
     {
       title: 'netwatch.prom: connections, retransmits by cause, resets',
@@ -97,6 +96,10 @@ function linesOf(text: string): string[] {
   return text.split('\n').filter(Boolean);
 }
 
+function samplesIn(text: string): string[] {
+  return linesOf(text).filter((line) => !line.startsWith('#'));
+}
+
 /** At most `n` of them, from all over the list. */
 function spread(lines: readonly string[], n: number): string[] {
   if (lines.length <= n) return [...lines];
@@ -131,7 +134,7 @@ function histograms(state: string, name: string): string[] {
     .filter(({ value }) => value > 0)
     .map(({ labels, value: count }) => {
       const own = buckets
-        .filter((bucket) => bucket.labels.replace(/,?le="[^"]*"/, '') === labels)
+        .filter((bucket) => bucket.labels.replace(/(^|,)le="[^"]*"$/, '') === labels)
         .map((bucket) => bucket.value);
       const shares = own.map((cumulative, i) => (cumulative - (own[i - 1] ?? 0)) / count);
       const shape = shares.map((share) => BARS[Math.ceil(share * 8)] ?? '?').join('');

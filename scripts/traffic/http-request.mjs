@@ -1,7 +1,10 @@
 // @ts-check
 /** HTTP/1 requests as data, and as the bytes that go out. */
 
-/** Whether it can leave in one write with its neighbours. @param {import('./programs.js').HttpRequest} request */
+/**
+ * Whether it can leave in one write with its neighbours.
+ * @param {import('./programs.js').HttpRequest} request
+ */
 export function isPlain({ expect, split, chunks }) {
   return !expect && !split && !chunks;
 }
@@ -14,7 +17,7 @@ export function isPlain({ expect, split, chunks }) {
  */
 export function wireParts(request, host) {
   const { method = 'GET', path = '/', version = '1.1', headers = {}, ...rest } = request;
-  const fields = { Host: host, ...headers };
+  const fields = { Host: host.includes(':') ? `[${host}]` : host, ...headers };
   const framing = rest.chunks
     ? { 'Transfer-Encoding': 'chunked' }
     : rest.body === undefined
@@ -31,7 +34,10 @@ export function wireParts(request, host) {
   return [head, ...body].map((part) => Buffer.from(part, 'latin1'));
 }
 
-/** @param {Buffer} bytes @param {number} [size] */
+/**
+ * @param {Buffer} bytes
+ * @param {number} [size]
+ */
 export function pieces(bytes, size = bytes.length) {
   const list = [];
   for (let at = 0; at < bytes.length; at += size) list.push(bytes.subarray(at, at + size));

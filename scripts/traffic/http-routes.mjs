@@ -2,14 +2,20 @@
 /** What the HTTP server of this folder answers: the first segment of the path chooses. */
 
 /** @typedef {{ method: string, path: string, version: string, bodyBytes: number }} Request */
-/** @typedef {{ status: number, parts: (string | Buffer)[], close?: boolean, delayMs?: number,
- *   informational?: number }} Answer
- * one write for each part */
+/**
+ * @typedef {object} Answer
+ * @property {number} status
+ * @property {(string | Buffer)[]} parts each in its own write
+ * @property {boolean} [close] our FIN after it
+ * @property {number} [delayMs]
+ * @property {number} [informational] provisional answers among the parts
+ */
 
 /** @type {Record<number, string>} */
 const REASONS = { 200: 'OK', 204: 'No Content', 304: 'Not Modified', 404: 'Not Found' };
 
-/** By the first path segment; `args` are the others.
+/**
+ * By the first path segment; `args` are the others.
  * @type {Record<string, (args: string[], request: Request) => Answer>} */
 const ROUTES = {
   bytes: ([n]) => plain(200, Buffer.alloc(Number(n), 0x62)),

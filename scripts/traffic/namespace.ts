@@ -6,6 +6,7 @@ import {
   execFile,
   execFileSync,
   spawn,
+  spawnSync,
   type ChildProcess,
   type SpawnOptions,
 } from 'node:child_process';
@@ -150,13 +151,9 @@ export function listNamespaces(): string[] {
 }
 
 function removeNamespace(name: string): void {
-  try {
-    const pids = execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' });
-    for (const pid of pids.split('\n').filter(Boolean)) kill(Number(pid));
-    execFileSync('ip', ['netns', 'del', name], { stdio: 'ignore' });
-  } catch {
-    // another process swept it first, or it is already gone
-  }
+  const inside = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' });
+  for (const pid of inside.stdout.split('\n').filter(Boolean)) kill(Number(pid));
+  spawnSync('ip', ['netns', 'del', name]); // fails if another process swept it first
 }
 
 function kill(pid: number): void {

@@ -6,6 +6,7 @@ import { createClock } from '../kernel/clock.js';
 import { NetwatchError, type Failure } from '../kernel/errors.js';
 import { listNamespaces, type NetworkNamespace } from '../kernel/host.js';
 import { releaseKernelBtf } from '../kernel/kernel-btf.js';
+import { programInfo } from '../kernel/program-info.js';
 import { checkEnvironment } from '../kernel/system.js';
 import type { ProgramState, Source } from '../kernel/source.js';
 import { ByteWriter } from '../metrics/bytes.js';
@@ -17,6 +18,8 @@ import { isPacket, PacketSource } from '../sources/packet.js';
 import { ConnectionTable } from './connection-table.js';
 import { faultLine } from './fault-lines.js';
 import { Files, PROM_FILE } from './files.js';
+import { HttpHeads } from './http-heads.js';
+import { LossWarning } from './loss-warning.js';
 import { filterOf, namespacesOf, type CollectorOptions } from './options.js';
 import { PacketText } from './packet-lines.js';
 import { SelfWatch } from './self.js';
@@ -57,11 +60,13 @@ export class Collector {
   readonly #self = new SelfWatch();
   readonly #table: ConnectionTable;
   readonly #text: PacketText;
+  readonly #heads = new HttpHeads();
   readonly #connectLines = new ByteWriter(1 << 16);
   readonly #faultLines = new ByteWriter(1 << 14);
   readonly #files: Files;
   readonly #counters = new state.NeverFalling();
   readonly #dropped = new Map<string, number>();
+  readonly #lossWarning: LossWarning;
   readonly #startMs = performance.now();
   #lastEventMs = 0;
   #packetCount = 0;
@@ -92,7 +97,12 @@ export class Collector {
         }),
       );
       const packets = keep(
-        new PacketSource({ filter, time: options.time, ringBytes: options.ring }),
+        new PacketSource({
+          filter,
+          time: options.time,
+          http: options.http,
+          ringBytes: options.ring,
+        }),
       );
       const faults = options.err ? keep(new FaultSource(filter, FAULT_RING_BYTES)) : null;
       const collector = new Collector(options, hooks, namespaces, files, {
@@ -122,6 +132,7 @@ export class Collector {
     this.#hooks = hooks;
     this.#namespaces = namespaces;
     this.#files = files;
+    this.#lossWarning = new LossWarning(hooks.say);
     this.#connections = sources.connections;
     this.#packets = sources.packets;
     this.#faults = sources.faults;
@@ -136,7 +147,7 @@ export class Collector {
       new ByteWriter(1 << 20),
       new ByteWriter(1 << 20),
       toWallMs,
-      () => null,
+      (view, at) => this.#heads.take(view, at),
     );
   }
 
@@ -205,7 +216,10 @@ export class Collector {
     const taken = this.#packets.drain((view, places, count) => {
       for (let i = 0; i < count; i++) {
         const at = places[i]!;
-        if (!isPacket(view, at)) continue;
+        if (!isPacket(view, at)) {
+          this.#heads.add(view, at);
+          continue;
+        }
         this.#text.add(view, at);
         records++;
       }
@@ -233,6 +247,7 @@ export class Collector {
   /** Pulls all connections and writes the state file; one pull at a time. */
   #pull(): void {
     this.#drain();
+    this.#lossWarning.check(this.counts.lost);
     this.#pullConnections();
     this.#flushConnections();
     this.#pulling = this.#pulling.then(() => this.#writeState());
@@ -264,7 +279,7 @@ export class Collector {
   }
 
   #snapshot(): Snapshot {
-    const { extra, retrans, time } = this.#options;
+    const { extra, http, retrans, time } = this.#options;
     const entries = this.#table.entries;
     const snapshot = new Snapshot({ dropped: this.#dropped });
     // Totals first: see NeverFalling.
@@ -272,6 +287,10 @@ export class Collector {
     state.addConnectionTotals(snapshot, totals, state.sumLive(entries.values()), this.#counters);
     if (retrans) state.addRetransmits(snapshot, this.#connections.retransmits());
     if (time) state.addLayers(snapshot, this.#packets.layers());
+    if (http) {
+      state.addHttp(snapshot, this.#packets.httpDurations());
+      state.addHttpHealth(snapshot, this.#packets.httpTotals());
+    }
     if (this.#faults !== null) state.addFaults(snapshot, this.#faults.totals());
     state.addSockets(snapshot, entries.values());
     if (extra || retrans) {
@@ -282,7 +301,13 @@ export class Collector {
         this.#dropped.set(family, (this.#dropped.get(family) ?? 0) + left);
       }
     }
-    state.addPrograms(snapshot, this.programs);
+    state.addPrograms(
+      snapshot,
+      this.programs.map((program) => ({
+        state: program,
+        info: program.fd >= 0 ? programInfo(program.fd) : null,
+      })),
+    );
     state.addRings(snapshot, this.#sources.map(reading));
     state.addFiles(snapshot, this.#files.stats());
     snapshot.add('netwatch_last_event_timestamp_seconds', {}, this.#lastEventMs / 1000);

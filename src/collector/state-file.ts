@@ -3,12 +3,14 @@
  * of now, and netwatch's own health. Pure: readings in, samples out.
  */
 import { OUTCOME, type ConnectionTotals, type RetransmitTotals } from '../generated/connection.js';
-import type { LayerTotals } from '../generated/packet.js';
+import { HTTP_METHOD, HTTP_ROLE, type HttpTotals, type LayerTotals } from '../generated/packet.js';
+import type { ProgramInfo } from '../kernel/program-info.js';
 import type { ProgramState, RingCounts } from '../kernel/source.js';
 import { familyOf, type HistogramName } from '../metrics/families.js';
 import { foldLog2 } from '../metrics/histogram.js';
 import type { Snapshot } from '../metrics/snapshot.js';
 import type { RotatingLogStats } from '../sinks/rotating.js';
+import type { HttpDurations } from '../sources/packet.js';
 import type { FaultTotal } from '../sources/fault.js';
 import type { Connection } from '../sources/connection.js';
 import { stateName, TCP_LISTEN, infoLabels, type Entry } from './connection-table.js';
@@ -162,6 +164,46 @@ export function addLayers(snapshot: Snapshot, totals: LayerTotals): void {
       }
 }
 
+/** Method names by code; what OpenTelemetry does not list is `_OTHER`. */
+const HTTP_METHODS = new Map<number, string>(
+  Object.entries(HTTP_METHOD).map(([name, code]) => [code, name.replace('NW_HTTP_', '')]),
+);
+
+function httpMethod(code: number): string {
+  return code === HTTP_METHOD.NW_HTTP_NONE || code === HTTP_METHOD.NW_HTTP_OTHER
+    ? '_OTHER'
+    : (HTTP_METHODS.get(code) ?? '_OTHER');
+}
+
+const FIRST_CLIENT_ERROR = 400;
+const FIRST_SERVER_ERROR = 500;
+
+export function addHttp(snapshot: Snapshot, durations: readonly HttpDurations[]): void {
+  for (const { key, buckets, sumNs } of durations) {
+    const server = key.role === HTTP_ROLE.NW_HTTP_ROLE_SERVER;
+    // For a server a 4xx is an answer, for a client it is a failure (OpenTelemetry).
+    const failed = key.status >= (server ? FIRST_SERVER_ERROR : FIRST_CLIENT_ERROR);
+    snapshot.histogram(
+      server ? 'http_server_request_duration_seconds' : 'http_client_request_duration_seconds',
+      {
+        http_request_method: httpMethod(key.method),
+        http_response_status_code: key.status,
+        url_scheme: 'http',
+        network_protocol_version: `1.${key.version}`,
+        server_port: key.serverPort,
+        ...(failed ? { error_type: key.status } : {}),
+      },
+      buckets,
+      sumNs / NS_PER_S,
+    );
+  }
+}
+
+export function addHttpHealth(snapshot: Snapshot, totals: HttpTotals): void {
+  snapshot.add('netwatch_http_resyncs_total', {}, totals.resyncs);
+  snapshot.add('netwatch_events_lost_total', { source: 'http', stage: 'map_full' }, totals.mapFull);
+}
+
 /** Drops that mean a segment itself was wrong, not that something refused it. */
 const SEGMENT_ERROR = /^TCP_(.*SEQUENCE|CSUM|FLAGS|RFC7323_.*)$/;
 
@@ -237,13 +279,32 @@ export function addConnections(
   }
 }
 
-export function addPrograms(snapshot: Snapshot, programs: readonly ProgramState[]): void {
-  for (const { program, attachType, attached } of programs)
+/** A program and what the kernel counts about it. */
+export interface ProgramReading {
+  readonly state: ProgramState;
+  readonly info: ProgramInfo | null;
+}
+
+export function addPrograms(snapshot: Snapshot, programs: readonly ProgramReading[]): void {
+  for (const { state, info } of programs) {
+    const { program, source, attachType, attached } = state;
     snapshot.add(
       'netwatch_bpf_program_attached',
       { program, attach_type: attachType },
       attached ? 1 : 0,
     );
+    if (info === null) continue;
+    if (info.recursionMisses > 0)
+      snapshot.add(
+        'netwatch_events_lost_total',
+        { source, stage: 'recursion' },
+        info.recursionMisses,
+      );
+    if (info.runCount === 0) continue;
+    const seconds = info.runTimeNs / NS_PER_S;
+    snapshot.add('netwatch_bpf_program_run_time_seconds_total', { program }, seconds);
+    snapshot.add('netwatch_bpf_program_run_count_total', { program }, info.runCount);
+  }
 }
 
 export interface RingReading {

@@ -111,6 +111,54 @@ export function decodeHistogram(view: DataView, at: number): Histogram {
   };
 }
 
+/** struct nw_http_durations: size and field offsets in bytes. */
+export const HTTP_DURATIONS = {
+  size: 136,
+  at: { buckets: 0, sumNs: 120, notKnown: 128 },
+} as const;
+
+export interface HttpDurations {
+  readonly buckets: readonly number[];
+  readonly sumNs: number;
+  readonly notKnown: number;
+}
+
+export function decodeHttpDurations(view: DataView, at: number): HttpDurations {
+  return {
+    buckets: Array.from({ length: 15 }, (_, i) => readU64(view, at + i * 8)),
+    sumNs: readU64(view, at + 120),
+    notKnown: readU64(view, at + 128),
+  };
+}
+
+/** struct nw_http_first: size and field offsets in bytes. */
+export const HTTP_FIRST = {
+  size: 12,
+  at: { offset: 0, bytes: 4, status: 6, kind: 8, method: 9, version: 10, truncated: 11 },
+} as const;
+
+export interface HttpFirst {
+  readonly offset: number;
+  readonly bytes: number;
+  readonly status: number;
+  readonly kind: number;
+  readonly method: number;
+  readonly version: number;
+  readonly truncated: number;
+}
+
+export function decodeHttpFirst(view: DataView, at: number): HttpFirst {
+  return {
+    offset: view.getUint32(at, true),
+    bytes: view.getUint16(at + 4, true),
+    status: view.getUint16(at + 6, true),
+    kind: view.getUint8(at + 8),
+    method: view.getUint8(at + 9),
+    version: view.getUint8(at + 10),
+    truncated: view.getUint8(at + 11),
+  };
+}
+
 /** struct nw_http_head: size and field offsets in bytes. */
 export const HTTP_HEAD = {
   size: 296,
@@ -148,6 +196,72 @@ export function decodeHttpHead(view: DataView, at: number): HttpHead {
     truncated: view.getUint8(at + 38),
     rx: view.getUint8(at + 39),
     line: readBytes(view, at + 40, 256),
+  };
+}
+
+/** struct nw_http_hide: size and field offsets in bytes. */
+export const HTTP_HIDE = {
+  size: 20,
+  at: { from: 0, to: 4, mark: 8, at: 12, end: 16 },
+} as const;
+
+export interface HttpHide {
+  readonly from: number;
+  readonly to: number;
+  readonly mark: number;
+  readonly at: number;
+  readonly end: number;
+}
+
+export function decodeHttpHide(view: DataView, at: number): HttpHide {
+  return {
+    from: view.getUint32(at, true),
+    to: view.getUint32(at + 4, true),
+    mark: view.getUint32(at + 8, true),
+    at: view.getUint32(at + 12, true),
+    end: view.getUint32(at + 16, true),
+  };
+}
+
+/** struct nw_http_key: size and field offsets in bytes. */
+export const HTTP_KEY = {
+  size: 8,
+  at: { status: 0, serverPort: 2, role: 4, method: 5, version: 6 },
+} as const;
+
+export interface HttpKey {
+  readonly status: number;
+  readonly serverPort: number;
+  readonly role: number;
+  readonly method: number;
+  readonly version: number;
+}
+
+export function decodeHttpKey(view: DataView, at: number): HttpKey {
+  return {
+    status: view.getUint16(at, true),
+    serverPort: view.getUint16(at + 2, true),
+    role: view.getUint8(at + 4),
+    method: view.getUint8(at + 5),
+    version: view.getUint8(at + 6),
+  };
+}
+
+/** struct nw_http_totals: size and field offsets in bytes. */
+export const HTTP_TOTALS = {
+  size: 16,
+  at: { resyncs: 0, mapFull: 8 },
+} as const;
+
+export interface HttpTotals {
+  readonly resyncs: number;
+  readonly mapFull: number;
+}
+
+export function decodeHttpTotals(view: DataView, at: number): HttpTotals {
+  return {
+    resyncs: readU64(view, at),
+    mapFull: readU64(view, at + 8),
   };
 }
 
@@ -463,6 +577,29 @@ export function decodeWrite(view: DataView, at: number): Write {
   };
 }
 
+/** enum nw_http_method */
+export const HTTP_METHOD = {
+  NW_HTTP_NONE: 0,
+  NW_HTTP_CONNECT: 1,
+  NW_HTTP_DELETE: 2,
+  NW_HTTP_GET: 3,
+  NW_HTTP_HEAD: 4,
+  NW_HTTP_OPTIONS: 5,
+  NW_HTTP_PATCH: 6,
+  NW_HTTP_POST: 7,
+  NW_HTTP_PUT: 8,
+  NW_HTTP_TRACE: 9,
+  NW_HTTP_QUERY: 10,
+  NW_HTTP_OTHER: 11,
+} as const;
+
+/** enum nw_http_role */
+export const HTTP_ROLE = {
+  NW_HTTP_ROLE_UNKNOWN: 0,
+  NW_HTTP_ROLE_CLIENT: 1,
+  NW_HTTP_ROLE_SERVER: 2,
+} as const;
+
 /** enum nw_kind */
 export const KIND = {
   NW_KIND_NONE: 0,
@@ -480,9 +617,10 @@ export const KIND = {
 export const RODATA = {
   nw_has_loop: { offset: 0, size: 1 },
   nw_filter: { offset: 8, size: 1336 },
-  nw_time: { offset: 1360, size: 1 },
-  nw_has_kernel_context: { offset: 1361, size: 1 },
-  nw_has_drop_socket: { offset: 1362, size: 1 },
-  nw_no_socket_reason: { offset: 1364, size: 4 },
-  nw_records: { offset: 1368, size: 1 },
+  nw_time: { offset: 1376, size: 1 },
+  nw_http_on: { offset: 1377, size: 1 },
+  nw_has_kernel_context: { offset: 1378, size: 1 },
+  nw_has_drop_socket: { offset: 1379, size: 1 },
+  nw_no_socket_reason: { offset: 1380, size: 4 },
+  nw_records: { offset: 1384, size: 1 },
 } as const;

@@ -44,7 +44,7 @@ export const LABEL_VALUES = {
   network_tcp_handshake_role: ['client', 'server'],
   network_tcp_retransmit_type: ['fast', 'timeout', 'tail_loss_probe', 'syn', 'synack'],
   network_type: ['ipv4', 'ipv6'],
-  stage: ['map_full', 'ringbuf', 'queue', 'file', 'decode', 'ratelimit'],
+  stage: ['map_full', 'ringbuf', 'recursion', 'queue', 'file', 'decode', 'ratelimit'],
   url_scheme: ['http', 'https'],
 } as const;
 

@@ -3,10 +3,22 @@
  * Kernel side: bpf/packet.bpf.c. The records are read where they lie; this is
  * the path that runs for every packet.
  */
-import { decodeLayerTotals, KIND, PACKET, RODATA, type LayerTotals } from '../generated/packet.js';
+import {
+  decodeHttpDurations,
+  decodeHttpKey,
+  decodeHttpTotals,
+  decodeLayerTotals,
+  HTTP_DURATIONS,
+  KIND,
+  PACKET,
+  RODATA,
+  type HttpKey,
+  type HttpTotals,
+  type LayerTotals,
+} from '../generated/packet.js';
 import { hasFunction, hasHelper, tracepointArguments } from '../kernel/kernel-btf.js';
 import { KFREE_SKB_SOCKET, reasonNumber } from './drop-reasons.js';
-import { sumPerCpu } from '../kernel/map.js';
+import { readHash, sumPerCpu } from '../kernel/map.js';
 import { openSource, type Source } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
 
@@ -14,6 +26,8 @@ export interface PacketOptions {
   readonly filter: Filter;
   /** Measure the time in each layer. */
   readonly time: boolean;
+  /** Find HTTP/1 heads and time requests. */
+  readonly http: boolean;
   readonly ringBytes: number;
 }
 
@@ -39,6 +53,7 @@ export class PacketSource {
       rodata: [
         [RODATA.nw_filter, encodeFilter(options.filter)],
         [RODATA.nw_time, flag(options.time)],
+        [RODATA.nw_http_on, flag(options.http)],
         [RODATA.nw_has_kernel_context, flag(kernelContext)],
         [RODATA.nw_has_loop, flag(hasHelper('loop'))],
         [RODATA.nw_has_drop_socket, flag(tracepointArguments('kfree_skb') >= KFREE_SKB_SOCKET)],
@@ -62,6 +77,26 @@ export class PacketSource {
   layers(): LayerTotals {
     return decodeLayerTotals(sumPerCpu(this.source.map('layer_totals')), 0);
   }
+
+  httpTotals(): HttpTotals {
+    return decodeHttpTotals(sumPerCpu(this.source.map('http_totals')), 0);
+  }
+
+  httpDurations(): HttpDurations[] {
+    const map = this.source.map('http_durations', HTTP_DURATIONS.size);
+    return [...readHash(map, true).values()].map(([key, value]) => {
+      const { buckets, sumNs } = decodeHttpDurations(value, 0);
+      return { key: decodeHttpKey(key, 0), buckets, sumNs };
+    });
+  }
+}
+
+/** How long requests of one kind took. */
+export interface HttpDurations {
+  readonly key: HttpKey;
+  /** Counts per OpenTelemetry bucket, +Inf last. */
+  readonly buckets: readonly number[];
+  readonly sumNs: number;
 }
 
 /** True for a packet record (not an HTTP head). */

@@ -138,17 +138,21 @@ function randomCase(random: Random, name: string): string {
   if (how === 0) return name;
   if (how === 1) return name.toLowerCase();
   if (how === 2) return name.toUpperCase();
-  return [...name].map((c) => (random.chance(50) ? c.toUpperCase() : c.toLowerCase())).join('');
+  return name.replace(/./g, (c) => (random.chance(50) ? c.toUpperCase() : c.toLowerCase()));
 }
 
 function otherHeader(random: Random, to: Builder): void {
   const how = random.int(10);
-  if (how < 3) return to.line(random.pick(LOOKALIKES));
+  if (how < 3) {
+    to.line(random.pick(LOOKALIKES));
+    return;
+  }
   const name = random.text(TOKEN, 1 + random.int(24));
   if (how === 3) {
     to.both(`x-${name}: folded`);
     to.wire += '\r\n \t';
-    return to.line('on');
+    to.line('on');
+    return;
   }
   const length = random.chance(4) ? random.int(2500) : random.int(60);
   to.line(`x-${name}: ${random.text(`${TOKEN} :/;=,`, length)}`.trimEnd());

@@ -5,8 +5,17 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
+/** As much of it as is used here: Node has it, its types have not. */
+declare const WebAssembly: {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (
+    module: object,
+    imports: Readonly<Record<string, Readonly<Record<string, (...values: never[]) => number>>>>,
+  ) => { readonly exports: unknown };
+};
+
 interface Wasm {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: { readonly buffer: ArrayBuffer };
   readonly malloc: (bytes: number) => number;
   readonly llhttp_alloc: (type: number) => number;
   readonly llhttp_free: (parser: number) => void;
@@ -152,7 +161,7 @@ export class Oracle {
         },
       },
     });
-    this.#wasm = instance.exports as unknown as Wasm;
+    this.#wasm = instance.exports as Wasm;
     this.#buffer = this.#wasm.malloc(BUFFER_BYTES);
   }
 

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * HTTP on packets: feeds the segments that cgroup_skb sees to the framing in
+ * http.h, emits a record per message head, and counts the durations of
+ * requests in the buckets that OpenTelemetry prescribes.
+ */
+#ifndef NW_HTTP_PACKET_BPF_H
+#define NW_HTTP_PACKET_BPF_H
+
+#include "packet.bpf.h"
+#include "ring.bpf.h"
+
+#define NW_HTTP_CTX struct __sk_buff
+#include "http.h"
+
+#define NW_HTTP_BUCKETS 15
+
+/* Upper bounds of http.server.request.duration in nanoseconds; +Inf is last. */
+static const __u64 nw_http_bounds[NW_HTTP_BUCKETS - 1] = {
+	5000000,    10000000,	25000000,   50000000,	 75000000,
+	100000000,  250000000,	500000000,  750000000,	 1000000000,
+	2500000000, 5000000000, 7500000000, 10000000000,
+};
+
+struct nw_http_connection {
+	struct nw_http http;
+	__u32 heads; /* seen so far, of both directions */
+	__u16 server_port;
+	__u8 role; /* enum nw_http_role */
+	__u8 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct nw_http_connection);
+} http_connections SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, NW_HTTP_SLOTS);
+	__type(key, __u32);
+	__type(value, struct nw_http_work);
+} http_works SEC(".maps");
+
+struct nw_http_key {
+	__u16 status;
+	__u16 server_port;
+	__u8 role; /* enum nw_http_role */
+	__u8 method; /* enum nw_http_method */
+	__u8 version; /* minor */
+	__u8 pad;
+};
+
+struct nw_http_durations {
+	__u64 buckets[NW_HTTP_BUCKETS];
+	__u64 sum_ns;
+	__u64 not_known; /* responses whose request was not seen */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct nw_http_key);
+	__type(value, struct nw_http_durations);
+} http_durations SEC(".maps");
+
+struct nw_http_totals {
+	__u64 resyncs;
+	__u64 map_full; /* responses that found no room in http_durations */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct nw_http_totals);
+} http_totals SEC(".maps");
+
+/* Never used whole on the stack: 136 bytes are a quarter of it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct nw_http_durations);
+} http_zero SEC(".maps");
+
+static __always_inline struct nw_http_connection *
+nw_http_connection(struct __sk_buff *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	return sk ? bpf_sk_storage_get(&http_connections, sk, 0, 0) : NULL;
+}
+
+static __always_inline struct nw_http_work *nw_http_work(__u32 slot)
+{
+	return bpf_map_lookup_elem(&http_works, &slot);
+}
+
+static __always_inline struct nw_http *nw_http_state(struct __sk_buff *ctx)
+{
+	struct nw_http_connection *c = nw_http_connection(ctx);
+
+	return c ? &c->http : NULL;
+}
+
+static __always_inline long nw_http_load(struct __sk_buff *ctx, __u32 offset,
+					 void *to, __u32 bytes)
+{
+	return bpf_skb_load_bytes(ctx, offset, to, bytes);
+}
+
+static __always_inline void nw_http_on_head(struct __sk_buff *ctx,
+					    const struct nw_http_work *w)
+{
+	struct nw_http_connection *c = nw_http_connection(ctx);
+	struct nw_http_head *r;
+
+	if (!c)
+		return;
+	r = nw_reserve(sizeof(*r));
+	if (!r)
+		return;
+	c->heads++;
+	r->head.ts_ns = w->now;
+	r->head.sock = (__u64)ctx->sk;
+	r->head.kind = NW_KIND_HTTP_HEAD;
+	r->head.netns = 0;
+	r->seq = w->seq;
+	r->offset = w->first.offset;
+	r->status = w->first.status;
+	r->line_bytes = w->first.bytes;
+	r->method = w->first.method;
+	r->version = w->first.version;
+	r->truncated = w->first.truncated;
+	r->rx = w->way == NW_HTTP_IN;
+	__builtin_memcpy(r->line, w->line, sizeof(r->line));
+	nw_submit(r);
+}
+
+static __always_inline struct nw_http_durations *
+nw_http_durations_of(const struct nw_http_key *key)
+{
+	struct nw_http_durations *d = bpf_map_lookup_elem(&http_durations, key);
+	struct nw_http_durations *empty;
+	__u32 zero = 0;
+
+	if (d)
+		return d;
+	empty = bpf_map_lookup_elem(&http_zero, &zero);
+	if (!empty)
+		return NULL;
+	bpf_map_update_elem(&http_durations, key, empty, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&http_durations, key);
+}
+
+static __always_inline void nw_http_on_end(void *context,
+					   const struct nw_http_end *end)
+{
+	struct nw_http_connection *c = nw_http_connection(context);
+	struct nw_http_durations *d;
+	struct nw_http_totals *totals;
+	struct nw_http_key key = {};
+	__u32 zero = 0, bucket = 0;
+	__u64 ns;
+
+	if (!c)
+		return;
+	key.status = end->status;
+	key.server_port = c->server_port;
+	key.role = c->http.request == 1 + NW_HTTP_IN ? NW_HTTP_ROLE_SERVER :
+						       NW_HTTP_ROLE_CLIENT;
+	key.method = end->method;
+	key.version = end->version;
+	d = nw_http_durations_of(&key);
+	if (!d) {
+		totals = bpf_map_lookup_elem(&http_totals, &zero);
+		if (totals)
+			totals->map_full++;
+		return;
+	}
+	if (!end->start_ns || end->end_ns < end->start_ns) {
+		d->not_known++;
+		return;
+	}
+	ns = end->end_ns - end->start_ns;
+	for (int i = 0; i < NW_HTTP_BUCKETS - 1; i++)
+		bucket += ns > nw_http_bounds[i];
+	barrier_var(bucket);
+	if (bucket < NW_HTTP_BUCKETS)
+		d->buckets[bucket]++;
+	d->sum_ns += ns;
+}
+
+/* The connection's state, made at its first payload. */
+static __always_inline struct nw_http_connection *
+nw_http_begin_connection(struct bpf_sock *sk, const struct nw_tuple *tuple)
+{
+	struct nw_http_connection *c =
+		bpf_sk_storage_get(&http_connections, sk, 0, 0);
+	struct bpf_tcp_sock *tp;
+	struct nw_socket *s;
+
+	if (c)
+		return c;
+	c = bpf_sk_storage_get(&http_connections, sk, 0,
+			       BPF_SK_STORAGE_GET_F_CREATE);
+	if (!c)
+		return NULL;
+	s = bpf_sk_storage_get(&shared_sockets, sk, 0, 0);
+	if (s && s->role == NW_ROLE_SERVER)
+		c->role = NW_HTTP_ROLE_SERVER;
+	else if (s && s->role == NW_ROLE_CLIENT)
+		c->role = NW_HTTP_ROLE_CLIENT;
+	tp = bpf_tcp_sock(sk);
+	if (!tp)
+		return c;
+	/* bytes_acked counts the SYN */
+	if (tp->bytes_received || tp->bytes_acked > 1)
+		nw_http_midstream(&c->http);
+	nw_http_expect(&c->http, NW_HTTP_IN, tp->rcv_nxt);
+	return c;
+}
+
+/* Heads that this packet completes. */
+static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
+					    struct bpf_sock *sk,
+					    const struct nw_headers *h,
+					    __u32 way, __u64 now)
+{
+	struct nw_http_connection *c;
+	struct nw_http_totals *totals;
+	__u32 heads, resyncs, zero = 0;
+
+	if (!h->payload_bytes && !(h->flags & NW_TCP_FIN))
+		return 0;
+	if (sk->type != SOCK_STREAM || sk->state == TCP_LISTEN)
+		return 0;
+	c = nw_http_begin_connection(sk, &h->tuple);
+	if (!c || c->http.off)
+		return 0;
+	heads = c->heads;
+	resyncs = nw_http_resyncs(&c->http);
+	nw_http_segment(ctx, &c->http, way, c->role, h->payload_offset,
+			h->payload_bytes, h->seq + !!(h->flags & NW_TCP_SYN),
+			now);
+	if (!c->server_port && c->http.request)
+		c->server_port = c->http.request == 1 + NW_HTTP_IN ?
+					 h->tuple.local_port :
+					 h->tuple.peer_port;
+	if (h->flags & NW_TCP_FIN)
+		nw_http_close(ctx, &c->http, way, now);
+	resyncs = nw_http_resyncs(&c->http) - resyncs;
+	if (resyncs) {
+		totals = bpf_map_lookup_elem(&http_totals, &zero);
+		if (totals)
+			totals->resyncs += resyncs;
+	}
+	return c->heads - heads;
+}
+
+#endif /* NW_HTTP_PACKET_BPF_H */

@@ -1,0 +1,49 @@
+/**
+ * Keeps the heads of HTTP messages until the packet that completed them has its
+ * line: with -t that is when the application has read it.
+ */
+import { HTTP_HEAD, PACKET } from '../generated/packet.js';
+import { httpInfo, joinHttpInfo } from '../http/http-info.js';
+import { readBytes } from '../kernel/read.js';
+
+const HEAD = HTTP_HEAD.at;
+const LOW_WORD = 0;
+const HIGH_WORD = 4;
+/** Heads whose packet never came (its record was lost) must not pile up. */
+const MAX_WAITING = 65_536;
+
+export class HttpHeads {
+  /** By socket, direction and sequence number of the packet. */
+  readonly #waiting = new Map<string, string[]>();
+
+  /** Takes a head record. */
+  add(view: DataView, at: number): void {
+    if (this.#waiting.size >= MAX_WAITING) {
+      const oldest = this.#waiting.keys().next().value;
+      if (oldest !== undefined) this.#waiting.delete(oldest);
+    }
+    const length = view.getUint16(at + HEAD.lineBytes, true);
+    const truncated = view.getUint8(at + HEAD.truncated) === 1;
+    const info = httpInfo(readBytes(view, at + HEAD.line, length), truncated);
+    const key = keyOf(view, at, view.getUint32(at + HEAD.seq, true), view.getUint8(at + HEAD.rx));
+    const heads = this.#waiting.get(key);
+    if (heads === undefined) this.#waiting.set(key, [info]);
+    else heads.push(info);
+  }
+
+  /** The heads of a packet as one text; null if their records were lost. */
+  take(view: DataView, at: number): string | null {
+    const seq = view.getUint32(at + PACKET.at.seq, true);
+    const key = keyOf(view, at, seq, view.getUint8(at + PACKET.at.rx));
+    const heads = this.#waiting.get(key);
+    if (heads === undefined) return null;
+    this.#waiting.delete(key);
+    return joinHttpInfo(heads);
+  }
+}
+
+function keyOf(view: DataView, at: number, seq: number, rx: number): string {
+  const sock = at + PACKET.at.sock;
+  const low = view.getUint32(sock + LOW_WORD, true);
+  return `${view.getUint32(sock + HIGH_WORD, true)}.${low}.${seq}.${rx}`;
+}
