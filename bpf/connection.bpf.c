@@ -201,7 +201,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	if (!s)
 		return 0;
 	now = bpf_ktime_get_ns();
-	nw_sock_tuple(sk, &tuple);
+	nw_sock_tuple(tp, &tuple);
 
 	if (state == TCP_SYN_SENT || state == TCP_LISTEN) {
 		nw_begin(s, now,
@@ -254,7 +254,7 @@ int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 			       BPF_SK_STORAGE_GET_F_CREATE);
 	if (s)
 		nw_adopt_owner(s, (__u64)sk);
-	nw_sock_tuple(sk, &tuple);
+	nw_sock_tuple(tp, &tuple);
 	if (!nw_socket_allowed(sk, s, &tuple))
 		return 0;
 	nw_count_retransmit(
@@ -268,11 +268,15 @@ int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
 {
 	struct nw_tuple tuple = {};
 	struct nw_socket *s;
+	struct tcp_sock *tp;
 
 	if (!nw_netns_allowed(nw_sock_netns(sk)))
 		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
 	s = bpf_sk_storage_get(&shared_sockets, sk, 0, 0);
-	nw_sock_tuple(sk, &tuple);
+	nw_sock_tuple(tp, &tuple);
 	if (nw_socket_allowed(sk, s, &tuple))
 		nw_count_retransmit(s, NW_RETRANSMIT_SYNACK, 1);
 	return 0;
@@ -410,7 +414,7 @@ int tcp(struct bpf_iter__tcp *ctx)
 	if (!c)
 		return 0;
 	__builtin_memset(c, 0, sizeof(*c));
-	nw_sock_tuple(sk, &c->tuple);
+	nw_sock_tuple(tp, &c->tuple);
 	s = bpf_sk_storage_get(&shared_sockets, sk, 0, 0);
 	if (s)
 		nw_adopt_owner(s, (__u64)sk);

@@ -21,7 +21,7 @@ const volatile bool nw_has_drop_socket = false;
 const volatile bool nw_has_reset_reason = false;
 /*
  * SKB_DROP_REASON_QUEUE_PURGE: what lay in the queues of a socket that closes,
- * often just its FIN. Counted, but no fault worth a record.
+ * often just its FIN, or a raw socket's copy. Nobody lost a packet.
  */
 const volatile __u32 nw_purge_reason = 0;
 
@@ -60,9 +60,6 @@ static __always_inline void nw_emit_fault(struct nw_fault *f)
 	struct nw_fault *record;
 
 	nw_count_fault(f);
-	if (f->head.kind == NW_KIND_DROP && nw_purge_reason &&
-	    f->reason == nw_purge_reason)
-		return;
 	record = nw_reserve(sizeof(*record));
 	if (!record)
 		return;
@@ -88,7 +85,8 @@ static __always_inline int nw_drop(struct sk_buff *skb, __u32 reason,
 	struct nw_socket *s = NULL;
 	struct nw_fault f = {};
 
-	f.head.netns = nw_skb_netns(skb);
+	/* the socket first: TCP takes the device off a packet it queues */
+	f.head.netns = sk ? nw_sock_netns(sk) : nw_skb_netns(skb);
 	if (!nw_netns_allowed(f.head.netns))
 		return 0;
 	f.rx = skb->skb_iif != 0;
@@ -121,7 +119,7 @@ int kfree_skb(__u64 *ctx)
 	if (!nw_has_drop_reason)
 		return 0;
 	reason = (__u32)ctx[2];
-	if (reason <= NW_DROP_NOT_SPECIFIED)
+	if (reason <= NW_DROP_NOT_SPECIFIED || reason == nw_purge_reason)
 		return 0;
 	if (nw_has_drop_socket)
 		sk = (struct sock *)ctx[3];
@@ -175,7 +173,7 @@ int tcp_send_reset(__u64 *ctx)
 		nw_fill_headers(&f, &headers);
 		nw_emit_reset(sk, &f);
 	} else if (tp) {
-		nw_sock_tuple(sk, &f.tuple);
+		nw_sock_tuple(tp, &f.tuple);
 		f.seq = tp->snd_nxt;
 		f.ack = tp->rcv_nxt;
 		nw_emit_reset(sk, &f);
@@ -198,7 +196,7 @@ int BPF_PROG(tcp_receive_reset, struct sock *sk)
 	f.head.sock = (__u64)sk;
 	f.state = sk->__sk_common.skc_state;
 	f.rx = 1;
-	nw_sock_tuple(sk, &f.tuple);
+	nw_sock_tuple(tp, &f.tuple);
 	f.seq = tp->rcv_nxt;
 	f.ack = tp->snd_una;
 	nw_emit_reset(sk, &f);

@@ -284,7 +284,7 @@ int packet_unowned(__u64 *ctx)
 	if (sk ? sk->__sk_common.skc_state != TCP_TIME_WAIT :
 		 (__u32)ctx[2] != nw_no_socket_reason)
 		return 0;
-	netns = nw_skb_netns(skb);
+	netns = sk ? nw_sock_netns(sk) : nw_skb_netns(skb);
 	if (!nw_netns_allowed(netns) || nw_task_filtered() ||
 	    nw_filter.cgroup || !nw_skb_headers(skb, true, &headers) ||
 	    !nw_tuple_allowed(&headers.tuple))
@@ -458,8 +458,12 @@ static __always_inline void nw_pop_read(struct sock *sk, struct nw_flow *flow,
 	p->head.kind = NW_KIND_PACKET;
 	p->head.netns = nw_sock_netns(sk);
 	p->rx = 1;
-	nw_sock_tuple(sk, &p->tuple);
-	nw_loop(NW_PENDING, nw_walk_pending, &walk);
+	nw_sock_tuple(tp, &p->tuple);
+	/* nearly always there is just one */
+	if (nw_walk_pending(0, &walk) || walk.head + 1 == walk.tail)
+		return;
+	walk.head++;
+	nw_loop(NW_PENDING - 1, nw_walk_pending, &walk);
 }
 
 SEC("?tp_btf/tcp_rcv_space_adjust")

@@ -64,14 +64,14 @@ static __always_inline void nw_map_ipv4(__u8 *to, __be32 addr)
 }
 
 /* inet_sport, not skc_num: at TCP_CLOSE the latter is already 0. */
-static __always_inline void nw_sock_tuple(struct sock *sk, struct nw_tuple *t)
+static __always_inline void nw_sock_tuple(struct tcp_sock *tp,
+					  struct nw_tuple *t)
 {
-	struct inet_sock *inet = (struct inet_sock *)sk;
-	__be16 sport = 0;
+	struct inet_sock *inet = &tp->inet_conn.icsk_inet;
+	struct sock *sk = &inet->sk;
 
-	bpf_core_read(&sport, sizeof(sport), &inet->inet_sport);
 	t->family = sk->__sk_common.skc_family;
-	t->local_port = bpf_ntohs(sport);
+	t->local_port = bpf_ntohs(inet->inet_sport);
 	t->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	if (t->family == AF_INET) {
 		nw_map_ipv4(t->local_addr, sk->__sk_common.skc_rcv_saddr);

@@ -17,7 +17,6 @@ const MORE = '…';
 const UNREADABLE = '?';
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-// eslint-disable-next-line no-control-regex
 const ASCII = /^[\0-\x7f]*$/;
 
 /** One character a byte -> text; what is not UTF-8 becomes U+FFFD. */
@@ -105,13 +104,18 @@ export class HeadCache {
   }
 }
 
-/** The length, the last 24 bytes and every fourth of the others: lines differ towards their end. */
+/** Of all bytes, four at a time: lines differ anywhere. */
 function hash(bytes: Uint8Array, at: number, length: number): number {
-  const tail = Math.max(at, at + length - 24);
+  const end = at + length;
   let h = length;
-  for (let i = at; i < tail; i += 4) h = Math.imul(h ^ bytes[i]!, 0x01000193);
-  for (let i = tail; i < at + length; i++) h = Math.imul(h ^ bytes[i]!, 0x01000193);
-  return h ^ (h >>> 15);
+  let i = at;
+  for (; i + 4 <= end; i += 4) {
+    const word = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
+    h = Math.imul(h ^ word, 0x85ebca6b) ^ (h >>> 13);
+  }
+  for (; i < end; i++) h = Math.imul(h ^ bytes[i]!, 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
+  return h ^ (h >>> 16);
 }
 
 function isEqual(own: Uint8Array, bytes: Uint8Array, at: number, length: number): boolean {
