@@ -13,8 +13,8 @@
  * Cost    see `make bench`: ns per packet, without and with layer times.
  */
 #include "http_packet.bpf.h"
-#include "layers.bpf.h"
-#include "ring.bpf.h"
+#include "receive.bpf.h"
+#include "transmit.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -24,30 +24,9 @@ NW_ENUM(nw_http_method);
 NW_ENUM(nw_http_role);
 
 /* Set by the reader before loading. */
-const volatile bool nw_time = false;
 const volatile bool nw_http_on = false;
-const volatile bool nw_has_kernel_context = false;
 const volatile bool nw_has_drop_socket = false;
 const volatile __u32 nw_no_socket_reason = 0;
-const volatile bool nw_records = true; /* false: totals only */
-
-static __always_inline void nw_emit_packet(const struct nw_packet *packet)
-{
-	struct nw_packet *record = nw_reserve(sizeof(*record));
-
-	if (!record)
-		return;
-	*record = *packet;
-	nw_submit(record);
-}
-
-static __always_inline void nw_finish_packet(const struct nw_packet *packet)
-{
-	if (nw_time)
-		nw_count_layers(packet);
-	if (nw_records)
-		nw_emit_packet(packet);
-}
 
 /* The kernel's socket of a cgroup_skb context, as a pointer with a type. */
 static __always_inline struct sock *nw_kernel_sock(struct __sk_buff *ctx,
@@ -56,150 +35,6 @@ static __always_inline struct sock *nw_kernel_sock(struct __sk_buff *ctx,
 	if (nw_has_kernel_context)
 		return ((struct sk_buff *)bpf_cast_to_kern_ctx(ctx))->sk;
 	return (struct sock *)bpf_skc_to_tcp_sock(sk);
-}
-
-/* What a search through the writes of a socket looks for, and finds. */
-struct nw_write_search {
-	struct nw_flow *flow;
-	__u32 seq;
-	__u32 pad;
-	__u64 ns; /* 0 = not found */
-};
-
-/* One step back from the newest write; 1 ends the search. */
-static long nw_search_write(__u32 i, struct nw_write_search *search)
-{
-	struct nw_flow *flow = search->flow;
-	__u32 index = flow->write_count - 1 - i;
-	struct nw_write *w = &flow->writes[index & (NW_WRITES - 1)];
-
-	if (i >= flow->write_count)
-		return 1;
-	if ((__s32)(search->seq - w->seq) < 0)
-		return 0;
-	search->ns = w->ns;
-	return 1;
-}
-
-/* When the application wrote the byte with this sequence number; 0 = unknown. */
-static __always_inline __u64 nw_written_ns(struct nw_flow *flow, __u32 seq)
-{
-	struct nw_write_search search = {.flow = flow, .seq = seq};
-
-	/* nearly always the newest write */
-	if (nw_search_write(0, &search) || search.ns)
-		return search.ns;
-	nw_loop(NW_WRITES, nw_search_write, &search);
-	return search.ns;
-}
-
-static __noinline int nw_finish_slot(struct nw_tx_slot *slot)
-{
-	if (slot)
-		nw_finish_packet(&slot->packet);
-	return 0;
-}
-
-static __always_inline void nw_transmit(struct __sk_buff *ctx,
-					struct bpf_sock *sk,
-					const struct nw_headers *h,
-					struct nw_packet *p)
-{
-	struct nw_tx_set *set;
-	__u64 key, handed_ns = ctx->tstamp;
-
-	if (p->payload_bytes) {
-		struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
-		__u64 written = flow ? nw_written_ns(flow, p->seq) : 0;
-
-		if (written && handed_ns >= written)
-			p->tcp_ns = handed_ns - written;
-	}
-	key = nw_tx_key(h->ports, p->seq, p->ack, p->payload_bytes != 0);
-	set = nw_tx_set(key);
-	if (!set)
-		return;
-	for (int i = 0; i < NW_WAYS; i++) {
-		struct nw_tx_slot *slot = &set->way[i];
-		__u64 old = slot->key;
-
-		if (old == NW_TX_BUSY ||
-		    (old &&
-		     p->head.ts_ns - slot->packet.head.ts_ns < NW_TX_STALE_NS))
-			continue;
-		if (__sync_val_compare_and_swap(&slot->key, old, NW_TX_BUSY) !=
-		    old)
-			continue;
-		if (old)
-			nw_finish_slot(slot);
-		slot->queue_ns = 0;
-		slot->packet = *p;
-		slot->key = key;
-		return;
-	}
-	nw_finish_packet(p);
-}
-
-static __always_inline void nw_push(struct nw_flow *flow,
-				    const struct nw_packet *p)
-{
-	__u32 tail = flow->tail;
-	struct nw_pending *slot = &flow->pending[tail & (NW_PENDING - 1)];
-
-	if (tail - flow->head >= NW_PENDING || slot->state ||
-	    __sync_val_compare_and_swap(&flow->tail, tail, tail + 1) != tail) {
-		nw_finish_packet(p);
-		return;
-	}
-	slot->ns = p->head.ts_ns;
-	slot->mac_ns = p->mac_ns;
-	slot->ip_ns = p->ip_ns;
-	slot->seq = p->seq;
-	slot->ack = p->ack;
-	slot->payload_bytes = p->payload_bytes;
-	slot->skb_bytes = p->skb_bytes;
-	slot->tcp_flags = p->tcp_flags;
-	slot->http_heads = p->http_heads;
-	__sync_lock_test_and_set(&slot->state, NW_PENDING_READY);
-}
-
-/* True if the application will read this packet's data some day. */
-static __always_inline bool nw_will_be_read(struct bpf_sock *sk,
-					    const struct nw_packet *p)
-{
-	__u32 end = p->seq + p->payload_bytes;
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-
-	if (!p->payload_bytes || !tp)
-		return false;
-	if (tp->inet_conn.icsk_inet.sk.__sk_common.skc_state == TCP_LISTEN)
-		return false;
-	return (__s32)(end - tp->copied_seq) > 0 &&
-	       (__s32)(end - (tp->rcv_nxt + tp->rcv_wnd)) <= 0;
-}
-
-static __always_inline void nw_receive(struct __sk_buff *ctx,
-				       struct bpf_sock *sk, struct nw_packet *p)
-{
-	struct nw_rx_slot *slot = NULL;
-	struct nw_flow *flow;
-
-	if (nw_has_kernel_context)
-		slot = nw_rx_find(nw_number(bpf_cast_to_kern_ctx(ctx)));
-	if (slot && slot->ip_ns) {
-		p->mac_ns = slot->ip_ns - slot->mac_ns;
-		p->ip_ns = p->head.ts_ns - slot->ip_ns;
-		slot->skb = 0;
-	}
-	if (nw_will_be_read(sk, p)) {
-		flow = bpf_sk_storage_get(&flows, sk, 0,
-					  BPF_SK_STORAGE_GET_F_CREATE);
-		if (flow) {
-			nw_push(flow, p);
-			return;
-		}
-	}
-	nw_finish_packet(p);
 }
 
 static __always_inline int nw_see(struct __sk_buff *ctx, bool rx)
@@ -355,117 +190,6 @@ int BPF_PROG(netif_receive_skb, struct sk_buff *skb)
 
 /* ---- receive: the application reads ---- */
 
-/*
- * Where records are put together that several packets leave in one run. A soft
- * interrupt may destroy a socket while a task reads from another one on the
- * same CPU: each has its own.
- */
-enum nw_scratch {
-	NW_SCRATCH_READ = 0,
-	NW_SCRATCH_DESTROY = 1,
-	NW_SCRATCHES = 2,
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, NW_SCRATCHES);
-	__type(key, __u32);
-	__type(value, struct nw_packet);
-} scratch SEC(".maps");
-
-/* Global, so that the verifier looks at it once and not once per packet. */
-__noinline int nw_finish_scratch(__u32 which)
-{
-	struct nw_packet *p = bpf_map_lookup_elem(&scratch, &which);
-
-	if (p)
-		nw_finish_packet(p);
-	return 0;
-}
-
-static __always_inline void nw_pop(struct nw_packet *p, __u32 which,
-				   struct nw_pending *slot, bool read)
-{
-	p->mac_ns = slot->mac_ns;
-	p->ip_ns = slot->ip_ns;
-	p->tcp_ns = read ? p->head.ts_ns - slot->ns : NW_UNKNOWN;
-	p->seq = slot->seq;
-	p->ack = slot->ack;
-	p->payload_bytes = slot->payload_bytes;
-	p->skb_bytes = slot->skb_bytes;
-	p->tcp_flags = slot->tcp_flags;
-	p->http_heads = slot->http_heads;
-	slot->state = NW_PENDING_FREE;
-	nw_finish_scratch(which);
-}
-
-/* Segments that arrived out of order wait at most this far from the head. */
-#define NW_UNREAD_LOOKAHEAD 3
-
-/* A walk through the packets of a socket that wait to be read. */
-struct nw_read_walk {
-	struct nw_flow *flow;
-	struct nw_packet *packet;
-	__u32 which; /* enum nw_scratch */
-	__u32 head;
-	__u32 tail;
-	__u32 copied_seq;
-	__u32 unread;
-	__u32 pad;
-};
-
-/* One packet of the walk; 1 ends it. */
-static long nw_walk_pending(__u32 i, struct nw_read_walk *walk)
-{
-	struct nw_flow *flow = walk->flow;
-	__u32 place = walk->head + i;
-	struct nw_pending *slot = &flow->pending[place & (NW_PENDING - 1)];
-	bool read;
-
-	if (place == walk->tail)
-		return 1;
-	if (slot->state == NW_PENDING_READY) {
-		read = (__s32)(walk->copied_seq - slot->seq -
-			       slot->payload_bytes) >= 0;
-		if (read || walk->which == NW_SCRATCH_DESTROY)
-			nw_pop(walk->packet, walk->which, slot, read);
-		else if (++walk->unread > NW_UNREAD_LOOKAHEAD)
-			return 1;
-	}
-	if (!walk->unread)
-		flow->head = place + 1;
-	return 0;
-}
-
-static __always_inline void nw_pop_read(struct sock *sk, struct nw_flow *flow,
-					__u32 which)
-{
-	struct nw_packet *p = bpf_map_lookup_elem(&scratch, &which);
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	struct nw_read_walk walk = {
-		.flow = flow,
-		.packet = p,
-		.which = which,
-		.head = flow->head,
-		.tail = flow->tail,
-	};
-
-	if (!p || !tp)
-		return;
-	walk.copied_seq = tp->copied_seq;
-	p->head.ts_ns = bpf_ktime_get_ns();
-	p->head.sock = (__u64)sk;
-	p->head.kind = NW_KIND_PACKET;
-	p->head.netns = nw_sock_netns(sk);
-	p->rx = 1;
-	nw_sock_tuple(tp, &p->tuple);
-	/* nearly always there is just one */
-	if (nw_walk_pending(0, &walk) || walk.head + 1 == walk.tail)
-		return;
-	walk.head++;
-	nw_loop(NW_PENDING - 1, nw_walk_pending, &walk);
-}
-
 SEC("?tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 {
@@ -514,44 +238,6 @@ int BPF_PROG(tcp_sendmsg_locked, struct sock *sk)
 	w->ns = bpf_ktime_get_ns();
 	flow->write_count++;
 	return 0;
-}
-
-/* The slot of a packet on its way out; NULL if it is not one of ours. */
-static __always_inline struct nw_tx_slot *nw_tx_find(const struct sk_buff *skb)
-{
-	struct {
-		__u32 ports;
-		__be32 seq;
-		__be32 ack;
-		__u8 header;
-		__u8 flags;
-	} tcp;
-	struct nw_tx_set *set;
-	__u32 payload, seq, ack;
-	__u64 key;
-
-	if (!skb->sk || !nw_skb_watched(skb))
-		return NULL;
-	if (bpf_probe_read_kernel(&tcp, sizeof(tcp),
-				  skb->head + skb->transport_header))
-		return NULL;
-	payload = skb->len -
-		  (skb->transport_header - (__u32)(skb->data - skb->head)) -
-		  (tcp.header >> 4) * 4;
-	seq = bpf_ntohl(tcp.seq);
-	ack = bpf_ntohl(tcp.ack);
-	key = nw_tx_key(tcp.ports, seq, ack, payload != 0);
-	set = nw_tx_set(key);
-	if (!set)
-		return NULL;
-	for (int i = 0; i < NW_WAYS; i++) {
-		struct nw_tx_slot *slot = &set->way[i];
-
-		if (slot->key == key && slot->packet.seq == seq &&
-		    slot->packet.ack == ack)
-			return slot;
-	}
-	return NULL;
 }
 
 SEC("?tp_btf/net_dev_queue")

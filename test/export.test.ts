@@ -18,6 +18,7 @@ import { PassThrough, Writable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { CommanderError } from 'commander';
 import t, { type Test } from 'tap';
+import { writeToFile } from '../src/export/output.js';
 import { runExport, type ExportRequest } from '../src/export/run.js';
 import { parseTime } from '../src/export/time.js';
 import { ByteWriter } from '../src/metrics/bytes.js';
@@ -328,16 +329,25 @@ t.test('the output file appears whole, and what is no file is not replaced', asy
   t.equal(readFileSync(join(directory, 'old.om'), 'utf8'), text, 'the link stays a link');
   t.equal(statSync(join(directory, 'old.om')).mode & 0o777 & ~0o640, 0, 'no wider than the logs');
 
+  const broken = function* (): Generator<Buffer> {
+    yield Buffer.from('half');
+    throw new Error('in the middle');
+  };
+  await t.rejects(writeToFile(join(directory, 'old.om'), broken()), /in the middle/);
+  t.equal(readFileSync(join(directory, 'old.om'), 'utf8'), text, 'what was there stays');
+  t.strictSame(readdirSync(directory).sort(), ['a.log', 'link.om', 'old.om'], 'nothing beside it');
+
   const pipe = join(directory, 'pipe');
   execFileSync('mkfifo', [pipe]);
   const reader = spawn('cat', [pipe], { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.teardown(() => reader.kill());
   let read = '';
   reader.stdout.on('data', (chunk: Buffer) => (read += chunk.toString()));
   const closed = once(reader, 'close');
   await exported([log], { out: pipe });
+  if (!t.ok(statSync(pipe).isFIFO(), 'the pipe is still a pipe')) return;
   await closed;
   t.equal(read, text);
-  t.ok(statSync(pipe).isFIFO(), 'the pipe is still a pipe');
 });
 
 const manyLines = (count: number): string =>

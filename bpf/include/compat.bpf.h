@@ -37,6 +37,7 @@
  * Weak: where it is missing the object still loads.
  */
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
+const volatile bool nw_has_kernel_context = false;
 
 /* 5.17 and newer: a loop whose body the verifier looks at once. */
 const volatile bool nw_has_loop = false;

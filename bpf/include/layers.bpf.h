@@ -21,10 +21,14 @@
 
 #include "histogram.bpf.h"
 #include "packet.bpf.h"
+#include "ring.bpf.h"
 
-#define NW_WAYS 4
-#define NW_RX_SLOTS 4096
-#define NW_TX_SLOTS 1024
+/* Measure layer times; set by the reader before loading. */
+const volatile bool nw_time = false;
+/* false: totals only, no record per packet */
+const volatile bool nw_records = true;
+
+#define NW_WAYS 4 /* of the set-associative arrays */
 
 enum nw_layer {
 	NW_LAYER_MAC = 0,
@@ -46,24 +50,6 @@ struct {
 	__type(value, struct nw_layer_totals);
 } layer_totals SEC(".maps");
 
-struct nw_rx_slot {
-	__u64 skb; /* 0 = free */
-	__u64 mac_ns; /* arrival */
-	__u64 ip_ns; /* 0 = the stack has not taken it yet */
-	__u64 pad;
-};
-
-struct nw_rx_set {
-	struct nw_rx_slot way[NW_WAYS];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, NW_RX_SLOTS / NW_WAYS);
-	__type(key, __u32);
-	__type(value, struct nw_rx_set);
-} rx_slots SEC(".maps");
-
 /*
  * A kernel pointer as a number. The verifier forbids arithmetic on a pointer
  * but allows the difference of two, so this is the distance to a fixed place.
@@ -79,49 +65,6 @@ static __always_inline __u32 nw_hash(__u64 key)
 	return (key * 0x9e3779b97f4a7c15ULL) >> 40;
 }
 
-static __always_inline struct nw_rx_set *nw_rx_set(__u64 skb)
-{
-	__u32 index = nw_hash(skb) & (NW_RX_SLOTS / NW_WAYS - 1);
-
-	return bpf_map_lookup_elem(&rx_slots, &index);
-}
-
-/* A packet enters from below: remember when. The stalest entry gives way. */
-static __always_inline void nw_rx_arrive(__u64 skb, __u64 now)
-{
-	struct nw_rx_set *set = nw_rx_set(skb);
-	__u64 oldest = NW_UNKNOWN;
-	__u32 chosen = 0;
-
-	if (!set)
-		return;
-	for (int i = 0; i < NW_WAYS; i++) {
-		__u64 key = set->way[i].skb;
-		__u64 age = !key || key == skb ? 0 : set->way[i].mac_ns;
-
-		if (age < oldest) {
-			oldest = age;
-			chosen = i;
-		}
-	}
-	chosen &= NW_WAYS - 1;
-	set->way[chosen].mac_ns = now;
-	set->way[chosen].ip_ns = 0;
-	set->way[chosen].skb = skb;
-}
-
-static __always_inline struct nw_rx_slot *nw_rx_find(__u64 skb)
-{
-	struct nw_rx_set *set = nw_rx_set(skb);
-
-	if (!set)
-		return NULL;
-	for (int i = 0; i < NW_WAYS; i++)
-		if (set->way[i].skb == skb)
-			return &set->way[i];
-	return NULL;
-}
-
 static __always_inline bool nw_skb_watched(const struct sk_buff *skb)
 {
 	__be16 protocol = skb->protocol;
@@ -132,50 +75,6 @@ static __always_inline bool nw_skb_watched(const struct sk_buff *skb)
 	if (!nw_filter.netns_count)
 		return true;
 	return nw_netns_allowed(skb->dev->nd_net.net->ns.inum);
-}
-
-/*
- * Transmitted packets between IP and the driver. A slot is taken with an
- * atomic compare-and-swap: many CPUs send at once.
- */
-struct nw_tx_slot {
-	__u64 key; /* 0 = free, NW_TX_BUSY = being filled */
-	__u64 queue_ns; /* 0 = the queueing discipline has not got it yet */
-	struct nw_packet packet;
-};
-
-#define NW_TX_BUSY 1ULL
-/* A packet the device never sent (dropped in a queue) frees its slot. */
-#define NW_TX_STALE_NS 4000000000ULL
-
-struct nw_tx_set {
-	struct nw_tx_slot way[NW_WAYS];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, NW_TX_SLOTS / NW_WAYS);
-	__type(key, __u32);
-	__type(value, struct nw_tx_set);
-} tx_slots SEC(".maps");
-
-/*
- * By ports, seq and ack, not by socket: a SYN-ACK belongs to the listener when
- * IP sees it and to the request later. Never 0 or NW_TX_BUSY (bit 1).
- */
-static __always_inline __u64 nw_tx_key(__u32 ports, __u32 seq, __u32 ack,
-				       bool payload)
-{
-	return (((__u64)ports << 32 | seq) ^ (__u64)ack * 0x85ebca6b ^
-		(payload ? 4 : 0)) |
-	       2;
-}
-
-static __always_inline struct nw_tx_set *nw_tx_set(__u64 key)
-{
-	__u32 index = nw_hash(key) & (NW_TX_SLOTS / NW_WAYS - 1);
-
-	return bpf_map_lookup_elem(&tx_slots, &index);
 }
 
 /* Data written by the application and not yet handed to IP, per socket. */
@@ -252,6 +151,24 @@ static __always_inline void nw_count_layers(const struct nw_packet *p)
 	nw_count_layer(transmit, NW_LAYER_IP, ipv6, p->ip_ns);
 	if (p->payload_bytes)
 		nw_count_layer(transmit, NW_LAYER_TCP, ipv6, p->tcp_ns);
+}
+
+static __always_inline void nw_emit_packet(const struct nw_packet *packet)
+{
+	struct nw_packet *record = nw_reserve(sizeof(*record));
+
+	if (!record)
+		return;
+	*record = *packet;
+	nw_submit(record);
+}
+
+static __always_inline void nw_finish_packet(const struct nw_packet *packet)
+{
+	if (nw_time)
+		nw_count_layers(packet);
+	if (nw_records)
+		nw_emit_packet(packet);
 }
 
 #endif /* NW_LAYERS_BPF_H */

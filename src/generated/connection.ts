@@ -473,6 +473,7 @@ export const ROLE = {
 
 /** Variables the reader sets in .rodata before loading. */
 export const RODATA = {
-  nw_has_loop: { offset: 0, size: 1 },
+  nw_has_kernel_context: { offset: 0, size: 1 },
+  nw_has_loop: { offset: 1, size: 1 },
   nw_filter: { offset: 8, size: 1336 },
 } as const;

@@ -270,7 +270,8 @@ export const KIND = {
 
 /** Variables the reader sets in .rodata before loading. */
 export const RODATA = {
-  nw_has_loop: { offset: 0, size: 1 },
+  nw_has_kernel_context: { offset: 0, size: 1 },
+  nw_has_loop: { offset: 1, size: 1 },
   nw_filter: { offset: 8, size: 1336 },
   nw_has_drop_reason: { offset: 1352, size: 1 },
   nw_has_drop_socket: { offset: 1353, size: 1 },

@@ -615,12 +615,12 @@ export const KIND = {
 
 /** Variables the reader sets in .rodata before loading. */
 export const RODATA = {
-  nw_has_loop: { offset: 0, size: 1 },
+  nw_has_kernel_context: { offset: 0, size: 1 },
+  nw_has_loop: { offset: 1, size: 1 },
   nw_filter: { offset: 8, size: 1336 },
-  nw_time: { offset: 1376, size: 1 },
-  nw_http_on: { offset: 1377, size: 1 },
-  nw_has_kernel_context: { offset: 1378, size: 1 },
-  nw_has_drop_socket: { offset: 1379, size: 1 },
-  nw_no_socket_reason: { offset: 1380, size: 4 },
-  nw_records: { offset: 1384, size: 1 },
+  nw_time: { offset: 1344, size: 1 },
+  nw_records: { offset: 1345, size: 1 },
+  nw_http_on: { offset: 1384, size: 1 },
+  nw_has_drop_socket: { offset: 1385, size: 1 },
+  nw_no_socket_reason: { offset: 1388, size: 4 },
 } as const;

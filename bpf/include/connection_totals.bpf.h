@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Sums over all connections, counted in the kernel: exact even if a record is
+ * lost on its way to the reader.
+ */
+#ifndef NW_CONNECTION_TOTALS_BPF_H
+#define NW_CONNECTION_TOTALS_BPF_H
+
+#include "histogram.bpf.h"
+#include "socket.bpf.h"
+
+#define EHOSTUNREACH 113
+#define ENETUNREACH 101
+#define ECONNREFUSED 111
+#define ECONNRESET 104
+#define ETIMEDOUT 110
+
+/* error.type of a handshake that failed; 0 = it succeeded. */
+enum nw_outcome {
+	NW_OUTCOME_SUCCESS = 0,
+	NW_OUTCOME_REFUSED = 1,
+	NW_OUTCOME_RESET = 2,
+	NW_OUTCOME_TIMED_OUT = 3,
+	NW_OUTCOME_HOST_UNREACHABLE = 4,
+	NW_OUTCOME_NET_UNREACHABLE = 5,
+	NW_OUTCOME_OTHER = 6,
+	NW_OUTCOMES = 7,
+};
+
+#define NW_STATES 14
+
+/* Sums over all connections the filter let through; index 0 client, 1 server. */
+struct nw_connection_totals {
+	__u64 outcomes[2][NW_OUTCOMES];
+	__u64 bytes_sent; /* of closed connections; each byte once */
+	__u64 bytes_received;
+	__u64 segs_in;
+	__u64 segs_out;
+	__u64 state_count[NW_STATES]; /* visits ended */
+	struct nw_histogram handshake[2];
+	struct nw_histogram duration[2];
+	struct nw_histogram rtt;
+	struct nw_histogram state[NW_STATES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct nw_connection_totals);
+} connection_totals SEC(".maps");
+
+static __always_inline __u32 nw_outcome_of(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+		return NW_OUTCOME_REFUSED;
+	case ECONNRESET:
+		return NW_OUTCOME_RESET;
+	case ETIMEDOUT:
+		return NW_OUTCOME_TIMED_OUT;
+	case EHOSTUNREACH:
+		return NW_OUTCOME_HOST_UNREACHABLE;
+	case ENETUNREACH:
+		return NW_OUTCOME_NET_UNREACHABLE;
+	}
+	return NW_OUTCOME_OTHER;
+}
+
+static __always_inline void
+nw_count_established(struct nw_connection_totals *totals, struct nw_socket *s,
+		     struct tcp_sock *tp, int old_state, __u64 now)
+{
+	__u32 side = old_state == TCP_SYN_SENT ? 0 : 1;
+
+	/* the server's handshake is its SYN-ACK's round trip */
+	if (side)
+		s->handshake_ns = (__u64)(tp->srtt_us >> 3) * 1000;
+	else if (s->open_ns)
+		s->handshake_ns = now - s->open_ns;
+	if (!totals)
+		return;
+	totals->outcomes[side][NW_OUTCOME_SUCCESS]++;
+	if (s->handshake_ns)
+		nw_histogram_add(&totals->handshake[side], s->handshake_ns,
+				 NW_UNIT_MICROSECOND);
+}
+
+static __always_inline bool nw_was_established(int old_state)
+{
+	return old_state != TCP_SYN_SENT && old_state != TCP_SYN_RECV &&
+	       old_state != TCP_LISTEN && old_state != TCP_CLOSE;
+}
+
+static __always_inline void nw_count_close(struct nw_connection_totals *totals,
+					   const struct nw_socket *s,
+					   struct sock *sk, struct tcp_sock *tp,
+					   int old_state, __u64 now)
+{
+	__u32 side = s->role == NW_ROLE_SERVER ? 1 : 0;
+
+	if (!totals)
+		return;
+	if (!nw_was_established(old_state)) {
+		__u32 outcome = nw_outcome_of(sk->sk_err);
+
+		if (outcome < NW_OUTCOMES)
+			totals->outcomes[side][outcome]++;
+		return;
+	}
+	totals->bytes_sent += tp->bytes_sent - tp->bytes_retrans;
+	totals->bytes_received += tp->bytes_received;
+	totals->segs_in += tp->segs_in;
+	totals->segs_out += tp->segs_out;
+	if (tp->srtt_us)
+		nw_histogram_add(&totals->rtt, (__u64)(tp->srtt_us >> 3) * 1000,
+				 NW_UNIT_MICROSECOND);
+	if (s->open_ns)
+		nw_histogram_add(&totals->duration[side], now - s->open_ns,
+				 NW_UNIT_MICROSECOND);
+}
+
+static __always_inline void nw_count_state(struct nw_connection_totals *totals,
+					   struct nw_socket *s, int old_state,
+					   __u64 now)
+{
+	__u32 from = old_state;
+
+	barrier_var(from);
+	if (totals && s->state_ns && from < NW_STATES) {
+		totals->state_count[from]++;
+		nw_histogram_add(&totals->state[from], now - s->state_ns,
+				 NW_UNIT_MICROSECOND);
+	}
+	s->state_ns = now;
+}
+
+#endif /* NW_CONNECTION_TOTALS_BPF_H */

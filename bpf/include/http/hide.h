@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Hides in a request line what it may tell about people. Part of http.h. */
+#ifndef NW_HTTP_HIDE_H
+#define NW_HTTP_HIDE_H
+
+enum nw_http_hide_place {
+	NW_HTTP_HIDE_METHOD = 0,
+	NW_HTTP_HIDE_TARGET = 1, /* before its first byte */
+	NW_HTTP_HIDE_AUTHORITY = 2, /* scheme, user, host, port */
+	NW_HTTP_HIDE_COLON = 3, /* behind a colon there */
+	NW_HTTP_HIDE_SLASH = 4, /* and a slash behind it */
+	NW_HTTP_HIDE_HOST = 5, /* and another one: the slash itself */
+	NW_HTTP_HIDE_PATH = 6,
+	NW_HTTP_HIDE_KEY = 7,
+	NW_HTTP_HIDE_EQUALS = 8, /* before a value's first byte */
+	NW_HTTP_HIDE_VALUE = 9, /* at the first byte */
+	NW_HTTP_HIDE_MORE = 10, /* behind it */
+};
+
+static __always_inline __u32 nw_http_hide_authority(__u32 at, __u32 c)
+{
+	if (c == '?' || c == '#')
+		return NW_HTTP_HIDE_KEY;
+	if (c == ':')
+		return NW_HTTP_HIDE_COLON;
+	if (c != '/')
+		return NW_HTTP_HIDE_AUTHORITY;
+	if (at == NW_HTTP_HIDE_COLON)
+		return NW_HTTP_HIDE_SLASH;
+	return at == NW_HTTP_HIDE_SLASH ? NW_HTTP_HIDE_HOST : NW_HTTP_HIDE_PATH;
+}
+
+static __always_inline __u32 nw_http_hide_next(__u32 at, __u32 c)
+{
+	if (at >= NW_HTTP_HIDE_EQUALS) {
+		if (c == '&' || c == '#')
+			return NW_HTTP_HIDE_KEY;
+		return at == NW_HTTP_HIDE_EQUALS ? NW_HTTP_HIDE_VALUE :
+						   NW_HTTP_HIDE_MORE;
+	}
+	if (at == NW_HTTP_HIDE_KEY)
+		return c == '=' ? NW_HTTP_HIDE_EQUALS : at;
+	if (at == NW_HTTP_HIDE_PATH)
+		return c == '?' || c == '#' ? NW_HTTP_HIDE_KEY : at;
+	if (at == NW_HTTP_HIDE_METHOD)
+		return c == ' ' ? NW_HTTP_HIDE_TARGET : at;
+	if (at == NW_HTTP_HIDE_TARGET) {
+		if (c == ' ')
+			return at;
+		if (c == '/' || c == '*')
+			return NW_HTTP_HIDE_PATH;
+	}
+	return nw_http_hide_authority(at, c);
+}
+
+/* Some bytes of what nw_http_hide() does. */
+NW_HTTP_FN int nw_http_hide_some(__u32 slot)
+{
+	struct nw_http_work *w = nw_http_work(slot);
+	__u32 from, to, mark, at;
+
+	if (!w)
+		return 0;
+	from = w->hide.from;
+	to = w->hide.to & 511;
+	mark = w->hide.mark & 511;
+	at = w->hide.at;
+	NW_HTTP_LOOP
+	for (__u32 i = 0; i < NW_HTTP_HIDE_BYTES && from < w->hide.end; i++) {
+		__u32 c = w->line[from & (NW_HTTP_LINE_MAX - 1)];
+
+		from = (from + 1) & 511;
+		at = nw_http_hide_next(at, c);
+		if (at == NW_HTTP_HIDE_MORE)
+			continue;
+		if (at == NW_HTTP_HIDE_AUTHORITY && c == '@') {
+			to = mark & 511;
+			continue;
+		}
+		if (at == NW_HTTP_HIDE_VALUE)
+			c = '*';
+		w->line[to & (NW_HTTP_LINE_MAX - 1)] = c;
+		to = (to + 1) & 511;
+		if (at == NW_HTTP_HIDE_TARGET || at == NW_HTTP_HIDE_HOST)
+			mark = to & 511;
+	}
+	w->hide.from = from;
+	w->hide.to = to;
+	w->hide.mark = mark;
+	w->hide.at = at;
+	return from < w->hide.end;
+}
+
+/* Nothing of the line has to be hidden before this. */
+static __always_inline __u32 nw_http_hide_from(struct nw_http_work *w)
+{
+	__u32 from = 0;
+
+	if (!w->path)
+		return 0;
+	NW_HTTP_LOOP
+	for (__u32 i = 0; i < NW_HTTP_LINE_MAX; i += 8) {
+		__u64 word = nw_http_u64(w->line + i);
+
+		if (nw_http_find(word, '?') | nw_http_find(word, '#'))
+			break;
+		from = i + 8;
+	}
+	return from > w->path && from < w->hide.end ? from : 0;
+}
+
+/*
+ * Hides what a request line may tell about people, in place: "?a=b&c=d"
+ * becomes "?a=*&c=*", "//user:password@host" becomes "//host".
+ */
+NW_HTTP_FN int nw_http_hide(__u32 slot)
+{
+	struct nw_http_work *w = nw_http_work(slot);
+	__u32 to, rest = 0;
+
+	if (!w)
+		return 0;
+	if (!w->first.truncated)
+		rest = NW_HTTP_VERSION_BYTES;
+	w->hide.end = w->first.bytes - rest;
+	w->hide.from = nw_http_hide_from(w);
+	w->hide.to = w->hide.from;
+	w->hide.mark = 0;
+	w->hide.at = w->hide.from ? NW_HTTP_HIDE_PATH : NW_HTTP_HIDE_METHOD;
+	for (__u32 i = 0; i < NW_HTTP_LINE_MAX / NW_HTTP_HIDE_BYTES; i++)
+		if (!nw_http_hide_some(slot))
+			break;
+	to = w->hide.to;
+	NW_HTTP_LOOP
+	for (__u32 i = 0; i < NW_HTTP_VERSION_BYTES; i++) {
+		if (i >= rest)
+			break;
+		w->line[(to + i) & (NW_HTTP_LINE_MAX - 1)] =
+			w->line[(w->hide.end + i) & (NW_HTTP_LINE_MAX - 1)];
+	}
+	w->first.bytes = to + rest;
+	return 0;
+}
+
+#endif /* NW_HTTP_HIDE_H */

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One TCP segment: what has to be read of it, step by step. Part of http.h. */
+#ifndef NW_HTTP_SEGMENT_H
+#define NW_HTTP_SEGMENT_H
+
+/* One step through a segment; 0 = nothing is left of it. */
+NW_HTTP_FN int nw_http_step(NW_HTTP_CTX *ctx, __u32 slot)
+{
+	struct nw_http_work *w = nw_http_work(slot);
+	__u32 phase;
+
+	if (!w)
+		return 0;
+	phase = w->d.phase;
+	if (phase == NW_HTTP_BODY || phase == NW_HTTP_DATA)
+		if (w->pos < w->end || w->next < w->bytes || !w->d.left)
+			return nw_http_body(ctx, slot);
+	if (w->pos >= w->end && !nw_http_fill(ctx, slot))
+		return 0;
+	switch (phase) {
+	case NW_HTTP_START:
+	case NW_HTTP_LINE:
+		return nw_http_line(ctx, slot);
+	case NW_HTTP_LONG:
+		return nw_http_long(ctx, slot);
+	case NW_HTTP_NAME:
+	case NW_HTTP_SKIP:
+		return nw_http_headers(ctx, slot);
+	case NW_HTTP_LENGTH:
+		return nw_http_length(slot);
+	case NW_HTTP_CODING:
+		return nw_http_coding(slot);
+	case NW_HTTP_CHUNK:
+		return nw_http_chunk(ctx, slot);
+	case NW_HTTP_CLOSE:
+	case NW_HTTP_PENDING:
+		return nw_http_consume_all(w);
+	}
+	nw_http_discard(w);
+	return 0;
+}
+
+NW_HTTP_FN int nw_http_burst(NW_HTTP_CTX *ctx, __u32 slot)
+{
+	NW_HTTP_LOOP
+	for (__u32 i = 0; i < NW_HTTP_BURST; i++)
+		if (!nw_http_step(ctx, slot))
+			return 0;
+	return 1;
+}
+
+/* Segments */
+
+/*
+ * Takes a free work of this CPU. Whoever interrupts this one gives its own
+ * back before this one goes on, so plain loads and stores will do; only a task
+ * switch between the two lines could mix up two segments.
+ */
+static __always_inline struct nw_http_work *nw_http_acquire(__u32 *slot)
+{
+	for (__u32 i = 0; i < NW_HTTP_SLOTS; i++) {
+		struct nw_http_work *w = nw_http_work(i);
+
+		if (!w || w->busy)
+			continue;
+		w->busy = 1;
+		nw_http_barrier();
+		*slot = i;
+		return w;
+	}
+	return 0;
+}
+
+/* Reads the heads, and whatever else is not plain body, of a segment. */
+static __always_inline void nw_http_read(NW_HTTP_CTX *ctx, struct nw_http *h,
+					 struct nw_http_dir *d,
+					 struct nw_http_work *w, __u32 slot)
+{
+	__u32 i;
+
+	w->d = *d;
+	w->request = h->request;
+	w->seen = h->seen;
+	w->off = NW_HTTP_ON;
+	w->line_have = 0;
+	w->first.offset = 0;
+	w->pos = 0;
+	w->end = 0;
+	w->next = 0;
+	if (d->saved && d->phase != NW_HTTP_LONG)
+		nw_http_begin(ctx, slot);
+	NW_HTTP_LOOP
+	for (i = 0; i < NW_HTTP_BURSTS; i++)
+		if (!nw_http_burst(ctx, slot))
+			break;
+	if (i == NW_HTTP_BURSTS)
+		nw_http_lose(h, &w->d, w->way);
+	*d = w->d;
+	h->request = w->request;
+	if (w->seen)
+		h->seen = 1;
+	if (w->off)
+		h->off = w->off;
+}
+
+/* A gap before a segment; false = the direction is out of step. */
+static __always_inline int nw_http_gap(struct nw_http_dir *d, __u32 gap)
+{
+	switch (d->phase) {
+	case NW_HTTP_BODY:
+	case NW_HTTP_DATA:
+		if (d->left < gap)
+			return 0;
+		d->left -= gap;
+		break;
+	case NW_HTTP_CLOSE:
+	case NW_HTTP_PENDING:
+	case NW_HTTP_RESYNC:
+		break;
+	default:
+		return 0;
+	}
+	d->body += gap;
+	return 1;
+}
+
+/* A method as they are registered: upper case letters, perhaps a hyphen. */
+static __always_inline int nw_http_is_name(__u64 word)
+{
+	for (__u32 i = 0; i < 8; i++) {
+		__u8 c = word >> (i * 8);
+
+		if (c && (__u8)(c - 'A') >= 26 && c != '-')
+			return 0;
+	}
+	return 1;
+}
+
+/* RESYNC: does the segment begin like a message that may come now? */
+static __always_inline int nw_http_plausible(NW_HTTP_CTX *ctx,
+					     const struct nw_http *h, __u32 way,
+					     __u32 offset, __u32 bytes)
+{
+	__u32 request = h->request;
+	__u64 word, space;
+
+	if (bytes < NW_HTTP_PLAUSIBLE_MIN ||
+	    nw_http_load(ctx, offset, &word, sizeof(word)))
+		return 0;
+	if (nw_http_is_version(word))
+		return request == 2 - way && nw_http_outstanding(h);
+	if (request == 2 - way)
+		return 0;
+	space = nw_http_find(word, ' ');
+	if (space && !nw_http_index(space))
+		return 0;
+	return nw_http_is_name(
+		nw_http_low(word, space ? nw_http_index(space) : 8));
+}
+
+/* True if the segment lies within a body or cannot be read: nothing to do. */
+static __always_inline int nw_http_skip(NW_HTTP_CTX *ctx, struct nw_http *h,
+					struct nw_http_dir *d, __u32 way,
+					__u32 offset, __u32 bytes, __u32 skip)
+{
+	switch (d->phase) {
+	case NW_HTTP_BODY:
+	case NW_HTTP_DATA:
+		if (d->left <= bytes)
+			return 0;
+		d->left -= bytes;
+		d->body += bytes;
+		return 1;
+	case NW_HTTP_PENDING:
+		if (d->refused != h->refused) {
+			if (!d->body) {
+				d->phase = NW_HTTP_START;
+				return 0;
+			}
+			nw_http_lose(h, d, way);
+			return 1;
+		}
+		d->body += bytes;
+		return 1;
+	case NW_HTTP_CLOSE:
+		d->body += bytes;
+		return 1;
+	case NW_HTTP_RESYNC:
+		if (skip || !nw_http_plausible(ctx, h, way, offset, bytes))
+			return 1;
+		d->flags |= NW_HTTP_F_PROBE;
+		d->phase = NW_HTTP_START;
+	}
+	return 0;
+}
+
+/*
+ * One segment: where its payload is in the packet, how long it is, the
+ * sequence number of its first byte. way must be a constant.
+ */
+static __always_inline void nw_http_segment(NW_HTTP_CTX *ctx, struct nw_http *h,
+					    __u32 way, __u32 role, __u32 offset,
+					    __u32 bytes, __u32 seq, __u64 now)
+{
+	struct nw_http_dir *d = &h->dir[way];
+	__u32 skip = 0, slot = 0;
+	struct nw_http_work *w;
+	__s32 gap;
+
+	if (h->off || !bytes)
+		return;
+	if (!h->request && role)
+		h->request = role == NW_HTTP_ROLE_SERVER ? 1 : 2;
+	gap = d->flags & NW_HTTP_F_SEQ ? seq - d->next_seq : 0;
+	if (gap < 0) {
+		skip = -gap;
+		if (skip >= bytes)
+			return;
+	}
+	d->flags |= NW_HTTP_F_SEQ;
+	d->next_seq = seq + bytes;
+	if (gap > 0 && !nw_http_gap(d, gap))
+		nw_http_lose(h, d, way);
+	if (nw_http_skip(ctx, h, d, way, offset + skip, bytes - skip, skip))
+		return;
+	w = nw_http_acquire(&slot);
+	if (!w) {
+		nw_http_lose(h, d, way);
+		return;
+	}
+	w->now = now;
+	w->offset = offset + skip;
+	w->bytes = bytes - skip;
+	w->skipped = skip;
+	w->seq = seq;
+	w->way = way;
+	nw_http_read(ctx, h, d, w, slot);
+	nw_http_barrier();
+	w->busy = 0;
+}
+
+/* The sender of this direction has ended it: a body may end with it. */
+static __always_inline void nw_http_close(void *ctx, struct nw_http *h,
+					  __u32 way, __u64 now)
+{
+	struct nw_http_dir *d = &h->dir[way];
+
+	if (h->off || d->phase != NW_HTTP_CLOSE)
+		return;
+	nw_http_finish(ctx, h, d, now);
+	d->phase = NW_HTTP_START;
+	d->status = 0;
+	d->body = 0;
+}
+
+/* For a connection that was there before its state: look for a start line. */
+static __always_inline void nw_http_midstream(struct nw_http *h)
+{
+	h->dir[0].phase = NW_HTTP_RESYNC;
+	h->dir[1].phase = NW_HTTP_RESYNC;
+}
+
+/* Where a fresh direction begins, so that a gap before it is noticed. */
+static __always_inline void nw_http_expect(struct nw_http *h, __u32 way,
+					   __u32 seq)
+{
+	h->dir[way].next_seq = seq;
+	h->dir[way].flags |= NW_HTTP_F_SEQ;
+}
+
+#endif /* NW_HTTP_SEGMENT_H */

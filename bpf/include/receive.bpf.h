@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Received packets: from the driver's hands to the stack they wait in an array,
+ * found by their skb's address; from TCP to the application in the socket's
+ * own queue, popped when copied_seq has passed them. Segments merge in the
+ * kernel's receive queue (tcp_try_coalesce), here each keeps its record.
+ */
+#ifndef NW_RECEIVE_BPF_H
+#define NW_RECEIVE_BPF_H
+
+#include "layers.bpf.h"
+
+#define NW_RX_SLOTS 4096
+
+struct nw_rx_slot {
+	__u64 skb; /* 0 = free */
+	__u64 mac_ns; /* arrival */
+	__u64 ip_ns; /* 0 = the stack has not taken it yet */
+	__u64 pad;
+};
+
+struct nw_rx_set {
+	struct nw_rx_slot way[NW_WAYS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, NW_RX_SLOTS / NW_WAYS);
+	__type(key, __u32);
+	__type(value, struct nw_rx_set);
+} rx_slots SEC(".maps");
+
+static __always_inline struct nw_rx_set *nw_rx_set(__u64 skb)
+{
+	__u32 index = nw_hash(skb) & (NW_RX_SLOTS / NW_WAYS - 1);
+
+	return bpf_map_lookup_elem(&rx_slots, &index);
+}
+
+/* A packet enters from below: remember when. The stalest entry gives way. */
+static __always_inline void nw_rx_arrive(__u64 skb, __u64 now)
+{
+	struct nw_rx_set *set = nw_rx_set(skb);
+	__u64 oldest = NW_UNKNOWN;
+	__u32 chosen = 0;
+
+	if (!set)
+		return;
+	for (int i = 0; i < NW_WAYS; i++) {
+		__u64 key = set->way[i].skb;
+		__u64 age = !key || key == skb ? 0 : set->way[i].mac_ns;
+
+		if (age < oldest) {
+			oldest = age;
+			chosen = i;
+		}
+	}
+	chosen &= NW_WAYS - 1;
+	set->way[chosen].mac_ns = now;
+	set->way[chosen].ip_ns = 0;
+	set->way[chosen].skb = skb;
+}
+
+static __always_inline struct nw_rx_slot *nw_rx_find(__u64 skb)
+{
+	struct nw_rx_set *set = nw_rx_set(skb);
+
+	if (!set)
+		return NULL;
+	for (int i = 0; i < NW_WAYS; i++)
+		if (set->way[i].skb == skb)
+			return &set->way[i];
+	return NULL;
+}
+
+static __always_inline void nw_push(struct nw_flow *flow,
+				    const struct nw_packet *p)
+{
+	__u32 tail = flow->tail;
+	struct nw_pending *slot = &flow->pending[tail & (NW_PENDING - 1)];
+
+	if (tail - flow->head >= NW_PENDING || slot->state ||
+	    __sync_val_compare_and_swap(&flow->tail, tail, tail + 1) != tail) {
+		nw_finish_packet(p);
+		return;
+	}
+	slot->ns = p->head.ts_ns;
+	slot->mac_ns = p->mac_ns;
+	slot->ip_ns = p->ip_ns;
+	slot->seq = p->seq;
+	slot->ack = p->ack;
+	slot->payload_bytes = p->payload_bytes;
+	slot->skb_bytes = p->skb_bytes;
+	slot->tcp_flags = p->tcp_flags;
+	slot->http_heads = p->http_heads;
+	__sync_lock_test_and_set(&slot->state, NW_PENDING_READY);
+}
+
+/* True if the application will read this packet's data some day. */
+static __always_inline bool nw_will_be_read(struct bpf_sock *sk,
+					    const struct nw_packet *p)
+{
+	__u32 end = p->seq + p->payload_bytes;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (!p->payload_bytes || !tp)
+		return false;
+	if (tp->inet_conn.icsk_inet.sk.__sk_common.skc_state == TCP_LISTEN)
+		return false;
+	return (__s32)(end - tp->copied_seq) > 0 &&
+	       (__s32)(end - (tp->rcv_nxt + tp->rcv_wnd)) <= 0;
+}
+
+static __always_inline void nw_receive(struct __sk_buff *ctx,
+				       struct bpf_sock *sk, struct nw_packet *p)
+{
+	struct nw_rx_slot *slot = NULL;
+	struct nw_flow *flow;
+
+	if (nw_has_kernel_context)
+		slot = nw_rx_find(nw_number(bpf_cast_to_kern_ctx(ctx)));
+	if (slot && slot->ip_ns) {
+		p->mac_ns = slot->ip_ns - slot->mac_ns;
+		p->ip_ns = p->head.ts_ns - slot->ip_ns;
+		slot->skb = 0;
+	}
+	if (nw_will_be_read(sk, p)) {
+		flow = bpf_sk_storage_get(&flows, sk, 0,
+					  BPF_SK_STORAGE_GET_F_CREATE);
+		if (flow) {
+			nw_push(flow, p);
+			return;
+		}
+	}
+	nw_finish_packet(p);
+}
+
+/*
+ * Where records are put together that several packets leave in one run. A soft
+ * interrupt may destroy a socket while a task reads from another one on the
+ * same CPU: each has its own.
+ */
+enum nw_scratch {
+	NW_SCRATCH_READ = 0,
+	NW_SCRATCH_DESTROY = 1,
+	NW_SCRATCHES = 2,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, NW_SCRATCHES);
+	__type(key, __u32);
+	__type(value, struct nw_packet);
+} scratch SEC(".maps");
+
+/* Global, so that the verifier looks at it once and not once per packet. */
+__noinline int nw_finish_scratch(__u32 which)
+{
+	struct nw_packet *p = bpf_map_lookup_elem(&scratch, &which);
+
+	if (p)
+		nw_finish_packet(p);
+	return 0;
+}
+
+static __always_inline void nw_pop(struct nw_packet *p, __u32 which,
+				   struct nw_pending *slot, bool read)
+{
+	p->mac_ns = slot->mac_ns;
+	p->ip_ns = slot->ip_ns;
+	p->tcp_ns = read ? p->head.ts_ns - slot->ns : NW_UNKNOWN;
+	p->seq = slot->seq;
+	p->ack = slot->ack;
+	p->payload_bytes = slot->payload_bytes;
+	p->skb_bytes = slot->skb_bytes;
+	p->tcp_flags = slot->tcp_flags;
+	p->http_heads = slot->http_heads;
+	slot->state = NW_PENDING_FREE;
+	nw_finish_scratch(which);
+}
+
+/* Segments that arrived out of order wait at most this far from the head. */
+#define NW_UNREAD_LOOKAHEAD 3
+
+/* A walk through the packets of a socket that wait to be read. */
+struct nw_read_walk {
+	struct nw_flow *flow;
+	struct nw_packet *packet;
+	__u32 which; /* enum nw_scratch */
+	__u32 head;
+	__u32 tail;
+	__u32 copied_seq;
+	__u32 unread;
+	__u32 pad;
+};
+
+/* One packet of the walk; 1 ends it. */
+static long nw_walk_pending(__u32 i, struct nw_read_walk *walk)
+{
+	struct nw_flow *flow = walk->flow;
+	__u32 place = walk->head + i;
+	struct nw_pending *slot = &flow->pending[place & (NW_PENDING - 1)];
+	bool read;
+
+	if (place == walk->tail)
+		return 1;
+	if (slot->state == NW_PENDING_READY) {
+		read = (__s32)(walk->copied_seq - slot->seq -
+			       slot->payload_bytes) >= 0;
+		if (read || walk->which == NW_SCRATCH_DESTROY)
+			nw_pop(walk->packet, walk->which, slot, read);
+		else if (++walk->unread > NW_UNREAD_LOOKAHEAD)
+			return 1;
+	}
+	if (!walk->unread)
+		flow->head = place + 1;
+	return 0;
+}
+
+static __always_inline void nw_pop_read(struct sock *sk, struct nw_flow *flow,
+					__u32 which)
+{
+	struct nw_packet *p = bpf_map_lookup_elem(&scratch, &which);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct nw_read_walk walk = {
+		.flow = flow,
+		.packet = p,
+		.which = which,
+		.head = flow->head,
+		.tail = flow->tail,
+	};
+
+	if (!p || !tp)
+		return;
+	walk.copied_seq = tp->copied_seq;
+	p->head.ts_ns = bpf_ktime_get_ns();
+	p->head.sock = (__u64)sk;
+	p->head.kind = NW_KIND_PACKET;
+	p->head.netns = nw_sock_netns(sk);
+	p->rx = 1;
+	nw_sock_tuple(tp, &p->tuple);
+	/* nearly always there is just one */
+	if (nw_walk_pending(0, &walk) || walk.head + 1 == walk.tail)
+		return;
+	walk.head++;
+	nw_loop(NW_PENDING - 1, nw_walk_pending, &walk);
+}
+
+#endif /* NW_RECEIVE_BPF_H */
