@@ -5,7 +5,7 @@ import { logLine } from '../metrics/lines.js';
 import type { FaultRecord } from '../sources/fault.js';
 
 /** `drop`, or which way a reset went. */
-function typeOf({ kind, received }: FaultRecord): string {
+function typeOf({ kind, received }: FaultRecord): 'drop' | 'reset_received' | 'reset_sent' {
   if (kind === 'drop') return 'drop';
   return received ? 'reset_received' : 'reset_sent';
 }

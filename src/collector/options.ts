@@ -1,5 +1,5 @@
 /** The collector's options: how they are typed, and what they mean. */
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import * as parse from '../cli/parse.js';
 import { cgroupId, resolveNamespace, type NetworkNamespace } from '../kernel/host.js';
 import type { Filter, Prefix } from '../sources/filter.js';
@@ -70,7 +70,7 @@ function addFilter(command: Command): void {
     parser: (text: string, before?: T) => T,
   ): void => {
     command.addOption(
-      new Option(flags, text).argParser(parser as (text: string, before: T) => T).helpGroup(FILTER),
+      new Option(flags, text).argParser(parser).helpGroup(FILTER),
     );
   };
   option('-s, --sport <PORTS>', "the watched socket's own port: 80 or 80,443", parse.ports);

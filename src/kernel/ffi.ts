@@ -22,12 +22,11 @@ function loadLibbpf(): ReturnType<typeof koffi.load> {
 const bpf = loadLibbpf();
 const libc = koffi.load('libc.so.6');
 
-/* eslint-disable @typescript-eslint/no-unsafe-return */
 // koffi returns `any`; the signature written beside each symbol is the promise.
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
 function fn<F>(library: ReturnType<typeof koffi.load>, prototype: string): F {
   return library.func(prototype) as unknown as F;
 }
-/* eslint-enable @typescript-eslint/no-unsafe-return */
 
 type Maybe = Pointer | null;
 
@@ -181,7 +180,7 @@ export function errno(): number {
 /** The memory at a pointer, without copying. The mapping must outlive it. */
 export function viewMemory(pointer: Pointer, length: number): ArrayBuffer {
   if (pointer === 0n || pointer === MAP_FAILED) throw new Error('view of a null pointer');
-  return koffi.view(pointer, length) as ArrayBuffer;
+  return koffi.view(pointer, length);
 }
 
 const LIBBPF_PRINT = koffi.proto('int netwatch_print(int level, void *format, void *args)');

@@ -105,7 +105,7 @@ function readBatches(map: BpfMap, valueBytes: number, take: Take): boolean {
       if (first && number !== ENOSPC) return false;
       fail(map, number);
     }
-    take(keys, values, count[0] ?? 0);
+    take(keys, values, count[0]);
     if (number === ENOENT) return true;
     first = false;
   }

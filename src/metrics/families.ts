@@ -44,6 +44,7 @@ export const LABEL_VALUES = {
   network_tcp_handshake_role: ['client', 'server'],
   network_tcp_retransmit_type: ['fast', 'timeout', 'tail_loss_probe', 'syn', 'synack'],
   network_type: ['ipv4', 'ipv6'],
+  type: ['drop', 'reset_received', 'reset_sent'],
   stage: ['map_full', 'ringbuf', 'recursion', 'queue', 'file', 'decode', 'ratelimit'],
   url_scheme: ['http', 'https'],
 } as const;
@@ -256,7 +257,7 @@ export const FAMILIES = {
     'gauge',
     'err',
     'One TCP segment refused, packet dropped or connection reset, with the reason of the kernel; always 1.',
-    [...CONNECTION_LABELS, 'seq', 'ack', 'reason'],
+    [...CONNECTION_LABELS, 'seq', 'ack', 'type', 'reason'],
   ),
 
   // netwatch itself

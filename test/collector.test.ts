@@ -1,0 +1,558 @@
+/**
+ * The collector without a kernel: packets as lines and rows, the table of connections and its
+ * lines, drops and resets, the totals of the state file. Expected lines stand as they are in files.
+ */
+import t from 'tap';
+import {
+  ConnectionTable,
+  stateName,
+  type ConnectionTableOptions,
+  type Entry,
+} from '../src/collector/connection-table.js';
+import { congestionState } from '../src/collector/connection-values.js';
+import { faultLine } from '../src/collector/fault-lines.js';
+import { HttpHeads } from '../src/collector/http-heads.js';
+import { LossWarning } from '../src/collector/loss-warning.js';
+import { PACKET_TABLE_HEADER, PacketText, packetRow } from '../src/collector/packet-lines.js';
+import * as state from '../src/collector/state-file.js';
+import {
+  decodeConnectionTotals,
+  type Connection,
+  type ConnectionTotals,
+} from '../src/generated/connection.js';
+import { decodeLayerTotals } from '../src/generated/packet.js';
+import { ByteWriter } from '../src/metrics/bytes.js';
+import { logHeader } from '../src/metrics/exposition.js';
+import { LOG_RULES, parseExposition } from '../src/metrics/parse.js';
+import { Snapshot } from '../src/metrics/snapshot.js';
+import type { FaultRecord } from '../src/sources/fault.js';
+import { CONNECTION, framed, hexBytes } from './fixtures/records.js';
+import { HOSTILE } from './support/exposition.js';
+
+type Log = Parameters<typeof logHeader>[0];
+
+/** Takes what was written as lines; what is no valid log is an error. */
+function linesOf(out: ByteWriter, log: Log): string[] {
+  const text = out.view().toString();
+  const { issues } = parseExposition(Buffer.concat([logHeader(log), out.view()]), LOG_RULES);
+  if (issues.length > 0) throw new Error(JSON.stringify({ issues, text }));
+  out.reset();
+  return text.split('\n').slice(0, -1);
+}
+
+const NAMES = 'sock="ffff881234567ac0",src="10.77.0.1:80",dst="10.77.0.2:12345"';
+const SECONDS = (ns: number): number => Math.floor(ns / 1e6);
+
+/** One packet as a line, or several records as lines and rows. */
+function packets(
+  records: readonly Uint8Array[],
+  labels: { times: boolean; http: boolean },
+  httpInfo: (view: DataView, at: number) => string | null = () => null,
+): { lines: string[]; rows: string } {
+  const text = new PacketText(
+    { labels, rows: true },
+    new ByteWriter(1),
+    new ByteWriter(1),
+    SECONDS,
+    httpInfo,
+  );
+  for (const record of records) text.add(framed(record), 24);
+  return { lines: linesOf(text.lines, 'packets'), rows: text.rows.view().toString() };
+}
+
+const IPV4 = hexBytes('packet');
+const IPV6 = hexBytes('packet-ipv6');
+
+t.test('a packet is one line with the labels that the options ask for', (t) => {
+  const lines = (times: boolean, http: boolean): string[] =>
+    packets([IPV4, IPV6], { times, http }, (_, at) => `at ${at}`).lines;
+  const ipv4 = `netwatch_packet_bytes{${NAMES},seq="3735928559",ack="3405691582",rx="1"`;
+  const ipv6 =
+    'netwatch_packet_bytes{sock="-",src="[fd77::1]:65535",dst="[2001:db8:0:1::a]:1",' +
+    'seq="0",ack="4294967295",rx="0"';
+  const times = ',mac_time="1.8",ip_time="-",tcp_time="5000000"';
+  const unknown = ',mac_time="-",ip_time="-",tcp_time="-"';
+  const [end4, end6] = ['} 1234 340246904', '} 0 27888624623'];
+  t.strictSame(lines(false, false), [ipv4 + end4, ipv6 + end6]);
+  t.strictSame(lines(true, false), [ipv4 + times + end4, ipv6 + unknown + end6]);
+  const info = [',http_info="at 24"', ',http_info="-"'] as const;
+  t.strictSame(lines(false, true), [ipv4 + info[0] + end4, ipv6 + info[1] + end6]);
+  t.strictSame(lines(true, true), [ipv4 + times + info[0] + end4, ipv6 + unknown + info[1] + end6]);
+  t.end();
+});
+
+t.test('a packet is one row of the table, under the header of the original', (t) => {
+  t.equal(
+    PACKET_TABLE_HEADER,
+    'SOCK                   SEQ        ACK        MAC_TIME   IP_TIME    TCP_TIME   RX    HTTP\n',
+  );
+  t.equal(
+    packets([IPV4, IPV6], { times: true, http: true }, () => 'GET / HTTP/1.1').rows,
+    'ffff881234567ac0       3735928559 3405691582 2          -          5000000    1     GET / HTTP/1.1\n' +
+      '-                      0          4294967295 -          -          -          0     -\n',
+  );
+  const row = { seq: 1, ack: 2, received: false, ipNs: 1499, tcpNs: 3.6e12, httpInfo: null };
+  t.equal(
+    packetRow(0x1122_3340, { ...row, macNs: 0 }),
+    'ffff000011223340       1          2          0          1          3600000000 0     -\n',
+  );
+  t.end();
+});
+
+t.test('layer times of any length are written to the nanosecond', (t) => {
+  const times: Record<string, string> = {
+    '0000000000000000': '0',
+    '0100000000000000': '0.001',
+    e703000000000000: '0.999',
+    'ffffff7f00000000': '2147483.647',
+    '0000008000000000': '2147483.648',
+    ffffffff00000000: '4294967.295',
+    '0000000001000000': '4294967.296',
+    '00a0724e18090000': '10000000000',
+    'ffffffffffff1f00': '9007199254740.991',
+    ffffffffffffffff: '-',
+  };
+  for (const [hex, text] of Object.entries(times)) {
+    const record = Buffer.from(IPV4);
+    record.set(Buffer.from(hex, 'hex'), 0x48);
+    const [line = ''] = packets([record], { times: true, http: false }).lines;
+    t.equal(/ip_time="([^"]*)"/.exec(line)?.[1], text);
+  }
+  t.end();
+});
+
+t.test('a socket address that another connection uses again gets its own names', (t) => {
+  const other = Buffer.from(IPV4);
+  other.writeUInt16LE(40_001, 0x3a);
+  const names = packets([IPV4, other, IPV4], { times: false, http: false }).lines.map(
+    (line) => /dst="([^"]*)"/.exec(line)?.[1],
+  );
+  t.strictSame(names, ['10.77.0.2:12345', '10.77.0.2:40001', '10.77.0.2:12345']);
+  t.end();
+});
+
+t.test('HTTP heads wait for their packet, all of them and only for this one', (t) => {
+  const heads = new HttpHeads();
+  const head = (line: string, seq = 0xdead_beef, rx = 1): void => {
+    const record = Buffer.from(hexBytes('http-head'));
+    record.writeUInt32LE(seq, 0x18);
+    record.writeUInt16LE(line.length, 0x22);
+    record.writeUInt8(0, 0x26);
+    record.writeUInt8(rx, 0x27);
+    record.write(line, 0x28, 'latin1');
+    heads.add(framed(record), 24);
+  };
+  const take = (): string | null => heads.take(framed(IPV4), 24);
+  t.equal(take(), null);
+  head('GET /a HTTP/1.1');
+  head('GET /sent HTTP/1.1', 0xdead_beef, 0);
+  head('GET /other HTTP/1.1', 1);
+  head('HTTP/1.1 200 OK');
+  t.equal(take(), 'GET /a HTTP/1.1 | HTTP/1.1 200 OK');
+  t.equal(take(), null, 'not twice');
+  for (let i = 0; i < 65_536; i++) head('GET /b HTTP/1.1', i);
+  head('GET /c HTTP/1.1');
+  t.equal(take(), 'GET /c HTTP/1.1', 'heads whose packet was lost give way');
+  t.end();
+});
+
+t.test('a hostile HTTP head breaks neither its line nor its row', (t) => {
+  const heads = new HttpHeads();
+  const record = Buffer.from(hexBytes('http-head'));
+  const line = 'GET /"} 1\nnetwatch_fake 1\n\x1b[2J\x9b31m\r\\ HTTP/1.1';
+  record.writeUInt16LE(line.length, 0x22);
+  record.writeUInt8(0, 0x26);
+  record.writeUInt8(1, 0x27);
+  record.write(line, 0x28, 'latin1');
+  heads.add(framed(record), 24);
+  const { lines, rows } = packets([IPV4], { times: false, http: true }, (view, at) =>
+    heads.take(view, at),
+  );
+  t.equal(lines.length, 1);
+  t.match(lines[0], /http_info="GET .*HTTP\/1\.1"} 1234 340246904$/);
+  t.equal(rows.split('\n').length, 2, 'one row');
+  // eslint-disable-next-line no-control-regex
+  t.notMatch(rows.slice(0, -1), /[\x00-\x1f\x7f-\x9f]/, 'no byte that a terminal obeys');
+  t.end();
+});
+
+/** A table that writes milliseconds; `lines` are those since the last look. */
+function table(options: Partial<ConnectionTableOptions> = {}) {
+  const out = new ByteWriter(1);
+  const all = { all: false, extra: false, retransmits: false, ...options };
+  const table = new ConnectionTable(all, out, SECONDS);
+  const lines = (): string[] => {
+    const written = linesOf(out, 'connects');
+    const counted = table.takeLines();
+    if (counted !== written.length) throw new Error(`${counted} of ${written.length} lines counted`);
+    return written;
+  };
+  return { table, lines };
+}
+
+const at = (seconds: number, changes: Partial<Connection> = {}): Connection => ({
+  ...CONNECTION,
+  tsNs: seconds * 1e9,
+  ...changes,
+});
+const owner = (seconds: number, pid: number, comm: string) => ({
+  tsNs: seconds * 1e9,
+  sock: CONNECTION.sock,
+  kind: 4,
+  netns: CONNECTION.netns,
+  startNs: 9,
+  pid,
+  uid: 33,
+  comm,
+});
+
+const SOCKET = 'sock="ffff881234567ac0",src="10.77.0.1:40000",dst="10.77.0.2:80"';
+const info = (ms: number, pid: string, comm: string, isServer: string): string =>
+  `netwatch_connection_info{pid="${pid}",process="${comm}",${SOCKET},is_server="${isServer}"} 1 ${ms}`;
+const value = (name: string, number: string | number, ms: number): string =>
+  `netwatch_connection_${name}{${SOCKET}} ${number} ${ms}`;
+const stateLine = (name: string, on: 0 | 1, ms: number): string =>
+  `netwatch_connection_state_info{${SOCKET},network_connection_state="${name}"} ${on} ${ms}`;
+const congestionLine = (name: string, on: 0 | 1, ms: number): string =>
+  `netwatch_connection_congestion_info{${SOCKET},algorithm="cubic",state="${name}"} ${on} ${ms}`;
+
+const SERVER = { role: 2, ownerSource: 1, pid: 1, comm: 'master' } as const;
+const CLOSED = { kind: 2, state: 7, oldState: 9 } as const;
+const LISTENER = {
+  ...{ state: 10, role: 3, peerAddr: '0.0.0.0', peerPort: 0, openNs: null },
+  ...{ backlog: 2, maxBacklog: 511 },
+} as const;
+
+t.test('a connection is one line when it opens, and nothing more unless asked', (t) => {
+  const { table: connections, lines } = table();
+  connections.opened(at(1));
+  t.strictSame(lines(), [info(1000, '4711', 'curl', '0')]);
+  connections.beginDump();
+  connections.sampled(at(2, { cwnd: 20, bytesAcked: 100 }));
+  connections.endDump();
+  connections.closed(at(3, CLOSED));
+  t.strictSame(lines(), []);
+  t.equal(connections.entries.size, 0);
+  t.end();
+});
+
+t.test('with -x and -r every value that the kernel knows is a line, in base units', (t) => {
+  const { table: connections, lines } = table({ extra: true, retransmits: true });
+  connections.opened(
+    at(1, {
+      ...{ srttUs: (68 << 3) + 7, mdevUs: (34 << 2) + 3, rttvarUs: 50 << 2, ssthresh: 7 },
+      ...{ bytesAcked: 2 ** 53 - 1, bytesReceived: 2 ** 32, totalRetrans: 3, unacked: 2896 },
+      ...{ packetsOut: 9, sackedOut: 2, lostOut: 1, retransOut: 3, notsent: 11, wmemQueued: 12 },
+      ...{ retransmits: [21, 22, 23, 24, 25], delivered: 2 ** 32 - 1 },
+    }),
+  );
+  t.strictSame(lines(), [
+    info(1000, '4711', 'curl', '0'),
+    stateLine('established', 1, 1000),
+    congestionLine('open', 1, 1000),
+    value('backlog', 0, 1000),
+    value('max_backlog', 128, 1000),
+    value('rwnd_bytes', 65_535, 1000),
+    value('cwnd_segments', 10, 1000),
+    value('ssthresh_segments', 7, 1000),
+    value('sndbuf_bytes', 87_040, 1000),
+    value('rcvbuf_bytes', 131_072, 1000),
+    value('wmem_queued_bytes', 12, 1000),
+    value('acked_bytes_total', '9007199254740991', 1000),
+    value('received_bytes_total', '4294967296', 1000),
+    value('srtt_seconds', '0.000068', 1000),
+    value('mdev_seconds', '0.000034', 1000),
+    value('rttvar_seconds', '0.00005', 1000),
+    value('min_rtt_seconds', '0.00006', 1000),
+    value('retransmits_total', 3, 1000),
+    value('packets_out_segments', 9, 1000),
+    value('unacked_bytes', 2896, 1000),
+    value('in_flight_bytes', 9 * 1448, 1000),
+    value('lost_segments', 1, 1000),
+    value('retrans_out_segments', 3, 1000),
+    value('reordering_segments', 3, 1000),
+    value('delivered_segments_total', '4294967295', 1000),
+    value('pacing_rate_bytes_per_second', 12_500, 1000),
+    value('notsent_bytes', 11, 1000),
+    value('fast_retransmits_total', 21, 1000),
+    value('timeout_retransmits_total', 22, 1000),
+  ]);
+  t.end();
+});
+
+t.test('what the kernel does not know has no line', (t) => {
+  const { table: connections, lines } = table({ extra: true });
+  const names = (changes: Partial<Connection>): string[] => {
+    connections.opened(at(1, changes));
+    connections.entries.clear();
+    return lines().map((line) => /^netwatch_connection_([a-z_]+)/.exec(line)?.[1] ?? line);
+  };
+  const all = names({ ssthresh: 2 });
+  const without = (changes: Partial<Connection>): string[] => {
+    const left = names({ ssthresh: 2, ...changes });
+    return all.filter((name) => !left.includes(name));
+  };
+  t.equal(all.length, 3 + 24);
+  t.strictSame(without({ ssthresh: 0x7fff_ffff }), ['ssthresh_segments']);
+  t.strictSame(without({ minRttUs: 0xffff_ffff }), ['min_rtt_seconds']);
+  t.strictSame(without({ srttUs: 0, mdevUs: 0, rttvarUs: 0 }), [
+    'srtt_seconds',
+    'mdev_seconds',
+    'rttvar_seconds',
+  ]);
+  t.strictSame(without({ pacingRate: 2 ** 64 }), ['pacing_rate_bytes_per_second']);
+  t.strictSame(without({ pacingRate: 0xffff_ffff }), ['pacing_rate_bytes_per_second']);
+  t.end();
+});
+
+t.test('a sample is written where it differs from the last line, to close and beyond', (t) => {
+  const { table: connections, lines } = table({ extra: true });
+  connections.opened(at(1));
+  t.equal(lines().length, 3 + 23);
+  connections.beginDump();
+  connections.sampled(at(2));
+  t.strictSame(lines(), [], 'nothing changed');
+  connections.sampled(at(3, { cwnd: 5, srttUs: 80 << 3, caState: 4 }));
+  t.strictSame(lines(), [
+    congestionLine('open', 0, 3000),
+    congestionLine('loss', 1, 3000),
+    value('cwnd_segments', 5, 3000),
+    value('srtt_seconds', '0.00008', 3000),
+  ]);
+  connections.sampled(at(4, { cwnd: 10, srttUs: 80 << 3, caState: 4, state: 4 }));
+  t.strictSame(lines(), [
+    stateLine('established', 0, 4000),
+    stateLine('fin_wait_1', 1, 4000),
+    value('cwnd_segments', 10, 4000),
+  ]);
+  connections.closed(at(4.5, { ...CLOSED, srttUs: 80 << 3, caState: 4, segsIn: 7 }));
+  t.strictSame(lines(), [
+    stateLine('fin_wait_1', 0, 4500),
+    stateLine('closed', 1, 4500),
+    value('duration_seconds', '3.5', 4500),
+  ]);
+  t.end();
+});
+
+t.test('a connection of one millisecond has its lines, open and close in one drain', (t) => {
+  const { table: connections, lines } = table({ extra: true });
+  connections.opened(at(1));
+  connections.closed(at(1.001, { ...CLOSED, bytesAcked: 5 }));
+  t.strictSame(lines().filter((line) => /info|acked|duration/.test(line)), [
+    info(1000, '4711', 'curl', '0'),
+    stateLine('established', 1, 1000),
+    congestionLine('open', 1, 1000),
+    value('unacked_bytes', 0, 1000),
+    value('acked_bytes_total', 0, 1000),
+  ].sort((a, b) => (a.includes('unacked') && b.includes('}_acked') ? 1 : 0)).concat([]) && [
+    info(1000, '4711', 'curl', '0'),
+    stateLine('established', 1, 1000),
+    congestionLine('open', 1, 1000),
+    value('acked_bytes_total', 0, 1000),
+    value('unacked_bytes', 0, 1000),
+    stateLine('established', 0, 1001),
+    stateLine('closed', 1, 1001),
+    value('acked_bytes_total', 5, 1001),
+    value('duration_seconds', '0.001', 1001),
+  ]);
+  t.equal(connections.entries.size, 0);
+  t.end();
+});
+
+t.test('a connection seen closing only, older than netwatch, has its lines too', (t) => {
+  const { table: connections, lines } = table({ extra: true });
+  connections.closed(at(2, { ...CLOSED, openNs: null }));
+  const written = lines();
+  t.equal(written[0], info(2000, '4711', 'curl', '0'));
+  t.equal(written[1], stateLine('closed', 1, 2000));
+  t.notMatch(written.join('\n'), /duration_seconds/, 'its age is not known');
+  t.end();
+});
+
+t.test('a connection that was accepted is named after the process that got it', (t) => {
+  const { table: connections, lines } = table();
+  connections.opened(at(1, SERVER));
+  t.strictSame(lines(), [], 'only the owner of the listener is known');
+  connections.owned(owner(2, 42, 'worker'));
+  t.strictSame(lines(), [info(2000, '42', 'worker', '1')]);
+  connections.sampled(at(3, SERVER));
+  const { pid, uid, comm, startNs, ownerSource } = connections.entries.get(CONNECTION.sock)!.last;
+  t.strictSame([pid, uid, comm, startNs, ownerSource], [42, 33, 'worker', 9, 4], 'and stays so');
+  connections.closed(at(4, { ...SERVER, ...CLOSED }));
+  t.strictSame(lines(), []);
+  connections.owned(owner(5, 43, 'late'));
+  t.strictSame(lines(), [], 'an owner of a connection that is gone');
+  t.end();
+});
+
+t.test('a connection that was never accepted is named after its listener at the end', (t) => {
+  const { table: connections, lines } = table();
+  connections.opened(at(1, SERVER));
+  connections.closed(at(2, { ...SERVER, ...CLOSED }));
+  t.strictSame(lines(), [info(2000, '1', 'master', '1')]);
+  t.end();
+});
+
+t.test('an owner or a role that is not known is a dash', (t) => {
+  const { table: connections, lines } = table();
+  connections.sampled(at(1, { ownerSource: 0, role: 0, pid: 0, comm: '' }));
+  t.strictSame(lines(), [info(1000, '-', '-', '-')]);
+  t.end();
+});
+
+t.test('an address used again by another connection makes a new one', (t) => {
+  const { table: connections, lines } = table({ extra: true });
+  connections.opened(at(1, { bytesAcked: 1000 }));
+  lines();
+  connections.opened(at(2, { openNs: 2e9, bytesAcked: 1000 }));
+  t.equal(lines().length, 3 + 23, 'opened at another time: every line anew');
+  for (const change of [{ localPort: 1 }, { peerPort: 1 }, { localAddr: '::' }, { peerAddr: '::' }]) {
+    connections.sampled(at(3, { openNs: 2e9, ...change }));
+    t.equal(lines().length, 3 + 23, `other ${Object.keys(change).join()}`);
+  }
+  connections.sampled(at(4, { openNs: null, peerAddr: '::' }));
+  t.strictSame(lines(), [], 'an opening that is not known contradicts nothing');
+  t.equal(connections.entries.size, 1);
+  t.end();
+});
+
+t.test('a connection whose close was lost is forgotten after two dumps without it', (t) => {
+  const { table: connections } = table();
+  const dump = (...seen: Connection[]): number => {
+    connections.beginDump();
+    for (const connection of seen) connections.sampled(connection);
+    connections.endDump();
+    return connections.entries.size;
+  };
+  connections.opened(at(1));
+  t.equal(dump(), 1);
+  t.equal(dump(at(2)), 1, 'seen again');
+  t.equal(dump(), 1);
+  t.equal(connections.forgotten, 0);
+  t.equal(dump(), 0);
+  t.equal(connections.forgotten, 1);
+  t.equal(dump(at(3, { state: 7 })), 0, 'closed sockets are no connections');
+  t.end();
+});
+
+t.test('a connect that fails is reported with -a only', (t) => {
+  for (const oldState of [2, 3]) {
+    const quiet = table();
+    quiet.table.closed(at(1, { ...CLOSED, oldState, error: 111 }));
+    t.strictSame(quiet.lines(), []);
+    const { table: connections, lines } = table({ all: true });
+    connections.closed(at(1, { ...CLOSED, oldState, error: 111 }));
+    t.strictSame(lines(), [info(1000, '4711', 'curl', '0'), stateLine('closed', 1, 1000)]);
+    t.equal(connections.entries.size, 0);
+  }
+  t.end();
+});
+
+t.test('a connect that fails slowly, seen in a dump before, is reported with -a only', (t) => {
+  const slow = (all: boolean): string[] => {
+    const { table: connections, lines } = table({ all });
+    connections.beginDump();
+    connections.sampled(at(5, { state: 2 }));
+    connections.endDump();
+    connections.closed(at(128, { ...CLOSED, oldState: 2, error: 110 }));
+    t.equal(connections.entries.size, 0);
+    return lines();
+  };
+  t.strictSame(slow(true), [
+    info(5000, '4711', 'curl', '0'),
+    stateLine('syn_sent', 1, 5000),
+    stateLine('syn_sent', 0, 128_000),
+    stateLine('closed', 1, 128_000),
+  ]);
+  t.strictSame(slow(false), []);
+  t.end();
+});
+
+t.test('listening sockets are lines with -a, and their queues with -x', (t) => {
+  const seen = (options: Partial<ConnectionTableOptions>): string[] => {
+    const { table: connections, lines } = table(options);
+    connections.sampled(at(1, LISTENER));
+    connections.sampled(at(2, { ...LISTENER, backlog: 3, cwnd: 99 }));
+    return lines().map((line) => line.replaceAll('dst="0.0.0.0:0"', 'dst="10.77.0.2:80"'));
+  };
+  const names = [info(1000, '4711', 'curl', '1'), stateLine('listen', 1, 1000)];
+  t.strictSame(seen({}), []);
+  t.strictSame(seen({ retransmits: true }), []);
+  t.strictSame(seen({ all: true }), names);
+  t.strictSame(seen({ extra: true }), [
+    ...names,
+    value('backlog', 2, 1000),
+    value('max_backlog', 511, 1000),
+    value('backlog', 3, 2000),
+  ]);
+  t.end();
+});
+
+t.test('a hostile process name is one line, and read back as it was', (t) => {
+  for (const [given, read] of HOSTILE) {
+    const { table: connections, lines } = table();
+    connections.opened(at(1, { comm: given }));
+    const [line = '', ...rest] = lines();
+    const { samples } = parseExposition(`${line}\n`, { ...LOG_RULES, documented: false });
+    t.strictSame(rest, []);
+    t.equal(samples[0]?.labels.find(([name]) => name === 'process')?.[1], read);
+  }
+  t.end();
+});
+
+t.test('records that are older than a sample of the same connection change nothing', (t) => {
+  // They were written to the ring between the last drain and the dump, and are read after it.
+  const { table: connections, lines } = table({ extra: true });
+  connections.beginDump();
+  const sample = at(2, { ...SERVER, ownerSource: 4, pid: 42, comm: 'worker', bytesAcked: 500 });
+  connections.sampled(sample);
+  connections.endDump();
+  lines();
+  connections.opened(at(1, { ...SERVER, bytesAcked: 0 }));
+  connections.owned(owner(1.5, 42, 'worker'));
+  t.strictSame(lines(), [], 'no line goes back in time, no counter falls');
+  t.equal(connections.entries.get(CONNECTION.sock)?.last.bytesAcked, 500);
+  t.end();
+});
+
+t.test('states have the names of OpenTelemetry, congestion states those of the kernel', (t) => {
+  t.strictSame(
+    Array.from({ length: 14 }, (_, i) => stateName(i)),
+    [
+      ...['closed', 'established', 'syn_sent', 'syn_received', 'fin_wait_1', 'fin_wait_2'],
+      ...['time_wait', 'closed', 'close_wait', 'last_ack', 'listen', 'closing', 'syn_received'],
+      'closed',
+    ],
+  );
+  t.strictSame(
+    [0, 1, 2, 3, 4, 5].map((caState) => congestionState(at(1, { caState }))),
+    ['open', 'disorder', 'cwr', 'recovery', 'loss', '5'],
+  );
+  t.end();
+});
+
+const FAULT: FaultRecord = {
+  ...{ kind: 'drop', tsNs: 7_001_999_000, sock: 0, seq: 2 ** 32 - 1, ack: 0, received: true },
+  ...{ localAddr: '::1', localPort: 22, peerAddr: 'fe80::b', peerPort: 4660 },
+  reason: 'TCP_INVALID_SEQUENCE',
+};
+
+t.test('a drop or a reset is one line with the reason of the kernel', (t) => {
+  const out = new ByteWriter(1);
+  faultLine(out, FAULT, SECONDS(FAULT.tsNs));
+  const [line = ''] = linesOf(out, 'err');
+  t.match(line, /^netwatch_tcp_error\{sock="-",src="\[::1\]:22",dst="\[fe80::b\]:4660",/);
+  t.match(line, /,seq="4294967295",ack="0",.*reason="TCP_INVALID_SEQUENCE"[^"]*\} 1 7001$/);
+  faultLine(out, { ...FAULT, reason: 'a"b\n' }, 1);
+  t.match(linesOf(out, 'err'), [/reason="a\\"b\\n"/]);
+  t.end();
+});
+
+t.test('a line of err.log tells a drop from a reset that was sent or received', (t) => {
+  const out = new ByteWriter(1);
+  faultLine(out, { ...FAULT, kind: 'drop' }, 1);
+  faultLine(out, { ...FAULT, kind: 'reset' }, 1);
+  faultLine(out, { ...FAULT, kind: 'reset', received: false }, 1);
+  t.match(linesOf(out, 'err'), [/type="drop"/, /type="reset_received"/, /type="reset_sent"/]);
+  t.end();
+});
