@@ -35,7 +35,7 @@ TS := node --import=@tapjs/typescript/import
 CACHE := .cache
 
 # A script by its name, whatever it is written in.
-script = $(or $(firstword $(wildcard scripts/$1 scripts/$1.mjs scripts/$1.ts)),$(error there is no scripts/$1))
+script = $(or $(firstword $(wildcard scripts/$1.mjs scripts/$1.ts)),$(error there is no scripts/$1))
 run-script = $(if $(filter %.ts,$(script)),$(TS),$(if $(filter %.mjs,$(script)),node)) $(script)
 
 ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))

@@ -1,47 +1,36 @@
 /**
  * The collector without a kernel: packets as lines and rows, the table of connections and its
- * lines, drops and resets, the totals of the state file. Expected lines stand as they are in files.
+ * lines, drops and resets. Expected lines stand as they are in the files.
  */
 import t from 'tap';
-import {
-  ConnectionTable,
-  stateName,
-  type ConnectionTableOptions,
-  type Entry,
-} from '../src/collector/connection-table.js';
+import { stateName, type ConnectionTableOptions } from '../src/collector/connection-table.js';
 import { congestionState } from '../src/collector/connection-values.js';
 import { faultLine } from '../src/collector/fault-lines.js';
 import { HttpHeads } from '../src/collector/http-heads.js';
 import { LossWarning } from '../src/collector/loss-warning.js';
 import { PACKET_TABLE_HEADER, PacketText, packetRow } from '../src/collector/packet-lines.js';
-import * as state from '../src/collector/state-file.js';
-import {
-  decodeConnectionTotals,
-  type Connection,
-  type ConnectionTotals,
-} from '../src/generated/connection.js';
-import { decodeLayerTotals } from '../src/generated/packet.js';
+import type { Connection } from '../src/generated/connection.js';
 import { ByteWriter } from '../src/metrics/bytes.js';
-import { logHeader } from '../src/metrics/exposition.js';
 import { LOG_RULES, parseExposition } from '../src/metrics/parse.js';
-import { Snapshot } from '../src/metrics/snapshot.js';
 import type { FaultRecord } from '../src/sources/fault.js';
+import {
+  at,
+  CLOSED,
+  collectorTable,
+  congestionLine,
+  info,
+  linesOf,
+  LISTENER,
+  owner,
+  SERVER,
+  stateLine,
+  toMs,
+  value,
+} from './fixtures/collector.js';
 import { CONNECTION, framed, hexBytes } from './fixtures/records.js';
 import { HOSTILE } from './support/exposition.js';
 
-type Log = Parameters<typeof logHeader>[0];
-
-/** Takes what was written as lines; what is no valid log is an error. */
-function linesOf(out: ByteWriter, log: Log): string[] {
-  const text = out.view().toString();
-  const { issues } = parseExposition(Buffer.concat([logHeader(log), out.view()]), LOG_RULES);
-  if (issues.length > 0) throw new Error(JSON.stringify({ issues, text }));
-  out.reset();
-  return text.split('\n').slice(0, -1);
-}
-
 const NAMES = 'sock="ffff881234567ac0",src="10.77.0.1:80",dst="10.77.0.2:12345"';
-const SECONDS = (ns: number): number => Math.floor(ns / 1e6);
 
 /** One packet as a line, or several records as lines and rows. */
 function packets(
@@ -53,7 +42,7 @@ function packets(
     { labels, rows: true },
     new ByteWriter(1),
     new ByteWriter(1),
-    SECONDS,
+    toMs,
     httpInfo,
   );
   for (const record of records) text.add(framed(record), 24);
@@ -104,12 +93,12 @@ t.test('layer times of any length are written to the nanosecond', (t) => {
     '0000000000000000': '0',
     '0100000000000000': '0.001',
     e703000000000000: '0.999',
-    'ffffff7f00000000': '2147483.647',
+    ffffff7f00000000: '2147483.647',
     '0000008000000000': '2147483.648',
     ffffffff00000000: '4294967.295',
     '0000000001000000': '4294967.296',
     '00a0724e18090000': '10000000000',
-    'ffffffffffff1f00': '9007199254740.991',
+    ffffffffffff1f00: '9007199254740.991',
     ffffffffffffffff: '-',
   };
   for (const [hex, text] of Object.entries(times)) {
@@ -176,55 +165,8 @@ t.test('a hostile HTTP head breaks neither its line nor its row', (t) => {
   t.end();
 });
 
-/** A table that writes milliseconds; `lines` are those since the last look. */
-function table(options: Partial<ConnectionTableOptions> = {}) {
-  const out = new ByteWriter(1);
-  const all = { all: false, extra: false, retransmits: false, ...options };
-  const table = new ConnectionTable(all, out, SECONDS);
-  const lines = (): string[] => {
-    const written = linesOf(out, 'connects');
-    const counted = table.takeLines();
-    if (counted !== written.length) throw new Error(`${counted} of ${written.length} lines counted`);
-    return written;
-  };
-  return { table, lines };
-}
-
-const at = (seconds: number, changes: Partial<Connection> = {}): Connection => ({
-  ...CONNECTION,
-  tsNs: seconds * 1e9,
-  ...changes,
-});
-const owner = (seconds: number, pid: number, comm: string) => ({
-  tsNs: seconds * 1e9,
-  sock: CONNECTION.sock,
-  kind: 4,
-  netns: CONNECTION.netns,
-  startNs: 9,
-  pid,
-  uid: 33,
-  comm,
-});
-
-const SOCKET = 'sock="ffff881234567ac0",src="10.77.0.1:40000",dst="10.77.0.2:80"';
-const info = (ms: number, pid: string, comm: string, isServer: string): string =>
-  `netwatch_connection_info{pid="${pid}",process="${comm}",${SOCKET},is_server="${isServer}"} 1 ${ms}`;
-const value = (name: string, number: string | number, ms: number): string =>
-  `netwatch_connection_${name}{${SOCKET}} ${number} ${ms}`;
-const stateLine = (name: string, on: 0 | 1, ms: number): string =>
-  `netwatch_connection_state_info{${SOCKET},network_connection_state="${name}"} ${on} ${ms}`;
-const congestionLine = (name: string, on: 0 | 1, ms: number): string =>
-  `netwatch_connection_congestion_info{${SOCKET},algorithm="cubic",state="${name}"} ${on} ${ms}`;
-
-const SERVER = { role: 2, ownerSource: 1, pid: 1, comm: 'master' } as const;
-const CLOSED = { kind: 2, state: 7, oldState: 9 } as const;
-const LISTENER = {
-  ...{ state: 10, role: 3, peerAddr: '0.0.0.0', peerPort: 0, openNs: null },
-  ...{ backlog: 2, maxBacklog: 511 },
-} as const;
-
 t.test('a connection is one line when it opens, and nothing more unless asked', (t) => {
-  const { table: connections, lines } = table();
+  const { table: connections, lines } = collectorTable();
   connections.opened(at(1));
   t.strictSame(lines(), [info(1000, '4711', 'curl', '0')]);
   connections.beginDump();
@@ -237,7 +179,7 @@ t.test('a connection is one line when it opens, and nothing more unless asked', 
 });
 
 t.test('with -x and -r every value that the kernel knows is a line, in base units', (t) => {
-  const { table: connections, lines } = table({ extra: true, retransmits: true });
+  const { table: connections, lines } = collectorTable({ extra: true, retransmits: true });
   connections.opened(
     at(1, {
       ...{ srttUs: (68 << 3) + 7, mdevUs: (34 << 2) + 3, rttvarUs: 50 << 2, ssthresh: 7 },
@@ -281,7 +223,7 @@ t.test('with -x and -r every value that the kernel knows is a line, in base unit
 });
 
 t.test('what the kernel does not know has no line', (t) => {
-  const { table: connections, lines } = table({ extra: true });
+  const { table: connections, lines } = collectorTable({ extra: true });
   const names = (changes: Partial<Connection>): string[] => {
     connections.opened(at(1, changes));
     connections.entries.clear();
@@ -306,7 +248,7 @@ t.test('what the kernel does not know has no line', (t) => {
 });
 
 t.test('a sample is written where it differs from the last line, to close and beyond', (t) => {
-  const { table: connections, lines } = table({ extra: true });
+  const { table: connections, lines } = collectorTable({ extra: true });
   connections.opened(at(1));
   t.equal(lines().length, 3 + 23);
   connections.beginDump();
@@ -335,32 +277,28 @@ t.test('a sample is written where it differs from the last line, to close and be
 });
 
 t.test('a connection of one millisecond has its lines, open and close in one drain', (t) => {
-  const { table: connections, lines } = table({ extra: true });
+  const { table: connections, lines } = collectorTable({ extra: true });
   connections.opened(at(1));
   connections.closed(at(1.001, { ...CLOSED, bytesAcked: 5 }));
-  t.strictSame(lines().filter((line) => /info|acked|duration/.test(line)), [
-    info(1000, '4711', 'curl', '0'),
-    stateLine('established', 1, 1000),
-    congestionLine('open', 1, 1000),
-    value('unacked_bytes', 0, 1000),
-    value('acked_bytes_total', 0, 1000),
-  ].sort((a, b) => (a.includes('unacked') && b.includes('}_acked') ? 1 : 0)).concat([]) && [
-    info(1000, '4711', 'curl', '0'),
-    stateLine('established', 1, 1000),
-    congestionLine('open', 1, 1000),
-    value('acked_bytes_total', 0, 1000),
-    value('unacked_bytes', 0, 1000),
-    stateLine('established', 0, 1001),
-    stateLine('closed', 1, 1001),
-    value('acked_bytes_total', 5, 1001),
-    value('duration_seconds', '0.001', 1001),
-  ]);
+  t.strictSame(
+    lines().filter((line) => /info|_acked|duration/.test(line)),
+    [
+      info(1000, '4711', 'curl', '0'),
+      stateLine('established', 1, 1000),
+      congestionLine('open', 1, 1000),
+      value('acked_bytes_total', 0, 1000),
+      stateLine('established', 0, 1001),
+      stateLine('closed', 1, 1001),
+      value('acked_bytes_total', 5, 1001),
+      value('duration_seconds', '0.001', 1001),
+    ],
+  );
   t.equal(connections.entries.size, 0);
   t.end();
 });
 
 t.test('a connection seen closing only, older than netwatch, has its lines too', (t) => {
-  const { table: connections, lines } = table({ extra: true });
+  const { table: connections, lines } = collectorTable({ extra: true });
   connections.closed(at(2, { ...CLOSED, openNs: null }));
   const written = lines();
   t.equal(written[0], info(2000, '4711', 'curl', '0'));
@@ -370,7 +308,7 @@ t.test('a connection seen closing only, older than netwatch, has its lines too',
 });
 
 t.test('a connection that was accepted is named after the process that got it', (t) => {
-  const { table: connections, lines } = table();
+  const { table: connections, lines } = collectorTable();
   connections.opened(at(1, SERVER));
   t.strictSame(lines(), [], 'only the owner of the listener is known');
   connections.owned(owner(2, 42, 'worker'));
@@ -386,7 +324,7 @@ t.test('a connection that was accepted is named after the process that got it', 
 });
 
 t.test('a connection that was never accepted is named after its listener at the end', (t) => {
-  const { table: connections, lines } = table();
+  const { table: connections, lines } = collectorTable();
   connections.opened(at(1, SERVER));
   connections.closed(at(2, { ...SERVER, ...CLOSED }));
   t.strictSame(lines(), [info(2000, '1', 'master', '1')]);
@@ -394,19 +332,24 @@ t.test('a connection that was never accepted is named after its listener at the 
 });
 
 t.test('an owner or a role that is not known is a dash', (t) => {
-  const { table: connections, lines } = table();
+  const { table: connections, lines } = collectorTable();
   connections.sampled(at(1, { ownerSource: 0, role: 0, pid: 0, comm: '' }));
   t.strictSame(lines(), [info(1000, '-', '-', '-')]);
   t.end();
 });
 
 t.test('an address used again by another connection makes a new one', (t) => {
-  const { table: connections, lines } = table({ extra: true });
+  const { table: connections, lines } = collectorTable({ extra: true });
   connections.opened(at(1, { bytesAcked: 1000 }));
   lines();
   connections.opened(at(2, { openNs: 2e9, bytesAcked: 1000 }));
   t.equal(lines().length, 3 + 23, 'opened at another time: every line anew');
-  for (const change of [{ localPort: 1 }, { peerPort: 1 }, { localAddr: '::' }, { peerAddr: '::' }]) {
+  for (const change of [
+    { localPort: 1 },
+    { peerPort: 1 },
+    { localAddr: '::' },
+    { peerAddr: '::' },
+  ]) {
     connections.sampled(at(3, { openNs: 2e9, ...change }));
     t.equal(lines().length, 3 + 23, `other ${Object.keys(change).join()}`);
   }
@@ -417,7 +360,7 @@ t.test('an address used again by another connection makes a new one', (t) => {
 });
 
 t.test('a connection whose close was lost is forgotten after two dumps without it', (t) => {
-  const { table: connections } = table();
+  const { table: connections } = collectorTable();
   const dump = (...seen: Connection[]): number => {
     connections.beginDump();
     for (const connection of seen) connections.sampled(connection);
@@ -437,10 +380,10 @@ t.test('a connection whose close was lost is forgotten after two dumps without i
 
 t.test('a connect that fails is reported with -a only', (t) => {
   for (const oldState of [2, 3]) {
-    const quiet = table();
+    const quiet = collectorTable();
     quiet.table.closed(at(1, { ...CLOSED, oldState, error: 111 }));
     t.strictSame(quiet.lines(), []);
-    const { table: connections, lines } = table({ all: true });
+    const { table: connections, lines } = collectorTable({ all: true });
     connections.closed(at(1, { ...CLOSED, oldState, error: 111 }));
     t.strictSame(lines(), [info(1000, '4711', 'curl', '0'), stateLine('closed', 1, 1000)]);
     t.equal(connections.entries.size, 0);
@@ -450,7 +393,7 @@ t.test('a connect that fails is reported with -a only', (t) => {
 
 t.test('a connect that fails slowly, seen in a dump before, is reported with -a only', (t) => {
   const slow = (all: boolean): string[] => {
-    const { table: connections, lines } = table({ all });
+    const { table: connections, lines } = collectorTable({ all });
     connections.beginDump();
     connections.sampled(at(5, { state: 2 }));
     connections.endDump();
@@ -470,7 +413,7 @@ t.test('a connect that fails slowly, seen in a dump before, is reported with -a 
 
 t.test('listening sockets are lines with -a, and their queues with -x', (t) => {
   const seen = (options: Partial<ConnectionTableOptions>): string[] => {
-    const { table: connections, lines } = table(options);
+    const { table: connections, lines } = collectorTable(options);
     connections.sampled(at(1, LISTENER));
     connections.sampled(at(2, { ...LISTENER, backlog: 3, cwnd: 99 }));
     return lines().map((line) => line.replaceAll('dst="0.0.0.0:0"', 'dst="10.77.0.2:80"'));
@@ -490,7 +433,7 @@ t.test('listening sockets are lines with -a, and their queues with -x', (t) => {
 
 t.test('a hostile process name is one line, and read back as it was', (t) => {
   for (const [given, read] of HOSTILE) {
-    const { table: connections, lines } = table();
+    const { table: connections, lines } = collectorTable();
     connections.opened(at(1, { comm: given }));
     const [line = '', ...rest] = lines();
     const { samples } = parseExposition(`${line}\n`, { ...LOG_RULES, documented: false });
@@ -502,7 +445,7 @@ t.test('a hostile process name is one line, and read back as it was', (t) => {
 
 t.test('records that are older than a sample of the same connection change nothing', (t) => {
   // They were written to the ring between the last drain and the dump, and are read after it.
-  const { table: connections, lines } = table({ extra: true });
+  const { table: connections, lines } = collectorTable({ extra: true });
   connections.beginDump();
   const sample = at(2, { ...SERVER, ownerSource: 4, pid: 42, comm: 'worker', bytesAcked: 500 });
   connections.sampled(sample);
@@ -539,7 +482,7 @@ const FAULT: FaultRecord = {
 
 t.test('a drop or a reset is one line with the reason of the kernel', (t) => {
   const out = new ByteWriter(1);
-  faultLine(out, FAULT, SECONDS(FAULT.tsNs));
+  faultLine(out, FAULT, toMs(FAULT.tsNs));
   const [line = ''] = linesOf(out, 'err');
   t.match(line, /^netwatch_tcp_error\{sock="-",src="\[::1\]:22",dst="\[fe80::b\]:4660",/);
   t.match(line, /,seq="4294967295",ack="0",.*reason="TCP_INVALID_SEQUENCE"[^"]*\} 1 7001$/);
@@ -554,5 +497,25 @@ t.test('a line of err.log tells a drop from a reset that was sent or received', 
   faultLine(out, { ...FAULT, kind: 'reset' }, 1);
   faultLine(out, { ...FAULT, kind: 'reset', received: false }, 1);
   t.match(linesOf(out, 'err'), [/type="drop"/, /type="reset_received"/, /type="reset_sent"/]);
+  t.end();
+});
+
+t.test('losses are told once in 30 seconds, with how many there were since', (t) => {
+  const said: string[] = [];
+  let now = 0;
+  const warning = new LossWarning(
+    (message) => said.push(message),
+    () => now,
+  );
+  const check = (seconds: number, lost: number): (string | undefined)[] => {
+    now = seconds * 1000;
+    warning.check(lost);
+    return said.splice(0).map((message) => /^\d+ records lost/.exec(message)?.[0]);
+  };
+  t.strictSame(check(0, 0), []);
+  t.strictSame(check(1, 5), ['5 records lost']);
+  t.strictSame(check(30.9, 9), []);
+  t.strictSame(check(31, 9), ['4 records lost']);
+  t.strictSame(check(100, 9), [], 'nothing new');
   t.end();
 });

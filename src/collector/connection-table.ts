@@ -54,6 +54,7 @@ export class ConnectionTable {
   readonly #values: readonly ConnectionValue[];
   readonly #out: ByteWriter;
   readonly #toWallMs: (ns: number) => number;
+  readonly #listening = new Set<number>();
   #dumps = 0;
   #lines = 0;
 
@@ -110,16 +111,29 @@ export class ConnectionTable {
   /** Begins a pull of iter/tcp: each connection it shows goes to {@link sampled}. */
   beginDump(): void {
     this.#dumps++;
+    this.#listening.clear();
   }
 
-  sampled(connection: Connection): void {
-    if (connection.state === TCP_CLOSE) return;
+  sampled(sample: Connection): void {
+    if (sample.state === TCP_CLOSE) return;
+    if (sample.state === TCP_LISTEN) this.#listening.add(sample.localPort);
+    const connection = this.#withRole(sample);
     const bytes = (c: Connection): number => c.bytesAcked + c.bytesReceived;
     const before = this.entries.get(connection.sock);
     const had = before === undefined ? 0 : bytes(before.last);
     const entry = this.#update(connection);
     entry.recentBytes = bytes(connection) - (before === entry ? had : 0);
     entry.seen = this.#dumps;
+  }
+
+  /**
+   * Which side a connection is that opened before netwatch started: the server
+   * if somebody listens on its port. iter/tcp shows listening sockets first.
+   */
+  #withRole(connection: Connection): Connection {
+    if (connection.role !== ROLE.NW_ROLE_UNKNOWN) return connection;
+    const server = this.#listening.has(connection.localPort);
+    return { ...connection, role: server ? ROLE.NW_ROLE_SERVER : ROLE.NW_ROLE_CLIENT };
   }
 
   /** Ends a pull that has seen all namespaces: what is no longer there goes. */

@@ -1,6 +1,6 @@
 /**
  * The state file: samples are collected as columns of numbers and rendered family by family into
- * one buffer, in slices, so that the event loop stays free. 10,000 connections with 30 families
+ * one buffer, in slices, so that the event loop stays free. 10,000 connections with 27 families
  * each (30 MB): 30 ms to add, 24 ms to render, measured on the 2-core development machine.
  */
 import { ByteWriter } from './bytes.js';

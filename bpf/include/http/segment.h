@@ -125,15 +125,15 @@ static __always_inline int nw_http_gap(struct nw_http_dir *d, __u32 gap)
 }
 
 /* A method as they are registered: upper case letters, perhaps a hyphen. */
-static __always_inline int nw_http_is_name(__u64 word)
+static __always_inline int nw_http_is_name(__u64 word, __u32 bytes)
 {
 	for (__u32 i = 0; i < 8; i++) {
 		__u8 c = word >> (i * 8);
 
-		if (c && (__u8)(c - 'A') >= 26 && c != '-')
+		if (i < bytes && (__u8)(c - 'A') >= 26 && c != '-')
 			return 0;
 	}
-	return 1;
+	return bytes > 0;
 }
 
 /* RESYNC: does the segment begin like a message that may come now? */
@@ -152,10 +152,7 @@ static __always_inline int nw_http_plausible(NW_HTTP_CTX *ctx,
 	if (request == 2 - way)
 		return 0;
 	space = nw_http_find(word, ' ');
-	if (space && !nw_http_index(space))
-		return 0;
-	return nw_http_is_name(
-		nw_http_low(word, space ? nw_http_index(space) : 8));
+	return nw_http_is_name(word, space ? nw_http_index(space) : 8);
 }
 
 /* True if the segment lies within a body or cannot be read: nothing to do. */

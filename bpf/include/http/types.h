@@ -111,7 +111,7 @@ struct nw_http_dir {
 	__u8 saved; /* bytes in save */
 	__u8 refused; /* PENDING: nw_http.refused when it began */
 	__u8 pad;
-	__u8 save[NW_HTTP_SAVE];
+	__u8 save[NW_HTTP_SAVE]; /* aligned to 8 bytes, as the other texts */
 };
 
 /*
@@ -187,7 +187,7 @@ struct nw_http_work {
 	__u32 path; /* where an origin-form target begins; 0 = another form */
 	struct nw_http_hide hide;
 	struct nw_http_first first;
-	__u8 line[NW_HTTP_LINE_MAX + 16];
+	__u8 line[NW_HTTP_LINE_MAX + 16] __attribute__((aligned(8)));
 	__u8 window[NW_HTTP_HEADROOM + NW_HTTP_WINDOW + 64];
 #ifdef NW_HTTP_USER
 	NW_HTTP_USER user; /* whatever the includer's hooks need */

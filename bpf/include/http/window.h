@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The part of a segment that is being read, and what is saved of it. Part of http.h. */
+/* The part of a segment that is being read, and what is kept. Part of http.h. */
 #ifndef NW_HTTP_WINDOW_H
 #define NW_HTTP_WINDOW_H
 

@@ -1,0 +1,377 @@
+/**
+ * The state file without a kernel: totals of the kernel's maps and the connections of now, as the
+ * lines that stand in netwatch.prom.
+ */
+import t from 'tap';
+import * as state from '../src/collector/state-file.js';
+import { decodeConnectionTotals, type ConnectionTotals } from '../src/generated/connection.js';
+import { decodeLayerTotals } from '../src/generated/packet.js';
+import { parseExposition } from '../src/metrics/parse.js';
+import { Snapshot } from '../src/metrics/snapshot.js';
+import { at, collectorTable, entriesOf, info, LISTENER, SOCKET } from './fixtures/collector.js';
+
+/** The lines of a family in the state file, which has to be a valid one. */
+function stateLines(fill: (snapshot: Snapshot) => void, ...families: string[]): string[] {
+  const snapshot = new Snapshot();
+  fill(snapshot);
+  const text = snapshot.text().toString();
+  const { issues } = parseExposition(text);
+  if (issues.length > 0) throw new Error(JSON.stringify(issues));
+  return text
+    .split('\n')
+    .filter((line) =>
+      families.some((name) => new RegExp(`^${name}(_bucket|_sum|_count)?[{ ]`).test(line)),
+    );
+}
+
+/** Connection totals with these 64-bit words; all others are 0. */
+function totals(words: Record<number, number>): ConnectionTotals {
+  const view = new DataView(new ArrayBuffer(6488));
+  for (const [at, count] of Object.entries(words))
+    view.setBigUint64(Number(at) * 8, BigInt(count), true);
+  return decodeConnectionTotals(view, 0);
+}
+
+const NOTHING = { bytesSent: 0, bytesReceived: 0, segsIn: 0, segsOut: 0 };
+
+function totalLines(
+  words: Record<number, number>,
+  live = NOTHING,
+  ...families: string[]
+): string[] {
+  const counters = new state.NeverFalling();
+  return stateLines(
+    (snapshot) => state.addConnectionTotals(snapshot, totals(words), live, counters),
+    ...families,
+  );
+}
+
+t.test('connections are counted by role and by how opening them ended', (t) => {
+  const words = Object.fromEntries(Array.from({ length: 14 }, (_, i) => [i, 100 + i]));
+  const family = 'netwatch_tcp_connections_total';
+  const line = (role: string, error: string, count: number): string =>
+    `${family}{network_tcp_handshake_role="${role}"${error && `,error_type="${error}"`}} ${count}`;
+  const errors = [
+    ...['', 'refused', 'reset', 'timed_out', 'host_unreachable', 'net_unreachable', '_OTHER'],
+  ];
+  t.strictSame(totalLines(words, NOTHING, family), [
+    ...errors.map((error, i) => line('client', error, 100 + i)),
+    ...errors.map((error, i) => line('server', error, 107 + i)),
+  ]);
+  t.equal(totalLines({}, NOTHING, family).length, 14, 'present before the first connection');
+  t.end();
+});
+
+t.test('kernel histograms fold into the buckets of their family without a loss', (t) => {
+  // Slots 0, 4, 5, 26, 27 and 39 of the server's handshakes, and their sum.
+  const words = { 73: 1, 77: 2, 78: 3, 99: 4, 100: 5, 112: 6, 113: 1_500_000_001 };
+  const family = 'netwatch_tcp_handshake_duration_seconds';
+  const lines = totalLines(words, NOTHING, family).filter((line) => line.includes('server'));
+  const bucket = (le: string, count: number): string =>
+    `${family}_bucket{network_tcp_handshake_role="server",le="${le}"} ${count}`;
+  t.equal(lines.length, 24 + 2);
+  t.strictSame(lines.slice(0, 3), [
+    bucket('1.6e-05', 3),
+    bucket('3.2e-05', 6),
+    bucket('6.4e-05', 6),
+  ]);
+  t.strictSame(lines.slice(-5), [
+    bucket('33.554432', 6),
+    bucket('67.108864', 10),
+    bucket('+Inf', 21),
+    `${family}_sum{network_tcp_handshake_role="server"} 1.500000001`,
+    `${family}_count{network_tcp_handshake_role="server"} 21`,
+  ]);
+  t.end();
+});
+
+t.test('every histogram of connections comes from its own place', (t) => {
+  const places: Record<number, string> = {
+    32: 'netwatch_tcp_handshake_duration_seconds_count{network_tcp_handshake_role="client"}',
+    73: 'netwatch_tcp_handshake_duration_seconds_count{network_tcp_handshake_role="server"}',
+    114: 'netwatch_tcp_connection_duration_seconds_count{network_tcp_handshake_role="client"}',
+    155: 'netwatch_tcp_connection_duration_seconds_count{network_tcp_handshake_role="server"}',
+    196: 'netwatch_tcp_rtt_seconds_count',
+  };
+  for (const [i, name] of [
+    ...([
+      [1, 'established'],
+      [2, 'syn_sent'],
+      [3, 'syn_received'],
+      [4, 'fin_wait_1'],
+    ] as const),
+    ...([
+      [5, 'fin_wait_2'],
+      [6, 'time_wait'],
+      [8, 'close_wait'],
+      [9, 'last_ack'],
+    ] as const),
+    ...([[11, 'closing']] as const),
+  ])
+    places[237 + i * 41] =
+      `netwatch_tcp_state_duration_seconds_count{network_connection_state="${name}"}`;
+  for (const [word, name] of Object.entries(places)) {
+    const counts = totalLines({ [word]: 3 }, NOTHING, 'netwatch_tcp_.*').filter((line) =>
+      /_count[{ ]/.test(line),
+    );
+    t.equal(counts.length, 14);
+    t.strictSame(
+      counts.filter((line) => !line.endsWith(' 0')),
+      [`${name} 3`],
+    );
+  }
+  t.end();
+});
+
+t.test('bytes and segments are those of closed and of open connections, and never fall', (t) => {
+  const counters = new state.NeverFalling();
+  const lines = (closed: number, live: number): string[] =>
+    stateLines(
+      (snapshot) => {
+        const words = { 14: closed, 15: closed + 1, 16: closed + 2, 17: closed + 3 };
+        const sums = { bytesSent: live, bytesReceived: live, segsIn: live, segsOut: live };
+        state.addConnectionTotals(snapshot, totals(words), sums, counters);
+      },
+      'netwatch_tcp_io_bytes_total',
+      'netwatch_tcp_segments_total',
+    ).map((line) => line.replace('network_io_direction', 'd'));
+  t.strictSame(lines(100, 1000), [
+    'netwatch_tcp_io_bytes_total{d="receive"} 1101',
+    'netwatch_tcp_io_bytes_total{d="transmit"} 1100',
+    'netwatch_tcp_segments_total{d="receive"} 1102',
+    'netwatch_tcp_segments_total{d="transmit"} 1103',
+  ]);
+  t.strictSame(lines(100, 10), lines(100, 1000), 'closed since, but not in the totals yet');
+  t.match(lines(1100, 1)[0], / 1102$/);
+  t.end();
+});
+
+t.test('the bytes of open connections are counted once each, listeners left out', (t) => {
+  const traffic = { bytesSent: 1000, bytesRetrans: 100, bytesReceived: 7, segsIn: 3, segsOut: 4 };
+  const entries = entriesOf(at(1, traffic), at(1, traffic), at(1, { ...LISTENER, ...traffic }));
+  t.strictSame(state.sumLive(entries), {
+    ...{ bytesSent: 1800, bytesReceived: 14, segsIn: 6, segsOut: 8 },
+  });
+  t.end();
+});
+
+t.test('retransmits are counted by cause', (t) => {
+  const family = 'netwatch_tcp_retransmits_total';
+  const lines = stateLines(
+    (snapshot) => state.addRetransmits(snapshot, { segments: [1, 2, 3, 4, 2 ** 53 - 1] }),
+    family,
+  );
+  const counts = { fast: 1, timeout: 2, tail_loss_probe: 3, syn: 4, synack: '9007199254740991' };
+  const label = 'network_tcp_retransmit_type';
+  t.strictSame(
+    lines,
+    Object.entries(counts).map(([type, count]) => `${family}{${label}="${type}"} ${count}`),
+  );
+  t.end();
+});
+
+t.test('layer times are twelve histograms in units of 125 ns', (t) => {
+  const family = 'netwatch_packet_layer_duration_seconds';
+  const names: string[] = [];
+  for (const direction of ['receive', 'transmit'])
+    for (const layer of ['mac', 'ip', 'tcp'])
+      for (const type of ['ipv4', 'ipv6'])
+        names.push(`layer="${layer}",network_io_direction="${direction}",network_type="${type}"`);
+  for (const [i, name] of names.entries()) {
+    const view = new DataView(new ArrayBuffer(3984));
+    const slots = { 0: 1, 17: 2, 18: 3, 39: 4, 40: 125 };
+    for (const [slot, count] of Object.entries(slots))
+      view.setBigUint64((i * 41 + Number(slot)) * 8, BigInt(count), true);
+    const lines = stateLines(
+      (snapshot) => state.addLayers(snapshot, decodeLayerTotals(view, 0)),
+      family,
+    );
+    t.equal(lines.length, 12 * (19 + 2));
+    t.strictSame(
+      lines.filter((line) => !line.endsWith(' 0')).filter((_, line) => line === 0 || line > 16),
+      [
+        `${family}_bucket{${name},le="1.25e-07"} 1`,
+        `${family}_bucket{${name},le="0.016384"} 3`,
+        `${family}_bucket{${name},le="+Inf"} 10`,
+        `${family}_sum{${name}} 0.000000125`,
+        `${family}_count{${name}} 10`,
+      ],
+    );
+  }
+  t.end();
+});
+
+t.test('HTTP durations have the labels of OpenTelemetry', (t) => {
+  const key = { status: 200, serverPort: 80, role: 2, method: 3, version: 1 };
+  const buckets = [1, ...Array.from({ length: 13 }, () => 0), 2];
+  const of = (changes: Partial<typeof key>) => ({
+    key: { ...key, ...changes },
+    buckets,
+    sumNs: 12_000_000_001,
+  });
+  const names = (...durations: ReturnType<typeof of>[]): string[] =>
+    stateLines(
+      (snapshot) => state.addHttp(snapshot, durations),
+      'http_(server|client)_request_duration_seconds_(count|sum)',
+    );
+  const labels = (
+    method: string,
+    status: number,
+    version: string,
+    port: number,
+    error = '',
+  ): string =>
+    `{http_request_method="${method}",http_response_status_code="${status}",url_scheme="http",` +
+    `network_protocol_version="${version}",server_port="${port}"${error}}`;
+  const server = 'http_server_request_duration_seconds';
+  const client = 'http_client_request_duration_seconds';
+  t.strictSame(names(of({})), [
+    `${server}_sum${labels('GET', 200, '1.1', 80)} 12.000000001`,
+    `${server}_count${labels('GET', 200, '1.1', 80)} 3`,
+  ]);
+  const counts = (...changes: Partial<typeof key>[]): string[] =>
+    names(...changes.map(of)).filter((line) => line.includes('_count'));
+  t.strictSame(counts({ status: 404 }), [`${server}_count${labels('GET', 404, '1.1', 80)} 3`]);
+  t.strictSame(counts({ status: 503, version: 0, serverPort: 65_535, method: 7 }), [
+    `${server}_count${labels('POST', 503, '1.0', 65_535, ',error_type="503"')} 3`,
+  ]);
+  t.strictSame(counts({ status: 404, role: 1 }), [
+    `${client}_count${labels('GET', 404, '1.1', 80, ',error_type="404"')} 3`,
+  ]);
+  t.strictSame(
+    counts({ method: 11 }, { method: 0 }, { method: 99 }),
+    [`${server}_count${labels('_OTHER', 200, '1.1', 80)} 9`],
+    'unknown methods are one series',
+  );
+  t.end();
+});
+
+t.test('drops, resets and bad segments are counted by the reason of the kernel', (t) => {
+  const fault = { kind: 'drop', family: 4, received: true, count: 5 } as const;
+  const lines = stateLines(
+    (snapshot) =>
+      state.addFaults(snapshot, [
+        { ...fault, reason: 'TCP_INVALID_SEQUENCE' },
+        { ...fault, reason: 'TCP_INVALID_SEQUENCE', family: 6, count: 7 },
+        { ...fault, reason: 'TCP_CSUM' },
+        { ...fault, reason: 'TCP_RFC7323_PAWS' },
+        { ...fault, reason: 'NO_SOCKET' },
+        { ...fault, kind: 'reset', reason: 'NO_SOCKET' },
+        { ...fault, kind: 'reset', reason: 'NO_SOCKET', family: 6 },
+        { ...fault, kind: 'reset', reason: 'TCP_STATE', received: false },
+      ]),
+    'netwatch_.*',
+  );
+  t.strictSame(lines, [
+    'netwatch_tcp_resets_total{network_io_direction="receive",reason="NO_SOCKET"} 10',
+    'netwatch_tcp_resets_total{network_io_direction="transmit",reason="TCP_STATE"} 5',
+    'netwatch_tcp_errors_total{reason="TCP_INVALID_SEQUENCE"} 12',
+    'netwatch_tcp_errors_total{reason="TCP_CSUM"} 5',
+    'netwatch_tcp_errors_total{reason="TCP_RFC7323_PAWS"} 5',
+    'netwatch_skb_drops_total{reason="TCP_INVALID_SEQUENCE",network_type="ipv4"} 5',
+    'netwatch_skb_drops_total{reason="TCP_INVALID_SEQUENCE",network_type="ipv6"} 7',
+    'netwatch_skb_drops_total{reason="TCP_CSUM",network_type="ipv4"} 5',
+    'netwatch_skb_drops_total{reason="TCP_RFC7323_PAWS",network_type="ipv4"} 5',
+    'netwatch_skb_drops_total{reason="NO_SOCKET",network_type="ipv4"} 5',
+  ]);
+  t.end();
+});
+
+t.test('sockets are counted by state, and listeners show their accept queues', (t) => {
+  const entries = entriesOf(at(1), at(1), at(1, { state: 12 }), at(1, { ...LISTENER }));
+  const lines = stateLines((snapshot) => state.addSockets(snapshot, entries), 'netwatch_.*');
+  const listener = '{network_local_address="10.77.0.1",network_local_port="40000"}';
+  t.strictSame(lines, [
+    'netwatch_tcp_sockets{network_connection_state="established"} 2',
+    'netwatch_tcp_sockets{network_connection_state="syn_received"} 1',
+    'netwatch_tcp_sockets{network_connection_state="listen"} 1',
+    `netwatch_tcp_accept_queue_length${listener} 2`,
+    `netwatch_tcp_accept_queue_limit${listener} 511`,
+  ]);
+  t.end();
+});
+
+t.test('the busiest connections are shown, among equals the newest, the rest is counted', (t) => {
+  const { table: connections } = collectorTable();
+  const sample = (sock: number, bytes: number, openNs: number | null): void => {
+    const half = { bytesAcked: bytes / 2, bytesReceived: bytes / 2 };
+    connections.sampled(at(1, { sock, openNs, ...half }));
+  };
+  sample(1, 5000, 1);
+  sample(2, 100, 2);
+  sample(3, 100, 3);
+  sample(4, 100, null);
+  connections.sampled(at(1, { sock: 5, ...LISTENER }));
+  sample(1, 5010, 1);
+  sample(2, 1000, 2);
+  const shown = (most: number): [socks: number[], left: number] => {
+    const [entries, left] = state.busiest(connections.entries.values(), most);
+    return [entries.map(({ last }) => last.sock), left];
+  };
+  t.strictSame(shown(3), [[2, 3, 4], 1], 'what counts is the traffic since the last look');
+  t.strictSame(shown(1), [[2], 3]);
+  t.strictSame(shown(4), [[1, 2, 3, 4], 0]);
+  t.end();
+});
+
+t.test(
+  'single connections have their gauges in the state file, without those of listeners',
+  (t) => {
+    const lines = (extra: boolean, retransmits: boolean): string[] =>
+      stateLines(
+        (snapshot) =>
+          state.addConnections(snapshot, entriesOf(at(3.5, { comm: 'a"\n' })), {
+            extra,
+            retransmits,
+          }),
+        'netwatch_connection_.*',
+      );
+    const named = info(0, '4711', 'a\\"\\n', '0').replace(/ 0$/, '');
+    t.strictSame(lines(false, true), [
+      named,
+      `netwatch_connection_fast_retransmits_total{${SOCKET}} 0`,
+      `netwatch_connection_timeout_retransmits_total{${SOCKET}} 0`,
+    ]);
+    const all = lines(true, false);
+    t.equal(all.length, 1 + 21 + 1);
+    t.equal(all[0], named);
+    t.ok(all.includes(`netwatch_connection_srtt_seconds{${SOCKET}} 0.000068`));
+    t.ok(all.includes(`netwatch_connection_duration_seconds{${SOCKET}} 2.5`));
+    t.notMatch(all.join('\n'), /backlog/);
+    t.end();
+  },
+);
+
+t.test('netwatch reports its programs, its rings and its files', (t) => {
+  const program = { source: 'packet', attachType: 'tp_btf', fd: 3, reason: null };
+  const lines = stateLines((snapshot) => {
+    state.addPrograms(snapshot, [
+      { state: { ...program, program: 'a', attached: true }, info: null },
+      {
+        state: { ...program, program: 'b', attached: false },
+        info: { runTimeNs: 1_500_000_000, runCount: 3, recursionMisses: 2 },
+      },
+    ]);
+    const ring = { source: 'packet', usedBytes: 96, capacityBytes: 4096 };
+    state.addRings(snapshot, [{ ...ring, counts: { accepted: 9, lost: 1 } }]);
+    const stats = { pending: 0, bytesWritten: 0, rotations: 0, down: false };
+    const writeErrors = new Map([['ENOSPC', 4]]);
+    const counts = { accepted: 12, written: 10, lost: 2, writeErrors };
+    state.addFiles(snapshot, new Map([['packets.log', { ...stats, ...counts }]]));
+  }, 'netwatch_.*').map((line) => line.replace('netwatch_', ''));
+  t.strictSame(lines, [
+    'events_lost_total{source="packet",stage="recursion"} 2',
+    'events_lost_total{source="packet",stage="ringbuf"} 1',
+    'events_lost_total{source="packets.log",stage="file"} 2',
+    'records_accepted_total{file="packets.log"} 12',
+    'records_written_total{file="packets.log"} 10',
+    'file_write_errors_total{file="packets.log",errno="ENOSPC"} 4',
+    'bpf_program_attached{program="a",attach_type="tp_btf"} 1',
+    'bpf_program_attached{program="b",attach_type="tp_btf"} 0',
+    'bpf_program_run_time_seconds_total{program="b"} 1.5',
+    'bpf_program_run_count_total{program="b"} 3',
+    'ringbuf_used_bytes{source="packet"} 96',
+    'ringbuf_capacity_bytes{source="packet"} 4096',
+  ]);
+  t.end();
+});
