@@ -211,6 +211,27 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 	return 0;
 }
 
+/* Run once when the reader stops: what nobody has read by then. */
+SEC("?iter/tcp")
+int flush_unread(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *common = ctx->sk_common;
+	struct nw_flow *flow;
+	struct tcp_sock *tp;
+	struct sock *sk;
+
+	if (!common)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(common);
+	if (!tp)
+		return 0;
+	sk = &tp->inet_conn.icsk_inet.sk;
+	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+	if (flow && flow->head != flow->tail)
+		nw_pop_read(sk, flow, NW_SCRATCH_DESTROY);
+	return 0;
+}
+
 /* ---- transmit: from the application to the driver ---- */
 
 SEC("?tp_btf/tcp_sendmsg_locked")

@@ -26,6 +26,7 @@ import {
   stateLine,
   toMs,
   value,
+  type TestTable,
 } from './fixtures/collector.js';
 import { CONNECTION, framed, hexBytes } from './fixtures/records.js';
 import { HOSTILE } from './support/exposition.js';
@@ -146,22 +147,33 @@ t.test('HTTP heads wait for their packet, all of them and only for this one', (t
 });
 
 t.test('a hostile HTTP head breaks neither its line nor its row', (t) => {
-  const heads = new HttpHeads();
-  const record = Buffer.from(hexBytes('http-head'));
-  const line = 'GET /"} 1\nnetwatch_fake 1\n\x1b[2J\x9b31m\r\\ HTTP/1.1';
-  record.writeUInt16LE(line.length, 0x22);
-  record.writeUInt8(0, 0x26);
-  record.writeUInt8(1, 0x27);
-  record.write(line, 0x28, 'latin1');
-  heads.add(framed(record), 24);
-  const { lines, rows } = packets([IPV4], { times: false, http: true }, (view, at) =>
-    heads.take(view, at),
-  );
-  t.equal(lines.length, 1);
-  t.match(lines[0], /http_info="GET .*HTTP\/1\.1"} 1234 340246904$/);
-  t.equal(rows.split('\n').length, 2, 'one row');
-  // eslint-disable-next-line no-control-regex
-  t.notMatch(rows.slice(0, -1), /[\x00-\x1f\x7f-\x9f]/, 'no byte that a terminal obeys');
+  const shown = {
+    'GET /"} 1\nnetwatch_fake 1\n\x1b[2J\\ HTTP/1.1': '?',
+    'GET /"}\\\x9b\xe2\x80\xaex HTTP/1.1': 'GET /"}\\\ufffd\ufffdx HTTP/1.1',
+  };
+  for (const [head, text] of Object.entries(shown)) {
+    const heads = new HttpHeads();
+    const record = Buffer.from(hexBytes('http-head'));
+    record.writeUInt16LE(head.length, 0x22);
+    record.writeUInt8(0, 0x26);
+    record.writeUInt8(1, 0x27);
+    record.write(head, 0x28, 'latin1');
+    heads.add(framed(record), 24);
+    const { lines, rows } = packets([IPV4], { times: false, http: true }, (view, at) =>
+      heads.take(view, at),
+    );
+    const { samples } = parseExposition(`${lines.join('\n')}\n`, {
+      ...LOG_RULES,
+      documented: false,
+    });
+    t.strictSame(
+      samples.map(({ labels }) => labels.find(([name]) => name === 'http_info')?.[1]),
+      [text],
+    );
+    t.ok(rows.endsWith(` ${text}\n`), 'one row');
+    // eslint-disable-next-line no-control-regex
+    t.notMatch(rows.slice(0, -1), /[\x00-\x1f\x7f-\x9f]/, 'no byte that a terminal obeys');
+  }
   t.end();
 });
 
@@ -331,10 +343,39 @@ t.test('a connection that was never accepted is named after its listener at the 
   t.end();
 });
 
+const UNKNOWN = { ownerSource: 0, role: 0, pid: 0, comm: '' } as const;
+
 t.test('an owner or a role that is not known is a dash', (t) => {
   const { table: connections, lines } = collectorTable();
-  connections.sampled(at(1, { ownerSource: 0, role: 0, pid: 0, comm: '' }));
+  connections.closed(at(1, { ...UNKNOWN, ...CLOSED }));
   t.strictSame(lines(), [info(1000, '-', '-', '-')]);
+  t.end();
+});
+
+t.test('a connection older than netwatch is a server if its port is listened on', (t) => {
+  const dump = ({ table: connections }: TestTable, listener: Partial<Connection>): void => {
+    connections.beginDump();
+    connections.sampled(at(1, { ...LISTENER, sock: 64, ...listener }));
+    connections.sampled(at(1, UNKNOWN));
+    connections.endDump();
+  };
+  const server = collectorTable();
+  dump(server, {});
+  t.strictSame(server.lines(), [info(1000, '-', '-', '1')]);
+  const client = collectorTable();
+  dump(client, { localPort: 80 });
+  t.strictSame(client.lines(), [info(1000, '-', '-', '0')]);
+  t.end();
+});
+
+t.test('a server stays one when its port is no longer listened on', (t) => {
+  const { table: connections } = collectorTable();
+  connections.beginDump();
+  connections.sampled(at(1, { ...LISTENER, sock: 64 }));
+  connections.sampled(at(1, UNKNOWN));
+  connections.beginDump();
+  connections.sampled(at(2, UNKNOWN));
+  t.equal(connections.entries.get(CONNECTION.sock)?.last.role, 2);
   t.end();
 });
 

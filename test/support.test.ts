@@ -80,7 +80,8 @@ t.test('the parsers of ss and tcpdump know their lines', (t) => {
   });
   t.strictSame(
     parsePacket(
-      '17.25 IP6 ::1.40000 > ::1.80: Flags [P.], seq 10:15, ack 7, win 64, options [nop,TS val 1 ecr 2], length 5: HTTP: GET / HTTP/1.1',
+      '17.25 IP6 (hlim 64, next-header TCP (6) payload length: 37) ::1.40000 > ::1.80: Flags [P.], cksum 0x0030 (correct), ' +
+        'seq 10:15, ack 7, win 64, options [nop,TS val 1 ecr 2], length 5: HTTP, length: 5',
     ),
     {
       timeSeconds: 17.25,
@@ -94,10 +95,9 @@ t.test('the parsers of ss and tcpdump know their lines', (t) => {
       length: 5,
     },
   );
-  t.match(parsePacket('1.5 IP 10.0.0.1.1 > 10.0.0.2.2: Flags [.], ack 7, win 64, length 0'), {
-    seq: null,
-    ack: 7,
-  });
+  const cut =
+    '1.5 IP (tos 0x0, proto TCP (6), length 1) 10.0.0.1.1 > 10.0.0.2.2: Flags [S], seq 9, win 64, length 0';
+  t.match(parsePacket(cut), { seq: 9, ack: null });
   t.throws(() => parsePacket('garbage'), /not a line/);
   t.end();
 });

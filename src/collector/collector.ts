@@ -6,11 +6,10 @@ import { createClock } from '../kernel/clock.js';
 import { NetwatchError, type Failure } from '../kernel/errors.js';
 import { listNamespaces, type NetworkNamespace } from '../kernel/host.js';
 import { releaseKernelBtf } from '../kernel/kernel-btf.js';
-import { programInfo } from '../kernel/program-info.js';
 import { checkEnvironment } from '../kernel/system.js';
 import type { ProgramState, Source } from '../kernel/source.js';
 import { ByteWriter } from '../metrics/bytes.js';
-import { buildInSlices, Snapshot } from '../metrics/snapshot.js';
+import { buildInSlices } from '../metrics/snapshot.js';
 import { writePromFile } from '../sinks/prom-file.js';
 import { ConnectionSource } from '../sources/connection.js';
 import { FaultSource } from '../sources/fault.js';
@@ -23,7 +22,8 @@ import { LossWarning } from './loss-warning.js';
 import { filterOf, namespacesOf, type CollectorOptions } from './options.js';
 import { PacketText } from './packet-lines.js';
 import { SelfWatch } from './self.js';
-import * as state from './state-file.js';
+import { takeSnapshot } from './state.js';
+import { NeverFalling } from './state-file.js';
 
 /** Wait between drains while records come, and while none do, in ms. */
 const BUSY_MS = 10;
@@ -35,6 +35,8 @@ const FAULT_RING_BYTES = 1 << 20;
 export interface CollectorHooks {
   /** One-sentence messages for the person at the terminal. */
   readonly say: (message: string) => void;
+  /** A bug: nothing after it can be trusted, so the run ends in order. */
+  readonly fail: (error: unknown) => void;
   /** Rows for standard output; null with --quiet. */
   readonly rows: ((bytes: Uint8Array, rows: number) => void) | null;
 }
@@ -64,7 +66,9 @@ export class Collector {
   readonly #connectLines = new ByteWriter(1 << 16);
   readonly #faultLines = new ByteWriter(1 << 14);
   readonly #files: Files;
-  readonly #counters = new state.NeverFalling();
+  readonly #counters = new NeverFalling();
+  /** Namespaces that were complained about. */
+  readonly #unreadable = new Set<string>();
   readonly #dropped = new Map<string, number>();
   readonly #lossWarning: LossWarning;
   readonly #startMs = performance.now();
@@ -177,16 +181,23 @@ export class Collector {
     this.#pull();
     this.#scheduleDrain(0);
     this.#pullTimer = setInterval(() => {
-      this.#pull();
+      try {
+        this.#pull();
+      } catch (error) {
+        this.#hooks.fail(error);
+      }
     }, this.#options.interval * 1000);
   }
 
   #scheduleDrain(delayMs: number): void {
-    const run = (): void => {
-      const taken = this.#drain();
-      this.#scheduleDrain(taken > 0 ? BUSY_MS : IDLE_MS);
-    };
-    this.#drainTimer = setTimeout(run, delayMs);
+    this.#drainTimer = setTimeout(() => {
+      try {
+        const taken = this.#drain();
+        this.#scheduleDrain(taken > 0 ? BUSY_MS : IDLE_MS);
+      } catch (error) {
+        this.#hooks.fail(error);
+      }
+    }, delayMs);
   }
 
   /** Moves what is in the rings to the files; returns the number of records. */
@@ -250,16 +261,33 @@ export class Collector {
     this.#lossWarning.check(this.counts.lost);
     this.#pullConnections();
     this.#flushConnections();
-    this.#pulling = this.#pulling.then(() => this.#writeState());
+    this.#pulling = this.#pulling
+      .then(() => this.#writeState())
+      .catch((error: unknown) => {
+        this.#hooks.fail(error);
+      });
   }
 
   #pullConnections(): void {
     this.#table.beginDump();
-    for (const path of this.#namespacePaths())
+    for (const path of this.#namespacePaths()) this.#dump(path);
+    this.#table.endDump();
+  }
+
+  /** A namespace may go away at any time, and entering one needs CAP_SYS_ADMIN. */
+  #dump(path: string | null): void {
+    try {
       this.#connections.dump(path, (connection) => {
         this.#table.sampled(connection);
       });
-    this.#table.endDump();
+    } catch (error) {
+      if (path === null || !(isErrnoException(error) || error instanceof NetwatchError))
+        throw error;
+      if (isErrnoException(error) && error.code === 'ENOENT') return;
+      if (this.#unreadable.has(path)) return;
+      this.#unreadable.add(path);
+      this.#hooks.say(`connections of the namespace ${path} cannot be pulled: ${error.message}`);
+    }
   }
 
   #namespacePaths(): (string | null)[] {
@@ -272,47 +300,22 @@ export class Collector {
   }
 
   async #writeState(): Promise<void> {
-    const snapshot = this.#snapshot();
+    const snapshot = takeSnapshot({
+      options: this.#options,
+      connections: this.#connections,
+      packets: this.#packets,
+      faults: this.#faults,
+      sources: this.#sources,
+      entries: this.#table.entries,
+      files: this.#files,
+      self: this.#self,
+      counters: this.#counters,
+      dropped: this.#dropped,
+      lastEventMs: this.#lastEventMs,
+    });
     const bytes = await buildInSlices(snapshot);
     const result = await writePromFile(this.#options.data, PROM_FILE, bytes);
     if (!result.ok) this.#files.stateFailed(result.error);
-  }
-
-  #snapshot(): Snapshot {
-    const { extra, http, retrans, time } = this.#options;
-    const entries = this.#table.entries;
-    const snapshot = new Snapshot({ dropped: this.#dropped });
-    // Totals first: see NeverFalling.
-    const totals = this.#connections.totals();
-    state.addConnectionTotals(snapshot, totals, state.sumLive(entries.values()), this.#counters);
-    if (retrans) state.addRetransmits(snapshot, this.#connections.retransmits());
-    if (time) state.addLayers(snapshot, this.#packets.layers());
-    if (http) {
-      state.addHttp(snapshot, this.#packets.httpDurations());
-      state.addHttpHealth(snapshot, this.#packets.httpTotals());
-    }
-    if (this.#faults !== null) state.addFaults(snapshot, this.#faults.totals());
-    state.addSockets(snapshot, entries.values());
-    if (extra || retrans) {
-      const [shown, left] = state.busiest(entries.values(), this.#options.maxConnections);
-      state.addConnections(snapshot, shown, { extra, retransmits: retrans });
-      if (left > 0) {
-        const family = 'netwatch_connection_info';
-        this.#dropped.set(family, (this.#dropped.get(family) ?? 0) + left);
-      }
-    }
-    state.addPrograms(
-      snapshot,
-      this.programs.map((program) => ({
-        state: program,
-        info: program.fd >= 0 ? programInfo(program.fd) : null,
-      })),
-    );
-    state.addRings(snapshot, this.#sources.map(reading));
-    state.addFiles(snapshot, this.#files.stats());
-    snapshot.add('netwatch_last_event_timestamp_seconds', {}, this.#lastEventMs / 1000);
-    this.#self.add(snapshot);
-    return snapshot;
   }
 
   /** Records read so far, for the status line. */
@@ -326,13 +329,36 @@ export class Collector {
     this.#files.reopen();
   }
 
+  /** Packets whose last time will not come any more get their lines without it. */
+  #finishPackets(): void {
+    this.#packets.stopWatching();
+    while (this.#drain() > 0);
+    for (const path of this.#namespacePaths()) {
+      try {
+        this.#packets.flushUnread(path);
+      } catch {
+        // the namespace is gone, and its sockets with it
+      }
+    }
+    let records = 0;
+    this.#packets.unsent((view, at) => {
+      this.#text.add(view, at);
+      records++;
+    });
+    this.#packetCount += records;
+    if (records > 0) this.#files.packets.write(this.#text.lines.view(), records);
+    this.#text.lines.reset();
+    this.#text.rows.reset();
+  }
+
   /** Detaches, reads what is left, writes everything and returns the summary. */
   async stop(): Promise<Summary> {
     if (this.#stopped) throw new Error('stopped twice');
     this.#stopped = true;
     if (this.#pullTimer !== null) clearInterval(this.#pullTimer);
     clearTimeout(this.#drainTimer as NodeJS.Timeout);
-    for (const source of this.#sources) if (source !== this.#connections.source) source.detach();
+    this.#faults?.source.detach();
+    this.#finishPackets();
     while (this.#drain() > 0);
     this.#pull();
     this.#connections.source.detach();
@@ -358,11 +384,6 @@ export class Collector {
   }
 }
 
-function reading(source: Source): state.RingReading {
-  return {
-    source: source.name,
-    counts: source.ringCounts(),
-    usedBytes: source.ring.used,
-    capacityBytes: source.ring.size,
-  };
+function isErrnoException(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error;
 }

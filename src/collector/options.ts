@@ -69,9 +69,7 @@ function addFilter(command: Command): void {
     text: string,
     parser: (text: string, before?: T) => T,
   ): void => {
-    command.addOption(
-      new Option(flags, text).argParser(parser).helpGroup(FILTER),
-    );
+    command.addOption(new Option(flags, text).argParser(parser).helpGroup(FILTER));
   };
   option('-s, --sport <PORTS>', "the watched socket's own port: 80 or 80,443", parse.ports);
   option('-d, --dport <PORTS>', "the other end's port", parse.ports);

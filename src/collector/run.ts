@@ -24,6 +24,7 @@ export async function runCollector(options: CollectorOptions): Promise<void> {
   const startMs = performance.now();
   if (options.verbose) setVerbose((message) => void process.stderr.write(message));
   const end = withResolvers();
+  const bugs: Error[] = [];
   const output = options.quiet
     ? null
     : new StandardOutput({
@@ -35,6 +36,10 @@ export async function runCollector(options: CollectorOptions): Promise<void> {
       });
   const collector = await Collector.start(options, {
     say,
+    fail: (error) => {
+      bugs.push(error instanceof Error ? error : new Error(String(error)));
+      end.resolve();
+    },
     rows:
       output === null
         ? null
@@ -60,6 +65,7 @@ export async function runCollector(options: CollectorOptions): Promise<void> {
   const summary = await collector.stop();
   await output?.close();
   printSummary(summary, output?.stats().dropped ?? 0);
+  if (bugs[0] !== undefined) throw bugs[0];
 }
 
 function withResolvers(): { promise: Promise<void>; resolve: () => void } {

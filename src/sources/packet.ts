@@ -12,13 +12,17 @@ import {
   KIND,
   PACKET,
   RODATA,
+  TX_SET,
+  TX_SLOT,
   type HttpKey,
   type HttpTotals,
   type LayerTotals,
 } from '../generated/packet.js';
 import { hasFunction, hasHelper, tracepointArguments } from '../kernel/kernel-btf.js';
 import { KFREE_SKB_SOCKET, reasonNumber } from './drop-reasons.js';
-import { readHash, sumPerCpu } from '../kernel/map.js';
+import { readIterator } from '../kernel/iterator.js';
+import { readArrayValue, readHash, sumPerCpu } from '../kernel/map.js';
+import { readU64 } from '../kernel/read.js';
 import { openSource, type Source } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
 
@@ -34,6 +38,11 @@ export interface PacketOptions {
 const BATCH = 8192;
 const TX_AND_RX = new Set(['packet_ingress', 'packet_egress']);
 const WITHOUT_TIMES = new Set([...TX_AND_RX, 'packet_unowned']);
+
+/** The iterator that gives up on packets nobody has read. */
+const FLUSH = 'flush_unread';
+/** Keys of free slots and of those being filled. */
+const TX_BUSY = 1;
 
 const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 
@@ -72,6 +81,28 @@ export class PacketSource {
       sortByTime(view, places, count, this.#times);
       take(view, places, count);
     });
+  }
+
+  /** Detaches everything that sees packets; what it has seen can still be read. */
+  stopWatching(): void {
+    for (const { program, attached } of this.source.programs)
+      if (attached && program !== FLUSH) this.source.object.detach(program);
+  }
+
+  /** Puts the received packets that nobody has read into the ring, of one network namespace. */
+  flushUnread(namespacePath: string | null): void {
+    if (this.source.programs.some(({ program, attached }) => program === FLUSH && attached))
+      readIterator(this.source.object.linkFd(FLUSH), namespacePath, 1, () => undefined);
+  }
+
+  /** Hands over the packets that no driver has taken yet; they stay where they are. */
+  unsent(take: (view: DataView, at: number) => void): void {
+    const map = this.source.map('tx_slots', TX_SET.size);
+    for (let index = 0; index < map.maxEntries; index++) {
+      const view = readArrayValue(map, index);
+      for (let at = 0; at < TX_SET.size; at += TX_SLOT.size)
+        if (readU64(view, at + TX_SLOT.at.key) > TX_BUSY) take(view, at + TX_SLOT.at.packet);
+    }
   }
 
   layers(): LayerTotals {

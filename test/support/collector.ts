@@ -43,6 +43,8 @@ export interface CollectorOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** For the ready line; default 10 s. Null: do not wait for it. */
   readonly readyMs?: number | null;
+  /** Values of --netns; default: the name of the namespace. */
+  readonly netns?: readonly string[];
 }
 
 /** Starts the collector on a namespace and returns at its ready line. */
@@ -54,7 +56,8 @@ export async function startCollector(
 ): Promise<Collector> {
   const dataFolder = options.dataFolder ?? temporaryFolder(t);
   const program = options.program ?? PROGRAM;
-  const where = ['--netns', namespace.name, '--data', dataFolder];
+  const { netns = [namespace.name] } = options;
+  const where = ['--netns', netns.join(','), '--data', dataFolder];
   const child = spawn(process.execPath, [program, ...where, ...args], {
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -96,7 +99,8 @@ function observe(child: ChildProcess, dataFolder: string): Collector {
   };
   const samples = (file: string): readonly Sample[] => {
     const text = read(file);
-    return parseExposition(text.slice(0, text.lastIndexOf('\n') + 1)).samples;
+    const log = file.endsWith('.log');
+    return parseExposition(text.slice(0, text.lastIndexOf('\n') + 1), { log }).samples;
   };
   return {
     pid: child.pid ?? 0,

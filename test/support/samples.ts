@@ -23,8 +23,11 @@ const LABEL = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"/y;
 const REST = / ([+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|Inf)|NaN)(?: (-?\d+))?$/y;
 const TYPES = new Set(['counter', 'gauge', 'histogram', 'summary', 'untyped']);
 
-/** Reads a whole file; every error names its line. */
-export function parseExposition(text: string): Exposition {
+/**
+ * Reads a whole file; every error names its line. A `log` is read line by line by its consumers, so its
+ * families may alternate, and the same thing may happen twice in a millisecond.
+ */
+export function parseExposition(text: string, { log = false } = {}): Exposition {
   if (text !== '' && !text.endsWith('\n')) throw new Error('the last line has no newline');
   const samples: Sample[] = [];
   const types = new Map<string, string>();
@@ -45,7 +48,7 @@ export function parseExposition(text: string): Exposition {
       samples.push(parseSample(line, i + 1, fail));
     }
   }
-  checkFamilies(samples, types);
+  if (!log) checkFamilies(samples, types);
   return { samples, types, helps };
 }
 

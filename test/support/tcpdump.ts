@@ -14,8 +14,9 @@ export interface Packet {
   readonly dstPort: number;
   /** As tcpdump prints them: S, S., ., P., F., R, R. */
   readonly flags: string;
-  /** Absolute; null where tcpdump prints none (a bare ACK). */
-  readonly seq: number | null;
+  /** Absolute, as all of them. */
+  readonly seq: number;
+  /** Null in a packet without the ACK flag. */
   readonly ack: number | null;
   readonly length: number;
 }
@@ -72,8 +73,13 @@ export async function startCapture(
       const [, , droppedByKernel] = await counts();
       child.kill('SIGINT');
       await exited;
-      const text = await namespace.exec('tcpdump', ['-nn', '-S', '-tt', '-r', file]);
-      const packets = text.split('\n').filter(Boolean).map(parsePacket);
+      // -vv: without it a bare ACK has no seq
+      const text = await namespace.exec('tcpdump', ['-nn', '-S', '-tt', '-vv', '-r', file]);
+      const packets = text
+        .replaceAll('\n    ', ' ')
+        .split('\n')
+        .filter((line) => /^\d/.test(line)) // what it makes of the payload is indented
+        .map(parsePacket);
       return { packets, droppedByKernel };
     },
   };
@@ -83,12 +89,12 @@ const COUNTS = /(\d+) packets? captured, (\d+) packets? received by filter, (\d+
 
 const LINE = new RegExp(
   [
-    String.raw`^(\d+\.\d+) IP6? (\S+)\.(\d+) > (\S+)\.(\d+): Flags \[([^\]]*)\]`,
-    String.raw`(?:, seq (\d+)(?::\d+)?)?(?:, ack (\d+))?, .*length (\d+)(?:: |$)`,
+    String.raw`^(\d+\.\d+) IP6? \(.*?\) (\S+)\.(\d+) > (\S+)\.(\d+): Flags \[([^\]]*)\]`,
+    String.raw`(?:, cksum .*?\))?, seq (\d+)(?::\d+)?(?:, ack (\d+))?, .*length (\d+)(?:: |$)`,
   ].join(''),
 );
 
-/** One line of `tcpdump -nn -S -tt`. */
+/** One packet of `tcpdump -nn -S -tt -vv`, its two lines joined. */
 export function parsePacket(line: string): Packet {
   const found = LINE.exec(line);
   if (!found) throw new Error(`not a line of tcpdump: ${line}`);
@@ -100,7 +106,7 @@ export function parsePacket(line: string): Packet {
     dst,
     dstPort: Number(dstPort),
     flags,
-    seq: seq === undefined ? null : Number(seq),
+    seq: Number(seq),
     ack: ack === undefined ? null : Number(ack),
     length: Number(length),
   };

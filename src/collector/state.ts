@@ -1,0 +1,78 @@
+/** Reads everything that netwatch.prom shows and puts it together. */
+import { programInfo } from '../kernel/program-info.js';
+import type { Source } from '../kernel/source.js';
+import { Snapshot } from '../metrics/snapshot.js';
+import type { ConnectionSource } from '../sources/connection.js';
+import type { FaultSource } from '../sources/fault.js';
+import type { PacketSource } from '../sources/packet.js';
+import type { Entry } from './connection-table.js';
+import type { Files } from './files.js';
+import type { CollectorOptions } from './options.js';
+import type { SelfWatch } from './self.js';
+import * as state from './state-file.js';
+
+export interface StateReadings {
+  readonly options: CollectorOptions;
+  readonly connections: ConnectionSource;
+  readonly packets: PacketSource;
+  readonly faults: FaultSource | null;
+  readonly sources: readonly Source[];
+  readonly entries: ReadonlyMap<number, Entry>;
+  readonly files: Files;
+  readonly self: SelfWatch;
+  /** Kept from one snapshot to the next. */
+  readonly counters: state.NeverFalling;
+  readonly dropped: Map<string, number>;
+  readonly lastEventMs: number;
+}
+
+export function takeSnapshot(from: StateReadings): Snapshot {
+  const { extra, http, retrans, time } = from.options;
+  const snapshot = new Snapshot({ dropped: from.dropped });
+  // Totals before the live connections: see NeverFalling.
+  const totals = from.connections.totals();
+  const live = state.sumLive(from.entries.values());
+  state.addConnectionTotals(snapshot, totals, live, from.counters);
+  if (retrans) state.addRetransmits(snapshot, from.connections.retransmits());
+  if (time) state.addLayers(snapshot, from.packets.layers());
+  if (http) {
+    state.addHttp(snapshot, from.packets.httpDurations());
+    state.addHttpHealth(snapshot, from.packets.httpTotals());
+  }
+  if (from.faults !== null) state.addFaults(snapshot, from.faults.totals());
+  state.addSockets(snapshot, from.entries.values());
+  if (extra || retrans) addConnections(snapshot, from);
+  addHealth(snapshot, from);
+  return snapshot;
+}
+
+function addConnections(snapshot: Snapshot, { options, entries, dropped }: StateReadings): void {
+  const [shown, left] = state.busiest(entries.values(), options.maxConnections);
+  state.addConnections(snapshot, shown, { extra: options.extra, retransmits: options.retrans });
+  const family = 'netwatch_connection_info';
+  if (left > 0) dropped.set(family, (dropped.get(family) ?? 0) + left);
+}
+
+function addHealth(snapshot: Snapshot, { sources, files, self, lastEventMs }: StateReadings): void {
+  const programs = sources.flatMap(({ programs }) => programs);
+  state.addPrograms(
+    snapshot,
+    programs.map((program) => ({
+      state: program,
+      info: program.fd >= 0 ? programInfo(program.fd) : null,
+    })),
+  );
+  state.addRings(snapshot, sources.map(reading));
+  state.addFiles(snapshot, files.stats());
+  snapshot.add('netwatch_last_event_timestamp_seconds', {}, lastEventMs / 1000);
+  self.add(snapshot);
+}
+
+function reading(source: Source): state.RingReading {
+  return {
+    source: source.name,
+    counts: source.ringCounts(),
+    usedBytes: source.ring.used,
+    capacityBytes: source.ring.size,
+  };
+}
