@@ -123,14 +123,15 @@ t.test('a socket address that another connection uses again gets its own names',
 
 t.test('HTTP heads wait for their packet, all of them and only for this one', (t) => {
   const heads = new HttpHeads();
+  const view = framed(hexBytes('http-head'));
+  const record = Buffer.from(view.buffer, view.byteOffset + 24);
   const head = (line: string, seq = 0xdead_beef, rx = 1): void => {
-    const record = Buffer.from(hexBytes('http-head'));
     record.writeUInt32LE(seq, 0x18);
     record.writeUInt16LE(line.length, 0x22);
     record.writeUInt8(0, 0x26);
     record.writeUInt8(rx, 0x27);
     record.write(line, 0x28, 'latin1');
-    heads.add(framed(record), 24);
+    heads.add(view, 24);
   };
   const take = (): string | null => heads.take(framed(IPV4), 24);
   t.equal(take(), null);
@@ -140,9 +141,12 @@ t.test('HTTP heads wait for their packet, all of them and only for this one', (t
   head('HTTP/1.1 200 OK');
   t.equal(take(), 'GET /a HTTP/1.1 | HTTP/1.1 200 OK');
   t.equal(take(), null, 'not twice');
-  for (let i = 0; i < 65_536; i++) head('GET /b HTTP/1.1', i);
-  head('GET /c HTTP/1.1');
-  t.equal(take(), 'GET /c HTTP/1.1', 'heads whose packet was lost give way');
+  head('GET /lost HTTP/1.1');
+  for (let i = 2; i < 65_536; i++) head('GET /b HTTP/1.1', i);
+  t.equal(take(), 'GET /lost HTTP/1.1', 'many can wait');
+  head('GET /lost HTTP/1.1');
+  for (let i = 0; i < 65_536; i++) head('GET /b HTTP/1.1', i, 0);
+  t.equal(take(), null, 'but not without end: the oldest gives way');
   t.end();
 });
 

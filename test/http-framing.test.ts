@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { events, expected, hidden, sentence, type Side } from './http-framing/compare.js';
 import {
   type Conversation,
   conversation,
@@ -18,7 +19,6 @@ import {
 import {
   buildFraming,
   IN,
-  METHODS,
   OUT,
   type Report,
   type Role,
@@ -35,51 +35,6 @@ const skip = built === null && 'no C compiler (cc or clang) on this machine';
 const program = built ?? '';
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 const seed = Number(process.env['SEED'] ?? 1);
-
-/** Our reports in the words of the oracle. */
-function events(reports: readonly Report[], side: 'request' | 'response'): string[] {
-  const list: string[] = [];
-  for (const report of reports) {
-    if (report.kind === side)
-      list.push(`head ${report.method || report.status} HTTP/1.${report.version}`);
-    else if (report.kind === (side === 'request' ? 'sent' : 'end')) list.push(`end ${report.body}`);
-  }
-  return list;
-}
-
-type Side = 'request' | 'response';
-
-function ourName(method: string): string {
-  return (METHODS as readonly string[]).includes(method) ? method : '_OTHER';
-}
-
-/** The oracle's events in ours: interim responses do not end, methods have our names. */
-function expected(result: OracleResult, exchanges: readonly Exchange[] | null): string[] {
-  const list: string[] = [];
-  let requests = 0;
-  let interim = false;
-  for (const event of result.events) {
-    if (event.kind === 'head') {
-      const name =
-        event.status || (exchanges ? exchanges[requests++]!.method : ourName(event.method));
-      interim = event.status >= 100 && event.status < 200 && event.status !== 101;
-      list.push(`head ${name} HTTP/1.${event.version}`);
-    } else if (!interim) {
-      list.push(`end ${event.body}`);
-    }
-  }
-  return list;
-}
-
-/** What a first line looks like outside the kernel. */
-function hidden(exchange: Exchange, method: string): string {
-  const at = exchange.target.search(/[?#]/);
-  const path = at < 0 ? exchange.target : exchange.target.slice(0, at);
-  const query = at < 0 ? '' : exchange.target.slice(at);
-  const shown =
-    path.replace(/^([a-z]+:\/\/)[^/]*@/, '$1') + query.replaceAll(/=[^&#]+/g, () => '=*');
-  return `${method} ${shown} HTTP/1.${exchange.version}`;
-}
 
 /** What llhttp says about both sides of a conversation. */
 function judged(oracle: Oracle, { exchanges }: Conversation, what: string): string[][] {
@@ -309,20 +264,6 @@ function watch(
   return { said: reports.slice(0, -1).map(sentence), reports, state };
 }
 
-function sentence(report: Report): string {
-  switch (report.kind) {
-    case 'request':
-    case 'response':
-      return `${report.line}${report.truncated ? '…' : ''} @${report.offset}`;
-    case 'end':
-      return `end ${report.method || '?'} ${report.status} ${report.start ?? '?'}-${report.end} ${report.body}`;
-    case 'sent':
-      return `sent ${report.body}`;
-    default:
-      return report.kind;
-  }
-}
-
 t.test('an exchange lasts from the first byte asked to the last byte answered', { skip }, (t) => {
   const { said, state } = watch((s) => {
     s.send(IN, '\r\nPOST /a HTTP/1.1\r\nContent-Le').send(IN, 'ngth: 3\r\n\r\nab').send(IN, 'c');
@@ -391,6 +332,11 @@ t.test('tunnels: 101 and CONNECT end the watching, a refused CONNECT does not', 
   });
   t.equal(refused.said.at(-1), 'end GET 200 30-40 2');
   t.match(refused.state, { off: 'on', resyncs: 0 });
+
+  const moved = watch((s) => {
+    s.send(IN, 'CONNECT h:443 HTTP/1.1\r\n\r\n').send(OUT, 'HTTP/1.1 300 Choose\r\n\r\n');
+  });
+  t.match(moved.state, { off: 'on', phases: ['pending', 'close'] });
 
   const hasty = watch((s) => {
     s.send(IN, 'CONNECT h:443 HTTP/1.1\r\n\r\n\x16\x03\x01');
@@ -661,6 +607,17 @@ t.test('long first lines: 256 bytes of what one segment has of them', { skip }, 
   ]);
   const cut = watch((s) => s.send(IN, long.slice(0, 4000)).send(IN, `${long.slice(4000)}\n\n`));
   t.same(cut.said, [`${long.slice(0, 48)}… @0`, 'sent 0']);
+  // what is kept of a line between segments: 48 bytes are all of it, 49 are not
+  const line = `GET /${'y'.repeat(60)} HTTP/1.1`;
+  for (const [kept, shown] of [
+    [48, line],
+    [49, `${line.slice(0, 48)}…`],
+  ] as const) {
+    const { said } = watch((s) =>
+      s.send(IN, line.slice(0, kept)).send(IN, `${line.slice(kept)}\n\n`),
+    );
+    t.same(said, [`${shown} @0`, 'sent 0'], `${kept} bytes, then the rest`);
+  }
   const endless = watch((s) => {
     for (let i = 0; i < 5; i++) s.send(IN, `GET /${'x'.repeat(20000)}`);
   });

@@ -1,4 +1,5 @@
-// Sinks on a healthy disk: the rotating log, the .prom file, the directory lock and standard output, all with real files.
+// Sinks on a healthy disk: the rotating log, the .prom file, the directory lock and standard
+// output, all with real files.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createWriteStream, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
@@ -9,6 +10,7 @@ import { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import t, { type Test } from 'tap';
+import { backoffMs } from '../src/sinks/backoff.js';
 import { ByteQueue } from '../src/sinks/byte-queue.js';
 import { lockDirectory } from '../src/sinks/directory-lock.js';
 import { explainSinkError, type Result } from '../src/sinks/errors.js';
@@ -21,8 +23,8 @@ import { quietWarnings } from '../src/sinks/warnings.js';
 const HEADER = '# HELP nw_test A test.\n# TYPE nw_test gauge\n';
 
 /**
- * A directory that does not exist yet, below one that is removed after the test. Not tap's, which is removed before a log in it is
- * closed.
+ * A directory that does not exist yet, below one that is removed after the test. Not tap's, which
+ * is removed before a log in it is closed.
  */
 function directoryOf(t: Test): string {
   const parent = mkdtempSync(join(tmpdir(), 'netwatch-test-'));
@@ -78,7 +80,10 @@ async function contents(directory: string): Promise<readonly string[]> {
   return Promise.all(read);
 }
 
-/** The numbers of all records, in file order; throws when a file does not start with the header or ends in half a line. */
+/**
+ * The numbers of all records, in file order; throws when a file does not start with the header or
+ * ends in half a line.
+ */
 async function numbers(directory: string): Promise<readonly number[]> {
   return (await contents(directory)).flatMap((text) => {
     if (!text.startsWith(HEADER) || text.lastIndexOf('#') > HEADER.length)
@@ -243,6 +248,11 @@ for (const gzip of [false, true]) {
     await log.flush(5000);
     t.match(log.stats(), { accepted: 100_000, written: 100_000, lost: 0 });
     t.ok(most > keepBytes / 4 && most <= keepBytes, `at most ${most} bytes`);
+    await aged(directory);
+    await log.close();
+    const rotated = readdirSync(directory).filter((file) => file !== 'packets.log');
+    t.ok(rotated.length > 0);
+    t.ok(rotated.every((file) => file.endsWith('.gz') === gzip));
   });
 }
 
@@ -271,7 +281,7 @@ t.test('compressed files hold every record', async (t) => {
 
 t.test('an exit does not wait for a compression; the next start takes it up', async (t) => {
   const directory = directoryOf(t);
-  const options = optionsFor(directory, { rotateBytes: 15e6, gzip: true, maxBufferedBytes: 4e7 });
+  const options = optionsFor(directory, { rotateBytes: 6e6, gzip: true, maxBufferedBytes: 4e7 });
   const log = await openLog(t, options);
   // Noise takes the compressor ten times as long as our lines: it cannot be done before the close.
   const noise = Buffer.from(
@@ -283,7 +293,7 @@ t.test('an exit does not wait for a compression; the next start takes it up', as
   log.write(noise, count);
   await until('the rotation', () => log.stats().rotations === 1);
   t.ok(await log.close());
-  t.match(log.stats(), { written: count, lost: 0 });
+  t.match(log.stats(), { written: count, lost: 0, rotations: 1 }, 'the rest went to the old file');
   t.same(readdirSync(directory), ['packets.log', 'packets.log.0'], 'nothing half-packed');
   const again = await openLog(t, options);
   await aged(directory);
@@ -304,11 +314,17 @@ t.test('what a crash left between two steps of a rotation is put in order', asyn
   await aged(directory);
   t.same(await numbers(directory), upTo(0, 10));
   await log.close();
+  await fs.writeFile(file('packets.log.0'), HEADER + lines(10, 10).toString());
+  await fs.writeFile(file('packets.log.0.gz'), Buffer.from([0x1f, 0x8b, 8, 0]));
+  const plain = await openLog(t, optionsFor(directory));
+  await until('it is aged', () => readdirSync(directory).includes('packets.log.1'));
+  await plain.close();
+  t.same(await numbers(directory), upTo(0, 20), 'also when compression was switched off since');
   await fs.writeFile(file('packets.log.0.gz'), '');
   await fs.writeFile(file('packets.log.0'), '');
   await openLog(t, optionsFor(directory));
-  await until('the empty ones are gone', () => readdirSync(directory).length === 2);
-  t.same(await numbers(directory), upTo(0, 10));
+  await until('the empty ones are gone', () => readdirSync(directory).length === 3);
+  t.same(await numbers(directory), upTo(0, 20));
 });
 
 t.test('switching compression on ages the plain files of before out', async (t) => {
@@ -416,6 +432,10 @@ t.test('a million records take a fraction of a second', async (t) => {
   t.ok(performance.now() - start < 10_000);
 });
 
+t.test('tries after a failure get rarer, but never rarer than every 4 s', async (t) => {
+  t.same([1, 2, 3, 4, 5, 6, 99].map(backoffMs), [250, 500, 1000, 2000, 4000, 4000, 4000]);
+});
+
 t.test('warnings about one fault come at most every 30 s', async (t) => {
   const said: string[] = [];
   const clock = { ms: 5_000_000 };
@@ -458,12 +478,15 @@ t.test(
   async (t) => {
     const stale = '.nw.prom.1-1700000000000-0123456789ab.tmp';
     const foreign = '.nw.prom.notes.tmp';
-    const directory = t.testdir({ [stale]: 'x', [foreign]: 'x', 'dir.prom': {} });
+    const started = Math.round(performance.timeOrigin);
+    const underWay = `.nw.prom.${process.pid}-${started}-0123456789ab.tmp`;
+    const tree = { [stale]: 'x', [foreign]: 'x', [underWay]: 'x', 'dir.prom': {} };
+    const directory = t.testdir(tree);
     const before = process.umask(0o077);
     t.teardown(() => process.umask(before));
     t.ok((await writePromFile(directory, 'nw.prom', lines(0, 1))).ok);
     t.equal(await mode(join(directory, 'nw.prom')), '644');
-    t.same(readdirSync(directory).sort(), [foreign, 'dir.prom', 'nw.prom'].sort());
+    t.same(readdirSync(directory).sort(), [foreign, underWay, 'dir.prom', 'nw.prom'].sort());
     const errors = [
       await writePromFile(join(directory, 'none'), 'nw.prom', lines(0, 1)),
       await writePromFile(directory, 'dir.prom', lines(0, 1)),
@@ -473,7 +496,7 @@ t.test(
       errors.map((result) => (result.ok ? null : explainSinkError(result.error))),
       [/ENOENT$/, /EISDIR$/, /EINVAL$/],
     );
-    t.equal(readdirSync(directory).length, 3, 'failed writes leave nothing either');
+    t.equal(readdirSync(directory).length, 4, 'failed writes leave nothing either');
   },
 );
 
@@ -636,4 +659,9 @@ t.test('any other failure of standard output is told by name', async (t) => {
   await until('the error', () => reasons.length > 0);
   t.same(reasons, [{ code: 'io', errno: 'ENOSPC' }]);
   t.match(output.stats(), { accepted: 1, written: 0, dropped: 1, pending: 0 });
+  const broken = new Writable({ write: (_chunk, _encoding, callback) => callback() });
+  new StandardOutput({ stream: broken, maxQueuedBytes: 1e6, onClosed });
+  broken.destroy(Object.assign(new Error('injected'), { code: 'EPIPE' }));
+  await until('an error outside of a write', () => reasons.length > 1);
+  t.same(reasons[1], { code: 'reader-gone' });
 });

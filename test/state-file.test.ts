@@ -291,6 +291,19 @@ t.test('sockets are counted by state, and listeners show their accept queues', (
   t.end();
 });
 
+t.test('listeners that share an address show their accept queues together', (t) => {
+  // SO_REUSEPORT, or the same port in several network namespaces.
+  const entries = entriesOf(at(1, LISTENER), at(1, { ...LISTENER, backlog: 500 }), at(1, LISTENER));
+  const lines = stateLines((snapshot) => {
+    state.addSockets(snapshot, entries);
+  }, 'netwatch_tcp_accept_queue_(length|limit)');
+  t.strictSame(
+    lines.map((line) => line.replace(/\{.*\}/, '')),
+    ['netwatch_tcp_accept_queue_length 504', 'netwatch_tcp_accept_queue_limit 1533'],
+  );
+  t.end();
+});
+
 t.test('the busiest connections are shown, among equals the newest, the rest is counted', (t) => {
   const { table: connections } = collectorTable();
   const sample = (sock: number, bytes: number, openNs: number | null): void => {

@@ -110,17 +110,37 @@ export function wideWindow(namespace: Namespace, segments = 250): void {
 
 /** The `ioctl`s behind `ethtool -K`, by perl, which every Debian and Ubuntu has. */
 const OFFLOADS = `use Socket;
-my ($device, @off) = @ARGV;
+my ($device, @want) = @ARGV;
 my %set = (tx => 0x17, tso => 0x1f, gso => 0x24, gro => 0x2c);
 socket(my $s, AF_INET, SOCK_DGRAM, 0) or die $!;
-for (@off) { ioctl($s, 0x8946, pack('a16 P x16', $device, pack('LL', $set{$_}, 0))) or die "$_: $!" }`;
+while (my ($name, $on) = splice @want, 0, 2) {
+  my $value = pack('LL', $set{$name}, $on);
+  ioctl($s, 0x8946, pack('a16 P x16', $device, $value)) or die "$name: $!";
+}`;
+
+export interface Offloads {
+  /** Checksums of sent packets. */
+  readonly tx?: boolean;
+  /** Segmentation by the device. */
+  readonly tso?: boolean;
+  /** Segmentation just before the device. */
+  readonly gso?: boolean;
+  /** Merging of received segments. */
+  readonly gro?: boolean;
+}
+
+/** Switches offloads of a device on or off, as `ethtool -K` does. */
+export function setOffloads(namespace: Namespace, device: string, offloads: Offloads): void {
+  const want = Object.entries(offloads).flatMap(([name, on]) => [name, on ? '1' : '0']);
+  namespace.execSync('perl', ['-', device, ...want], { input: OFFLOADS });
+}
 
 /**
  * Makes one packet one segment: no TSO, GSO or GRO on the device, and Ethernet's MTU. With
  * `checksums` a veth also computes them in software, so that the receiver verifies them.
  */
 export function plainDevice(namespace: Namespace, device = 'lo', { checksums = false } = {}): void {
-  const off = ['tso', 'gso', 'gro', ...(checksums ? ['tx'] : [])];
-  namespace.execSync('perl', ['-', device, ...off], { input: OFFLOADS });
+  const off = { tso: false, gso: false, gro: false, ...(checksums ? { tx: false } : {}) };
+  setOffloads(namespace, device, off);
   namespace.execSync('ip', ['link', 'set', device, 'mtu', '1500', 'gso_max_segs', '1']);
 }

@@ -18,20 +18,21 @@ export function isPlain({ expect, split, chunks }) {
 export function wireParts(request, host) {
   const { method = 'GET', path = '/', version = '1.1', headers = {}, ...rest } = request;
   const fields = { Host: host.includes(':') ? `[${host}]` : host, ...headers };
+  const body = typeof rest.body === 'number' ? 'q'.repeat(rest.body) : (rest.body ?? '');
   const framing = rest.chunks
     ? { 'Transfer-Encoding': 'chunked' }
     : rest.body === undefined
       ? {}
-      : { 'Content-Length': String(rest.body) };
+      : { 'Content-Length': String(body.length) };
   const expect = rest.expect ? { Expect: '100-continue' } : {};
   const lines = Object.entries({ ...fields, ...framing, ...expect }).map(([k, v]) => `${k}: ${v}`);
   const head = [`${method} ${path} HTTP/${version}`, ...lines].join('\r\n') + '\r\n\r\n';
-  const body = rest.chunks
+  const parts = rest.chunks
     ? [...rest.chunks.map((n) => `${n.toString(16)}\r\n${'q'.repeat(n)}\r\n`), '0\r\n\r\n']
-    : rest.body
-      ? ['q'.repeat(rest.body)]
-      : [];
-  return [head, ...body].map((part) => Buffer.from(part, 'latin1'));
+    : body === ''
+      ? []
+      : [body];
+  return [head, ...parts].map((part) => Buffer.from(part, 'latin1'));
 }
 
 /**

@@ -108,8 +108,8 @@ export interface HttpRequest {
   readonly path?: string;
   readonly version?: '1.0' | '1.1';
   readonly headers?: Readonly<Record<string, string>>;
-  /** Bytes of a body with a Content-Length. */
-  readonly body?: number;
+  /** A body with a Content-Length: so many bytes, or this text. */
+  readonly body?: number | string;
   /** Or its chunks, each in its own write. */
   readonly chunks?: readonly number[];
   /** Wait for '100 Continue' before the body. */

@@ -1,5 +1,6 @@
 /**
- * What happens to a log file after it was rotated: compression, then `.1` -> `.2` -> … by rotating-file-stream.
+ * What happens to a log file after it was rotated: compression, then `.1` -> `.2` -> … by
+ * rotating-file-stream.
  */
 import { createReadStream, createWriteStream } from 'node:fs';
 import { chmod, lstat, unlink } from 'node:fs/promises';
@@ -11,23 +12,32 @@ import { attempt, failure, success, type Result } from './errors.js';
 import { LOG_MODE } from './log-file.js';
 import { listRotated, suffixOf } from './log-names.js';
 
-/** Bytes per read and per deflate step; the default of 16 KiB costs the event loop four times as many turns. */
+/**
+ * Bytes per read and per deflate step; the default of 16 KiB costs the event loop four times as
+ * many turns.
+ */
 const CHUNK_BYTES = 64 * 1024;
 
-/** Level 1 packs our lines 6:1 in a third of the time of the default, on a machine that has other work to do. */
+/**
+ * Level 1 packs our lines 6:1 in a third of the time of the default, on a machine that has other
+ * work to do.
+ */
 const GZIP_LEVEL = 1;
 
-/** Upper bound in bytes of what gzip makes of `bytes` bytes, even if they do not compress at all. */
+/**
+ * Upper bound in bytes of what gzip makes of `bytes` bytes, even if they do not compress at all.
+ */
 export function gzipBound(bytes: number): number {
   return bytes + Math.ceil(bytes / 1000) + 64;
 }
 
 /**
- * Compresses `from` into `from`.gz and removes `from`. Deflate runs on the thread pool. After an error or abort `from` is
- * whole and nothing half-compressed is left.
+ * Compresses `from` into `from`.gz and removes `from`. Deflate runs on the thread pool. After an
+ * error or abort `from` is whole and nothing half-compressed is left.
  *
- * Not rotating-file-stream's gzip: each failure of that one leaves a file descriptor open for ever and it cannot be
- * stopped, so that a full disk exhausts descriptors and exit waits for it (shown in test/sinks-faults.test.ts).
+ * Not rotating-file-stream's gzip: each failure of that one leaves a file descriptor open for ever
+ * and it cannot be stopped, so that a full disk exhausts descriptors and exit waits for it (shown
+ * in test/sinks-faults.test.ts).
  */
 export async function compressFile(from: string, signal: AbortSignal): Promise<Result<string>> {
   const to = `${from}.gz`;
@@ -60,9 +70,10 @@ export async function sizeIfThere(path: string): Promise<number | null> {
 }
 
 /**
- * Makes `base` (`name.0` or `name.0.gz`) the newest of the numbered files: every number moves up by one, what would get a
- * number above `keepFiles` is gone. Refuses with EISDIR, before anything moved, when a directory or link has one of the names:
- * ageing somebody's directory like a log would be worse than not rotating.
+ * Makes `base` (`name.0` or `name.0.gz`) the newest of the numbered files: every number moves up by
+ * one, what would get a number above `keepFiles` is gone. Refuses with EISDIR, before anything
+ * moved, when a directory or link has one of the names: ageing somebody's directory like a log
+ * would be worse than not rotating.
  */
 export async function ageFiles(
   directory: string,

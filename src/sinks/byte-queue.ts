@@ -1,9 +1,13 @@
 /**
- * A bounded queue of whole lines between a producer that reuses its buffer and a slow writer. One buffer fills while
- * the other is on its way out, so a line is copied once and everything that piled up leaves in one write.
+ * A bounded queue of whole lines between a producer that reuses its buffer and a slow writer. One
+ * buffer fills while the other is on its way out, so a line is copied once and everything that
+ * piled up leaves in one write.
  */
 
-/** Size of a fresh buffer in bytes; a buffer that had to grow beyond it shrinks back when traffic calms down. */
+/**
+ * Size of a fresh buffer in bytes; a buffer that had to grow beyond it shrinks back when traffic
+ * calms down.
+ */
 const START_BYTES = 64 * 1024;
 
 /** What the writer took: valid until `release()`. */
@@ -48,7 +52,10 @@ export class ByteQueue {
     return true;
   }
 
-  /** Hands out everything that waits, or null when nothing does or the last batch was not released yet. */
+  /**
+   * Hands out everything that waits, or null when nothing does or the last batch was not released
+   * yet.
+   */
   take(): Batch | null {
     if (this.#taken || this.#used === 0) return null;
     const batch = { bytes: this.#filling.subarray(0, this.#used), records: this.#records };

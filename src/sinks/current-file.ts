@@ -1,4 +1,7 @@
-/** The log file being written: one open descriptor and what is known about it. It reports failures and never retries. */
+/**
+ * The log file being written: one open descriptor and what is known about it. It reports failures
+ * and never retries.
+ */
 import { lstat, rename } from 'node:fs/promises';
 import { attempt, failure, success, type Result, type SinkError } from './errors.js';
 import {
@@ -14,7 +17,10 @@ const NEWLINE = 10;
 
 /** What became of an append. */
 export interface Appended {
-  /** Bytes of whole lines that are in the file now; a line that is only partly there is not counted, and is cut off. */
+  /**
+   * Bytes of whole lines that are in the file now; a line that is only partly there is not counted,
+   * and is cut off.
+   */
   readonly complete: number;
   /** Why not everything is, or null when it is. */
   readonly error: SinkError | null;
@@ -64,8 +70,8 @@ export class CurrentFile {
   }
 
   /**
-   * Looks at the file behind the descriptor: takes over its true size, gives a file that was truncated from outside its
-   * header back. One fstat: cheap enough before every write.
+   * Looks at the file behind the descriptor: takes over its true size, gives a file that was
+   * truncated from outside its header back. One fstat: cheap enough before every write.
    * @returns false when the file was deleted, so that writing on would be writing into nothing
    */
   async checkDescriptor(): Promise<Result<boolean>> {
@@ -83,7 +89,10 @@ export class CurrentFile {
     return failure({ code: 'io', operation: 'write', path: this.path, errno });
   }
 
-  /** Whether the path still leads to the open file; false after a rename, a removal or a link put in its place. */
+  /**
+   * Whether the path still leads to the open file; false after a rename, a removal or a link put in
+   * its place.
+   */
   async checkPath(): Promise<boolean> {
     const handle = this.#handle;
     if (handle === null) return false;
@@ -112,7 +121,10 @@ export class CurrentFile {
     return this.#failed(complete, errno);
   }
 
-  /** Renames the file to `target` and starts a new one. After an error writing goes on where it was, or nothing is open. */
+  /**
+   * Renames the file to `target` and starts a new one. After an error writing goes on where it was,
+   * or nothing is open.
+   */
   async rotateTo(target: string): Promise<SinkError | null> {
     const renamed = await attempt('rotate', this.path, () => rename(this.path, target));
     if (!renamed.ok) return renamed.error;

@@ -1,6 +1,6 @@
 /**
- * One collector per directory: `.netwatch.lock` says which process writes there. A lock whose process is gone is taken over
- * silently, so nothing has to be cleaned up after a crash.
+ * One collector per directory: `.netwatch.lock` says which process writes there. A lock whose
+ * process is gone is taken over silently, so nothing has to be cleaned up after a crash.
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -13,7 +13,10 @@ import { attempt, errnoOf, failure, success, type Result, type SinkError } from 
 /** Name of the lock file inside the directory. */
 const LOCK_NAME = '.netwatch.lock';
 
-/** Takers of one stale lock that lose to each other start again; so many in a row mean something else is wrong. */
+/**
+ * Takers of one stale lock that lose to each other start again; so many in a row mean something
+ * else is wrong.
+ */
 const MOST_TRIES = 10;
 
 /** Milliseconds a lock that was taken over must last before it is believed. */
@@ -22,11 +25,17 @@ const PROBATION_MS = 20;
 /** Proof that this process owns the directory. */
 export interface DirectoryLock {
   readonly path: string;
-  /** Gives the directory free; safe to call twice. A lock that meanwhile belongs to somebody else is left alone. */
+  /**
+   * Gives the directory free; safe to call twice. A lock that meanwhile belongs to somebody else is
+   * left alone.
+   */
   readonly release: () => Promise<void>;
 }
 
-/** Takes the lock of `directory`, which must exist; `already-running` when another living process has it. */
+/**
+ * Takes the lock of `directory`, which must exist; `already-running` when another living process
+ * has it.
+ */
 export async function lockDirectory(directory: string): Promise<Result<DirectoryLock>> {
   const path = join(resolve(directory), LOCK_NAME);
   const own = await ownContent();
@@ -45,7 +54,10 @@ export async function lockDirectory(directory: string): Promise<Result<Directory
   return failure({ code: 'io', operation: 'lock', path, errno: 'EBUSY' });
 }
 
-/** The lock appears with its content in it: nobody ever reads an empty one and takes it for a stale one. */
+/**
+ * The lock appears with its content in it: nobody ever reads an empty one and takes it for a stale
+ * one.
+ */
 async function createLock(path: string, content: string): Promise<void> {
   const draft = besides(path);
   const handle = await open(draft, 'wx', 0o640);
@@ -73,13 +85,17 @@ async function linkOrCopy(draft: string, path: string): Promise<void> {
   }
 }
 
-/** Removes the lock if its process is gone. Returns null when it is worth trying again, else what stands in the way. */
+/**
+ * Removes the lock if its process is gone. Returns null when it is worth trying again, else what
+ * stands in the way.
+ */
 async function removeIfStale(path: string, directory: string): Promise<SinkError | null> {
   const found = await readLock(path);
   if (!found.ok) return isMissing(found.error) ? null : found.error;
   const pid = await livingOwner(found.value);
   if (pid !== null) return { code: 'already-running', pid, directory };
-  // Moved aside first, and looked at again: another taker may have been faster, and then this is its living lock.
+  // Moved aside first, and looked at again: another taker may have been faster, and then this is
+  // its living lock.
   const aside = besides(path);
   const moved = await attempt('take over', path, () => rename(path, aside));
   if (!moved.ok) return isMissing(moved.error) ? null : moved.error;
@@ -108,7 +124,10 @@ function isMissing(error: SinkError): boolean {
   return error.code === 'io' && error.errno === 'ENOENT';
 }
 
-/** The pid in a lock if exactly that process still lives, else null: no such pid, or the pid was given to another process. */
+/**
+ * The pid in a lock if exactly that process still lives, else null: no such pid, or the pid was
+ * given to another process.
+ */
 async function livingOwner(content: string): Promise<number | null> {
   const pid = Number(content.split(' ', 1)[0]);
   if (!Number.isSafeInteger(pid) || pid <= 0) return null;
@@ -123,8 +142,8 @@ async function ownContent(): Promise<string> {
 }
 
 /**
- * Pid, start time in clock ticks since boot, and boot id, as start times repeat from one boot to the next.
- * Null when there is no such process.
+ * Pid, start time in clock ticks since boot, and boot id, as start times repeat from one boot to
+ * the next. Null when there is no such process.
  */
 async function identityOf(pid: number): Promise<string | null> {
   const read = (path: string): Promise<Result<string>> =>

@@ -1,8 +1,11 @@
 /**
- * What can go wrong when a sink touches the disk, as values: a sink never throws at the code that feeds it.
+ * What can go wrong when a sink touches the disk, as values: a sink never throws at the code that
+ * feeds it.
  */
 
-/** Why a sink could not do its work. `errno` is the kernel's symbolic name, for example `ENOSPC`. */
+/**
+ * Why a sink could not do its work. `errno` is the kernel's symbolic name, for example `ENOSPC`.
+ */
 export type SinkError =
   | {
       readonly code: 'io';
@@ -28,7 +31,10 @@ export function failure(error: SinkError): { readonly ok: false; readonly error:
   return { ok: false, error };
 }
 
-/** The system's error name inside a thrown value (`ENOSPC`, …), or null when it is not a system error. */
+/**
+ * The system's error name inside a thrown value (`ENOSPC`, …), or null when it is not a system
+ * error.
+ */
 export function errnoOf(thrown: unknown): string | null {
   if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return null;
   return typeof thrown.code === 'string' ? thrown.code : null;

@@ -1,10 +1,12 @@
 /**
- * Opening a log file so that it can be trusted: never through a link, never a directory or a pipe, mode 0640 whatever the
- * umask, always appending, starting with its header and ending with a whole line.
+ * Opening a log file so that it can be trusted: never through a link, never a directory or a pipe,
+ * mode 0640 whatever the umask, always appending, starting with its header and ending with a whole
+ * line.
  *
- * Why an own descriptor and not rotating-file-stream's: it ignores the count that write(2) returns, so a short write on
- * a nearly full disk is reported as success and the records are gone uncounted; its stream is dead for ever after the
- * first error; and it opens through symbolic links. test/sinks-faults.test.ts shows each on the package itself.
+ * Why an own descriptor and not rotating-file-stream's: it ignores the count that write(2) returns,
+ * so a short write on a nearly full disk is reported as success and the records are gone uncounted;
+ * its stream is dead for ever after the first error; and it opens through symbolic links.
+ * test/sinks-faults.test.ts shows each on the package itself.
  */
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
@@ -26,8 +28,9 @@ const LOOK_BACK_BYTES = 1024 * 1024;
 const NEWLINE = 10;
 
 /**
- * O_APPEND: after `copytruncate` the next line lands at the new end, not behind a sparse hole. O_RDWR: the tail is read for
- * repair; and a named pipe in place of the log is opened at once and refused, instead of blocking a thread for ever.
+ * O_APPEND: after `copytruncate` the next line lands at the new end, not behind a sparse hole.
+ * O_RDWR: the tail is read for repair; and a named pipe in place of the log is opened at once and
+ * refused, instead of blocking a thread for ever.
  */
 const OPEN_FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW;
 
@@ -102,8 +105,8 @@ async function prepare(
 }
 
 /**
- * Makes the file end with a whole line again after a crash or a full disk: cuts what follows the last line end, or, when
- * none is near, ends the line.
+ * Makes the file end with a whole line again after a crash or a full disk: cuts what follows the
+ * last line end, or, when none is near, ends the line.
  * @returns the size in bytes afterwards
  */
 export async function cutTornTail(handle: LogHandle, size: number): Promise<number> {

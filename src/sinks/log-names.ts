@@ -1,6 +1,7 @@
 /**
- * The names of one log's files: `packets.log` is being written, `.0` was just rotated and waits to be aged (`.0.gz` while it
- * is being compressed), `.1` … `.N` or `.1.gz` … `.N.gz` are history, the highest number the oldest.
+ * The names of one log's files: `packets.log` is being written, `.0` was just rotated and waits to
+ * be aged (`.0.gz` while it is being compressed), `.1` … `.N` or `.1.gz` … `.N.gz` are history, the
+ * highest number the oldest.
  */
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -50,8 +51,8 @@ export async function listRotated(
 }
 
 /**
- * The paths of every complete file of the log, oldest first, the one being written last; each record is in exactly one of
- * them. For readers of the history such as `netwatch export`.
+ * The paths of every complete file of the log, oldest first, the one being written last; each
+ * record is in exactly one of them. For readers of the history such as `netwatch export`.
  */
 export async function logFilesOldestFirst(
   directory: string,
@@ -79,8 +80,8 @@ function parseName(entry: string, name: string): { index: number; compressed: bo
 }
 
 /**
- * By number, which no change of the clock and no copying disturbs. Only plain against compressed, whose numbers overlap after
- * compression was switched on or off, is decided by time.
+ * By number, which no change of the clock and no copying disturbs. Only plain against compressed,
+ * whose numbers overlap after compression was switched on or off, is decided by time.
  */
 function oldestFirst(files: readonly RotatedFile[]): readonly RotatedFile[] {
   const descending = [...files].sort((a, b) => b.index - a.index);

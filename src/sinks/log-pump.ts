@@ -29,7 +29,6 @@ export class LogPump {
   #settledRecords = 0;
   #failures = 0;
   #checkDue = false;
-  #reopenDue = false;
   #state: 'open' | 'closing' | 'stopped' = 'open';
 
   constructor(queue: ByteQueue, writer: LogWriter, events: PumpEvents) {
@@ -59,12 +58,6 @@ export class LogPump {
   check(): void {
     this.#checkDue = true;
     this.kick();
-  }
-
-  /** Asks for the file to be closed and opened again by its name. */
-  reopen(): void {
-    this.#reopenDue = true;
-    this.check();
   }
 
   /** Resolves when nothing is pending. */
@@ -112,8 +105,6 @@ export class LogPump {
     this.#checkDue = false;
     this.#batch ??= this.#queue.take();
     if (this.#state === 'stopped' || (this.#batch === null && !thorough)) return false;
-    if (this.#reopenDue) await this.#writer.close();
-    this.#reopenDue = false;
     const hurry = this.#state === 'closing';
     const error = await this.#writer.ready(thorough, hurry);
     if (error !== null) return this.#fail(error);
@@ -156,7 +147,10 @@ export class LogPump {
     return records;
   }
 
-  /** A method, because the state may have changed during an await and the compiler would not believe it. */
+  /**
+   * A method, because the state may have changed during an await and the compiler would not believe
+   * it.
+   */
   #isStopped(): boolean {
     return this.#state === 'stopped';
   }

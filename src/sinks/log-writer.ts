@@ -1,6 +1,6 @@
 /**
- * Decides where the next lines go: the open file, a new one after a rotation, nowhere when the disk cap is reached.
- * Knows bytes and lines; records are counted by its caller.
+ * Decides where the next lines go: the open file, a new one after a rotation, nowhere when the disk
+ * cap is reached. Knows bytes and lines; records are counted by its caller.
  */
 import { join } from 'node:path';
 import { backoffMs } from './backoff.js';
@@ -13,7 +13,10 @@ import { effectiveRotateBytes, type RotatingLogOptions } from './rotating-option
 
 const NEWLINE = 10;
 
-/** What became of the lines offered to `put()`; what is neither written nor dropped is to be offered again. */
+/**
+ * What became of the lines offered to `put()`; what is neither written nor dropped is to be offered
+ * again.
+ */
 export interface Put {
   /** Bytes of whole lines that are in the file. */
   readonly written: number;
@@ -67,8 +70,8 @@ export class LogWriter {
   }
 
   /**
-   * Makes sure the open file is the one to write to: reopens it if it was removed, renamed or replaced, rotates it if its time has
-   * come.
+   * Makes sure the open file is the one to write to: reopens it if it was removed, renamed or
+   * replaced, rotates it if its time has come.
    * @param thorough also look whether the path still leads to the file
    * @param hurry as for `put()`
    */
@@ -128,11 +131,11 @@ export class LogWriter {
   /** 'rotated', 'unchanged' (go on with the old file) or why there is no open file any more. */
   async #rotate(hurry: boolean): Promise<'rotated' | 'unchanged' | SinkError> {
     if (hurry && this.#retention.isRunning()) return 'unchanged';
-    // Meanwhile records pile up in memory, up to its cap: the disk cap must not be broken by a second copy.
-    await this.#retention.settled();
     if (performance.now() < this.#rotateNotBefore) return 'unchanged';
     if (this.#retention.isOccupied()) {
       this.#retention.start();
+      // Meanwhile records pile up in memory, up to its cap: the disk cap must not be broken by a
+      // second copy.
       await this.#retention.settled();
       if (this.#retention.isOccupied()) return 'unchanged';
     }

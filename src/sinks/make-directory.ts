@@ -1,5 +1,6 @@
 /**
- * Creates the directory the logs live in, whatever the umask, and refuses the kernel's own file systems.
+ * Creates the directory the logs live in, whatever the umask, and refuses the kernel's own file
+ * systems.
  */
 import { chmod, mkdir, stat, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
@@ -21,8 +22,8 @@ const INTERFACE_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
 ]);
 
 /**
- * Makes sure `directory` exists and is a directory on a real file system. Missing levels are created with mode 0750;
- * existing ones are left as they are. Safe to call again and again.
+ * Makes sure `directory` exists and is a directory on a real file system. Missing levels are
+ * created with mode 0750; existing ones are left as they are. Safe to call again and again.
  */
 export async function makeDirectory(directory: string): Promise<Result<null>> {
   const path = resolve(directory);

@@ -1,5 +1,6 @@
 /**
- * Replaces a `.prom` file atomically: a reader sees the old version or the new one, whole, never a mixture.
+ * Replaces a `.prom` file atomically: a reader sees the old version or the new one, whole, never a
+ * mixture.
  */
 import { randomBytes } from 'node:crypto';
 import { open, readdir, rename } from 'node:fs/promises';
@@ -11,8 +12,9 @@ import { attempt, failure, success, type Result } from './errors.js';
 const PROM_MODE = 0o644;
 
 /**
- * Writes `bytes` as `directory`/`name`: into a temporary file beside it, to the disk, then renamed. Calls may overlap; the last
- * rename wins. On failure the old version stays and no temporary file of this call is left.
+ * Writes `bytes` as `directory`/`name`: into a temporary file beside it, to the disk, then renamed.
+ * Calls may overlap; the last rename wins. On failure the old version stays and no temporary file
+ * of this call is left.
  */
 export async function writePromFile(
   directory: string,
@@ -47,8 +49,9 @@ async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
 }
 
 /**
- * Temporary files start with a dot and end in `.tmp`, so that nothing that looks for `*.prom` sees them. The start time tells
- * this process from a crashed one with the same pid, which in a container is the rule.
+ * Temporary files start with a dot and end in `.tmp`, so that nothing that looks for `*.prom` sees
+ * them. The start time tells this process from a crashed one with the same pid, which in a
+ * container is the rule.
  */
 function ownPrefix(name: string): string {
   return `${commonPrefix(name)}${process.pid}-${Math.round(performance.timeOrigin)}-`;
@@ -58,7 +61,10 @@ function commonPrefix(name: string): string {
   return `.${name}.`;
 }
 
-/** Removes what earlier processes left when they crashed; one collector per directory is the rule, so it is nobody else's. */
+/**
+ * Removes what earlier processes left when they crashed; one collector per directory is the rule,
+ * so it is nobody else's.
+ */
 async function removeStale(directory: string, name: string): Promise<void> {
   // When the directory cannot be listed, writing says why.
   const listed = await attempt('list', directory, () => readdir(directory));

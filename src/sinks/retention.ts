@@ -1,6 +1,6 @@
 /**
- * Keeps the history of one log within its limits: compresses and ages the file that was just rotated, in the background,
- * and deletes the oldest so that the disk cap holds at every moment.
+ * Keeps the history of one log within its limits: compresses and ages the file that was just
+ * rotated, in the background, and deletes the oldest so that the disk cap holds at every moment.
  */
 import { unlink } from 'node:fs/promises';
 import { ageFiles, compressFile, gzipBound, removeIfThere, sizeIfThere } from './ageing.js';
@@ -89,8 +89,8 @@ export class Retention {
   }
 
   /**
-   * Makes the room a rotation needs: the current file moves over to the history, may for a while exist compressed as well, and
-   * a new one grows to its limit.
+   * Makes the room a rotation needs: the current file moves over to the history, may for a while
+   * exist compressed as well, and a new one grows to its limit.
    */
   async makeRoomForRotation(currentBytes: number): Promise<void> {
     const copy = this.#options.gzip ? gzipBound(currentBytes) : 0;
@@ -124,7 +124,9 @@ export class Retention {
     return aged.ok ? null : aged.error;
   }
 
-  /** Compresses the file if asked to and if the copy fits under the cap; else it is kept as it is. */
+  /**
+   * Compresses the file if asked to and if the copy fits under the cap; else it is kept as it is.
+   */
   async #compress(path: string, bytes: number): Promise<SinkError | null> {
     const { gzip, keepBytes, rotateBytes } = this.#options;
     const copy = gzipBound(bytes);

@@ -10,7 +10,9 @@ export interface RotatingLogOptions {
   readonly header: string;
   /** A file is rotated before the record that would make it longer than this many bytes. */
   readonly rotateBytes: number;
-  /** A file is also rotated when a new interval begins (counted from 1970, UTC); null: by size only. */
+  /**
+   * A file is also rotated when a new interval begins (counted from 1970, UTC); null: by size only.
+   */
   readonly rotateIntervalSeconds: number | null;
   /** Rotated files kept (`.1` is the newest); at least 1. */
   readonly keepFiles: number;
@@ -24,13 +26,19 @@ export interface RotatingLogOptions {
   readonly now: () => number;
   /** Receives one-sentence warnings, at most one per 30 s. */
   readonly log: (sentence: string) => void;
-  /** Milliseconds between two looks at whether the file is still the one under its name; 1,000 if left out. */
+  /**
+   * Milliseconds between two looks at whether the file is still the one under its name; 1,000 if
+   * left out.
+   */
   readonly checkMs?: number;
   /** How files are opened; for tests with a misbehaving disk. */
   readonly openFile?: OpenFile;
 }
 
-/** Counters since the log was opened, in records (one record is one line). accepted = written + lost + pending. */
+/**
+ * Counters since the log was opened, in records (one record is one line). accepted = written + lost
+ * + pending.
+ */
 export interface RotatingLogStats {
   /** Given to `write()`. */
   readonly accepted: number;
@@ -50,8 +58,9 @@ export interface RotatingLogStats {
 }
 
 /**
- * The size at which files are really rotated: small enough that under `keepBytes` there is room for the current file, the one just
- * rotated and, with gzip, its compressed copy. Otherwise the cap could only be held by dropping records.
+ * The size at which files are really rotated: small enough that under `keepBytes` there is room for
+ * the current file, the one just rotated and, with gzip, its compressed copy. Otherwise the cap
+ * could only be held by dropping records.
  */
 export function effectiveRotateBytes(
   options: Pick<RotatingLogOptions, 'rotateBytes' | 'keepBytes' | 'gzip'>,

@@ -1,6 +1,6 @@
 /**
- * An append-only log of whole lines that rotates by size and time, survives full disks and removed files, and accounts for
- * every record: written, lost or still pending.
+ * An append-only log of whole lines that rotates by size and time, survives full disks and removed
+ * files, and accounts for every record: written, lost or still pending.
  */
 import { ByteQueue } from './byte-queue.js';
 import { withDeadline } from './deadline.js';
@@ -24,10 +24,16 @@ const NEWLINE = 10;
 /** Milliseconds between two looks at the file under our name, unless the options say otherwise. */
 const CHECK_MS = 1000;
 
-/** Milliseconds `flush()` and `close()` wait unless told otherwise: a stop within 2 s leaves room for the rest. */
+/**
+ * Milliseconds `flush()` and `close()` wait unless told otherwise: a stop within 2 s leaves room
+ * for the rest.
+ */
 const DEADLINE_MS = 1500;
 
-/** One log. `write()` never blocks and never throws; all file work happens on the thread pool, one operation at a time. */
+/**
+ * One log. `write()` never blocks and never throws; all file work happens on the thread pool, one
+ * operation at a time.
+ */
 export class RotatingLog {
   readonly #queue: ByteQueue;
   readonly #writer: LogWriter;
@@ -42,8 +48,9 @@ export class RotatingLog {
   #bytesWritten = 0;
 
   /**
-   * Opens the log: creates directory and file as needed, repairs what a crash left. An unusable directory or file is a
-   * value, so that a collector can refuse to start; later failures are retried and counted instead.
+   * Opens the log: creates directory and file as needed, repairs what a crash left. An unusable
+   * directory or file is a value, so that a collector can refuse to start; later failures are
+   * retried and counted instead.
    */
   static async open(options: RotatingLogOptions): Promise<Result<RotatingLog>> {
     const log = new RotatingLog(options);
@@ -73,8 +80,8 @@ export class RotatingLog {
   }
 
   /**
-   * Takes over whole lines; the bytes are copied. Lines without a newline at their end would run into the next ones and are
-   * lost.
+   * Takes over whole lines; the bytes are copied. Lines without a newline at their end would run
+   * into the next ones and are lost.
    * @param records number of lines
    */
   write(lines: Uint8Array, records: number): void {
@@ -98,9 +105,12 @@ export class RotatingLog {
     };
   }
 
-  /** Closes the file and opens it by its name again: for SIGHUP after an external rename. */
+  /**
+   * Goes over to the file that now has our name: for SIGHUP after an external rename. Without it
+   * that takes a second.
+   */
   reopen(): void {
-    this.#pump.reopen();
+    this.#pump.check();
   }
 
   /**
@@ -114,8 +124,8 @@ export class RotatingLog {
   }
 
   /**
-   * Writes what is pending, with one more try if the disk is failing, and closes the file. What could not be written by then
-   * counts as lost. The second call does nothing.
+   * Writes what is pending, with one more try if the disk is failing, and closes the file. What
+   * could not be written by then counts as lost. The second call does nothing.
    * @param timeoutMs longest wait in milliseconds
    * @returns false when the disk did not answer in time: an operation is then still stuck in the kernel, and
    *   `process.exit()` would wait for it

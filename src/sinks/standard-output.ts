@@ -1,6 +1,6 @@
 /**
- * Rows for a terminal or a pipe. A reader that is slow costs bounded memory and then rows, which are counted; a reader that is gone
- * (`| head -1`) is no error.
+ * Rows for a terminal or a pipe. A reader that is slow costs bounded memory and then rows, which
+ * are counted; a reader that is gone (`| head -1`) is no error.
  */
 import type { Writable } from 'node:stream';
 import { ByteQueue } from './byte-queue.js';
@@ -20,7 +20,10 @@ export interface StandardOutputOptions {
   readonly stream: Writable;
   /** Memory in bytes for rows the reader has not taken yet. */
   readonly maxQueuedBytes: number;
-  /** Called once when writing has become impossible; on `reader-gone` the program ends quietly with exit code 0. */
+  /**
+   * Called once when writing has become impossible; on `reader-gone` the program ends quietly with
+   * exit code 0.
+   */
   readonly onClosed: (reason: ClosedReason) => void;
 }
 
@@ -64,7 +67,10 @@ export class StandardOutput {
     if (this.#closed || !this.#queue.push(bytes, rows)) this.#dropped += rows;
   }
 
-  /** Sends what was written; while the reader has not taken the last batch it waits for that, and everything leaves then. */
+  /**
+   * Sends what was written; while the reader has not taken the last batch it waits for that, and
+   * everything leaves then.
+   */
   flush(): void {
     if (this.#closed) return;
     if (this.#inFlight > 0) {
@@ -78,7 +84,8 @@ export class StandardOutput {
       return;
     }
     this.#inFlight = batch.records;
-    // The callback comes when the kernel has taken all of it; until then the queue keeps these bytes untouched.
+    // The callback comes when the kernel has taken all of it; until then the queue keeps these
+    // bytes untouched.
     this.#stream.write(batch.bytes, (error) => this.#sent(batch.records, error));
   }
 

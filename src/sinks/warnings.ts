@@ -1,4 +1,6 @@
-/** Warnings about a fault that repeats with every record: said once, then at most twice a minute. */
+/**
+ * Warnings about a fault that repeats with every record: said once, then at most twice a minute.
+ */
 
 /** Milliseconds between two warnings. */
 const QUIET_MS = 30_000;

@@ -277,7 +277,7 @@ function request(random: Random, method: string, uri: string, version: number): 
 
 /** In this corpus CONNECT always succeeds. */
 const BODILESS = new Set(['HEAD', 'CONNECT']);
-const STATUSES = [200, 200, 200, 201, 204, 206, 301, 304, 400, 404, 500, 503, 599];
+const STATUSES = [200, 200, 200, 201, 204, 206, 301, 304, 400, 404, 500, 503, 599, 999];
 
 interface ResponsePlan {
   readonly method: string;

@@ -93,6 +93,14 @@ static __always_inline void nw_http_on_request_end(struct packet *ctx,
 		printf("sent %llu\n", w->d.body);
 }
 
+/* Nothing of the scratch may be needed by the next segment. */
+static void forget(void)
+{
+	memset(works, 0xa5, sizeof(works));
+	for (int i = 0; i < NW_HTTP_SLOTS; i++)
+		works[i].busy = 0;
+}
+
 static void segment(const struct order *o, const unsigned char *payload)
 {
 	struct packet packet = {payload, o->bytes, &connection};
@@ -103,10 +111,11 @@ static void segment(const struct order *o, const unsigned char *payload)
 	else
 		nw_http_segment(&packet, &connection, NW_HTTP_OUT, o->role,
 				HEADERS, o->bytes, o->seq, o->now);
-	/* nothing of it may be needed later */
 	for (int i = 0; i < NW_HTTP_SLOTS; i++)
 		if (works[i].busy)
 			abort();
+	if (!quiet)
+		forget();
 }
 
 static void print_state(void)
@@ -142,9 +151,7 @@ static void obey(struct order *o, const unsigned char *payload)
 	switch (o->what) {
 	case 'N':
 		memset(&connection, 0, sizeof(connection));
-		memset(works, 0xa5, sizeof(works));
-		for (int i = 0; i < NW_HTTP_SLOTS; i++)
-			works[i].busy = 0;
+		forget();
 		puts("new");
 		break;
 	case 'S':

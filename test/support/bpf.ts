@@ -54,6 +54,16 @@ export async function bpfObjectsGone(objects: BpfObjects, deadlineMs = 3000): Pr
   });
 }
 
+/** How many entries each hash has that a process holds, by name. */
+export function hashEntries(pid: number): Readonly<Record<string, number>> {
+  const ids = new Set(bpfObjectsOf(pid).maps);
+  const hashes = bpftool('map', 'show').filter(
+    ({ id, type = '' }) => ids.has(id) && type.endsWith('hash'),
+  );
+  const entries = (id: number): number => bpftool('map', 'dump', 'id', String(id)).length;
+  return Object.fromEntries(hashes.map(({ id, name }) => [name ?? id, entries(id)]));
+}
+
 export interface BpfProgram {
   readonly id: number;
   readonly type: string;

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseExposition, type Sample } from './samples.js';
+import { parseExposition, total, type Sample } from './samples.js';
 import type { Namespace, Teardown } from './netns.js';
 import { until } from './wait.js';
 
@@ -30,6 +30,8 @@ export interface Collector {
     what: string,
     deadlineMs?: number,
   ): Promise<readonly Sample[]>;
+  /** netwatch.prom of a pull that began after this call; give the collector a short --interval. */
+  pulled(): Promise<readonly Sample[]>;
   readonly exited: Promise<Exit>;
   /** Sends the signal (default SIGINT) and waits for the end, at most `deadlineMs` (default 5 s). */
   stop(signal?: NodeJS.Signals, deadlineMs?: number): Promise<Exit>;
@@ -45,6 +47,8 @@ export interface CollectorOptions {
   readonly readyMs?: number | null;
   /** Values of --netns; default: the name of the namespace. */
   readonly netns?: readonly string[];
+  /** A command that executes the rest of its line, as in ['unshare', '--time']. */
+  readonly wrapper?: readonly string[];
 }
 
 /** Starts the collector on a namespace and returns at its ready line. */
@@ -58,7 +62,8 @@ export async function startCollector(
   const program = options.program ?? PROGRAM;
   const { netns = [namespace.name] } = options;
   const where = ['--netns', netns.join(','), '--data', dataFolder];
-  const child = spawn(process.execPath, [program, ...where, ...args], {
+  const line = [...(options.wrapper ?? []), process.execPath, program, ...where, ...args];
+  const child = spawn(line[0] ?? '', line.slice(1), {
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -102,6 +107,17 @@ function observe(child: ChildProcess, dataFolder: string): Collector {
     const log = file.endsWith('.log');
     return parseExposition(text.slice(0, text.lastIndexOf('\n') + 1), { log }).samples;
   };
+  const waitFor: Collector['waitFor'] = async (file, predicate, what, deadlineMs = 10_000) => {
+    const satisfied = (): readonly Sample[] | null => {
+      const now = samples(file);
+      return predicate(now) ? now : null;
+    };
+    const waiting = until(satisfied, { what: `${file}: ${what}`, deadlineMs, everyMs: 20 });
+    return (await waiting) ?? [];
+  };
+  /** Differs from pull to pull. */
+  const cpuSeconds = (now: readonly Sample[]): number =>
+    total(now, 'netwatch_process_cpu_seconds_total');
   return {
     pid: child.pid ?? 0,
     dataFolder,
@@ -109,13 +125,16 @@ function observe(child: ChildProcess, dataFolder: string): Collector {
     stderr: () => stderr,
     read,
     samples,
-    async waitFor(file, predicate, what, deadlineMs = 10_000) {
-      const satisfied = (): readonly Sample[] | null => {
-        const now = samples(file);
-        return predicate(now) ? now : null;
-      };
-      const waiting = until(satisfied, { what: `${file}: ${what}`, deadlineMs, everyMs: 20 });
-      return (await waiting) ?? [];
+    waitFor,
+    async pulled() {
+      let state = samples('netwatch.prom');
+      // the first one may have begun before
+      for (let pulls = 0; pulls < 2; pulls++) {
+        const before = cpuSeconds(state);
+        const isNew = (now: readonly Sample[]): boolean => cpuSeconds(now) !== before;
+        state = await waitFor('netwatch.prom', isNew, 'a pull');
+      }
+      return state;
     },
     exited,
     async stop(signal = 'SIGINT', deadlineMs = 5000) {

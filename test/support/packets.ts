@@ -88,36 +88,47 @@ export function difference(wanted: readonly string[], found: readonly string[]):
   for (const item of found) counts.set(item, (counts.get(item) ?? 0) - 1);
   const having = (sign: 1 | -1) =>
     [...counts].flatMap(([item, n]) => Array<string>(Math.max(0, sign * n)).fill(item));
-  return { missing: having(1), surplus: having(-1) };
+  return { missing: first(having(1)), surplus: first(having(-1)) };
 }
 
 /** No difference. */
 export const SAME: Difference = { missing: [], surplus: [] };
 
+const SHOWN = 5;
+
+/** The first few of a list, and how many more there are: enough for a message. */
+export function first(all: readonly string[]): string[] {
+  const more = all.length - SHOWN;
+  return more <= 0 ? [...all] : [...all.slice(0, SHOWN), `and ${more} more`];
+}
+
 /**
- * Joins neighbours of one direction whose bytes follow each other, as segmentation offload parts them: from
- * `from > to seq ack bytes` lists that are equal but for the cuts come equal lists.
+ * Those packets in the parts that segmentation offload gives them: each of `whole` becomes the run of
+ * `parts` that it covers exactly, or stays as it is. Both in order of time; nothing was sent twice.
  */
-export function joined(packets: readonly (PacketLine | Packet)[]): string[] {
-  interface Run {
-    readonly seq: number;
-    bytes: number;
+export function parted(whole: readonly PacketLine[], parts: readonly Packet[]): string[] {
+  const next = new Map<string, Packet[]>();
+  for (const part of parts) {
+    const way = wayOf(part);
+    const queue = next.get(way);
+    if (queue) queue.push(part);
+    else next.set(way, [part]);
   }
-  const runs = new Map<string, Run[]>();
-  for (const packet of packets) {
-    const [from = '', , to = '', seq = '', , bytes = ''] = onTheWire(packet).split(' ');
-    if (bytes === '0') continue;
-    const of = runs.get(`${from} > ${to}`) ?? [];
-    runs.set(`${from} > ${to}`, of);
-    of.push({ seq: Number(seq), bytes: Number(bytes) });
-  }
-  return [...runs].flatMap(([way, of]) => {
-    const whole: Run[] = [];
-    for (const { seq, bytes } of of) {
-      const last = whole.at(-1);
-      if (last && ((last.seq + last.bytes) >>> 0) === seq) last.bytes += bytes;
-      else whole.push({ seq, bytes });
-    }
-    return whole.map(({ seq, bytes }) => `${way} ${seq} ${bytes}`);
+  return whole.flatMap((line) => {
+    const queue = next.get(wayOf(line)) ?? [];
+    const run: Packet[] = [];
+    let bytes = 0;
+    do {
+      const part = queue.shift();
+      if (!part || part.seq !== (line.seq + bytes) % 2 ** 32) return onTheWire(line);
+      run.push(part);
+      bytes += part.length;
+    } while (bytes < line.bytes);
+    return bytes === line.bytes ? run.map(onTheWire) : onTheWire(line);
   });
+}
+
+/** `from > to` */
+function wayOf(packet: PacketLine | Packet): string {
+  return onTheWire(packet).split(' ', 3).join(' ');
 }

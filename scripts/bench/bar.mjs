@@ -1,0 +1,144 @@
+/**
+ * The rows of the table and their limits. A value up to `excellent` is excellent, up to `good` good,
+ * beyond `fails` it fails; between good and fails it is fair. Where more is better it is the other
+ * way round. Rows without limits are shown for comparison only. The order is that of the table.
+ *
+ * The limits stand on costs measured on the 2-core development machine: per packet a parse of 45 ns,
+ * one clock reading 57, one ring record 34; per state change tracepoint 12, socket storage 42, clock
+ * 57; user side 200 ns per packet line; connections 5 ms for the iterator and 400 ns per line.
+ *
+ * @typedef {object} Bar
+ * @property {string} title
+ * @property {string} unit
+ * @property {readonly [excellent: number, good: number, fails: number]} [limits]
+ * @property {boolean} [more] more is better
+ */
+
+/** @type {Readonly<Record<string, Bar>>} */
+export const BARS = {
+  truth: {
+    title: 'packet records missing or too many, against tcpdump',
+    unit: '',
+    limits: [0, 0, 0],
+  },
+  'kernel-packet': { title: 'kernel, per packet', unit: 'ns', limits: [180, 260, 400] },
+  'kernel-packet-time': {
+    title: 'kernel, per packet, with layer times (`-t`)',
+    unit: 'ns',
+    limits: [300, 450, 700],
+  },
+  'kernel-packet-all': { title: 'kernel, per packet, `-x -r -t -i -e`', unit: 'ns' },
+  'kernel-state': { title: 'kernel, per state change', unit: 'ns', limits: [160, 300, 500] },
+  'user-packet': {
+    title: 'user side, per packet record decoded, formatted, written',
+    unit: 'ns',
+    limits: [300, 600, 1500],
+  },
+  'user-packet-time': { title: 'the same with `-t`', unit: 'ns', limits: [300, 600, 1500] },
+  'user-packet-all': { title: 'the same with `-x -r -t -i -e`', unit: 'ns' },
+  'user-reference': {
+    title: 'the same, against a plain loop (template string, 64 KiB writes)',
+    unit: '×',
+    limits: [0.6, 1, 2],
+  },
+  'total-packet': {
+    title: 'kernel and user side, per packet',
+    unit: 'ns',
+    limits: [700, 1300, 2500],
+  },
+  'cpu-10k': { title: 'CPU at 10,000 packet records/s', unit: '% of a core' },
+  'short-connection': {
+    title: 'CPU per end of a short connection (open, 10 data packets, close)',
+    unit: 'µs',
+    limits: [8, 20, 50],
+  },
+  closed: {
+    title: 'records of closed connections missing or too many',
+    unit: '',
+    limits: [0, 0, 0],
+  },
+  'closed-tcplife': {
+    title: 'CPU at the same connections, against tcplife',
+    unit: '×',
+    limits: [5, 10, 50],
+  },
+  lossless: {
+    title: 'packet records/s without loss, 10 s, log on disk',
+    unit: '/s',
+    limits: [200_000, 100_000, 20_000],
+    more: true,
+  },
+  wakeups: {
+    title: 'wake-ups per record at 10,000/s',
+    unit: '',
+    limits: [1 / 200, 1 / 20, 1],
+  },
+  dump: {
+    title: '10,000 connections pulled and formatted',
+    unit: 'ms',
+    limits: [15, 30, 100],
+  },
+  'dump-ss': { title: 'the former, against `ss -tian`', unit: '×', limits: [0.5, 1, 2] },
+  'dump-extra': {
+    title: '10,000 connections pulled and formatted with `-x` (every value a line)',
+    unit: 'ms',
+  },
+  attach: {
+    title: 'start until the first program is attached',
+    unit: 'ms',
+    limits: [250, 500, 1500],
+  },
+  ready: { title: 'start until ready', unit: 'ms', limits: [250, 500, 1500] },
+  'attach-bpftrace': {
+    title: 'start until the first program is attached, against bpftrace',
+    unit: '×',
+    limits: [1.3, 2.6, 8],
+  },
+  'rss-idle': { title: 'memory (RSS), idle', unit: 'MB', limits: [70, 100, 250] },
+  'rss-10k': { title: 'memory (RSS), 10,000 connections', unit: 'MB', limits: [90, 130, 400] },
+  'rss-bpftrace': {
+    title: 'memory (RSS) when ready, against bpftrace',
+    unit: '×',
+    limits: [1, 1.3, 3],
+  },
+  'idle-cpu': { title: 'CPU when nothing happens', unit: '%', limits: [0.1, 0.5, 1] },
+  'bulk-default': {
+    title: 'loopback throughput, with against without',
+    unit: '×',
+    limits: [0.98, 0.95, 0.9],
+    more: true,
+  },
+  'bulk-all': {
+    title: 'the same, `-x -r -t -i -e`',
+    unit: '×',
+    limits: [0.98, 0.95, 0.9],
+    more: true,
+  },
+  'rr-default': {
+    title: '1-byte request/response, with against without',
+    unit: '×',
+    limits: [0.94, 0.88, 0.75],
+    more: true,
+  },
+  'rr-all': {
+    title: 'the same, `-x -r -t -i -e`',
+    unit: '×',
+    limits: [0.94, 0.88, 0.75],
+    more: true,
+  },
+};
+
+/**
+ * @param {string} id
+ * @param {number | null} value
+ * @returns {'excellent' | 'good' | 'fair' | 'fails' | ''} '' where there is nothing to judge
+ */
+export function grade(id, value) {
+  const { limits, more = false } = BARS[id];
+  if (limits === undefined || value === null || Number.isNaN(value)) return '';
+  const sign = more ? -1 : 1;
+  const within = (/** @type {number} */ limit) => sign * value <= sign * limit;
+  if (within(limits[0])) return 'excellent';
+  if (within(limits[1])) return 'good';
+  return within(limits[2]) ? 'fair' : 'fails';
+}

@@ -1,0 +1,92 @@
+// Every program there is gets attached, and nothing of them is left after any kind of end.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import t from 'tap';
+import { bpfObjectsGone, bpfObjectsOf } from '../support/bpf.js';
+import { startCollector, type Collector } from '../support/collector.js';
+import { createNamespace } from '../support/netns.js';
+import { select } from '../support/samples.js';
+import { needsCommands, needsRoot } from '../support/skip.js';
+import { CLOSED_PORT, runHttp, runTcp } from '../support/traffic.js';
+
+const skip = needsRoot || needsCommands('bpftool');
+const EVERYTHING = ['-a', '-x', '-r', '-t', '-i', '-e', '--strict'];
+const BPF = resolve(import.meta.dirname, '../../bpf');
+
+/** Stands in for kfree_skb on kernels whose drops have no reason. */
+const INSTEAD = ['tcp_bad_csum'];
+
+/** The programs in the sources, by name. */
+function programsInSources(): string[] {
+  const sources = readdirSync(BPF).filter((name) => name.endsWith('.bpf.c'));
+  const text = sources.map((name) => readFileSync(join(BPF, name), 'utf8')).join('\n');
+  return [...text.matchAll(/SEC\("[^"]+"\)\s+int (?:BPF_PROG\()?(\w+)/g)].map(
+    ([, name = '']) => name,
+  );
+}
+
+t.test('every program is attached, and gone after any end', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const programs = programsInSources().filter((name) => !INSTEAD.includes(name));
+  t.ok(programs.length >= 20, `${programs.length} programs`);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
+    await t.test(signal, async (t) => {
+      const collector = await startCollector(t, namespace, [
+        ...EVERYTHING,
+        '-q',
+        '--interval',
+        '0.1',
+      ]);
+      t.match(
+        collector.stderr(),
+        new RegExp(`^netwatch: ready after \\d+ ms: ${programs.length} programs attached; `),
+      );
+      const state = select(await collector.pulled(), 'netwatch_bpf_program_attached');
+      t.strictSame(state.map(({ labels }) => labels['program']).sort(), programs.sort());
+      t.ok(state.every(({ value }) => value === 1));
+      const held = bpfObjectsOf(collector.pid);
+      t.ok(held.programs.length >= programs.length);
+      t.ok(held.links.length > 0);
+      const exit = await collector.stop(signal);
+      t.strictSame(exit, signal === 'SIGKILL' ? { code: null, signal } : { code: 0, signal: null });
+      await t.resolves(bpfObjectsGone(held));
+    });
+  }
+});
+
+t.test(
+  'without options there are fewer programs, and they end by --duration',
+  { skip },
+  async (t) => {
+    const namespace = createNamespace(t);
+    const collector = await startCollector(t, namespace, ['-q', '--strict', '--duration', '0.3']);
+    const held = bpfObjectsOf(collector.pid);
+    t.ok(held.programs.length > 0 && held.programs.length < 12, `${held.programs.length} programs`);
+    t.strictSame(await collector.exited, { code: 0, signal: null });
+    await t.resolves(bpfObjectsGone(held));
+  },
+);
+
+t.test('the summary counts the lines of the files', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const collector = await startCollector(t, namespace, EVERYTHING);
+  await runTcp(namespace, { connections: 7, rounds: 3 });
+  await runTcp(namespace, { connections: 3, port: CLOSED_PORT });
+  await runHttp(namespace, { total: 13, host: '::1' });
+  await collector.stop();
+  const lines = (file: string): number => collector.samples(file).length;
+  const said = collector.stderr();
+  const number = (pattern: RegExp): number => Number(pattern.exec(said)?.[1]);
+  t.equal(number(/ (\d+) packets, /), lines('packets.log'));
+  t.equal(number(/ (\d+) connections closed, /), 2 * (7 + 1) + 3);
+  t.equal(number(/ (\d+) drops and resets; /), lines('err.log'));
+  t.equal(number(/; (\d+) records lost/), 0);
+  for (const file of ['connects.log', 'packets.log', 'err.log']) {
+    t.ok(lines(file) > 0);
+    t.equal(number(new RegExp(` (\\d+) in ${file}`)), lines(file));
+    t.equal(written(collector, file), lines(file));
+  }
+});
+
+const written = (collector: Collector, file: string): number | undefined =>
+  select(collector.samples('netwatch.prom'), 'netwatch_records_written_total', { file })[0]?.value;

@@ -1,0 +1,376 @@
+// packets.log against tcpdump: each packet is one line when it is sent and one when it is received, with
+// its layer times, whatever the reader, the device or the queue do.
+import t, { type Test } from 'tap';
+import { plainDevice, setOffloads, slowQueue, wideWindow } from '../../scripts/traffic/faults.js';
+import { startCollector } from '../support/collector.js';
+import { createJoinedNamespaces, createNamespace, type Namespace } from '../support/netns.js';
+import {
+  difference,
+  first,
+  hasPort,
+  onTheWire,
+  packetLines,
+  parted,
+  SAME,
+  type PacketLine,
+} from '../support/packets.js';
+import { total, type Sample } from '../support/samples.js';
+import { needsCommands, needsRoot } from '../support/skip.js';
+import { sockets } from '../support/ss.js';
+import { startCapture, type Packet } from '../support/tcpdump.js';
+import { runHttp, runTcp, startProgram } from '../support/traffic.js';
+import { until } from '../support/wait.js';
+
+const skip = needsRoot || needsCommands('tcpdump', 'tc');
+
+interface Case {
+  /** Plays the traffic; nothing else uses the port. */
+  readonly play: (namespace: Namespace, port: number) => Promise<unknown>;
+  /** What only this traffic shows; lines of the collector with -t. */
+  readonly check?: (t: Test, lines: readonly PacketLine[], port: number) => void;
+  /** What passes no hook: over IPv6, a reset for a closed port belongs to no socket at all. */
+  readonly unseen?: (sent: Packet) => boolean;
+}
+
+type Options = Parameters<typeof runTcp>;
+
+const tcp =
+  (client: Options[1] = {}, server: Options[2] = {}): Case['play'] =>
+  (namespace, port) =>
+    runTcp(namespace, { port, ...client }, { port, ...server });
+
+/** Received at the server, with payload. */
+const arrivals = (lines: readonly PacketLine[], port: number): PacketLine[] =>
+  lines.filter(({ received, bytes, src }) => received && bytes > 0 && src.endsWith(`:${port}`));
+
+const STOPPED_MS = 150;
+
+/** The server sleeps while `segments` arrive, each a write of its own, and reads them later. */
+const stoppedReader =
+  (segments: number, host: string): Case['play'] =>
+  async (namespace, port) => {
+    const common = { host, port, requestBytes: 101, replyBytes: 0 };
+    const server = await startProgram(namespace, 'tcp-server', common);
+    const client = await startProgram(namespace, 'tcp-client', {
+      ...common,
+      rounds: segments,
+      connectFirst: true,
+      close: 'hold',
+    });
+    server.signal('SIGSTOP');
+    await client.go();
+    const writtenMs = performance.now();
+    await until(() => performance.now() > writtenMs + STOPPED_MS, { what: 'a pause' });
+    server.signal('SIGCONT');
+    await client.stop();
+    await server.stop();
+  };
+
+const readLate =
+  (segments: number): NonNullable<Case['check']> =>
+  (t, lines, port) => {
+    const arrived = arrivals(lines, port);
+    t.equal(arrived.length, segments, 'every write is a packet');
+    const times = arrived.map(({ tcpUs }) => tcpUs);
+    const early = times.filter((us) => !(us && us >= STOPPED_MS * 1000));
+    t.strictSame(first(early.map(String)), [], 'read after the pause');
+  };
+
+/** The server closes while three packets lie in its queue. */
+const neverRead: Case['play'] = async (namespace, port) => {
+  const sizes = { port, requestBytes: 1009, replyBytes: 0 };
+  const server = await startProgram(namespace, 'tcp-server', { port, mode: 'hang' });
+  const client = await startProgram(namespace, 'tcp-client', {
+    ...sizes,
+    rounds: 3,
+    close: 'hold',
+  });
+  await client.go();
+  await server.stop();
+  await client.stop();
+};
+
+/** The client dies, its sockets go to TIME_WAIT, and there the FIN of the server finds them. */
+const orphans =
+  (host: string): Case['play'] =>
+  async (namespace, port) => {
+    const common = { host, port };
+    const server = await startProgram(namespace, 'tcp-server', common);
+    const options = { ...common, connections: 5, close: 'hold' } as const;
+    const client = await startProgram(namespace, 'tcp-client', options);
+    await client.go();
+    client.signal('SIGKILL');
+    const left = async (): Promise<boolean> =>
+      (await sockets(namespace, 'sport', '=', `:${port}`)).length === 1;
+    await until(left, { what: 'only the listener is left' });
+    await server.stop();
+  };
+
+const LOOPBACK: Readonly<Record<string, Case>> = {
+  'ping-pong': { play: tcp({ connections: 13, rounds: 17 }) },
+  'ping-pong over IPv6': { play: tcp({ connections: 7, rounds: 5, host: '::1' }) },
+  'IPv4 at a socket of both families': { play: tcp({ connections: 3 }, { host: '::' }) },
+  'connections at the same time': { play: tcp({ connections: 53, concurrency: 8, rounds: 11 }) },
+  'connect and close': { play: tcp({ connections: 11, rounds: 0 }) },
+  'connections the server closes': {
+    play: tcp({ connections: 5, rounds: 0, close: 'wait' }, { mode: 'close' }),
+  },
+  'resets by the client': { play: tcp({ connections: 5, close: 'reset' }) },
+  'resets by the server': { play: tcp({ connections: 5 }, { mode: 'reset' }) },
+  'connections of a process that dies': { play: orphans('127.0.0.1') },
+  'connections of a process that dies, over IPv6': { play: orphans('::1') },
+  // the server listens elsewhere
+  'refused connections': { play: tcp({ connections: 7 }, { port: 6999 }) },
+  'refused connections over IPv6': {
+    play: tcp({ connections: 3, host: '::1' }, { port: 6999 }),
+    unseen: ({ flags }) => flags.includes('R'),
+  },
+  'an answer after half a close': {
+    play: tcp(
+      { connections: 3, requestBytes: 11, replyBytes: 0 },
+      { mode: 'after-fin', replyBytes: 1009 },
+    ),
+  },
+  'an upload': { play: tcp({ requestBytes: 5_000_011, replyBytes: 0 }) },
+  'a download over IPv6': { play: tcp({ requestBytes: 1, replyBytes: 3_000_017, host: '::1' }) },
+  'a slow reader': {
+    play: tcp({ requestBytes: 1_000_003, replyBytes: 0 }, { mode: 'slow', slowMs: 10 }),
+  },
+  'a reader that sleeps': { play: stoppedReader(61, '127.0.0.1'), check: readLate(61) },
+  'a reader that sleeps, over IPv6': { play: stoppedReader(7, '::1'), check: readLate(7) },
+  'a reader that sleeps long': { play: stoppedReader(211, '127.0.0.1'), check: readLate(211) },
+  'a reader that never reads': {
+    play: neverRead,
+    check(t, lines, port) {
+      const times = arrivals(lines, port).map(({ tcpUs }) => tcpUs);
+      t.strictSame(times, [null, null, null], 'no time that nobody took');
+    },
+  },
+};
+
+const FIRST_PORT = 7001;
+
+const ofPort = <T extends PacketLine | Packet>(packets: readonly T[], port: number): T[] =>
+  packets.filter((packet) => hasPort(packet, port));
+/** As segmentation, which comes after IP, leaves them to the device. */
+const sent = (lines: readonly PacketLine[], packets: readonly Packet[]): string[] =>
+  parted(
+    lines.filter(({ received }) => !received),
+    packets,
+  );
+const received = (lines: readonly PacketLine[]): string[] =>
+  lines.filter(({ received }) => received).map(onTheWire);
+
+/** Lines follow each other in time. */
+function isAscending(lines: readonly PacketLine[]): boolean {
+  return lines.every(({ timestampMs }, i) => i === 0 || timestampMs >= lines[i - 1]!.timestampMs);
+}
+
+const LAYERS = 'netwatch_packet_layer_duration_seconds_count';
+
+/** Every packet has the times that its kind can have, and the histograms count the same. */
+function checkTimes(t: Test, lines: readonly PacketLine[], state: readonly Sample[]): void {
+  const without = (of: (line: PacketLine) => unknown): string[] =>
+    lines.filter((line) => of(line) === null).map(onTheWire);
+  t.strictSame(first(without(({ macUs }) => macUs)), [], 'every packet has its MAC time');
+  t.strictSame(first(without(({ ipUs }) => ipUs)), [], 'and its IP time');
+  const counts: Record<string, number> = {};
+  const expected: Record<string, number> = {};
+  for (const [direction, received] of [
+    ['receive', true],
+    ['transmit', false],
+  ] as const) {
+    for (const [type, ipv6] of [
+      ['ipv4', false],
+      ['ipv6', true],
+    ] as const) {
+      const of = lines.filter(
+        (line) => line.received === received && line.src.startsWith('[') === ipv6,
+      );
+      for (const [layer, us] of [
+        ['mac', 'macUs'],
+        ['ip', 'ipUs'],
+        ['tcp', 'tcpUs'],
+      ] as const) {
+        const key = `${layer} ${direction} ${type}`;
+        const labels = { layer, network_io_direction: direction, network_type: type };
+        counts[key] = total(state, LAYERS, labels);
+        expected[key] = of.filter((line) => line[us] !== null).length;
+      }
+    }
+  }
+  t.strictSame(counts, expected, 'the histograms hold as many');
+}
+
+t.test('every packet of the loopback is one line each way', { skip }, async (t) => {
+  // a probe for a lost tail would be one packet more
+  const namespace = createNamespace(t, { sysctls: { 'ipv4/tcp_early_retrans': 0 } });
+  wideWindow(namespace);
+  const plain = await startCollector(t, namespace, ['-q']);
+  const timed = await startCollector(t, namespace, ['-t', '-q']);
+  const capture = await startCapture(t, namespace);
+  const cases = Object.entries(LOOPBACK);
+  for (const [i, [, { play }]] of cases.entries()) await play(namespace, FIRST_PORT + i);
+  const { packets, droppedByKernel } = await capture.stop();
+  t.equal(droppedByKernel, 0);
+  for (const collector of [plain, timed]) {
+    t.strictSame(await collector.stop(), { code: 0, signal: null }, collector.stderr());
+  }
+  const without = packetLines(plain.samples('packets.log'));
+  const lines = packetLines(timed.samples('packets.log'));
+
+  for (const [i, [name, { check, unseen = () => false }]] of cases.entries()) {
+    await t.test(name, (t) => {
+      const port = FIRST_PORT + i;
+      const wire = ofPort(packets, port);
+      const seen = wire.map(onTheWire);
+      t.ok(seen.length > 0);
+      for (const [what, all] of Object.entries({ '': without, ' with -t': lines })) {
+        const own = ofPort(all, port);
+        const { missing, surplus } = difference(seen, sent(own, wire));
+        const excused = wire.filter(unseen).map(onTheWire);
+        t.strictSame(difference(missing, excused).missing, [], `sent${what}`);
+        t.strictSame(surplus, [], `and no more${what}`);
+        t.strictSame(difference(seen, received(own)), SAME, `received${what}`);
+      }
+      const own = ofPort(lines, port);
+      const unread = own.filter(({ bytes, tcpUs }) => (bytes === 0) !== (tcpUs === null));
+      if (name !== 'a reader that never reads')
+        t.strictSame(
+          first(unread.map((line) => JSON.stringify(line))),
+          [],
+          'tcp_time where there is data',
+        );
+      check?.(t, own, port);
+      t.end();
+    });
+  }
+  for (const all of [without, lines]) {
+    t.equal(received(all).length, packets.length, 'received packets');
+    t.ok(isAscending(all), 'in order of time');
+  }
+  t.equal(lines.length, without.length);
+  checkTimes(t, lines, timed.samples('netwatch.prom'));
+});
+
+/** How segments are cut and merged on the way from left to right. */
+const SEGMENTS: Readonly<Record<string, (left: Namespace, right: Namespace) => void>> = {
+  'not cut by a veth pair': () => undefined,
+  'cut in front of the device': (left) => setOffloads(left, 'veth0', { tso: false }),
+  'cut in front of the device and merged by the receiver': (_, right) =>
+    setOffloads(right, 'veth0', { gro: true }),
+  'cut by TCP': (left, right) => {
+    for (const namespace of [left, right]) plainDevice(namespace, 'veth0', { checksums: true });
+  },
+};
+
+t.test('segments that are cut or merged are lines where IP sees them', { skip }, async (t) => {
+  const { left, right, addresses, device } = createJoinedNamespaces(t);
+  const sides = [];
+  for (const namespace of [left, right]) {
+    const collector = await startCollector(t, namespace, ['-t', '-q']);
+    sides.push({ collector, capture: await startCapture(t, namespace, { device }) });
+  }
+  const ports = Object.keys(SEGMENTS).map((_, i) => FIRST_PORT + i);
+  for (const [i, prepare] of Object.values(SEGMENTS).entries()) {
+    prepare(left, right);
+    for (const host of [addresses.right.v4, addresses.right.v6]) {
+      const sizes = { host, port: FIRST_PORT + i, requestBytes: 300_007, replyBytes: 200_003 };
+      const server = await startProgram(right, 'tcp-server', sizes);
+      const client = await startProgram(left, 'tcp-client', { ...sizes, rounds: 3 });
+      t.match(await client.go(), { bytesOut: 900_021, bytesIn: 600_009 });
+      await server.stop();
+    }
+  }
+  for (const [i, { collector, capture }] of sides.entries()) {
+    const { packets, droppedByKernel } = await capture.stop();
+    t.equal(droppedByKernel, 0);
+    await collector.stop();
+    const lines = packetLines(collector.samples('packets.log'));
+    const own = Object.values(addresses[i === 0 ? 'left' : 'right']);
+    t.strictSame(
+      [...new Set(lines.map(({ src }) => src.replace(/:\d+$/, '')))].sort(),
+      own.map((address) => (address.includes(':') ? `[${address}]` : address)).sort(),
+      'packets of this end only',
+    );
+    for (const [j, name] of Object.keys(SEGMENTS).entries()) {
+      await t.test(`${i === 0 ? 'sender' : 'receiver'}: ${name}`, (t) => {
+        const wire = ofPort(packets, ports[j]!);
+        const leaving = wire.filter(({ src }) => own.includes(src));
+        const arriving = wire.filter(({ src }) => !own.includes(src));
+        const seen = ofPort(lines, ports[j]!);
+        t.strictSame(difference(leaving.map(onTheWire), sent(seen, leaving)), SAME, 'sent');
+        t.strictSame(difference(arriving.map(onTheWire), received(seen)), SAME, 'received');
+        const largest = Math.max(...arriving.map(({ length }) => length));
+        if (name === 'cut by TCP') t.ok(largest <= 1448, `largest: ${largest}`);
+        if (name.endsWith('merged by the receiver')) t.ok(largest > 1448, `largest: ${largest}`);
+        t.end();
+      });
+    }
+    t.ok(isAscending(lines), 'in order of time');
+    const untimed = lines.filter((p) => p.received && p.bytes > 0 && p.tcpUs === null);
+    t.strictSame(first(untimed.map(onTheWire)), [], 'received data has its TCP time');
+    checkTimes(t, lines, collector.samples('netwatch.prom'));
+  }
+});
+
+t.test('mac_time of a packet holds its time in a slow queue', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  wideWindow(namespace);
+  plainDevice(namespace);
+  const collector = await startCollector(t, namespace, ['-t', '-q']);
+  // 2 Mbit/s and a burst of 5000 bytes: what does not fit waits for 6.4 ms a segment
+  const queue = slowQueue(namespace, { rateMbit: 2, burstBytes: 5000 });
+  for (const host of ['127.0.0.1', '::1'])
+    await runTcp(namespace, { host, requestBytes: 29 * 1428, replyBytes: 0 });
+  queue.remove();
+  await collector.stop();
+  const lines = packetLines(collector.samples('packets.log'));
+  for (const v6 of [false, true]) {
+    const data = lines.filter((p) => !p.received && p.bytes > 0 && p.src.startsWith('[') === v6);
+    t.ok(data.length >= 29);
+    const longest = Math.max(...data.map(({ macUs }) => macUs ?? 0));
+    // 29 segments are 43 kB with their headers: 0.17 s less the burst
+    t.ok(longest > 140_000, `the last one waited for ${longest} us`);
+    const first = Math.min(...data.map(({ macUs }) => macUs ?? Infinity));
+    t.ok(first < 10_000, `the first one for ${first} us`);
+    const wait = Math.max(...lines.filter((p) => p.received).map(({ macUs }) => macUs ?? 0));
+    t.ok(wait < 20_000, `no queue where they arrive: ${wait} us`);
+  }
+  checkTimes(t, lines, collector.samples('netwatch.prom'));
+});
+
+t.test('the table on stdout has a row for every line', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const collector = await startCollector(t, namespace, ['-t', '-i']);
+  await runTcp(namespace, { connections: 3, rounds: 7 });
+  await runTcp(namespace, { connections: 2, rounds: 3, host: '::1' });
+  const client = { total: 5, requests: [{ path: '/bytes/10' }, { method: 'PUT', body: 3 }] };
+  await runHttp(namespace, { ...client, host: '::1' });
+  await collector.stop();
+  const lines = packetLines(collector.samples('packets.log'));
+  t.ok(lines.length > 100);
+  const [header = '', ...rows] = collector.stdout().split('\n').slice(0, -1);
+  t.match(header, /^SOCK +SEQ +ACK +MAC_TIME +IP_TIME +TCP_TIME +RX +HTTP$/);
+  const columns = [...header.matchAll(/\S+/g)].map(({ index }) => index);
+  const cells = (row: string): string[] =>
+    columns.map((from, i) => row.slice(from, columns[i + 1]).trim());
+  const us = (time: number | null | undefined): string =>
+    typeof time === 'number' ? String(Math.round(time)) : '-';
+  t.strictSame(
+    rows.map(cells),
+    lines.map((p) => [
+      p.sock,
+      String(p.seq),
+      String(p.ack),
+      us(p.macUs),
+      us(p.ipUs),
+      us(p.tcpUs),
+      p.received ? '1' : '0',
+      p.http ?? '-',
+    ]),
+  );
+  t.equal(lines.filter(({ http }) => http === 'PUT / HTTP/1.1').length, 4, 'both ways, both sides');
+  // no line is longer than its HTTP needs, nothing runs into the next column
+  t.ok(rows.every((row) => columns.slice(1).every((from) => row[from - 1] === ' ')));
+});

@@ -1,0 +1,171 @@
+// -r against nstat: each cause of a retransmission, provoked exactly, and the sum under random loss.
+import t from 'tap';
+import { dropPackets, plainDevice, type DropOptions } from '../../scripts/traffic/faults.js';
+import type { TcpClientOptions } from '../../scripts/traffic/programs.js';
+import { startCollector } from '../support/collector.js';
+import { createNamespace } from '../support/netns.js';
+import { countFrom, type Counters } from '../support/nstat.js';
+import { select, total, type Sample } from '../support/samples.js';
+import { needsCommands, needsRoot } from '../support/skip.js';
+import { sockets } from '../support/ss.js';
+import { runTcp, startProgram } from '../support/traffic.js';
+import { until } from '../support/wait.js';
+
+const skip = needsRoot || needsCommands('nft', 'nstat');
+
+const TYPES = ['fast', 'timeout', 'tail_loss_probe', 'syn', 'synack'] as const;
+type Causes = Readonly<Record<(typeof TYPES)[number], number>>;
+
+const NONE: Causes = { fast: 0, timeout: 0, tail_loss_probe: 0, syn: 0, synack: 0 };
+
+const causes = (state: readonly Sample[]): Causes => {
+  const count = (type: string): number =>
+    total(state, 'netwatch_tcp_retransmits_total', { network_tcp_retransmit_type: type });
+  return Object.fromEntries(TYPES.map((type) => [type, count(type)])) as Causes;
+};
+
+interface LossCase {
+  readonly drop: DropOptions;
+  readonly client: Partial<TcpClientOptions>;
+  readonly wanted: Partial<Causes>;
+  /** What the kernel says of the cause. */
+  readonly counters?: Partial<Counters>;
+}
+
+const UPLOAD = { requestBytes: 300_007, replyBytes: 1 } as const;
+const SEVEN_SEGMENTS = { requestBytes: 7 * 1448, replyBytes: 1 } as const;
+
+/** Places are those of data packets to the server. */
+const LOSSES: Readonly<Record<string, LossCase>> = {
+  'a segment in the middle': {
+    drop: { only: 'data', kth: 5 },
+    client: UPLOAD,
+    wanted: { fast: 1 },
+    counters: { TcpExtTCPFastRetrans: 1, TcpExtTCPTimeouts: 0 },
+  },
+  'a segment in the middle, over IPv6': {
+    drop: { only: 'data', kth: 5 },
+    client: { ...UPLOAD, host: '::1' },
+    wanted: { fast: 1 },
+    counters: { TcpExtTCPFastRetrans: 1, TcpExtTCPTimeouts: 0 },
+  },
+  'three segments in a row': {
+    drop: { only: 'data', kth: [5, 6, 7] },
+    client: UPLOAD,
+    wanted: { fast: 3 },
+    counters: { TcpExtTCPFastRetrans: 3, TcpExtTCPTimeouts: 0 },
+  },
+  'the last segment': {
+    drop: { only: 'data', kth: 7 },
+    client: SEVEN_SEGMENTS,
+    wanted: { tail_loss_probe: 1 },
+    counters: { TcpExtTCPLossProbes: 1, TcpExtTCPTimeouts: 0 },
+  },
+  'the last segment and its probe': {
+    drop: { only: 'data', kth: [7, 8] },
+    client: SEVEN_SEGMENTS,
+    wanted: { tail_loss_probe: 1, timeout: 1 },
+    counters: { TcpExtTCPLossProbes: 1, TcpExtTCPTimeouts: 1 },
+  },
+  'two SYNs': {
+    drop: { only: 'syn', kth: [1, 2] },
+    client: {},
+    wanted: { syn: 2 },
+    counters: { TcpExtTCPSynRetrans: 2, TcpExtTCPTimeouts: 2 },
+  },
+  // the server sends its SYN-ACK again, as nothing follows
+  'the ACK of a handshake': {
+    drop: { kth: 2 },
+    client: { connectFirst: true },
+    wanted: { synack: 1 },
+  },
+};
+
+t.test('each cause of a retransmission is counted exactly', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  plainDevice(namespace);
+  const collector = await startCollector(t, namespace, ['-r', '-x', '-q', '--interval', '0.1']);
+  let before = causes(await collector.pulled());
+  t.strictSame(before, NONE);
+  let port = 7001;
+  for (const [name, { drop, client, wanted, counters }] of Object.entries(LOSSES)) {
+    await t.test(`${name} is lost`, async (t) => {
+      const sizes = { port: ++port, ...client };
+      const server = await startProgram(namespace, 'tcp-server', { ...sizes, mode: 'respond' });
+      const grown = await countFrom(namespace);
+      const rule = dropPackets(namespace, { to: port, ...drop });
+      const caller = await startProgram(namespace, 'tcp-client', { ...sizes, close: 'hold' });
+      const ends = async (): Promise<boolean> =>
+        (await sockets(namespace, 'state', 'established', 'sport', '=', `:${port}`)).length === 1;
+      // a handshake whose ACK is lost ends when the server asks again
+      if (client.connectFirst) await until(ends, { what: 'the server has its connection' });
+      const { completed, connections } = await caller.go();
+      t.equal(completed, 1);
+      const now = await collector.pulled();
+      const after = await grown();
+      t.match(after, counters ?? {});
+      t.equal(rule.dropped(), [drop.kth].flat().length);
+      rule.remove();
+      const found = Object.fromEntries(
+        TYPES.map((type) => [type, causes(now)[type] - before[type]]),
+      ) as Causes;
+      t.strictSame(found, { ...NONE, ...wanted });
+      const sum = Object.values(found).reduce((a, b) => a + b, 0);
+      t.equal(sum, after.TcpRetransSegs, 'as many as the kernel has counted');
+      const src = new RegExp(`:${connections[0]?.localPort}$`);
+      const own = (what: string): number | undefined =>
+        now.find(
+          (sample) =>
+            sample.name === `netwatch_connection_${what}` && src.test(sample.labels['src'] ?? ''),
+        )?.value;
+      t.equal(own('fast_retransmits_total'), wanted.fast ?? 0, 'of the connection');
+      t.equal(own('timeout_retransmits_total'), wanted.timeout ?? 0);
+      // its handshake took two seconds, which are not part of its life
+      if (wanted.syn) t.ok((own('duration_seconds') ?? NaN) < 2);
+      await caller.stop();
+      await server.stop();
+      before = causes(now);
+    });
+  }
+  t.match(await collector.stop(), { code: 0 });
+  const state = collector.samples('netwatch.prom');
+  const client = { network_tcp_handshake_role: 'client' };
+  const handshakes = total(state, 'netwatch_tcp_handshake_duration_seconds_sum', client);
+  t.ok(handshakes >= 2, `two lost SYNs: ${handshakes} s`);
+});
+
+t.test('under random loss the sum is that of the kernel', { skip }, async (t) => {
+  for (const sack of [1, 0]) {
+    const namespace = createNamespace(t, { sysctls: { 'ipv4/tcp_sack': sack } });
+    plainDevice(namespace);
+    const collector = await startCollector(t, namespace, ['-r', '-x', '-q']);
+    const grown = await countFrom(namespace);
+    const rule = dropPackets(namespace, { to: 7000, percent: 3 });
+    const client = { connections: 3, concurrency: 3, requestBytes: 1_000_003, replyBytes: 0 };
+    for (const host of ['127.0.0.1', '::1']) {
+      const { server } = await runTcp(namespace, { ...client, host, timeoutMs: 30_000 });
+      t.equal(server.bytesIn, 3_000_009);
+    }
+    await collector.stop();
+    const { TcpRetransSegs, TcpExtTCPSynRetrans, TcpExtTCPFastRetrans } = await grown();
+    t.ok(rule.dropped() > 50);
+    const found = causes(collector.samples('netwatch.prom'));
+    t.comment(`${rule.dropped()} packets lost: ${JSON.stringify(found)}`);
+    const sum = Object.values(found).reduce((a, b) => a + b, 0);
+    t.equal(sum, TcpRetransSegs, sack ? 'with SACK' : 'without SACK');
+    t.equal(found.syn + found.synack, TcpExtTCPSynRetrans);
+    t.equal(found.fast, TcpExtTCPFastRetrans);
+    const log = collector.samples('connects.log');
+    /** The last value of each connection, added up. */
+    const ofConnections = (name: string): number => {
+      const samples = select(log, `netwatch_connection_${name}`);
+      const last = new Map(
+        samples.map(({ labels, value }) => [`${labels['src']} ${labels['dst']}`, value]),
+      );
+      return [...last.values()].reduce((a, b) => a + b, 0);
+    };
+    t.equal(ofConnections('fast_retransmits_total'), found.fast);
+    t.equal(ofConnections('timeout_retransmits_total'), found.timeout);
+    t.equal(ofConnections('retransmits_total') + found.synack, sum);
+  }
+});
