@@ -42,7 +42,7 @@ ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 BPF_SRC := $(wildcard bpf/*.bpf.c)
 BPF_OBJ := $(BPF_SRC:.c=.o)
 ARM64_OBJ := $(BPF_SRC:bpf/%.c=$(CACHE)/arm64/%.o)
-C_FILES := $(BPF_SRC) $(wildcard bpf/include/*.h bpf/include/vmlinux/vmlinux.h test/*/*.c test/*/*.h)
+C_FILES := $(BPF_SRC) $(wildcard bpf/include/*.h bpf/include/http/*.h bpf/include/vmlinux/vmlinux.h test/*/*.c test/*/*.h)
 # Folders too: their time changes when a file goes away.
 TS_SRC := $(shell find src -name '*.ts' -o -type d)
 

@@ -85,6 +85,10 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 		return 0;
 	}
 	if (state == TCP_SYN_RECV) {
+		__u64 key = (__u64)sk;
+
+		/* told of a socket that had this address before */
+		bpf_map_delete_elem(&shared_accepted, &key);
 		nw_begin(s, now, NW_ROLE_SERVER);
 		s->owner_source =
 			s->task.pid ? NW_OWNER_LISTENER : NW_OWNER_NONE;
@@ -197,7 +201,9 @@ static __always_inline int nw_accepted(long fd)
 		return 0;
 	nw_current_task(&task);
 	key = (__u64)sk;
-	bpf_map_update_elem(&shared_accepted, &key, &task, BPF_ANY);
+	/* reset before it was accepted: no hook will take it over any more */
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
+		bpf_map_update_elem(&shared_accepted, &key, &task, BPF_ANY);
 	if (nw_task_filtered() && !nw_task_allowed(&task))
 		return 0;
 	record = nw_reserve(sizeof(*record));

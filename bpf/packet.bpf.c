@@ -254,6 +254,10 @@ int BPF_PROG(tcp_sendmsg_locked, struct sock *sk)
 	w = &flow->writes[last & (NW_WRITES - 1)];
 	if (flow->write_count && w->seq == tp->write_seq)
 		return 0;
+	/* full of bytes that have not been sent: they count from its last write */
+	w = &flow->writes[(flow->write_count + 1) & (NW_WRITES - 1)];
+	if (flow->write_count >= NW_WRITES && (__s32)(w->seq - tp->snd_nxt) > 0)
+		return 0;
 	w = &flow->writes[flow->write_count & (NW_WRITES - 1)];
 	w->seq = tp->write_seq;
 	w->ns = bpf_ktime_get_ns();

@@ -109,14 +109,19 @@ static __always_inline void nw_count_close(struct nw_connection_totals *totals,
 		return;
 	}
 	totals->bytes_sent += tp->bytes_sent - tp->bytes_retrans;
-	totals->bytes_received += tp->bytes_received;
+	/* the kernel counts the FIN as a byte, a SYN-ACK in no socket */
+	totals->bytes_received +=
+		tp->bytes_received -
+		!!(sk->__sk_common.skc_flags & (1UL << SOCK_DONE));
 	totals->segs_in += tp->segs_in;
-	totals->segs_out += tp->segs_out;
+	totals->segs_out += tp->segs_out + side;
 	if (tp->srtt_us)
 		nw_histogram_add(&totals->rtt, (__u64)(tp->srtt_us >> 3) * 1000,
 				 NW_UNIT_MICROSECOND);
 	if (s->open_ns)
-		nw_histogram_add(&totals->duration[side], now - s->open_ns,
+		nw_histogram_add(&totals->duration[side],
+				 now - s->open_ns -
+					 (side ? 0 : s->handshake_ns),
 				 NW_UNIT_MICROSECOND);
 }
 

@@ -78,8 +78,8 @@ static __always_inline bool nw_skb_watched(const struct sk_buff *skb)
 }
 
 /* Data written by the application and not yet handed to IP, per socket. */
-#define NW_WRITES 32
-#define NW_PENDING 64
+#define NW_WRITES 128
+#define NW_PENDING 256
 
 struct nw_write {
 	__u32 seq; /* of the first byte */

@@ -63,7 +63,17 @@ static __always_inline void nw_map_ipv4(__u8 *to, __be32 addr)
 	words[3] = addr;
 }
 
-/* inet_sport, not skc_num: at TCP_CLOSE the latter is already 0. */
+static __always_inline bool nw_is_mapped(const __u8 *addr)
+{
+	const __u32 *words = (const __u32 *)addr;
+
+	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
+}
+
+/*
+ * inet_sport, not skc_num: at TCP_CLOSE the latter is already 0. IPv4 at an
+ * IPv6 socket is IPv4, as its packets are.
+ */
 static __always_inline void nw_sock_tuple(struct tcp_sock *tp,
 					  struct nw_tuple *t)
 {
@@ -80,6 +90,8 @@ static __always_inline void nw_sock_tuple(struct tcp_sock *tp,
 		*(struct in6_addr *)t->local_addr =
 			sk->__sk_common.skc_v6_rcv_saddr;
 		*(struct in6_addr *)t->peer_addr = sk->__sk_common.skc_v6_daddr;
+		if (nw_is_mapped(t->local_addr))
+			t->family = AF_INET;
 	}
 }
 
@@ -138,17 +150,19 @@ static __always_inline bool nw_socket_allowed(struct sock *sk,
 					      struct nw_socket *s,
 					      const struct nw_tuple *tuple)
 {
+	/* a listener answers for many peers: each is judged by itself */
+	bool remember = s && sk->__sk_common.skc_state != TCP_LISTEN;
 	bool allowed;
 
 	if (!nw_socket_filtered())
 		return true;
-	if (s && s->verdict)
+	if (remember && s->verdict)
 		return s->verdict == NW_VERDICT_WATCH;
 	allowed = nw_tuple_allowed(tuple) && nw_cgroup_allowed(sk);
 	if (nw_task_filtered())
 		allowed = allowed && s && s->owner_source != NW_OWNER_NONE &&
 			  nw_task_allowed(&s->task);
-	if (s)
+	if (remember)
 		s->verdict = allowed ? NW_VERDICT_WATCH : NW_VERDICT_IGNORE;
 	return allowed;
 }

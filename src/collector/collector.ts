@@ -11,7 +11,7 @@ import type { ProgramState, Source } from '../kernel/source.js';
 import { ByteWriter } from '../metrics/bytes.js';
 import { buildInSlices } from '../metrics/snapshot.js';
 import { writePromFile } from '../sinks/prom-file.js';
-import { ConnectionSource } from '../sources/connection.js';
+import { ConnectionSource, type Connection } from '../sources/connection.js';
 import { FaultSource } from '../sources/fault.js';
 import { isPacket, PacketSource } from '../sources/packet.js';
 import { ConnectionTable } from './connection-table.js';
@@ -74,6 +74,8 @@ export class Collector {
   readonly #startMs = performance.now();
   #lastEventMs = 0;
   #packetCount = 0;
+  #undecoded = 0;
+  #writing = false;
   #connectionCount = 0;
   #faultCount = 0;
   #drainTimer: NodeJS.Timeout | NodeJS.Immediate | null = null;
@@ -190,7 +192,9 @@ export class Collector {
   }
 
   #scheduleDrain(delayMs: number): void {
+    this.#self.expect(delayMs);
     this.#drainTimer = setTimeout(() => {
+      this.#self.arrived();
       try {
         const taken = this.#drain();
         this.#scheduleDrain(taken > 0 ? BUSY_MS : IDLE_MS);
@@ -231,8 +235,18 @@ export class Collector {
           this.#heads.add(view, at);
           continue;
         }
-        this.#text.add(view, at);
-        records++;
+        const { lines, rows } = this.#text;
+        const [lineEnd, rowEnd] = [lines.length, rows.length];
+        try {
+          this.#text.add(view, at);
+          records++;
+        } catch (error) {
+          // A bug. What is whole is written, the record is counted, the run ends.
+          lines.length = lineEnd;
+          rows.length = rowEnd;
+          this.#undecoded++;
+          this.#hooks.fail(error);
+        }
       }
     });
     if (records > 0) {
@@ -261,6 +275,8 @@ export class Collector {
     this.#lossWarning.check(this.counts.lost);
     this.#pullConnections();
     this.#flushConnections();
+    // A slow disk must not pile up writes: this pull goes without.
+    if (this.#writing) return;
     this.#pulling = this.#pulling
       .then(() => this.#writeState())
       .catch((error: unknown) => {
@@ -270,15 +286,19 @@ export class Collector {
 
   #pullConnections(): void {
     this.#table.beginDump();
-    for (const path of this.#namespacePaths()) this.#dump(path);
+    const samples: Connection[] = [];
+    for (const path of this.#namespacePaths()) this.#dump(path, samples);
+    // what happened before and while the pull ran comes first
+    this.#drain();
+    for (const sample of samples) this.#table.sampled(sample);
     this.#table.endDump();
   }
 
   /** A namespace may go away at any time, and entering one needs CAP_SYS_ADMIN. */
-  #dump(path: string | null): void {
+  #dump(path: string | null, samples: Connection[]): void {
     try {
       this.#connections.dump(path, (connection) => {
-        this.#table.sampled(connection);
+        samples.push(connection);
       });
     } catch (error) {
       if (path === null || !(isErrnoException(error) || error instanceof NetwatchError))
@@ -300,6 +320,15 @@ export class Collector {
   }
 
   async #writeState(): Promise<void> {
+    this.#writing = true;
+    try {
+      await this.#writeStateFile();
+    } finally {
+      this.#writing = false;
+    }
+  }
+
+  async #writeStateFile(): Promise<void> {
     const snapshot = takeSnapshot({
       options: this.#options,
       connections: this.#connections,
@@ -311,6 +340,7 @@ export class Collector {
       self: this.#self,
       counters: this.#counters,
       dropped: this.#dropped,
+      undecoded: this.#undecoded,
       lastEventMs: this.#lastEventMs,
     });
     const bytes = await buildInSlices(snapshot);
@@ -365,14 +395,13 @@ export class Collector {
     while (this.#drain() > 0);
     await this.#pulling;
     const lost = this.counts.lost;
-    await this.#files.flush();
+    await this.#files.closeLogs();
     await this.#writeState();
     await this.#files.close();
     const written = new Map(
       [...this.#files.stats()].map(([name, stats]) => [name, stats.written] as const),
     );
     for (const source of this.#sources) source.close();
-    this.#self.close();
     return {
       seconds: (performance.now() - this.#startMs) / 1000,
       connections: this.#connectionCount,

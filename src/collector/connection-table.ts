@@ -55,6 +55,8 @@ export class ConnectionTable {
   readonly #out: ByteWriter;
   readonly #toWallMs: (ns: number) => number;
   readonly #listening = new Set<number>();
+  /** Closed since the last pull began: socket and time. */
+  readonly #closed = new Map<number, number>();
   #dumps = 0;
   #lines = 0;
 
@@ -106,16 +108,23 @@ export class ConnectionTable {
     if (this.#options.extra && duration !== null)
       this.#line('netwatch_connection_duration_seconds', entry, duration, connection.tsNs);
     this.entries.delete(connection.sock);
+    this.#closed.set(connection.sock, connection.tsNs);
   }
 
   /** Begins a pull of iter/tcp: each connection it shows goes to {@link sampled}. */
   beginDump(): void {
     this.#dumps++;
     this.#listening.clear();
+    this.#closed.clear();
   }
 
   sampled(sample: Connection): void {
-    if (sample.state === TCP_CLOSE) return;
+    if (sample.state === TCP_CLOSE || this.#isOvertaken(sample)) return;
+    const known = this.entries.get(sample.sock);
+    if (known !== undefined && known.last.tsNs > sample.tsNs) {
+      known.seen = this.#dumps;
+      return;
+    }
     if (sample.state === TCP_LISTEN) this.#listening.add(sample.localPort);
     const connection = this.#withRole(sample);
     const bytes = (c: Connection): number => c.bytesAcked + c.bytesReceived;
@@ -124,6 +133,11 @@ export class ConnectionTable {
     const entry = this.#update(connection);
     entry.recentBytes = bytes(connection) - (before === entry ? had : 0);
     entry.seen = this.#dumps;
+  }
+
+  /** Records that came while the pull ran know more. */
+  #isOvertaken({ sock, tsNs }: Connection): boolean {
+    return (this.#closed.get(sock) ?? 0) >= tsNs;
   }
 
   /**

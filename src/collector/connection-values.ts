@@ -3,6 +3,7 @@
  * kernel record. Units are those of the family's name; null = the kernel does
  * not say.
  */
+import { ROLE } from '../generated/connection.js';
 import type { LogName, ScalarName } from '../metrics/families.js';
 import type { Connection } from '../sources/connection.js';
 
@@ -92,9 +93,11 @@ export const RETRANSMIT_VALUES: readonly ConnectionValue[] = [
   },
 ];
 
-/** Seconds since it opened; null for connections older than netwatch. */
-export function durationSeconds(connection: Connection): number | null {
-  return connection.openNs === null ? null : (connection.tsNs - connection.openNs) / NS_PER_S;
+/** Seconds since it was established; null for those that never were or are older than netwatch. */
+export function durationSeconds({ tsNs, openNs, handshakeNs, role }: Connection): number | null {
+  if (openNs === null) return null;
+  if (role !== ROLE.NW_ROLE_CLIENT) return (tsNs - openNs) / NS_PER_S; // begins when it ends
+  return handshakeNs === null ? null : (tsNs - openNs - handshakeNs) / NS_PER_S;
 }
 
 const CONGESTION_STATES = ['open', 'disorder', 'cwr', 'recovery', 'loss'] as const;

@@ -9,7 +9,8 @@ import type { CollectorOptions } from './options.js';
 
 export const PROM_FILE = 'netwatch.prom';
 
-const MAX_BUFFERED_BYTES = 32 * 2 ** 20;
+/** Room for the first pull of 15,000 connections with -x (3.6 kB each). */
+const MAX_BUFFERED_BYTES = 64 * 2 ** 20;
 const WARN_MS = 30_000;
 
 function unwrap<T>(result: Result<T>, directory: string): T {
@@ -96,12 +97,13 @@ export class Files {
     for (const [, log] of this.#logs) log.reopen();
   }
 
-  async flush(): Promise<void> {
-    await Promise.all(this.#logs.map(([, log]) => log.flush()));
+  /** Writes what is pending and closes the logs; the directory stays ours. */
+  async closeLogs(): Promise<void> {
+    await Promise.all(this.#logs.map(([, log]) => log.close()));
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#logs.map(([, log]) => log.close()));
+    await this.closeLogs();
     await this.#lock.release();
   }
 }

@@ -63,9 +63,10 @@ export async function runCollector(options: CollectorOptions): Promise<void> {
   if (timer !== null) clearTimeout(timer);
   if (status !== null) clearInterval(status);
   const summary = await collector.stop();
-  await output?.close();
+  const taken = (await output?.close()) ?? true;
   printSummary(summary, output?.stats().dropped ?? 0);
   if (bugs[0] !== undefined) throw bugs[0];
+  if (!taken) process.exit(0);
 }
 
 function withResolvers(): { promise: Promise<void>; resolve: () => void } {

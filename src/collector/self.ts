@@ -1,22 +1,28 @@
 /** netwatch's own health: CPU, memory, descriptors, delay of the event loop. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { libbpfVersion } from '../kernel/source.js';
 import type { Snapshot } from '../metrics/snapshot.js';
 import { VERSION } from '../version.js';
 
 const US_PER_S = 1e6;
-const NS_PER_S = 1e9;
 
 /** Measures itself from its making on; `add` reports and starts the lag anew. */
 export class SelfWatch {
   readonly #startSeconds = Date.now() / 1000 - process.uptime();
-  readonly #delay = monitorEventLoopDelay({ resolution: 20 });
   readonly #maxFds = openFileLimit();
 
-  constructor() {
-    this.#delay.enable();
+  #dueMs = Infinity;
+  #lagMs = 0;
+
+  /** A timer has been set that is to run in `ms`. */
+  expect(ms: number): void {
+    this.#dueMs = performance.now() + ms;
+  }
+
+  /** That timer runs: so much later than it should. */
+  arrived(): void {
+    this.#lagMs = Math.max(this.#lagMs, performance.now() - this.#dueMs);
   }
 
   add(snapshot: Snapshot): void {
@@ -31,13 +37,10 @@ export class SelfWatch {
     snapshot.add('netwatch_process_start_time_seconds', {}, this.#startSeconds);
     snapshot.add('netwatch_process_open_fds', {}, readdirSync('/proc/self/fd').length);
     snapshot.add('netwatch_process_max_fds', {}, this.#maxFds);
-    const lag = this.#delay.max / NS_PER_S;
-    snapshot.add('netwatch_event_loop_lag_seconds', {}, Number.isFinite(lag) ? lag : 0);
-    this.#delay.reset();
-  }
-
-  close(): void {
-    this.#delay.disable();
+    // A stall that is not over yet counts too.
+    const lagMs = Math.max(this.#lagMs, performance.now() - this.#dueMs, 0);
+    snapshot.add('netwatch_event_loop_lag_seconds', {}, lagMs / 1000);
+    this.#lagMs = 0;
   }
 }
 

@@ -2,7 +2,12 @@
  * What stands in netwatch.prom: totals from the kernel's maps, the connections
  * of now, and netwatch's own health. Pure: readings in, samples out.
  */
-import { OUTCOME, type ConnectionTotals, type RetransmitTotals } from '../generated/connection.js';
+import {
+  OUTCOME,
+  ROLE,
+  type ConnectionTotals,
+  type RetransmitTotals,
+} from '../generated/connection.js';
 import { HTTP_METHOD, HTTP_ROLE, type HttpTotals, type LayerTotals } from '../generated/packet.js';
 import type { ProgramInfo } from '../kernel/program-info.js';
 import type { ProgramState, RingCounts } from '../kernel/source.js';
@@ -57,14 +62,18 @@ export interface LiveSums {
   readonly segsOut: number;
 }
 
+/** CLOSE_WAIT, LAST_ACK, CLOSING. */
+const FIN_RECEIVED = new Set([8, 9, 11]);
+
 export function sumLive(entries: Iterable<Entry>): LiveSums {
   const sums = { bytesSent: 0, bytesReceived: 0, segsIn: 0, segsOut: 0 };
   for (const { last } of entries) {
     if (last.state === TCP_LISTEN) continue;
     sums.bytesSent += last.bytesSent - last.bytesRetrans;
-    sums.bytesReceived += last.bytesReceived;
+    // the kernel counts a received FIN as a byte, and a SYN-ACK in no socket
+    sums.bytesReceived += last.bytesReceived - (FIN_RECEIVED.has(last.state) ? 1 : 0);
     sums.segsIn += last.segsIn;
-    sums.segsOut += last.segsOut;
+    sums.segsOut += last.segsOut + (last.role === ROLE.NW_ROLE_SERVER ? 1 : 0);
   }
   return sums;
 }
@@ -180,6 +189,7 @@ const FIRST_SERVER_ERROR = 500;
 
 export function addHttp(snapshot: Snapshot, durations: readonly HttpDurations[]): void {
   for (const { key, buckets, sumNs } of durations) {
+    if (buckets.every((count) => count === 0)) continue; // only responses whose request was not seen
     const server = key.role === HTTP_ROLE.NW_HTTP_ROLE_SERVER;
     // For a server a 4xx is an answer, for a client it is a failure (OpenTelemetry).
     const failed = key.status >= (server ? FIRST_SERVER_ERROR : FIRST_CLIENT_ERROR);

@@ -24,6 +24,7 @@ export interface StateReadings {
   readonly counters: state.NeverFalling;
   readonly dropped: Map<string, number>;
   readonly lastEventMs: number;
+  readonly undecoded: number;
 }
 
 export function takeSnapshot(from: StateReadings): Snapshot {
@@ -43,6 +44,7 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   state.addSockets(snapshot, from.entries.values());
   if (extra || retrans) addConnections(snapshot, from);
   addHealth(snapshot, from);
+  snapshot.add('netwatch_events_lost_total', { source: 'packet', stage: 'decode' }, from.undecoded);
   return snapshot;
 }
 
@@ -64,6 +66,8 @@ function addHealth(snapshot: Snapshot, { sources, files, self, lastEventMs }: St
   );
   state.addRings(snapshot, sources.map(reading));
   state.addFiles(snapshot, files.stats());
+  for (const [errno, count] of files.stateErrors)
+    snapshot.add('netwatch_file_write_errors_total', { file: 'netwatch.prom', errno }, count);
   snapshot.add('netwatch_last_event_timestamp_seconds', {}, lastEventMs / 1000);
   self.add(snapshot);
 }

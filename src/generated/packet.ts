@@ -49,8 +49,8 @@ export function decodeFilter(view: DataView, at: number): Filter {
 
 /** struct nw_flow: size and field offsets in bytes. */
 export const FLOW = {
-  size: 3600,
-  at: { writeCount: 0, head: 4, tail: 8, writes: 16, pending: 528 },
+  size: 14352,
+  at: { writeCount: 0, head: 4, tail: 8, writes: 16, pending: 2064 },
 } as const;
 
 export interface Flow {
@@ -66,8 +66,8 @@ export function decodeFlow(view: DataView, at: number): Flow {
     writeCount: view.getUint32(at, true),
     head: view.getUint32(at + 4, true),
     tail: view.getUint32(at + 8, true),
-    writes: Array.from({ length: 32 }, (_, i) => decodeWrite(view, at + 16 + i * 16)),
-    pending: Array.from({ length: 64 }, (_, i) => decodePending(view, at + 528 + i * 48)),
+    writes: Array.from({ length: 128 }, (_, i) => decodeWrite(view, at + 16 + i * 16)),
+    pending: Array.from({ length: 256 }, (_, i) => decodePending(view, at + 2064 + i * 48)),
   };
 }
 

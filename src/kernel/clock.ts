@@ -2,6 +2,7 @@
  * From the kernel's monotonic clock to wall-clock milliseconds. Durations never
  * pass through here, so a step of the wall clock cannot make one negative.
  */
+import { readFileSync } from 'node:fs';
 
 const NS_PER_MS = 1_000_000;
 /** Smaller differences are the jitter of reading two clocks, not a step. */
@@ -19,9 +20,22 @@ export interface ClockReadings {
   readonly monotonicNs: () => bigint;
 }
 
+/** In a time namespace our monotonic clock is not the kernel's: by how much it is ahead. */
+function timeNamespaceOffsetNs(): bigint {
+  try {
+    const text = readFileSync('/proc/self/timens_offsets', 'utf8');
+    const found = /^monotonic\s+(-?\d+)\s+(\d+)$/m.exec(text);
+    return found === null ? 0n : BigInt(found[1] ?? 0) * 1_000_000_000n + BigInt(found[2] ?? 0);
+  } catch {
+    return 0n;
+  }
+}
+
+const OFFSET_NS = timeNamespaceOffsetNs();
+
 const SYSTEM: ClockReadings = {
   wallMs: () => Date.now(),
-  monotonicNs: () => process.hrtime.bigint(),
+  monotonicNs: () => process.hrtime.bigint() - OFFSET_NS,
 };
 
 export function createClock(readings: ClockReadings = SYSTEM): Clock {

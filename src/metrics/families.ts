@@ -129,7 +129,7 @@ export const FAMILIES = {
     ['network_tcp_handshake_role'],
   ),
   netwatch_tcp_rtt_seconds: timing(
-    'Smoothed round-trip time of established connections, one observation for each change.',
+    'Smoothed round-trip time of connections, one observation for each that closed.',
     log2Seconds(0, 24),
   ),
   netwatch_tcp_retransmits_total: counter('Segments sent again, by what made the kernel do so.', [

@@ -62,6 +62,7 @@ async function createLock(path: string, content: string): Promise<void> {
   const draft = besides(path);
   const handle = await open(draft, 'wx', 0o640);
   try {
+    await handle.chmod(0o640);
     await handle.writeFile(content);
     await linkOrCopy(draft, path);
   } finally {
