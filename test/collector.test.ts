@@ -488,8 +488,40 @@ t.test('a hostile process name is one line, and read back as it was', (t) => {
   t.end();
 });
 
+t.test('a sample that is older than what the ring told since changes nothing', (t) => {
+  const { table: connections, lines } = collectorTable({ extra: true });
+  connections.beginDump();
+  connections.opened(at(2, { bytesAcked: 500 }));
+  lines();
+  connections.sampled(at(1.5, { bytesAcked: 0 }));
+  connections.endDump();
+  connections.beginDump();
+  connections.endDump();
+  t.equal(connections.entries.get(CONNECTION.sock)?.last.bytesAcked, 500, 'it was seen, though');
+  connections.beginDump();
+  connections.closed(at(4, CLOSED));
+  lines();
+  connections.sampled(at(3));
+  t.strictSame(lines(), []);
+  t.equal(connections.entries.size, 0, 'and what has closed stays closed');
+  connections.sampled(at(5, { openNs: 4.5e9 }));
+  t.equal(connections.entries.size, 1, 'unless the address is used again');
+  t.end();
+});
+
+t.test('a connect that failed while the pull ran is not revived by its sample', (t) => {
+  const { table: connections, lines } = collectorTable();
+  connections.beginDump();
+  connections.closed(at(2, { ...CLOSED, oldState: 2, error: 111 }));
+  connections.sampled(at(1, { state: 2 }));
+  connections.endDump();
+  t.strictSame(lines(), []);
+  t.equal(connections.entries.size, 0);
+  t.end();
+});
+
 t.test('records that are older than a sample of the same connection change nothing', (t) => {
-  // They were written to the ring between the last drain and the dump, and are read after it.
+  // After a stall there are more of them in the ring than one drain takes.
   const { table: connections, lines } = collectorTable({ extra: true });
   connections.beginDump();
   const sample = at(2, { ...SERVER, ownerSource: 4, pid: 42, comm: 'worker', bytesAcked: 500 });
@@ -500,6 +532,21 @@ t.test('records that are older than a sample of the same connection change nothi
   connections.owned(owner(1.5, 42, 'worker'));
   t.strictSame(lines(), [], 'no line goes back in time, no counter falls');
   t.equal(connections.entries.get(CONNECTION.sock)?.last.bytesAcked, 500);
+  t.end();
+});
+
+t.test('the duration of a connection begins when it is established', (t) => {
+  const duration = (changes: Partial<Connection>): string | undefined => {
+    const { table: connections, lines } = collectorTable({ all: true, extra: true });
+    connections.closed(at(4, { ...CLOSED, openNs: 1e9, handshakeNs: 5e8, ...changes }));
+    return lines()
+      .find((line) => line.includes('duration_seconds'))
+      ?.split(' ')[1];
+  };
+  t.equal(duration({}), '2.5', 'of a client, after its handshake');
+  t.equal(duration({ role: 2 }), '3', 'a server has it when the handshake is over');
+  t.equal(duration({ oldState: 2, handshakeNs: null }), undefined, 'a failed connect has none');
+  t.equal(duration({ openNs: null }), undefined);
   t.end();
 });
 

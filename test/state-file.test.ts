@@ -149,9 +149,18 @@ t.test('bytes and segments are those of closed and of open connections, and neve
 t.test('the bytes of open connections are counted once each, listeners left out', (t) => {
   const traffic = { bytesSent: 1000, bytesRetrans: 100, bytesReceived: 7, segsIn: 3, segsOut: 4 };
   const entries = entriesOf(at(1, traffic), at(1, traffic), at(1, { ...LISTENER, ...traffic }));
-  t.strictSame(state.sumLive(entries), {
-    ...{ bytesSent: 1800, bytesReceived: 14, segsIn: 6, segsOut: 8 },
-  });
+  const sums = { bytesSent: 1800, bytesReceived: 14, segsIn: 6, segsOut: 8 };
+  t.strictSame(state.sumLive(entries), sums);
+  for (const closing of [8, 9, 11])
+    t.equal(
+      state.sumLive(entriesOf(at(1, { ...traffic, state: closing }))).bytesReceived,
+      6,
+      'a received FIN is no byte',
+    );
+  for (const half of [1, 4, 5])
+    t.equal(state.sumLive(entriesOf(at(1, { ...traffic, state: half }))).bytesReceived, 7);
+  const server = state.sumLive(entriesOf(at(1, { ...traffic, role: 2 })));
+  t.equal(server.segsOut, 5, 'its SYN-ACK is in no socket');
   t.end();
 });
 
@@ -229,6 +238,7 @@ t.test('HTTP durations have the labels of OpenTelemetry', (t) => {
     `${server}_sum${labels('GET', 200, '1.1', 80)} 12.000000001`,
     `${server}_count${labels('GET', 200, '1.1', 80)} 3`,
   ]);
+  t.strictSame(names({ ...of({}), buckets: buckets.map(() => 0) }), [], 'nothing to tell');
   const counts = (...changes: Partial<typeof key>[]): string[] =>
     names(...changes.map(of)).filter((line) => line.includes('_count'));
   t.strictSame(counts({ status: 404 }), [`${server}_count${labels('GET', 404, '1.1', 80)} 3`]);

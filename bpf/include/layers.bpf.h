@@ -111,7 +111,8 @@ struct nw_flow {
 	__u32 write_count; /* entries ever written; newest at count - 1 */
 	__u32 head; /* next to pop */
 	__u32 tail; /* next to push */
-	__u32 pad;
+	/* of a walk; here, as the verifier follows every value on the stack */
+	__u32 unread;
 	struct nw_write writes[NW_WRITES];
 	struct nw_pending pending[NW_PENDING];
 };

@@ -190,8 +190,6 @@ struct nw_read_walk {
 	__u32 head;
 	__u32 tail;
 	__u32 copied_seq;
-	__u32 unread;
-	__u32 pad;
 };
 
 /* One packet of the walk; 1 ends it. */
@@ -209,10 +207,10 @@ static long nw_walk_pending(__u32 i, struct nw_read_walk *walk)
 			       slot->payload_bytes) >= 0;
 		if (read || walk->which == NW_SCRATCH_DESTROY)
 			nw_pop(walk->packet, walk->which, slot, read);
-		else if (++walk->unread > NW_UNREAD_LOOKAHEAD)
+		else if (++flow->unread > NW_UNREAD_LOOKAHEAD)
 			return 1;
 	}
-	if (!walk->unread)
+	if (!flow->unread)
 		flow->head = place + 1;
 	return 0;
 }
@@ -232,6 +230,7 @@ static __always_inline void nw_pop_read(struct sock *sk, struct nw_flow *flow,
 
 	if (!p || !tp)
 		return;
+	flow->unread = 0;
 	walk.copied_seq = tp->copied_seq;
 	p->head.ts_ns = bpf_ktime_get_ns();
 	p->head.sock = (__u64)sk;

@@ -50,13 +50,14 @@ export function decodeFilter(view: DataView, at: number): Filter {
 /** struct nw_flow: size and field offsets in bytes. */
 export const FLOW = {
   size: 14352,
-  at: { writeCount: 0, head: 4, tail: 8, writes: 16, pending: 2064 },
+  at: { writeCount: 0, head: 4, tail: 8, unread: 12, writes: 16, pending: 2064 },
 } as const;
 
 export interface Flow {
   readonly writeCount: number;
   readonly head: number;
   readonly tail: number;
+  readonly unread: number;
   readonly writes: readonly Write[];
   readonly pending: readonly Pending[];
 }
@@ -66,6 +67,7 @@ export function decodeFlow(view: DataView, at: number): Flow {
     writeCount: view.getUint32(at, true),
     head: view.getUint32(at + 4, true),
     tail: view.getUint32(at + 8, true),
+    unread: view.getUint32(at + 12, true),
     writes: Array.from({ length: 128 }, (_, i) => decodeWrite(view, at + 16 + i * 16)),
     pending: Array.from({ length: 256 }, (_, i) => decodePending(view, at + 2064 + i * 48)),
   };
