@@ -111,6 +111,7 @@ const GOOD: readonly (readonly [args: string, options: Record<string, unknown>])
 t.test('every option takes the values it promises, by its short and its long name', (t) => {
   for (const [args, options] of GOOD)
     t.strictSame(parse(...args.split(' ')), { ...DEFAULTS, ...options }, args);
+  t.strictSame(parse('-s', ' 80, 443 '), { ...DEFAULTS, sport: [80, 443] }, 'spaces in a list');
   const tried = new Set(GOOD.flatMap(([, options]) => Object.keys(options)));
   const command = addCollectorOptions(new Command());
   const names = command.options.map((option) => option.attributeName());
@@ -300,7 +301,7 @@ t.test(
       const command = tool.command().configureOutput({ writeOut: (text) => (help += text) });
       t.equal(command.name(), name);
       command.outputHelp();
-      const lines = examples(help).filter((line) => /^ {2}\S/.test(line));
+      const lines = examples(help).filter((line) => line.startsWith('  ') && line[2] !== ' ');
       t.ok(
         lines.some((line) => line.trim().startsWith(`netwatch ${name} `)),
         `${name}: examples`,

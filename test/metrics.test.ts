@@ -432,7 +432,15 @@ t.test('lines of the other logs follow their headers', missing('promtool'), (t) 
     const info = { pid: 1, process: 'a"b', sock: 'x', src: 'y', dst: 'z', is_server: 1 };
     logLine(out, 'netwatch_connection_info', info, 1, 1795233307772);
     out.bytes(logHeader('err'));
-    const error = { sock: 'x', src: 'y', dst: 'z', seq: 1, ack: 2, reason: 'TCP_CSUM' };
+    const error = {
+      sock: 'x',
+      src: 'y',
+      dst: 'z',
+      seq: 1,
+      ack: 2,
+      type: 'drop',
+      reason: 'TCP_CSUM',
+    } as const;
     logLine(out, 'netwatch_tcp_error', error, 1, 1795233307773);
   });
   t.strictSame(parseExposition(body, LOG_RULES).issues, []);
@@ -442,15 +450,23 @@ t.test('lines of the other logs follow their headers', missing('promtool'), (t) 
     'netwatch_connection_srtt_seconds{sock="ffff1",src="10.0.0.1:5",dst="10.0.0.2:80"} 0.000068 1795233307771',
     'netwatch_connection_acked_bytes_total{sock="ffff1",src="10.0.0.1:5",dst="10.0.0.2:80"} 18446744073709551615 1795233307771',
     'netwatch_connection_info{pid="1",process="a\\"b",sock="x",src="y",dst="z",is_server="1"} 1 1795233307772',
-    'netwatch_tcp_error{sock="x",src="y",dst="z",seq="1",ack="2",reason="TCP_CSUM"} 1 1795233307773',
+    'netwatch_tcp_error{sock="x",src="y",dst="z",seq="1",ack="2",type="drop",reason="TCP_CSUM"} 1 1795233307773',
   ]);
   t.end();
 });
 
 t.test('labels stand in the order of their family, whatever the order given', (t) => {
-  const labels = { reason: 'r', sock: 's', ack: 2, seq: 1, dst: 'd', src: 'c' };
+  const labels = {
+    reason: 'r',
+    sock: 's',
+    ack: 2,
+    type: 'drop',
+    seq: 1,
+    dst: 'd',
+    src: 'c',
+  } as const;
   const { text } = renderLabels('netwatch_tcp_error', labels);
-  t.equal(text, 'sock="s",src="c",dst="d",seq="1",ack="2",reason="r"');
+  t.equal(text, 'sock="s",src="c",dst="d",seq="1",ack="2",type="drop",reason="r"');
   t.end();
 });
 
