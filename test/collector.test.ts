@@ -28,7 +28,7 @@ import {
   value,
   type TestTable,
 } from './fixtures/collector.js';
-import { CONNECTION, framed, hexBytes } from './fixtures/records.js';
+import { address, CONNECTION, framed, hexBytes } from './fixtures/records.js';
 import { HOSTILE } from './support/exposition.js';
 
 const NAMES = 'sock="ffff881234567ac0",src="10.77.0.1:80",dst="10.77.0.2:12345"';
@@ -83,7 +83,7 @@ t.test('a packet is one row of the table, under the header of the original', (t)
   );
   const row = { seq: 1, ack: 2, received: false, ipNs: 1499, tcpNs: 3.6e12, httpInfo: null };
   t.equal(
-    packetRow(0x1122_3340, { ...row, macNs: 0 }),
+    packetRow(address('ffff000011223340'), { ...row, macNs: 0 }),
     'ffff000011223340       1          2          0          1          3600000000 0     -\n',
   );
   t.end();

@@ -31,7 +31,11 @@ const MAX_PID = 4_194_304;
 
 export const ports = list((text) => integer(text, 1, MAX_PORT, 'a port'));
 export const pids = list((text) => integer(text, 1, MAX_PID, 'a process id'));
-export const names = list((text) => (text === '' ? invalid('It must not be empty.') : text));
+/** Any text but none. */
+export const name = (text: string): string =>
+  text === '' ? invalid('It must not be empty.') : text;
+
+export const names = list(name);
 
 export const addresses = list(
   (text): Prefix =>

@@ -74,7 +74,7 @@ function addFilter(command: Command): void {
   option('-s, --sport <PORTS>', "the watched socket's own port: 80 or 80,443", parse.ports);
   option('-d, --dport <PORTS>', "the other end's port", parse.ports);
   option('-p, --pid <PIDS>', 'process ids', parse.pids);
-  option('--comm <NAME>', 'process name (first 15 characters)', (text: string) => text);
+  option('--comm <NAME>', 'process name (first 15 characters)', parse.name);
   option('--saddr <ADDRESSES>', "the socket's own addresses or prefixes", parse.addresses);
   option('--daddr <ADDRESSES>', "the other end's addresses or prefixes", parse.addresses);
   option('--netns <NAMES>', 'network namespaces: name, path or inode number', parse.names);

@@ -233,11 +233,13 @@ export function addFaults(snapshot: Snapshot, totals: readonly FaultTotal[]): vo
 /** Gauges over all sockets: how many in each state, and the accept queues. */
 export function addSockets(snapshot: Snapshot, entries: Iterable<Entry>): void {
   const counts = new Map<string, number>();
+  const listeners: Connection[] = [];
   for (const { last } of entries) {
     const state = stateName(last.state);
     counts.set(state, (counts.get(state) ?? 0) + 1);
-    if (last.state === TCP_LISTEN) addAcceptQueue(snapshot, last);
+    if (last.state === TCP_LISTEN) listeners.push(last);
   }
+  addAcceptQueues(snapshot, listeners);
   for (const [state, count] of counts)
     snapshot.add(
       'netwatch_tcp_sockets',
@@ -246,13 +248,21 @@ export function addSockets(snapshot: Snapshot, entries: Iterable<Entry>): void {
     );
 }
 
-function addAcceptQueue(snapshot: Snapshot, listener: Connection): void {
-  const labels = {
-    network_local_address: listener.localAddr,
-    network_local_port: listener.localPort,
-  };
-  snapshot.add('netwatch_tcp_accept_queue_length', labels, listener.backlog);
-  snapshot.add('netwatch_tcp_accept_queue_limit', labels, listener.maxBacklog);
+/** Several listeners may share an address (SO_REUSEPORT): their queues add up. */
+function addAcceptQueues(snapshot: Snapshot, listeners: readonly Connection[]): void {
+  const sums = new Map<string, { at: Connection; length: number; limit: number }>();
+  for (const at of listeners) {
+    const key = `${at.localAddr} ${at.localPort}`;
+    const sum = sums.get(key) ?? { at, length: 0, limit: 0 };
+    sum.length += at.backlog;
+    sum.limit += at.maxBacklog;
+    sums.set(key, sum);
+  }
+  for (const { at, length, limit } of sums.values()) {
+    const labels = { network_local_address: at.localAddr, network_local_port: at.localPort };
+    snapshot.add('netwatch_tcp_accept_queue_length', labels, length);
+    snapshot.add('netwatch_tcp_accept_queue_limit', labels, limit);
+  }
 }
 
 /** The busiest first, among equals the newest. */
