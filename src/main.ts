@@ -35,12 +35,14 @@ async function buildProgram(args: readonly string[]): Promise<Command> {
     .showHelpAfterError('(netwatch -h shows all options, with examples)')
     .exitOverride();
   const names = toolNames();
-  const asked = names.find((name) => name === args[0]);
+  const asked = names.find((name) => name === args[0] || (args[0] === 'help' && name === args[1]));
   const wantsHelp = args.includes('-h') || args.includes('--help') || args[0] === 'help';
   for (const name of asked === undefined ? (wantsHelp ? names : []) : [asked]) {
     const tool = await loadTool(name);
     program.addCommand(tool.command().exitOverride().summary(tool.summary));
   }
+  // Without a tool beside it commander would leave the help command out.
+  program.helpCommand('help [command]', 'show help for a command');
   program.version(VERSION, '-V, --version');
   program.action(async (options: CollectorOptions) => {
     const { runCollector } = await import('./collector/run.js');
@@ -67,9 +69,10 @@ function report(error: unknown): void {
 }
 
 // A reader that goes away (`netwatch -h | head -1`) is no error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
 const args = process.argv.slice(2);
 try {
   const program = await buildProgram(args);
