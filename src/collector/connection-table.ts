@@ -146,6 +146,14 @@ export class ConnectionTable {
    */
   #withRole(connection: Connection): Connection {
     if (connection.role !== ROLE.NW_ROLE_UNKNOWN) return connection;
+    const before = this.entries.get(connection.sock)?.last;
+    // The listener may be gone by now.
+    if (
+      before !== undefined &&
+      !isOther(before, connection) &&
+      before.role !== ROLE.NW_ROLE_UNKNOWN
+    )
+      return { ...connection, role: before.role };
     const server = this.#listening.has(connection.localPort);
     return { ...connection, role: server ? ROLE.NW_ROLE_SERVER : ROLE.NW_ROLE_CLIENT };
   }

@@ -38,7 +38,7 @@ export function readBytes(view: DataView, at: number, length: number): Uint8Arra
 
 const COMM_LENGTH = 16;
 const CACHE_LIMIT = 4096;
-const utf8 = new TextDecoder('utf-8');
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 const comms = new Map<bigint, Map<bigint, string>>();
 let commCount = 0;
 
@@ -55,12 +55,12 @@ function decodeComm(view: DataView, at: number): string {
 export function readComm(view: DataView, at: number): string {
   const high = view.getBigUint64(at, true);
   const low = view.getBigUint64(at + 8, true);
+  if (commCount >= CACHE_LIMIT) {
+    comms.clear();
+    commCount = 0;
+  }
   let byLow = comms.get(high);
   if (byLow === undefined) {
-    if (commCount >= CACHE_LIMIT) {
-      comms.clear();
-      commCount = 0;
-    }
     byLow = new Map();
     comms.set(high, byLow);
   }

@@ -80,20 +80,20 @@ t.test('a full disk is survived, counted and left behind', { skip }, async (t) =
   const disk = mountDisk(t, 2 * 2 ** 20);
   const collector = await startCollector(t, namespace, QUIET, { dataFolder: disk.folder });
   const seen = await countPackets(namespace);
-  await blast(t, namespace, { port: TCP_PORT, rounds: 80_021 }); // 46 MB of lines, 32 fit memory
+  await blast(t, namespace, { port: TCP_PORT, rounds: 150_011 }); // 88 MB of lines, 64 MiB fit memory
   const said = (): boolean => /cannot write \S+packets\.log: ENOSPC/.test(collector.stderr());
   await until(said, { what: 'it says that the disk is full' });
   await becomesIdle(collector.pid);
   const full = statSync(join(disk.folder, LOG)).size;
   t.ok(full < 2 * 2 ** 20);
-  disk.resize(128 * 2 ** 20);
+  disk.resize(256 * 2 ** 20);
   const resumed = (): boolean => statSync(join(disk.folder, LOG)).size > full;
   await until(resumed, { what: 'it writes again', deadlineMs: 5000 });
   await blast(t, namespace, { port: TCP_PORT, rounds: 503 });
   t.match(await collector.stop(), { code: 0 });
   const { accepted, written, lostInFile } = checkBalance(t, collector, await seen());
   // on a busy machine so much is lost in the ring that the rest fits memory
-  t.ok(lostInFile > 0 || accepted < 280_000, `${lostInFile} found no place in memory`);
+  t.ok(lostInFile > 0 || accepted < 520_000, `${lostInFile} found no place in memory`);
   t.ok(written >= Math.min(accepted, 200_000), 'what had waited in memory was written');
   const { samples } = parseExposition(logText(disk.folder, LOG), { log: true });
   t.equal(samples.length, written, 'whole lines only');
