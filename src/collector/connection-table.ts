@@ -82,6 +82,9 @@ export class ConnectionTable {
   }
 
   opened(connection: Connection): void {
+    const known = this.entries.get(connection.sock)?.last;
+    // A pull has shown it later than it opened: nothing here is news.
+    if (known !== undefined && known.tsNs > connection.tsNs && !isOther(known, connection)) return;
     this.#update(connection);
   }
 
@@ -89,6 +92,8 @@ export class ConnectionTable {
     const entry = this.entries.get(owner.sock);
     if (entry === undefined) return;
     const { pid, uid, comm, startNs } = owner;
+    const { last } = entry;
+    if (entry.infoWritten && last.pid === pid && last.comm === comm) return;
     entry.last = {
       ...entry.last,
       pid,
@@ -102,7 +107,11 @@ export class ConnectionTable {
 
   closed(connection: Connection): void {
     const failed = connection.oldState === TCP_SYN_SENT || connection.oldState === TCP_SYN_RECV;
-    if (failed && !this.#options.all && !this.entries.has(connection.sock)) return;
+    if (failed && !this.#options.all) {
+      this.entries.delete(connection.sock);
+      this.#closed.set(connection.sock, connection.tsNs);
+      return;
+    }
     const entry = this.#update(connection, true);
     const duration = durationSeconds(connection);
     if (this.#options.extra && duration !== null)
@@ -174,9 +183,15 @@ export class ConnectionTable {
       this.entries.set(connection.sock, entry);
     }
     entry.last = keepOwner(entry.last, connection);
-    if (connection.state !== TCP_LISTEN || this.#options.all || this.#options.extra)
-      this.#write(entry, closing);
+    if (this.#isReported(connection)) this.#write(entry, closing);
     return entry;
+  }
+
+  /** Without -a only what is or was established; -x adds the queues of listening sockets. */
+  #isReported({ state }: Connection): boolean {
+    const { all, extra } = this.#options;
+    if (state === TCP_LISTEN) return all || extra;
+    return all || (state !== TCP_SYN_SENT && state !== TCP_SYN_RECV);
   }
 
   #create(connection: Connection): Entry {
