@@ -20,16 +20,19 @@ export function readDuration(view: DataView, at: number): number | null {
 }
 
 /**
- * A kernel address as its low 48 bits: exact as a number, and the upper 16 bits
- * of every kernel address are the same. {@link formatAddress} puts them back.
+ * A kernel address as a signed number: kernel addresses lie within 2^56 of the
+ * top and objects are aligned to 8 bytes, so a double holds each of them exactly,
+ * with five-level page tables (ff11…) and 52-bit arm64 (fff0…) too.
  */
 export function readAddress(view: DataView, at: number): number {
-  return view.getUint16(at + 4, true) * TWO_32 + view.getUint32(at, true);
+  return view.getInt32(at + 4, true) * TWO_32 + view.getUint32(at, true);
 }
 
 /** A kernel address as the kernel prints it, or `-` for none. */
 export function formatAddress(address: number): string {
-  return address === 0 ? '-' : `ffff${address.toString(16).padStart(12, '0')}`;
+  if (address === 0) return '-';
+  const high = Math.floor(address / TWO_32);
+  return (high >>> 0).toString(16) + (address - high * TWO_32).toString(16).padStart(8, '0');
 }
 
 export function readBytes(view: DataView, at: number, length: number): Uint8Array {
