@@ -383,6 +383,7 @@ t.test('netwatch reports its programs, its rings and its files', (t) => {
     state.addFiles(snapshot, new Map([['packets.log', { ...stats, ...counts }]]));
   }, 'netwatch_.*').map((line) => line.replace('netwatch_', ''));
   t.strictSame(lines, [
+    'events_total{source="packet"} 9',
     'events_lost_total{source="packet",stage="recursion"} 2',
     'events_lost_total{source="packet",stage="ringbuf"} 1',
     'events_lost_total{source="packets.log",stage="file"} 2',

@@ -2,35 +2,32 @@
  * The collector: opens the sources that the options ask for, drains them on a
  * short adaptive timer, pulls state once per interval, and writes the files.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createClock } from '../kernel/clock.js';
 import { NetwatchError, type Failure } from '../kernel/errors.js';
 import { listNamespaces, type NetworkNamespace } from '../kernel/host.js';
 import { releaseKernelBtf } from '../kernel/kernel-btf.js';
 import { checkEnvironment } from '../kernel/system.js';
 import type { ProgramState, Source } from '../kernel/source.js';
-import { ByteWriter } from '../metrics/bytes.js';
 import { buildInSlices } from '../metrics/snapshot.js';
 import { writePromFile } from '../sinks/prom-file.js';
 import { ConnectionSource, type Connection } from '../sources/connection.js';
 import { FaultSource } from '../sources/fault.js';
-import { isPacket, PacketSource } from '../sources/packet.js';
-import { ConnectionTable } from './connection-table.js';
-import { faultLine } from './fault-lines.js';
+import { PacketSource } from '../sources/packet.js';
 import { Files, PROM_FILE } from './files.js';
-import { HttpHeads } from './http-heads.js';
+import { Intake, type RowSink } from './intake.js';
 import { LossWarning } from './loss-warning.js';
 import { filterOf, namespacesOf, type CollectorOptions } from './options.js';
-import { PacketText } from './packet-lines.js';
+import { nextWaitMs } from './pace.js';
 import { SelfWatch } from './self.js';
 import { takeSnapshot } from './state.js';
 import { NeverFalling } from './state-file.js';
 
-/** Wait between drains while records come, and while none do, in ms. */
-const BUSY_MS = 10;
-const IDLE_MS = 50;
-/** 6,000 connection records, 10,000 drops: more than come between two drains. */
-const CONNECTION_RING_BYTES = 1 << 21;
+/** 12,000 connection records, 10,000 drops: more than come between two drains. */
+const CONNECTION_RING_BYTES = 1 << 22;
 const FAULT_RING_BYTES = 1 << 20;
+/** Connections turned into lines at once: 3 ms and, with -x, 1 MB. */
+const SLICE = 256;
 
 export interface CollectorHooks {
   /** One-sentence messages for the person at the terminal. */
@@ -38,7 +35,7 @@ export interface CollectorHooks {
   /** A bug: nothing after it can be trusted, so the run ends in order. */
   readonly fail: (error: unknown) => void;
   /** Rows for standard output; null with --quiet. */
-  readonly rows: ((bytes: Uint8Array, rows: number) => void) | null;
+  readonly rows: RowSink | null;
 }
 
 /** What the run amounted to. */
@@ -60,11 +57,7 @@ export class Collector {
   readonly #faults: FaultSource | null;
   readonly #clock = createClock();
   readonly #self = new SelfWatch();
-  readonly #table: ConnectionTable;
-  readonly #text: PacketText;
-  readonly #heads = new HttpHeads();
-  readonly #connectLines = new ByteWriter(1 << 16);
-  readonly #faultLines = new ByteWriter(1 << 14);
+  readonly #intake: Intake;
   readonly #files: Files;
   readonly #counters = new NeverFalling();
   /** Namespaces that were complained about. */
@@ -72,15 +65,10 @@ export class Collector {
   readonly #dropped = new Map<string, number>();
   readonly #lossWarning: LossWarning;
   readonly #startMs = performance.now();
-  #lastEventMs = 0;
-  #packetCount = 0;
-  #undecoded = 0;
-  #writing = false;
-  #connectionCount = 0;
-  #faultCount = 0;
-  #drainTimer: NodeJS.Timeout | NodeJS.Immediate | null = null;
+  #drainTimer: NodeJS.Timeout | null = null;
   #pullTimer: NodeJS.Timeout | null = null;
-  #pulling: Promise<void> = Promise.resolve();
+  /** The pull under way. */
+  #pulling: Promise<void> | null = null;
   #stopped = false;
 
   /** Attaches everything. Throws NetwatchError if it cannot; nothing is left attached then. */
@@ -142,19 +130,13 @@ export class Collector {
     this.#connections = sources.connections;
     this.#packets = sources.packets;
     this.#faults = sources.faults;
-    const toWallMs = (ns: number): number => this.#clock.toWallMs(ns);
-    this.#table = new ConnectionTable(
-      { all: options.all, extra: options.extra, retransmits: options.retrans },
-      this.#connectLines,
-      toWallMs,
-    );
-    this.#text = new PacketText(
-      { labels: { times: options.time, http: options.http }, rows: hooks.rows !== null },
-      new ByteWriter(1 << 20),
-      new ByteWriter(1 << 20),
-      toWallMs,
-      (view, at) => this.#heads.take(view, at),
-    );
+    this.#intake = new Intake(options, {
+      ...sources,
+      files,
+      clock: this.#clock,
+      rows: hooks.rows,
+      fail: hooks.fail,
+    });
   }
 
   get #sources(): Source[] {
@@ -183,115 +165,59 @@ export class Collector {
     this.#pull();
     this.#scheduleDrain(0);
     this.#pullTimer = setInterval(() => {
-      try {
-        this.#pull();
-      } catch (error) {
-        this.#hooks.fail(error);
-      }
+      this.#pull();
     }, this.#options.interval * 1000);
   }
 
-  #scheduleDrain(delayMs: number): void {
-    this.#self.expect(delayMs);
+  #scheduleDrain(waitMs: number): void {
+    this.#self.expect(waitMs);
     this.#drainTimer = setTimeout(() => {
       this.#self.arrived();
       try {
-        const taken = this.#drain();
-        this.#scheduleDrain(taken > 0 ? BUSY_MS : IDLE_MS);
+        const { fill } = this.#intake;
+        this.#intake.drain();
+        this.#scheduleDrain(nextWaitMs(waitMs, fill, this.#intake.fill));
       } catch (error) {
         this.#hooks.fail(error);
       }
-    }, delayMs);
+    }, waitMs);
   }
 
-  /** Moves what is in the rings to the files; returns the number of records. */
-  #drain(): number {
-    this.#clock.refresh();
-    let taken = this.#connections.drain((record) => {
-      if (record.kind === 'open') this.#table.opened(record.connection);
-      else if (record.kind === 'close') this.#table.closed(record.connection);
-      else this.#table.owned(record.owner);
-      if (record.kind === 'close') this.#connectionCount++;
-    });
-    this.#flushConnections();
-    taken += this.#drainPackets();
-    if (this.#faults !== null) taken += this.#drainFaults(this.#faults);
-    if (taken > 0) this.#lastEventMs = Date.now();
-    return taken;
-  }
-
-  #flushConnections(): void {
-    const lines = this.#table.takeLines();
-    if (lines > 0) this.#files.connects.write(this.#connectLines.view(), lines);
-    this.#connectLines.reset();
-  }
-
-  #drainPackets(): number {
-    let records = 0;
-    const taken = this.#packets.drain((view, places, count) => {
-      for (let i = 0; i < count; i++) {
-        const at = places[i]!;
-        if (!isPacket(view, at)) {
-          this.#heads.add(view, at);
-          continue;
-        }
-        const { lines, rows } = this.#text;
-        const [lineEnd, rowEnd] = [lines.length, rows.length];
-        try {
-          this.#text.add(view, at);
-          records++;
-        } catch (error) {
-          // A bug. What is whole is written, the record is counted, the run ends.
-          lines.length = lineEnd;
-          rows.length = rowEnd;
-          this.#undecoded++;
-          this.#hooks.fail(error);
-        }
-      }
-    });
-    if (records > 0) {
-      this.#packetCount += records;
-      this.#files.packets.write(this.#text.lines.view(), records);
-      if (this.#text.rows.length > 0) this.#hooks.rows?.(this.#text.rows.view(), records);
-    }
-    this.#text.lines.reset();
-    this.#text.rows.reset();
-    return taken;
-  }
-
-  #drainFaults(faults: FaultSource): number {
-    const taken = faults.drain((record) => {
-      faultLine(this.#faultLines, record, this.#clock.toWallMs(record.tsNs));
-    });
-    this.#faultCount += taken;
-    if (taken > 0) this.#files.err?.write(this.#faultLines.view(), taken);
-    this.#faultLines.reset();
-    return taken;
-  }
-
-  /** Pulls all connections and writes the state file; one pull at a time. */
+  /** Pulls all connections and writes the state file; a slow disk must not pile up pulls. */
   #pull(): void {
-    this.#drain();
-    this.#lossWarning.check(this.counts.lost);
-    this.#pullConnections();
-    this.#flushConnections();
-    // A slow disk must not pile up writes: this pull goes without.
-    if (this.#writing) return;
-    this.#pulling = this.#pulling
-      .then(() => this.#writeState())
+    if (this.#pulling !== null) return;
+    this.#pulling = this.#pullOnce()
       .catch((error: unknown) => {
         this.#hooks.fail(error);
+      })
+      .finally(() => {
+        this.#pulling = null;
       });
   }
 
-  #pullConnections(): void {
-    this.#table.beginDump();
+  async #pullOnce(): Promise<void> {
+    this.#intake.drain();
+    this.#lossWarning.check(this.counts.lost);
+    await this.#pullConnections();
+    await this.#writeState();
+  }
+
+  /** In slices: 10,000 connections with -x are 36 MB of lines at first. */
+  async #pullConnections(): Promise<void> {
+    const { table } = this.#intake;
+    table.beginDump();
     const samples: Connection[] = [];
     for (const path of this.#namespacePaths()) this.#dump(path, samples);
     // what happened before and while the pull ran comes first
-    this.#drain();
-    for (const sample of samples) this.#table.sampled(sample);
-    this.#table.endDump();
+    this.#intake.drain();
+    for (let at = 0; at < samples.length; at += SLICE) {
+      for (const sample of samples.slice(at, at + SLICE)) table.sampled(sample);
+      this.#intake.flushConnections();
+      if (this.#stopped || at + SLICE >= samples.length) continue;
+      await this.#files.connects.flush();
+      await nextTurn();
+    }
+    table.endDump();
   }
 
   /** A namespace may go away at any time, and entering one needs CAP_SYS_ADMIN. */
@@ -320,28 +246,20 @@ export class Collector {
   }
 
   async #writeState(): Promise<void> {
-    this.#writing = true;
-    try {
-      await this.#writeStateFile();
-    } finally {
-      this.#writing = false;
-    }
-  }
-
-  async #writeStateFile(): Promise<void> {
     const snapshot = takeSnapshot({
       options: this.#options,
       connections: this.#connections,
       packets: this.#packets,
       faults: this.#faults,
       sources: this.#sources,
-      entries: this.#table.entries,
+      entries: this.#intake.table.entries,
       files: this.#files,
       self: this.#self,
       counters: this.#counters,
       dropped: this.#dropped,
-      undecoded: this.#undecoded,
-      lastEventMs: this.#lastEventMs,
+      undecoded: this.#intake.undecoded,
+      droppedRows: this.#hooks.rows?.dropped ?? null,
+      lastEventMs: this.#intake.lastEventMs,
     });
     const bytes = await buildInSlices(snapshot);
     const result = await writePromFile(this.#options.data, PROM_FILE, bytes);
@@ -351,7 +269,8 @@ export class Collector {
   /** Records read so far, for the status line. */
   get counts(): { readonly records: number; readonly lost: number } {
     const lost = this.#sources.reduce((sum, source) => sum + source.ringCounts().lost, 0);
-    return { records: this.#packetCount + this.#connectionCount + this.#faultCount, lost };
+    const { packets, connections, faults } = this.#intake.counts;
+    return { records: packets + connections + faults, lost };
   }
 
   /** Opens the log files anew, after an external rotation. */
@@ -359,41 +278,18 @@ export class Collector {
     this.#files.reopen();
   }
 
-  /** Packets whose last time will not come any more get their lines without it. */
-  #finishPackets(): void {
-    this.#packets.stopWatching();
-    while (this.#drain() > 0);
-    for (const path of this.#namespacePaths()) {
-      try {
-        this.#packets.flushUnread(path);
-      } catch {
-        // the namespace is gone, and its sockets with it
-      }
-    }
-    let records = 0;
-    this.#packets.unsent((view, at) => {
-      this.#text.add(view, at);
-      records++;
-    });
-    this.#packetCount += records;
-    if (records > 0) this.#files.packets.write(this.#text.lines.view(), records);
-    this.#text.lines.reset();
-    this.#text.rows.reset();
-  }
-
   /** Detaches, reads what is left, writes everything and returns the summary. */
   async stop(): Promise<Summary> {
     if (this.#stopped) throw new Error('stopped twice');
     this.#stopped = true;
     if (this.#pullTimer !== null) clearInterval(this.#pullTimer);
-    clearTimeout(this.#drainTimer as NodeJS.Timeout);
+    if (this.#drainTimer !== null) clearTimeout(this.#drainTimer);
     this.#faults?.source.detach();
-    this.#finishPackets();
-    while (this.#drain() > 0);
-    this.#pull();
-    this.#connections.source.detach();
-    while (this.#drain() > 0);
+    this.#intake.finishPackets(this.#namespacePaths());
     await this.#pulling;
+    await this.#pullConnections();
+    this.#connections.source.detach();
+    this.#intake.drainAll();
     const lost = this.counts.lost;
     await this.#files.closeLogs();
     await this.#writeState();
@@ -404,9 +300,7 @@ export class Collector {
     for (const source of this.#sources) source.close();
     return {
       seconds: (performance.now() - this.#startMs) / 1000,
-      connections: this.#connectionCount,
-      packets: this.#packetCount,
-      faults: this.#faultCount,
+      ...this.#intake.counts,
       lost,
       written,
     };

@@ -9,8 +9,8 @@ import type { CollectorOptions } from './options.js';
 
 export const PROM_FILE = 'netwatch.prom';
 
-/** Room for the first pull of 15,000 connections with -x (3.6 kB each). */
-const MAX_BUFFERED_BYTES = 64 * 2 ** 20;
+/** What a disk that does not answer may hold up: a second at 30 MB/s. */
+const MAX_BUFFERED_BYTES = 32 * 2 ** 20;
 const WARN_MS = 30_000;
 
 function unwrap<T>(result: Result<T>, directory: string): T {

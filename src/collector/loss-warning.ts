@@ -19,6 +19,8 @@ export class LossWarning {
     const more = lost - this.#told;
     this.#told = lost;
     this.#toldMs = this.#now();
-    this.#say(`${more} records lost because a ring buffer was full; see --ring, or filter more`);
+    this.#say(
+      `${more} records lost because a ring buffer was full (netwatch_events_lost_total says which); filter more, or enlarge that of the packets with --ring`,
+    );
   }
 }

@@ -43,9 +43,14 @@ export async function runCollector(options: CollectorOptions): Promise<void> {
     rows:
       output === null
         ? null
-        : (bytes, rows) => {
-            output.write(bytes, rows);
-            output.flush();
+        : {
+            write: (bytes, rows) => {
+              output.write(bytes, rows);
+              output.flush();
+            },
+            get dropped() {
+              return output.stats().dropped;
+            },
           },
   });
   announce(collector, options, performance.now() - startMs);

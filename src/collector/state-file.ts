@@ -336,6 +336,7 @@ export interface RingReading {
 
 export function addRings(snapshot: Snapshot, rings: readonly RingReading[]): void {
   for (const { source, counts, usedBytes, capacityBytes } of rings) {
+    snapshot.add('netwatch_events_total', { source }, counts.accepted);
     snapshot.add('netwatch_events_lost_total', { source, stage: 'ringbuf' }, counts.lost);
     snapshot.add('netwatch_ringbuf_used_bytes', { source }, usedBytes);
     snapshot.add('netwatch_ringbuf_capacity_bytes', { source }, capacityBytes);

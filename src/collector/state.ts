@@ -25,6 +25,8 @@ export interface StateReadings {
   readonly dropped: Map<string, number>;
   readonly lastEventMs: number;
   readonly undecoded: number;
+  /** Rows that the reader of standard output was too slow for; null with --quiet. */
+  readonly droppedRows: number | null;
 }
 
 export function takeSnapshot(from: StateReadings): Snapshot {
@@ -44,7 +46,10 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   state.addSockets(snapshot, from.entries.values());
   if (extra || retrans) addConnections(snapshot, from);
   addHealth(snapshot, from);
-  snapshot.add('netwatch_events_lost_total', { source: 'packet', stage: 'decode' }, from.undecoded);
+  const lost = 'netwatch_events_lost_total';
+  snapshot.add(lost, { source: 'packet', stage: 'decode' }, from.undecoded);
+  if (from.droppedRows !== null)
+    snapshot.add(lost, { source: 'stdout', stage: 'queue' }, from.droppedRows);
   return snapshot;
 }
 

@@ -267,6 +267,10 @@ export const FAMILIES = {
     'libbpf',
     'node',
   ]),
+  netwatch_events_total: counter(
+    'Records that the kernel side of a source let through: read, in the ring buffer or lost there.',
+    ['source'],
+  ),
   netwatch_events_lost_total: counter(
     'Events that were lost, by source and by the place of the loss.',
     ['source', 'stage'],

@@ -58,9 +58,7 @@ export class Retention {
     if (this.#run !== null || this.#abort.signal.aborted) return;
     this.#bytes += movedBytes;
     this.#occupied = true;
-    this.#run = this.#age().finally(() => {
-      this.#run = null;
-    });
+    this.#run = this.#age();
   }
 
   /** Takes up a file that is left over from a crash or a failed run, if none is on. */
@@ -97,10 +95,16 @@ export class Retention {
     await this.makeRoom(currentBytes + copy + this.#options.rotateBytes);
   }
 
+  /** The place is free and the run over at the same moment: a rotation in between would be lost. */
   async #age(): Promise<void> {
-    const error = await this.#putAway();
-    this.#occupied = error !== null;
-    await this.#trim(0);
+    let error: SinkError | null = null;
+    try {
+      error = await this.#putAway();
+      await this.#trim(0);
+    } finally {
+      this.#occupied = error !== null;
+      this.#run = null;
+    }
     if (error !== null && !this.#abort.signal.aborted) this.#options.onError(error);
   }
 

@@ -1,0 +1,203 @@
+/**
+ * Takes the records out of the rings, turns them into lines and hands these to
+ * the log files. One drain handles a bounded batch of each source, so that the
+ * event loop stays free.
+ */
+import type { Clock } from '../kernel/clock.js';
+import { ByteWriter } from '../metrics/bytes.js';
+import type { ConnectionRecord, ConnectionSource } from '../sources/connection.js';
+import type { FaultSource } from '../sources/fault.js';
+import { isPacket, type PacketSource } from '../sources/packet.js';
+import { ConnectionTable } from './connection-table.js';
+import { faultLine } from './fault-lines.js';
+import type { Files } from './files.js';
+import { HttpHeads } from './http-heads.js';
+import type { CollectorOptions } from './options.js';
+import { PacketText } from './packet-lines.js';
+
+/** Batches a drain of everything may take while records keep coming: more than any ring holds. */
+const MOST_BATCHES = 64;
+
+/** Where the rows for the terminal go. */
+export interface RowSink {
+  write(bytes: Uint8Array, rows: number): void;
+  /** Rows that could not be shown so far. */
+  readonly dropped: number;
+}
+
+export interface IntakeParts {
+  readonly connections: ConnectionSource;
+  readonly packets: PacketSource;
+  /** Null without -e. */
+  readonly faults: FaultSource | null;
+  readonly files: Files;
+  readonly clock: Clock;
+  /** Rows for standard output; null with --quiet. */
+  readonly rows: RowSink | null;
+  /** Told of a bug: a record that could not be turned into a line. */
+  readonly fail: (error: unknown) => void;
+}
+
+export class Intake {
+  readonly table: ConnectionTable;
+  readonly #parts: IntakeParts;
+  readonly #text: PacketText;
+  readonly #heads = new HttpHeads();
+  readonly #connectLines = new ByteWriter(1 << 16);
+  readonly #faultLines = new ByteWriter(1 << 14);
+  #packets = 0;
+  #connections = 0;
+  #faults = 0;
+  #undecoded = 0;
+  #lastEventMs = 0;
+
+  constructor(options: CollectorOptions, parts: IntakeParts) {
+    this.#parts = parts;
+    const toWallMs = (ns: number): number => parts.clock.toWallMs(ns);
+    this.table = new ConnectionTable(
+      { all: options.all, extra: options.extra, retransmits: options.retrans },
+      this.#connectLines,
+      toWallMs,
+    );
+    this.#text = new PacketText(
+      { labels: { times: options.time, http: options.http }, rows: parts.rows !== null },
+      new ByteWriter(1 << 20),
+      new ByteWriter(1 << 20),
+      toWallMs,
+      (view, at) => this.#heads.take(view, at),
+    );
+  }
+
+  /** Records read so far; connections count when they close. */
+  get counts(): {
+    readonly packets: number;
+    readonly connections: number;
+    readonly faults: number;
+  } {
+    return { packets: this.#packets, connections: this.#connections, faults: this.#faults };
+  }
+
+  /** Records that a bug kept from becoming a line. */
+  get undecoded(): number {
+    return this.#undecoded;
+  }
+
+  /** When the last record was read, in ms since 1970; 0 = none yet. */
+  get lastEventMs(): number {
+    return this.#lastEventMs;
+  }
+
+  /** How full the fullest ring is, from 0 to 1. */
+  get fill(): number {
+    const { connections, packets, faults } = this.#parts;
+    const rings = [connections.source.ring, packets.source.ring];
+    if (faults !== null) rings.push(faults.source.ring);
+    return Math.max(...rings.map(({ used, size }) => used / size));
+  }
+
+  /** Moves one batch of each source to the files; returns the number of records. */
+  drain(): number {
+    const { connections, clock, faults } = this.#parts;
+    clock.refresh();
+    let taken = connections.drain(this.#takeConnection);
+    this.flushConnections();
+    taken += this.#drainPackets();
+    if (faults !== null) taken += this.#drainFaults(faults);
+    if (taken > 0) this.#lastEventMs = Date.now();
+    return taken;
+  }
+
+  /** Moves what is there now, and a bounded part of what comes meanwhile. */
+  drainAll(): void {
+    for (let batches = 0; batches < MOST_BATCHES && this.drain() > 0; batches++);
+  }
+
+  readonly #takeConnection = (record: ConnectionRecord): void => {
+    if (record.kind === 'open') this.table.opened(record.connection);
+    else if (record.kind === 'owner') this.table.owned(record.owner);
+    else {
+      this.table.closed(record.connection);
+      this.#connections++;
+    }
+  };
+
+  /** Hands over the lines that the table has made. */
+  flushConnections(): void {
+    const lines = this.table.takeLines();
+    if (lines > 0) this.#parts.files.connects.write(this.#connectLines.view(), lines);
+    this.#connectLines.reset();
+  }
+
+  #drainPackets(): number {
+    let records = 0;
+    const taken = this.#parts.packets.drain((view, places, count) => {
+      for (let i = 0; i < count; i++) {
+        const at = places[i]!;
+        if (!isPacket(view, at)) this.#heads.add(view, at);
+        else if (this.#addPacket(view, at)) records++;
+      }
+    });
+    this.#flushPackets(records);
+    return taken;
+  }
+
+  /** False after a bug: what is whole stays, the record is counted. */
+  #addPacket(view: DataView, at: number): boolean {
+    const { lines, rows } = this.#text;
+    const [lineEnd, rowEnd] = [lines.length, rows.length];
+    try {
+      this.#text.add(view, at);
+      return true;
+    } catch (error) {
+      lines.length = lineEnd;
+      rows.length = rowEnd;
+      this.#undecoded++;
+      this.#parts.fail(error);
+      return false;
+    }
+  }
+
+  #flushPackets(records: number): void {
+    const { lines, rows } = this.#text;
+    this.#packets += records;
+    if (records > 0) {
+      this.#parts.files.packets.write(lines.view(), records);
+      if (rows.length > 0) this.#parts.rows?.write(rows.view(), records);
+    }
+    lines.reset();
+    rows.reset();
+  }
+
+  #drainFaults(faults: FaultSource): number {
+    const taken = faults.drain((record) => {
+      faultLine(this.#faultLines, record, this.#parts.clock.toWallMs(record.tsNs));
+    });
+    this.#faults += taken;
+    if (taken > 0) this.#parts.files.err?.write(this.#faultLines.view(), taken);
+    this.#faultLines.reset();
+    return taken;
+  }
+
+  /**
+   * Ends the watching of packets: those whose last time will not come any more
+   * get their lines without it.
+   */
+  finishPackets(namespacePaths: readonly (string | null)[]): void {
+    const { packets } = this.#parts;
+    packets.stopWatching();
+    this.drainAll();
+    for (const path of namespacePaths) {
+      try {
+        packets.flushUnread(path);
+      } catch {
+        // the namespace is gone, and its sockets with it
+      }
+    }
+    let records = 0;
+    packets.unsent((view, at) => {
+      if (this.#addPacket(view, at)) records++;
+    });
+    this.#flushPackets(records);
+    this.drainAll();
+  }
+}
