@@ -445,6 +445,77 @@ t.test('a gap does no harm within a body whose end is known', { skip }, (t) => {
   t.end();
 });
 
+t.test('a head that got lost is waited for, whatever of its body comes first', { skip }, (t) => {
+  const head = 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n';
+  const { length } = head;
+  const body = 'HTTP/1.1 500 ' + 'x'.repeat(37);
+  /** Segments of a response of 100 bytes: where they begin, and whether before the lost ones. */
+  const answer = (...segments: readonly (readonly [at: number, text: string, early: boolean])[]) =>
+    watch((s) => {
+      const seq = s.seq(OUT);
+      s.expect(OUT, seq).send(IN, GET);
+      for (const [at, text, early] of segments) s.segment(OUT, seq + at, text, early);
+      s.send(IN, GET).segment(OUT, seq + length + 100, OK);
+    });
+  const exchanges = {
+    'the first segment': answer(
+      ...([
+        [length, body, true],
+        [length + 50, body, true],
+        [0, head, false],
+      ] as const),
+    ),
+    'the second of two parts of a head': answer(
+      ...([
+        [0, head.slice(0, 20), false],
+        [length, body + body, true],
+        [20, head.slice(20), false],
+      ] as const),
+    ),
+    'a head and a part of the body': answer(
+      ...([
+        [length + 50, body, true],
+        [0, head, false],
+        [length, body, false],
+      ] as const),
+    ),
+  };
+  for (const [what, { said, state }] of Object.entries(exchanges)) {
+    // A hole in a body does not delay its end.
+    const end = what === 'a head and a part of the body' ? 30 : 40;
+    t.same(
+      said.filter((line) => line.startsWith('end')),
+      [`end GET 200 10-${end} 100`, 'end GET 200 50-60 2'],
+      what,
+    );
+    t.equal(state.resyncs, 0, what);
+  }
+
+  const beyond = watch((s) => {
+    const seq = s.seq(OUT);
+    s.expect(OUT, seq).send(IN, GET + GET);
+    s.segment(OUT, seq + OK.length, OK, true).segment(OUT, seq, OK);
+    s.send(IN, GET).segment(OUT, seq + 2 * OK.length, OK);
+  });
+  t.same(
+    beyond.said.filter((line) => line.startsWith('end')),
+    ['end GET 200 10-30 2', 'end GET 200 ?-50 2'],
+    'a head among what came too early is lost, and no duration is invented',
+  );
+  t.equal(beyond.state.resyncs, 1);
+
+  const never = watch((s) => {
+    const seq = s.seq(IN);
+    s.expect(IN, seq)
+      .segment(IN, seq + 500, 'behind', true)
+      .segment(IN, seq + 506, GET);
+    s.send(OUT, OK);
+  });
+  t.equal(never.said.at(-1), 'end GET 200 20-30 2', 'TCP has got what we have not');
+  t.equal(never.state.resyncs, 1);
+  t.end();
+});
+
 t.test('any other gap is waited out until a segment begins with a head', { skip }, (t) => {
   const beyond = watch((s) => {
     s.send(IN, GET).send(OUT, 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n').lose(OUT, 101);

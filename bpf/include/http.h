@@ -23,10 +23,12 @@
  * Values in a query and credentials before a host never reach a hook.
  *
  * Segments seen before are skipped. A gap is harmless within a body whose end
- * is known; anywhere else the direction waits (RESYNC, counted) for a segment
- * that begins with a plausible start line: method, target and version, or a
- * status line while a request is outstanding. Two CPUs that handle segments of
- * the same direction at once look like a gap.
+ * is known. Before or within a head the missing bytes are waited for if TCP
+ * does not have them either; what has passed meanwhile must turn out to be body.
+ * Anywhere else the direction waits (RESYNC, counted) for a segment that begins with a
+ * plausible start line: method, target and version, or a status line while a
+ * request is outstanding. Two CPUs that handle segments of the same direction
+ * at once look like a gap.
  *
  * Made for the verifiers of 5.10 and newer: every step is a global function
  * with scalar arguments (verified once), indices come from memory and are

@@ -178,11 +178,11 @@ static __always_inline void nw_http_on_end(void *context,
 	if (!d) {
 		totals = bpf_map_lookup_elem(&http_totals, &zero);
 		if (totals)
-			totals->map_full++;
+			__sync_fetch_and_add(&totals->map_full, 1);
 		return;
 	}
 	if (!end->start_ns || end->end_ns < end->start_ns) {
-		d->not_known++;
+		__sync_fetch_and_add(&d->not_known, 1);
 		return;
 	}
 	ns = end->end_ns - end->start_ns;
@@ -190,8 +190,8 @@ static __always_inline void nw_http_on_end(void *context,
 		bucket += ns > nw_http_bounds[i];
 	barrier_var(bucket);
 	if (bucket < NW_HTTP_BUCKETS)
-		d->buckets[bucket]++;
-	d->sum_ns += ns;
+		__sync_fetch_and_add(&d->buckets[bucket], 1);
+	__sync_fetch_and_add(&d->sum_ns, ns);
 }
 
 /* The connection's state, made at its first payload. */
@@ -232,7 +232,8 @@ static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 {
 	struct nw_http_connection *c;
 	struct nw_http_totals *totals;
-	__u32 heads, resyncs, zero = 0;
+	struct bpf_tcp_sock *tp;
+	__u32 heads, resyncs, seq, known_seq, zero = 0;
 
 	if (!h->payload_bytes && !(h->flags & NW_TCP_FIN))
 		return 0;
@@ -243,9 +244,13 @@ static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 		return 0;
 	heads = c->heads;
 	resyncs = nw_http_resyncs(&c->http);
+	seq = h->seq + !!(h->flags & NW_TCP_SYN);
+	known_seq = seq;
+	tp = way == NW_HTTP_IN ? bpf_tcp_sock(sk) : NULL;
+	if (tp)
+		known_seq = tp->rcv_nxt;
 	nw_http_segment(ctx, &c->http, way, c->role, h->payload_offset,
-			h->payload_bytes, h->seq + !!(h->flags & NW_TCP_SYN),
-			now);
+			h->payload_bytes, seq, known_seq, now);
 	if (!c->server_port && c->http.request)
 		c->server_port = c->http.request == 1 + NW_HTTP_IN ?
 					 h->tuple.local_port :
@@ -256,7 +261,7 @@ static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 	if (resyncs) {
 		totals = bpf_map_lookup_elem(&http_totals, &zero);
 		if (totals)
-			totals->resyncs += resyncs;
+			__sync_fetch_and_add(&totals->resyncs, resyncs);
 	}
 	return c->heads - heads;
 }

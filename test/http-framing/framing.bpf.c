@@ -150,6 +150,7 @@ static __always_inline int watch(struct __sk_buff *ctx, __u32 way)
 	__u32 at = tcp_offset(ctx), payload, role;
 	struct tcphdr tcp;
 	struct nw_http *h;
+	__u32 seq;
 	__u16 local;
 
 	if (!at || bpf_skb_load_bytes(ctx, at, &tcp, sizeof(tcp)))
@@ -163,11 +164,10 @@ static __always_inline int watch(struct __sk_buff *ctx, __u32 way)
 	local = bpf_ntohs(way == NW_HTTP_IN ? tcp.dest : tcp.source);
 	role = local < LISTEN_PORT_LIMIT ? NW_HTTP_ROLE_SERVER :
 					   NW_HTTP_ROLE_CLIENT;
+	seq = benchmark ? h->dir[way].next_seq : bpf_ntohl(tcp.seq) + tcp.syn;
 	if (ctx->len > payload)
 		nw_http_segment(ctx, h, way, role, payload, ctx->len - payload,
-				benchmark ? h->dir[way].next_seq :
-					    bpf_ntohl(tcp.seq) + tcp.syn,
-				bpf_ktime_get_ns());
+				seq, seq, bpf_ktime_get_ns());
 	if (tcp.fin)
 		nw_http_close(ctx, h, way, bpf_ktime_get_ns());
 	return 1;

@@ -104,13 +104,17 @@ static void forget(void)
 static void segment(const struct order *o, const unsigned char *payload)
 {
 	struct packet packet = {payload, o->bytes, &connection};
+	/* with the flag TCP has not got either what is missing before it */
+	__u32 known_seq = o->pad ? connection.dir[o->way].next_seq : o->seq;
 
 	if (o->way == NW_HTTP_IN)
 		nw_http_segment(&packet, &connection, NW_HTTP_IN, o->role,
-				HEADERS, o->bytes, o->seq, o->now);
+				HEADERS, o->bytes, o->seq, known_seq,
+				o->now);
 	else
 		nw_http_segment(&packet, &connection, NW_HTTP_OUT, o->role,
-				HEADERS, o->bytes, o->seq, o->now);
+				HEADERS, o->bytes, o->seq, known_seq,
+				o->now);
 	for (int i = 0; i < NW_HTTP_SLOTS; i++)
 		if (works[i].busy)
 			abort();

@@ -112,14 +112,17 @@ export class Script {
     return this.segment(way, seq, bytes);
   }
 
-  /** A segment with any sequence number. */
-  segment(way: Way, seq: number, payload: Uint8Array | string): this {
+  /**
+   * A segment with any sequence number; `early`: TCP has not got what is missing before it, so that
+   * will be sent again.
+   */
+  segment(way: Way, seq: number, payload: Uint8Array | string, early = false): this {
     const bytes = typeof payload === 'string' ? Buffer.from(payload, 'latin1') : payload;
     this.#now += 10;
-    return this.#order('S', way, seq, bytes);
+    return this.#order('S', way, seq, bytes, 0, early);
   }
 
-  /** Bytes that the watcher does not see. */
+  /** Bytes that TCP gets and the watcher does not see. */
   lose(way: Way, bytes: number): this {
     this.#seq[way] = (this.#seq[way]! + bytes) >>> 0;
     return this;

@@ -21,6 +21,15 @@ static __always_inline void nw_http_finish(void *ctx, struct nw_http *h,
 	nw_http_on_end(ctx, &end);
 }
 
+/* The next message begins. */
+static __always_inline void nw_http_restart(struct nw_http_dir *d)
+{
+	d->phase = NW_HTTP_START;
+	d->flags &= NW_HTTP_F_KEEP;
+	d->body = 0;
+	d->status = 0;
+}
+
 NW_HTTP_FN int nw_http_complete(NW_HTTP_CTX *ctx, __u32 slot)
 {
 	struct nw_http_work *w = nw_http_work(slot);
@@ -37,10 +46,7 @@ NW_HTTP_FN int nw_http_complete(NW_HTTP_CTX *ctx, __u32 slot)
 		nw_http_on_request_end(ctx, w);
 #endif
 	}
-	w->d.phase = NW_HTTP_START;
-	w->d.flags &= NW_HTTP_F_KEEP;
-	w->d.body = 0;
-	w->d.status = 0;
+	nw_http_restart(&w->d);
 	return 1;
 }
 

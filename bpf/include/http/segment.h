@@ -124,6 +124,44 @@ static __always_inline int nw_http_gap(struct nw_http_dir *d, __u32 gap)
 	return 1;
 }
 
+/* A gap before or within a head: true if its bytes are still to come. */
+static __always_inline int nw_http_wait(struct nw_http_dir *d, __u32 end_seq,
+					__u32 known_seq)
+{
+	if (d->phase > NW_HTTP_CODING ||
+	    (__s32)(known_seq - d->next_seq) > 0)
+		return 0;
+	if (!(d->flags & NW_HTTP_F_AHEAD) ||
+	    (__s32)(end_seq - d->ahead_seq) > 0)
+		d->ahead_seq = end_seq;
+	d->flags |= NW_HTTP_F_AHEAD;
+	return 1;
+}
+
+/* The missing bytes have come: what passed before them follows now, unseen. */
+static __always_inline void nw_http_catch_up(void *ctx, struct nw_http *h,
+					     struct nw_http_dir *d, __u32 way,
+					     __u64 now)
+{
+	__s32 gap = d->ahead_seq - d->next_seq;
+
+	if (!(d->flags & NW_HTTP_F_AHEAD))
+		return;
+	d->flags &= ~NW_HTTP_F_AHEAD;
+	if (gap <= 0)
+		return;
+	d->next_seq = d->ahead_seq;
+	if (!nw_http_gap(d, gap)) {
+		nw_http_lose(h, d, way);
+		return;
+	}
+	if (d->phase != NW_HTTP_BODY || d->left)
+		return;
+	if (d->status)
+		nw_http_finish(ctx, h, d, now);
+	nw_http_restart(d);
+}
+
 /* A method as they are registered: upper case letters, perhaps a hyphen. */
 static __always_inline int nw_http_is_name(__u64 word, __u32 bytes)
 {
@@ -191,17 +229,45 @@ static __always_inline int nw_http_skip(NW_HTTP_CTX *ctx, struct nw_http *h,
 	return 0;
 }
 
+/* One segment without a gap before it and without bytes seen before. */
+static __always_inline void nw_http_take(NW_HTTP_CTX *ctx, struct nw_http *h,
+					 struct nw_http_dir *d, __u32 way,
+					 __u32 offset, __u32 bytes, __u32 seq,
+					 __u32 skip, __u64 now)
+{
+	struct nw_http_work *w;
+	__u32 slot = 0;
+
+	if (nw_http_skip(ctx, h, d, way, offset, bytes, skip))
+		return;
+	w = nw_http_acquire(&slot);
+	if (!w) {
+		nw_http_lose(h, d, way);
+		return;
+	}
+	w->now = now;
+	w->offset = offset;
+	w->bytes = bytes;
+	w->skipped = skip;
+	w->seq = seq;
+	w->way = way;
+	nw_http_read(ctx, h, d, w, slot);
+	nw_http_barrier();
+	w->busy = 0;
+}
+
 /*
  * One segment: where its payload is in the packet, how long it is, the
- * sequence number of its first byte. way must be a constant.
+ * sequence number of its first byte; TCP has all bytes before known_seq. way
+ * must be a constant.
  */
 static __always_inline void nw_http_segment(NW_HTTP_CTX *ctx, struct nw_http *h,
 					    __u32 way, __u32 role, __u32 offset,
-					    __u32 bytes, __u32 seq, __u64 now)
+					    __u32 bytes, __u32 seq,
+					    __u32 known_seq, __u64 now)
 {
 	struct nw_http_dir *d = &h->dir[way];
-	__u32 skip = 0, slot = 0;
-	struct nw_http_work *w;
+	__u32 skip = 0;
 	__s32 gap;
 
 	if (h->off || !bytes)
@@ -214,26 +280,15 @@ static __always_inline void nw_http_segment(NW_HTTP_CTX *ctx, struct nw_http *h,
 		if (skip >= bytes)
 			return;
 	}
+	if (gap > 0 && nw_http_wait(d, seq + bytes, known_seq))
+		return;
 	d->flags |= NW_HTTP_F_SEQ;
 	d->next_seq = seq + bytes;
 	if (gap > 0 && !nw_http_gap(d, gap))
 		nw_http_lose(h, d, way);
-	if (nw_http_skip(ctx, h, d, way, offset + skip, bytes - skip, skip))
-		return;
-	w = nw_http_acquire(&slot);
-	if (!w) {
-		nw_http_lose(h, d, way);
-		return;
-	}
-	w->now = now;
-	w->offset = offset + skip;
-	w->bytes = bytes - skip;
-	w->skipped = skip;
-	w->seq = seq;
-	w->way = way;
-	nw_http_read(ctx, h, d, w, slot);
-	nw_http_barrier();
-	w->busy = 0;
+	nw_http_take(ctx, h, d, way, offset + skip, bytes - skip, seq, skip,
+		     now);
+	nw_http_catch_up(ctx, h, d, way, now);
 }
 
 /* The sender of this direction has ended it: a body may end with it. */
@@ -245,9 +300,7 @@ static __always_inline void nw_http_close(void *ctx, struct nw_http *h,
 	if (h->off || d->phase != NW_HTTP_CLOSE)
 		return;
 	nw_http_finish(ctx, h, d, now);
-	d->phase = NW_HTTP_START;
-	d->status = 0;
-	d->body = 0;
+	nw_http_restart(d);
 }
 
 /* For a connection that was there before its state: look for a start line. */

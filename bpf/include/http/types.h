@@ -70,9 +70,10 @@ enum nw_http_flag {
 	NW_HTTP_F_LENGTH_BAD = 64,
 	NW_HTTP_F_CODING = 128, /* Transfer-Encoding is there */
 	NW_HTTP_F_CHUNKED = 256, /* and its last coding is "chunked" */
+	NW_HTTP_F_AHEAD = 512, /* ahead_seq is valid */
 };
 
-#define NW_HTTP_F_KEEP (NW_HTTP_F_SEQ | NW_HTTP_F_LOST)
+#define NW_HTTP_F_KEEP (NW_HTTP_F_SEQ | NW_HTTP_F_LOST | NW_HTTP_F_AHEAD)
 
 /* Places in "[CR] LF size [;extension] LF", the values of match in CHUNK. */
 enum nw_http_chunk_place {
@@ -99,6 +100,7 @@ struct nw_http_dir {
 	};
 	__u64 first_ns; /* first byte of the message */
 	__u32 next_seq;
+	__u32 ahead_seq; /* end of what has passed behind a gap */
 	__u32 line_bytes; /* LONG: of the line so far */
 	__u32 resyncs;
 	__u16 status; /* 0 until the first line is read, and in requests */
@@ -110,7 +112,7 @@ struct nw_http_dir {
 	__u8 match; /* how much of a coding or chunk line was read */
 	__u8 saved; /* bytes in save */
 	__u8 refused; /* PENDING: nw_http.refused when it began */
-	__u8 pad;
+	__u8 pad[5];
 	__u8 save[NW_HTTP_SAVE]; /* aligned to 8 bytes, as the other texts */
 };
 
