@@ -50,6 +50,7 @@ static __always_inline void nw_begin(struct nw_socket *s, __u64 now, __u8 role)
 	s->open_ns = now;
 	s->state_ns = now;
 	s->handshake_ns = 0;
+	s->retrans_known = 0;
 	s->role = role;
 	s->verdict = NW_VERDICT_NONE;
 }
@@ -80,6 +81,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 		nw_begin(s, now,
 			 state == TCP_LISTEN ? NW_ROLE_LISTENER :
 					       NW_ROLE_CLIENT);
+		nw_begin_retransmits(s, tp);
 		nw_current_task(&s->task);
 		s->owner_source = NW_OWNER_CONNECT;
 		return 0;
@@ -103,10 +105,13 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	totals = bpf_map_lookup_elem(&connection_totals, &zero);
 	nw_count_state(totals, s, old_state, now);
 	if (state == TCP_ESTABLISHED) {
+		if (!s->retrans_known) /* a SYN-ACK sent again is not its */
+			nw_begin_retransmits(s, tp);
 		nw_count_established(totals, s, tp, old_state, now);
 		nw_emit(sk, tp, s, &tuple, NW_KIND_CONNECTION_OPEN, now,
 			old_state, state);
 	} else if (state == TCP_CLOSE) {
+		nw_count_late(s, tp, old_state);
 		nw_count_close(totals, s, sk, tp, old_state, now);
 		nw_emit(sk, tp, s, &tuple, NW_KIND_CONNECTION_CLOSE, now,
 			old_state, state);
@@ -121,6 +126,7 @@ int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 	struct tcp_skb_cb *cb = (struct tcp_skb_cb *)skb->cb;
 	struct nw_socket *s;
 	struct tcp_sock *tp;
+	__u32 segments;
 
 	if (!nw_netns_allowed(nw_sock_netns(sk)))
 		return 0;
@@ -129,14 +135,18 @@ int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 		return 0;
 	s = bpf_sk_storage_get(&shared_sockets, sk, 0,
 			       BPF_SK_STORAGE_GET_F_CREATE);
-	if (s)
+	/* nothing if it failed before it was counted (newer kernels tell) */
+	segments = s && s->retrans_known ? nw_uncounted(s, tp) :
+					   BPF_CORE_READ(cb, tcp_gso_segs);
+	if (s) {
+		nw_begin_retransmits(s, tp);
 		nw_adopt_owner(s, (__u64)sk);
+	}
 	nw_sock_tuple(tp, &tuple);
-	if (!nw_socket_allowed(sk, s, &tuple))
-		return 0;
-	nw_count_retransmit(
-		s, nw_retransmit_type(tp, BPF_CORE_READ(cb, tcp_flags)),
-		BPF_CORE_READ(cb, tcp_gso_segs));
+	if (segments && nw_socket_allowed(sk, s, &tuple))
+		nw_count_retransmit(
+			s, nw_retransmit_type(tp, BPF_CORE_READ(cb, tcp_flags)),
+			segments);
 	return 0;
 }
 
@@ -299,6 +309,8 @@ int tcp(struct bpf_iter__tcp *ctx)
 		nw_adopt_owner(s, (__u64)sk);
 	if (!nw_socket_allowed(sk, s, &c->tuple))
 		return 0;
+	if (s)
+		nw_count_late(s, tp, sk->__sk_common.skc_state);
 	c->head.kind = NW_KIND_CONNECTION_SAMPLE;
 	c->head.ts_ns = bpf_ktime_get_ns();
 	c->state = sk->__sk_common.skc_state;

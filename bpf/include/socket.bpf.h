@@ -22,10 +22,13 @@ struct nw_socket {
 	__u64 handshake_ns; /* 0 = not seen */
 	struct nw_task task;
 	__u32 retransmits[NW_RETRANSMIT_TYPES];
+	__u32 retrans_counted; /* of the socket's own total_retrans */
+	__u16 rtos_seen; /* of its total_rto */
+	__u8 retrans_known; /* the two above have been set */
 	__u8 role;
 	__u8 owner_source;
 	__u8 verdict;
-	__u8 pad;
+	__u8 pad[6];
 };
 
 /* A child gets a copy of its listener's storage: the first guess at its owner. */

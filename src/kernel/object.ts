@@ -8,6 +8,9 @@ import { captureLibbpf, errno, libbpf, viewMemory, type Pointer } from './ffi.js
 import { NetwatchError } from './errors.js';
 import { describeErrno } from './system-error.js';
 
+/** The kernel gives up verifying when a signal comes, and libbpf after five tries. */
+const EAGAIN = 11;
+
 /** Maps with this prefix are one and the same in all objects of a process. */
 const SHARED_PREFIX = 'shared_';
 
@@ -119,8 +122,11 @@ export class BpfObject {
     return this.#object;
   }
 
-  /** Loads maps and the wanted programs; throws with the verifier's last line. */
-  load(options: LoadOptions): void {
+  /**
+   * Loads maps and the wanted programs; throws with the verifier's last line.
+   * False if signals kept interrupting it: worth another try with a fresh object.
+   */
+  load(options: LoadOptions): boolean {
     capture();
     this.#setRodata(options.rodata);
     for (const map of mapsOf(this.#pointer)) {
@@ -135,6 +141,7 @@ export class BpfObject {
     const result = libbpf.objectLoad(this.#pointer);
     if (result !== 0) {
       const number = errno() || -result;
+      if (number === EAGAIN) return false;
       throw (
         verifierFailure() ??
         new NetwatchError({
@@ -150,6 +157,7 @@ export class BpfObject {
       if (name.startsWith(SHARED_PREFIX) && !sharedMaps.has(name))
         sharedMaps.set(name, libbpf.mapFd(map));
     }
+    return true;
   }
 
   #setRodata(rodata: Rodata): void {
