@@ -175,8 +175,8 @@ export function decodeRingCounts(view: DataView, at: number): RingCounts {
 
 /** struct nw_socket: size and field offsets in bytes. */
 export const SOCKET = {
-  size: 80,
-  at: { openNs: 0, stateNs: 8, handshakeNs: 16, startNs: 24, pid: 32, uid: 36, comm: 40, retransmits: 56, role: 76, ownerSource: 77, verdict: 78 },
+  size: 96,
+  at: { openNs: 0, stateNs: 8, handshakeNs: 16, startNs: 24, pid: 32, uid: 36, comm: 40, retransmits: 56, retransCounted: 76, rtosSeen: 80, retransKnown: 82, role: 83, ownerSource: 84, verdict: 85 },
 } as const;
 
 export interface Socket {
@@ -188,6 +188,9 @@ export interface Socket {
   readonly uid: number;
   readonly comm: string;
   readonly retransmits: readonly number[];
+  readonly retransCounted: number;
+  readonly rtosSeen: number;
+  readonly retransKnown: number;
   readonly role: number;
   readonly ownerSource: number;
   readonly verdict: number;
@@ -203,9 +206,12 @@ export function decodeSocket(view: DataView, at: number): Socket {
     uid: view.getUint32(at + 36, true),
     comm: readComm(view, at + 40),
     retransmits: Array.from({ length: 5 }, (_, i) => view.getUint32(at + 56 + i * 4, true)),
-    role: view.getUint8(at + 76),
-    ownerSource: view.getUint8(at + 77),
-    verdict: view.getUint8(at + 78),
+    retransCounted: view.getUint32(at + 76, true),
+    rtosSeen: view.getUint16(at + 80, true),
+    retransKnown: view.getUint8(at + 82),
+    role: view.getUint8(at + 83),
+    ownerSource: view.getUint8(at + 84),
+    verdict: view.getUint8(at + 85),
   };
 }
 

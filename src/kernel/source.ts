@@ -78,7 +78,7 @@ interface Loaded {
 /** Loads what can be loaded; `reasons` says why the rest was not. */
 function load(spec: SourceSpec): Loaded {
   const reasons = new Map<string, string>();
-  for (let interrupted = 0; ; ) {
+  for (let interrupted = 0; ;) {
     const object = BpfObject.open(`${OBJECTS}${spec.name}.bpf.o`);
     const wanted = object.programs.filter(({ name }) => spec.wants?.(name) ?? true);
     for (const { name, section } of wanted) {

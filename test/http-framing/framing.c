@@ -109,12 +109,10 @@ static void segment(const struct order *o, const unsigned char *payload)
 
 	if (o->way == NW_HTTP_IN)
 		nw_http_segment(&packet, &connection, NW_HTTP_IN, o->role,
-				HEADERS, o->bytes, o->seq, known_seq,
-				o->now);
+				HEADERS, o->bytes, o->seq, known_seq, o->now);
 	else
 		nw_http_segment(&packet, &connection, NW_HTTP_OUT, o->role,
-				HEADERS, o->bytes, o->seq, known_seq,
-				o->now);
+				HEADERS, o->bytes, o->seq, known_seq, o->now);
 	for (int i = 0; i < NW_HTTP_SLOTS; i++)
 		if (works[i].busy)
 			abort();

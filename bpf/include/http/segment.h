@@ -128,8 +128,7 @@ static __always_inline int nw_http_gap(struct nw_http_dir *d, __u32 gap)
 static __always_inline int nw_http_wait(struct nw_http_dir *d, __u32 end_seq,
 					__u32 known_seq)
 {
-	if (d->phase > NW_HTTP_CODING ||
-	    (__s32)(known_seq - d->next_seq) > 0)
+	if (d->phase > NW_HTTP_CODING || (__s32)(known_seq - d->next_seq) > 0)
 		return 0;
 	if (!(d->flags & NW_HTTP_F_AHEAD) ||
 	    (__s32)(end_seq - d->ahead_seq) > 0)
