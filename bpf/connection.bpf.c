@@ -111,7 +111,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 		nw_emit(sk, tp, s, &tuple, NW_KIND_CONNECTION_OPEN, now,
 			old_state, state);
 	} else if (state == TCP_CLOSE) {
-		nw_count_late(s, tp, old_state);
+		nw_recover_retransmits(s, tp, old_state);
 		nw_count_close(totals, s, sk, tp, old_state, now);
 		nw_emit(sk, tp, s, &tuple, NW_KIND_CONNECTION_CLOSE, now,
 			old_state, state);
@@ -126,7 +126,7 @@ int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 	struct tcp_skb_cb *cb = (struct tcp_skb_cb *)skb->cb;
 	struct nw_socket *s;
 	struct tcp_sock *tp;
-	__u32 segments;
+	__u32 segments, uncounted, late = 0;
 
 	if (!nw_netns_allowed(nw_sock_netns(sk)))
 		return 0;
@@ -135,18 +135,26 @@ int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 		return 0;
 	s = bpf_sk_storage_get(&shared_sockets, sk, 0,
 			       BPF_SK_STORAGE_GET_F_CREATE);
-	/* nothing if it failed before it was counted (newer kernels tell) */
-	segments = s && s->retrans_known ? nw_uncounted(s, tp) :
-					   BPF_CORE_READ(cb, tcp_gso_segs);
-	if (s) {
-		nw_begin_retransmits(s, tp);
-		nw_adopt_owner(s, (__u64)sk);
+	segments = BPF_CORE_READ(cb, tcp_gso_segs);
+	if (s && s->retrans_known) {
+		/* nothing if it failed before TCP counted it: newer kernels tell */
+		uncounted = nw_uncounted(s, tp);
+		if (segments > uncounted)
+			segments = uncounted;
+		late = uncounted - segments;
 	}
+	if (s)
+		nw_adopt_owner(s, (__u64)sk);
 	nw_sock_tuple(tp, &tuple);
-	if (segments && nw_socket_allowed(sk, s, &tuple))
+	if (nw_socket_allowed(sk, s, &tuple)) {
+		if (s)
+			nw_count_late(s, tp, TCP_ESTABLISHED, late);
 		nw_count_retransmit(
 			s, nw_retransmit_type(tp, BPF_CORE_READ(cb, tcp_flags)),
 			segments);
+	}
+	if (s)
+		nw_begin_retransmits(s, tp);
 	return 0;
 }
 
@@ -310,7 +318,7 @@ int tcp(struct bpf_iter__tcp *ctx)
 	if (!nw_socket_allowed(sk, s, &c->tuple))
 		return 0;
 	if (s)
-		nw_count_late(s, tp, sk->__sk_common.skc_state);
+		nw_recover_retransmits(s, tp, sk->__sk_common.skc_state);
 	c->head.kind = NW_KIND_CONNECTION_SAMPLE;
 	c->head.ts_ns = bpf_ktime_get_ns();
 	c->state = sk->__sk_common.skc_state;

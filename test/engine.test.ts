@@ -263,7 +263,7 @@ t.test('the sizes of what programs share with the reader are those of the C stru
     filterVariable: 1336,
     histogram: 41 * 8,
     connectionTotals: (2 * 7 + 4 + 14 + (2 + 2 + 1 + 14) * 41) * 8,
-    retransmitTotals: 5 * 8,
+    retransmitTotals: 6 * 8,
     layerTotals: (2 * 3 * 2 * 41 + 2 * 3) * 8,
     faultKey: 16,
     ringCounts: 16,
@@ -295,7 +295,10 @@ t.test('totals are decoded counter by counter', (t) => {
   t.strictSame(duration[0]?.[2]?.[0], histogram(164), 'receive, TCP, IPv4');
   t.strictSame(duration[1]?.[1]?.[1], histogram(369), 'transmit, IP, IPv6');
   t.strictSame(notMeasured, [from(492, 3), from(495, 3)]);
-  t.strictSame(connection.decodeRetransmitTotals(words(5), 0), { segments: from(0, 5) });
+  t.strictSame(connection.decodeRetransmitTotals(words(6), 0), {
+    segments: from(0, 5),
+    recovered: 5,
+  });
   t.strictSame(fault.decodeFaultKey(new DataView(Uint32Array.of(8, 71, 10, 1).buffer), 0), {
     kind: 8,
     reason: 71,

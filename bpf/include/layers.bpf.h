@@ -124,34 +124,47 @@ struct {
 	__type(value, struct nw_flow);
 } flows SEC(".maps");
 
-/*
- * Counts one time. Global, so that the verifier looks at it once: inlined, its
- * branches multiply with those of the two other layers.
- */
-__noinline int nw_count_layer(__u32 transmit, __u32 layer, __u32 ipv6, __u64 ns)
+#define NW_COUNT_TRANSMIT 1
+#define NW_COUNT_IPV6 2
+#define NW_COUNT_PAYLOAD 4
+
+static __always_inline void nw_count_layer(struct nw_layer_totals *totals,
+					   __u32 what, __u32 layer, __u64 ns)
+{
+	__u32 transmit = what & NW_COUNT_TRANSMIT;
+
+	if (ns == NW_UNKNOWN)
+		totals->not_measured[transmit][layer]++;
+	else
+		nw_histogram_add(&totals->duration[transmit][layer]
+						  [!!(what & NW_COUNT_IPV6)],
+				 ns, NW_UNIT_125_NS);
+}
+
+/* Global, so that the verifier looks at it once and not once per packet. */
+__noinline int nw_count_times(__u32 what, __u64 mac_ns, __u64 ip_ns,
+			      __u64 tcp_ns)
 {
 	__u32 zero = 0;
 	struct nw_layer_totals *totals =
 		bpf_map_lookup_elem(&layer_totals, &zero);
 
-	if (!totals || transmit > 1 || layer >= NW_LAYERS || ipv6 > 1)
+	if (!totals)
 		return 0;
-	if (ns == NW_UNKNOWN)
-		totals->not_measured[transmit][layer]++;
-	else
-		nw_histogram_add(&totals->duration[transmit][layer][ipv6], ns,
-				 NW_UNIT_125_NS);
+	nw_count_layer(totals, what, NW_LAYER_MAC, mac_ns);
+	nw_count_layer(totals, what, NW_LAYER_IP, ip_ns);
+	if (what & NW_COUNT_PAYLOAD)
+		nw_count_layer(totals, what, NW_LAYER_TCP, tcp_ns);
 	return 0;
 }
 
 static __always_inline void nw_count_layers(const struct nw_packet *p)
 {
-	__u32 ipv6 = p->tuple.family == AF_INET6, transmit = !p->rx;
-
-	nw_count_layer(transmit, NW_LAYER_MAC, ipv6, p->mac_ns);
-	nw_count_layer(transmit, NW_LAYER_IP, ipv6, p->ip_ns);
-	if (p->payload_bytes)
-		nw_count_layer(transmit, NW_LAYER_TCP, ipv6, p->tcp_ns);
+	nw_count_times((p->rx ? 0 : NW_COUNT_TRANSMIT) |
+			       (p->tuple.family == AF_INET6 ? NW_COUNT_IPV6 :
+							      0) |
+			       (p->payload_bytes ? NW_COUNT_PAYLOAD : 0),
+		       p->mac_ns, p->ip_ns, p->tcp_ns);
 }
 
 static __always_inline void nw_emit_packet(const struct nw_packet *packet)

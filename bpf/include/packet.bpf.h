@@ -68,6 +68,20 @@ static __always_inline __u32 nw_parse_ip(struct __sk_buff *ctx, bool rx,
 	return 0;
 }
 
+/* Nearly always the header is in the linear part: no call is needed then. */
+static __always_inline bool nw_load_tcp(struct __sk_buff *ctx, __u32 offset,
+					struct tcphdr *tcp)
+{
+	struct tcphdr *there = (void *)(long)ctx->data + (offset & 0xff);
+
+	if (offset <= 0xff &&
+	    (void *)(there + 1) <= (void *)(long)ctx->data_end) {
+		*tcp = *there;
+		return true;
+	}
+	return !bpf_skb_load_bytes(ctx, offset, tcp, sizeof(*tcp));
+}
+
 /* False if this is not a whole TCP header. */
 static __always_inline bool nw_parse(struct __sk_buff *ctx, bool rx,
 				     struct nw_headers *h)
@@ -76,7 +90,7 @@ static __always_inline bool nw_parse(struct __sk_buff *ctx, bool rx,
 	struct tcphdr tcp;
 	__u32 header;
 
-	if (!offset || bpf_skb_load_bytes(ctx, offset, &tcp, sizeof(tcp)))
+	if (!offset || !nw_load_tcp(ctx, offset, &tcp))
 		return false;
 	h->tuple.local_port = bpf_ntohs(rx ? tcp.dest : tcp.source);
 	h->tuple.peer_port = bpf_ntohs(rx ? tcp.source : tcp.dest);

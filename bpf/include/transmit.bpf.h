@@ -17,6 +17,7 @@
 struct nw_tx_slot {
 	__u64 key; /* 0 = free, NW_TX_BUSY = being filled */
 	__u64 queue_ns; /* 0 = the queueing discipline has not got it yet */
+	__u64 skb; /* as IP saw it; 0 = not known */
 	struct nw_packet packet;
 };
 
@@ -36,6 +37,23 @@ struct {
 } tx_slots SEC(".maps");
 
 /*
+ * The packet that this CPU has last put into a slot: nearly always the one that
+ * the next tracepoint asks for.
+ */
+struct nw_tx_last {
+	__u64 skb;
+	__u32 set;
+	__u32 way;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct nw_tx_last);
+} tx_last SEC(".maps");
+
+/*
  * By ports, seq and ack, not by socket: a SYN-ACK belongs to the listener when
  * IP sees it and to the request later. Never 0 or NW_TX_BUSY (bit 1).
  */
@@ -47,11 +65,9 @@ static __always_inline __u64 nw_tx_key(__u32 ports, __u32 seq, __u32 ack,
 	       2;
 }
 
-static __always_inline struct nw_tx_set *nw_tx_set(__u64 key)
+static __always_inline __u32 nw_tx_index(__u64 key)
 {
-	__u32 index = nw_hash(key) & (NW_TX_SLOTS / NW_WAYS - 1);
-
-	return bpf_map_lookup_elem(&tx_slots, &index);
+	return nw_hash(key) & (NW_TX_SLOTS / NW_WAYS - 1);
 }
 
 /* What a search through the writes of a socket looks for, and finds. */
@@ -96,6 +112,42 @@ static __noinline int nw_finish_slot(struct nw_tx_slot *slot)
 	return 0;
 }
 
+/* Notes where the packet is; returns its skb, 0 if the kernel does not tell. */
+static __always_inline __u64 nw_tx_remember(struct __sk_buff *ctx, __u32 set,
+					    __u32 way)
+{
+	struct nw_tx_last *last;
+	__u32 zero = 0;
+
+	if (!nw_has_kernel_context)
+		return 0;
+	last = bpf_map_lookup_elem(&tx_last, &zero);
+	if (!last)
+		return 0;
+	last->skb = nw_number(bpf_cast_to_kern_ctx(ctx));
+	last->set = set;
+	last->way = way;
+	return last->skb;
+}
+
+static __always_inline struct nw_tx_slot *
+nw_tx_find_last(const struct sk_buff *skb)
+{
+	__u32 zero = 0, index;
+	struct nw_tx_last *last = bpf_map_lookup_elem(&tx_last, &zero);
+	struct nw_tx_slot *slot;
+	struct nw_tx_set *set;
+
+	if (!last || !last->skb || last->skb != nw_number(skb))
+		return NULL;
+	index = last->set;
+	set = bpf_map_lookup_elem(&tx_slots, &index);
+	if (!set)
+		return NULL;
+	slot = &set->way[last->way & (NW_WAYS - 1)];
+	return slot->skb == last->skb && slot->key > NW_TX_BUSY ? slot : NULL;
+}
+
 static __always_inline void nw_transmit(struct __sk_buff *ctx,
 					struct bpf_sock *sk,
 					const struct nw_headers *h,
@@ -103,6 +155,7 @@ static __always_inline void nw_transmit(struct __sk_buff *ctx,
 {
 	struct nw_tx_set *set;
 	__u64 key, handed_ns = ctx->tstamp;
+	__u32 index;
 
 	if (p->payload_bytes) {
 		struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
@@ -112,7 +165,8 @@ static __always_inline void nw_transmit(struct __sk_buff *ctx,
 			p->tcp_ns = handed_ns - written;
 	}
 	key = nw_tx_key(h->ports, p->seq, p->ack, p->payload_bytes != 0);
-	set = nw_tx_set(key);
+	index = nw_tx_index(key);
+	set = bpf_map_lookup_elem(&tx_slots, &index);
 	if (!set)
 		return;
 	for (int i = 0; i < NW_WAYS; i++) {
@@ -129,6 +183,7 @@ static __always_inline void nw_transmit(struct __sk_buff *ctx,
 		if (old)
 			nw_finish_slot(slot);
 		slot->queue_ns = 0;
+		slot->skb = nw_tx_remember(ctx, index, i);
 		slot->packet = *p;
 		slot->key = key;
 		return;
@@ -146,10 +201,13 @@ static __always_inline struct nw_tx_slot *nw_tx_find(const struct sk_buff *skb)
 		__u8 header;
 		__u8 flags;
 	} tcp;
+	struct nw_tx_slot *last = nw_tx_find_last(skb);
 	struct nw_tx_set *set;
-	__u32 payload, seq, ack;
+	__u32 payload, seq, ack, index;
 	__u64 key;
 
+	if (last)
+		return last;
 	if (!skb->sk || !nw_skb_watched(skb))
 		return NULL;
 	if (bpf_probe_read_kernel(&tcp, sizeof(tcp),
@@ -161,7 +219,8 @@ static __always_inline struct nw_tx_slot *nw_tx_find(const struct sk_buff *skb)
 	seq = bpf_ntohl(tcp.seq);
 	ack = bpf_ntohl(tcp.ack);
 	key = nw_tx_key(tcp.ports, seq, ack, payload != 0);
-	set = nw_tx_set(key);
+	index = nw_tx_index(key);
+	set = bpf_map_lookup_elem(&tx_slots, &index);
 	if (!set)
 		return NULL;
 	for (int i = 0; i < NW_WAYS; i++) {

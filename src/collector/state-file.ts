@@ -155,6 +155,7 @@ export function addRetransmits(snapshot: Snapshot, totals: RetransmitTotals): vo
       { network_tcp_retransmit_type: type },
       totals.segments[index] ?? 0,
     );
+  snapshot.add('netwatch_tcp_retransmits_recovered_total', {}, totals.recovered);
 }
 
 const DIRECTIONS = ['receive', 'transmit'] as const;

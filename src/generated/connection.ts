@@ -305,17 +305,19 @@ export function decodePrefix(view: DataView, at: number): Prefix {
 
 /** struct nw_retransmit_totals: size and field offsets in bytes. */
 export const RETRANSMIT_TOTALS = {
-  size: 40,
-  at: { segments: 0 },
+  size: 48,
+  at: { segments: 0, recovered: 40 },
 } as const;
 
 export interface RetransmitTotals {
   readonly segments: readonly number[];
+  readonly recovered: number;
 }
 
 export function decodeRetransmitTotals(view: DataView, at: number): RetransmitTotals {
   return {
     segments: Array.from({ length: 5 }, (_, i) => readU64(view, at + i * 8)),
+    recovered: readU64(view, at + 40),
   };
 }
 

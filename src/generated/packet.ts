@@ -531,9 +531,29 @@ export function decodeTuple(view: DataView, at: number): Tuple {
   };
 }
 
+/** struct nw_tx_last: size and field offsets in bytes. */
+export const TX_LAST = {
+  size: 16,
+  at: { skb: 0, set: 8, way: 12 },
+} as const;
+
+export interface TxLast {
+  readonly skb: number;
+  readonly set: number;
+  readonly way: number;
+}
+
+export function decodeTxLast(view: DataView, at: number): TxLast {
+  return {
+    skb: readU64(view, at),
+    set: view.getUint32(at + 8, true),
+    way: view.getUint32(at + 12, true),
+  };
+}
+
 /** struct nw_tx_set: size and field offsets in bytes. */
 export const TX_SET = {
-  size: 512,
+  size: 544,
   at: { way: 0 },
 } as const;
 
@@ -543,19 +563,20 @@ export interface TxSet {
 
 export function decodeTxSet(view: DataView, at: number): TxSet {
   return {
-    way: Array.from({ length: 4 }, (_, i) => decodeTxSlot(view, at + i * 128)),
+    way: Array.from({ length: 4 }, (_, i) => decodeTxSlot(view, at + i * 136)),
   };
 }
 
 /** struct nw_tx_slot: size and field offsets in bytes. */
 export const TX_SLOT = {
-  size: 128,
-  at: { key: 0, queueNs: 8, packet: 16 },
+  size: 136,
+  at: { key: 0, queueNs: 8, skb: 16, packet: 24 },
 } as const;
 
 export interface TxSlot {
   readonly key: number;
   readonly queueNs: number;
+  readonly skb: number;
   readonly packet: Packet;
 }
 
@@ -563,7 +584,8 @@ export function decodeTxSlot(view: DataView, at: number): TxSlot {
   return {
     key: readU64(view, at),
     queueNs: readU64(view, at + 8),
-    packet: decodePacket(view, at + 16),
+    skb: readU64(view, at + 16),
+    packet: decodePacket(view, at + 24),
   };
 }
 

@@ -159,6 +159,10 @@ export const c = {
     'int64_t read(int fd, void *buf, size_t count)',
   ),
   setns: fn<(fd: number, type: number) => number>(libc, 'int setns(int fd, int nstype)'),
+  pthreadSigmask: fn<(how: number, set: Uint8Array, before: Uint8Array | null) => number>(
+    libc,
+    'int pthread_sigmask(int how, void *set, _Out_ void *oldset)',
+  ),
   mount: fn<(source: string, target: string, type: string, flags: number, data: null) => number>(
     libc,
     'int mount(const char *source, const char *target, const char *fstype, uint64_t flags, const void *data)',

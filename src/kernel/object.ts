@@ -4,12 +4,9 @@
  * kernel detaches everything when its descriptors are gone.
  */
 import { accessSync } from 'node:fs';
-import { captureLibbpf, errno, libbpf, viewMemory, type Pointer } from './ffi.js';
+import { c, captureLibbpf, errno, libbpf, viewMemory, type Pointer } from './ffi.js';
 import { NetwatchError } from './errors.js';
 import { describeErrno } from './system-error.js';
-
-/** The kernel gives up verifying when a signal comes, and libbpf after five tries. */
-const EAGAIN = 11;
 
 /** Maps with this prefix are one and the same in all objects of a process. */
 const SHARED_PREFIX = 'shared_';
@@ -53,6 +50,21 @@ function capture(): void {
     messages.push(message);
     verbose?.(message);
   });
+}
+
+const SIG_SETMASK = 2;
+/** sizeof(sigset_t) of glibc. */
+const SIGSET_BYTES = 128;
+
+/** The kernel gives up verifying a program (EAGAIN) when a signal comes, a profiler's too. */
+function withoutSignals<T>(action: () => T): T {
+  const before = new Uint8Array(SIGSET_BYTES);
+  c.pthreadSigmask(SIG_SETMASK, new Uint8Array(SIGSET_BYTES).fill(0xff), before);
+  try {
+    return action();
+  } finally {
+    c.pthreadSigmask(SIG_SETMASK, before, null);
+  }
 }
 
 const sharedMaps = new Map<string, number>();
@@ -122,11 +134,8 @@ export class BpfObject {
     return this.#object;
   }
 
-  /**
-   * Loads maps and the wanted programs; throws with the verifier's last line.
-   * False if signals kept interrupting it: worth another try with a fresh object.
-   */
-  load(options: LoadOptions): boolean {
+  /** Loads maps and the wanted programs; throws with the verifier's last line. */
+  load(options: LoadOptions): void {
     capture();
     this.#setRodata(options.rodata);
     for (const map of mapsOf(this.#pointer)) {
@@ -138,10 +147,9 @@ export class BpfObject {
     }
     for (const program of programsOf(this.#pointer))
       libbpf.setAutoload(program, options.wants(libbpf.programName(program)));
-    const result = libbpf.objectLoad(this.#pointer);
+    const result = withoutSignals(() => libbpf.objectLoad(this.#pointer));
     if (result !== 0) {
       const number = errno() || -result;
-      if (number === EAGAIN) return false;
       throw (
         verifierFailure() ??
         new NetwatchError({
@@ -157,7 +165,6 @@ export class BpfObject {
       if (name.startsWith(SHARED_PREFIX) && !sharedMaps.has(name))
         sharedMaps.set(name, libbpf.mapFd(map));
     }
-    return true;
   }
 
   #setRodata(rodata: Rodata): void {

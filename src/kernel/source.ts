@@ -53,9 +53,6 @@ export interface Source {
   close(): void;
 }
 
-/** Loads that signals may interrupt before it is an error. */
-const MOST_INTERRUPTED = 10;
-
 const OBJECTS = fileURLToPath(new URL('../../bpf/', import.meta.url));
 
 /** Null if the kernel has the hook of this section, else why not. */
@@ -78,7 +75,7 @@ interface Loaded {
 /** Loads what can be loaded; `reasons` says why the rest was not. */
 function load(spec: SourceSpec): Loaded {
   const reasons = new Map<string, string>();
-  for (let interrupted = 0; ;) {
+  for (;;) {
     const object = BpfObject.open(`${OBJECTS}${spec.name}.bpf.o`);
     const wanted = object.programs.filter(({ name }) => spec.wants?.(name) ?? true);
     for (const { name, section } of wanted) {
@@ -87,17 +84,12 @@ function load(spec: SourceSpec): Loaded {
     }
     const names = new Set(wanted.map(({ name }) => name).filter((name) => !reasons.has(name)));
     try {
-      const loaded = object.load({
+      object.load({
         wants: (name) => names.has(name),
         rodata: spec.rodata,
         mapSizes: spec.mapSizes,
       });
-      if (loaded) return { object, reasons };
-      object.close();
-      if (++interrupted > MOST_INTERRUPTED) {
-        const what = `cannot load ${object.path}`;
-        throw new NetwatchError({ code: 'system', what, reason: 'signals interrupt it' });
-      }
+      return { object, reasons };
     } catch (error) {
       object.close();
       const failure = error instanceof NetwatchError ? error.failure : null;

@@ -135,6 +135,9 @@ export const FAMILIES = {
   netwatch_tcp_retransmits_total: counter('Segments sent again, by what made the kernel do so.', [
     'network_tcp_retransmit_type',
   ]),
+  netwatch_tcp_retransmits_recovered_total: counter(
+    'Of these, segments of which the kernel has told no event: found in the counter of the socket, their cause is a guess.',
+  ),
   netwatch_tcp_resets_total: counter('Resets sent or received, with the reason the kernel gives.', [
     'network_io_direction',
     'reason',

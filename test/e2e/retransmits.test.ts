@@ -134,6 +134,7 @@ t.test('each cause of a retransmission is counted exactly', { skip }, async (t) 
   const collector = await startCollector(t, namespace, ['-r', '-x', '-q', '--interval', '0.1']);
   let before = causes(await collector.pulled());
   t.strictSame(before, NONE);
+  let guessed = 0;
   let port = 7001;
   for (const [name, loss] of Object.entries(LOSSES)) {
     await t.test(`${name} is lost`, async (t) => {
@@ -151,9 +152,11 @@ t.test('each cause of a retransmission is counted exactly', { skip }, async (t) 
         const sum = Object.values(found).reduce((a, b) => a + b, 0);
         t.equal(sum, after.TcpRetransSegs, 'as many as the kernel has counted');
         const { counters = {}, wanted } = loss;
-        const planned = Object.entries(counters).every(
-          ([what, n]) => after[what as keyof Counters] === n,
-        );
+        const recovered = total(now, 'netwatch_tcp_retransmits_recovered_total');
+        const planned =
+          recovered === guessed &&
+          Object.entries(counters).every(([what, n]) => after[what as keyof Counters] === n);
+        guessed = recovered;
         if (!planned && tries < 5) continue;
         t.match(after, counters);
         t.strictSame(found, { ...NONE, ...wanted });
@@ -182,15 +185,22 @@ t.test('under random loss the sum is that of the kernel', { skip }, async (t) =>
       const { server } = await runTcp(namespace, { ...client, host, timeoutMs: 30_000 });
       t.equal(server.bytesIn, 3_000_009);
     }
+    // Ends go on being sent again after the programs have what they want.
+    const open = ['state', 'all', 'exclude', 'listening', 'exclude', 'time-wait'];
+    const quiet = async (): Promise<boolean> => (await sockets(namespace, ...open)).length === 0;
+    await until(quiet, { what: 'all connections are over' });
     await collector.stop();
     const { TcpRetransSegs, TcpExtTCPSynRetrans, TcpExtTCPFastRetrans } = await grown();
     t.ok(rule.dropped() > 50);
-    const found = causes(collector.samples('netwatch.prom'));
+    const state = collector.samples('netwatch.prom');
+    const found = causes(state);
     t.comment(`${rule.dropped()} packets lost: ${JSON.stringify(found)}`);
     const sum = Object.values(found).reduce((a, b) => a + b, 0);
     t.equal(sum, TcpRetransSegs, sack ? 'with SACK' : 'without SACK');
     t.equal(found.syn + found.synack, TcpExtTCPSynRetrans);
-    t.equal(found.fast, TcpExtTCPFastRetrans);
+    // The cause of what the kernel has not told is a guess, its number is not.
+    const recovered = total(state, 'netwatch_tcp_retransmits_recovered_total');
+    t.ok(Math.abs(found.fast - TcpExtTCPFastRetrans) <= recovered, 'what is fast');
     const log = collector.samples('connects.log');
     /** The last value of each connection, added up. */
     const ofConnections = (name: string): number => {

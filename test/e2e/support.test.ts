@@ -52,6 +52,16 @@ async function witness<T>(
   return { result, packets, counters };
 }
 
+/** The same, again if the machine was so busy that the kernel took something for lost. */
+async function calmWitness<T>(
+  ...args: Parameters<typeof witness<T>>
+): ReturnType<typeof witness<T>> {
+  for (let tries = 1; ; tries++) {
+    const seen = await witness(...args);
+    if (seen.counters.TcpRetransSegs === 0 || tries === 5) return seen;
+  }
+}
+
 /** A program that makes namespaces in its own process, for deaths that a test cannot die itself. */
 function harness(body: string): string[] {
   const support = join(root, 'test/support');
@@ -208,7 +218,7 @@ t.test('TCP traffic has exactly the packets it claims', { skip: needsTools }, as
   for (const [name, { client, server = {}, packets: expected, completed }] of Object.entries(TCP)) {
     await t.test(`${name}, seen by tcpdump and nstat`, async (t) => {
       const run = (): ReturnType<typeof runTcp> => runTcp(namespace, client, server);
-      const { result, packets, counters } = await witness(t, namespace, run);
+      const { result, packets, counters } = await calmWitness(t, namespace, run);
       const counted = tally(packets);
       t.match(counted, expected);
       t.equal(counters.TcpOutSegs, counted.all);
