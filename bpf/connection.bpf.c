@@ -177,24 +177,27 @@ int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
 	return 0;
 }
 
-/* The socket behind a descriptor of the current task; 0 if it is not TCP. */
+static __always_inline struct file **nw_current_files(void)
+{
+	struct task_struct *task;
+
+	if (nw_has_task_btf())
+		return bpf_get_current_task_btf()->files->fdt->fd;
+	task = (struct task_struct *)bpf_get_current_task();
+	return BPF_CORE_READ(task, files, fdt, fd);
+}
+
+/* The socket behind a descriptor of the current task. */
 static __always_inline struct sock *nw_sock_of_fd(long fd)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(fdt, fd);
 	struct file *file = NULL;
 	struct socket *socket;
-	struct sock *sk;
 
-	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	bpf_probe_read_kernel(&file, sizeof(file), nw_current_files() + fd);
 	if (!file)
 		return NULL;
 	socket = BPF_CORE_READ(file, private_data);
-	sk = BPF_CORE_READ(socket, sk);
-	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_prot) == NULL)
-		return NULL;
-	return sk;
+	return BPF_CORE_READ(socket, sk);
 }
 
 static __always_inline int nw_accepted(long fd)

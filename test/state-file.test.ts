@@ -167,7 +167,8 @@ t.test('the bytes of open connections are counted once each, listeners left out'
 t.test('retransmits are counted by cause', (t) => {
   const family = 'netwatch_tcp_retransmits_total';
   const lines = stateLines(
-    (snapshot) => state.addRetransmits(snapshot, { segments: [1, 2, 3, 4, 2 ** 53 - 1], recovered: 0 }),
+    (snapshot) =>
+      state.addRetransmits(snapshot, { segments: [1, 2, 3, 4, 2 ** 53 - 1], recovered: 0 }),
     family,
   );
   const counts = { fast: 1, timeout: 2, tail_loss_probe: 3, syn: 4, synack: '9007199254740991' };

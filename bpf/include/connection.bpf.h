@@ -67,8 +67,8 @@ nw_fill_congestion(struct nw_connection *c, struct inet_connection_sock *icsk)
 	c->ca_state = BPF_CORE_READ_BITFIELD(icsk, icsk_ca_state);
 	c->rto_us = icsk->icsk_rto; /* jiffies; the reader knows HZ */
 	if (ops)
-		bpf_probe_read_kernel_str(c->ca_name, sizeof(c->ca_name),
-					  ops->name);
+		__builtin_memcpy(c->ca_name, (const void *)ops->name,
+				 sizeof(c->ca_name));
 }
 
 static __always_inline void nw_fill_remembered(struct nw_connection *c,
@@ -98,7 +98,7 @@ static __always_inline void nw_fill_connection(struct nw_connection *c,
 	c->head.sock = (__u64)sk;
 	c->head.netns = nw_sock_netns(sk);
 	c->cookie = sk->__sk_common.skc_cookie.counter;
-	c->cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+	c->cgroup = sk->sk_cgrp_data.cgroup->kn->id;
 	c->error = sk->sk_err;
 	nw_fill_queues(c, sk, tp);
 	nw_fill_tcp(c, tp);

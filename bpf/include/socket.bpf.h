@@ -105,14 +105,26 @@ static __always_inline void nw_task_of(struct nw_task *to,
 
 	to->pid = task->tgid;
 	to->start_ns = leader->start_boottime;
-	to->uid = BPF_CORE_READ(task, cred, uid.val);
-	bpf_probe_read_kernel_str(to->comm, sizeof(to->comm), leader->comm);
+	to->uid = task->cred->uid.val;
+	__builtin_memcpy(to->comm, leader->comm, sizeof(to->comm));
+}
+
+/* Since 5.11 the current task can be read without a call per field. */
+static __always_inline bool nw_has_task_btf(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id,
+					  BPF_FUNC_get_current_task_btf);
 }
 
 static __always_inline void nw_current_task(struct nw_task *to)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *task;
 
+	if (nw_has_task_btf()) {
+		nw_task_of(to, bpf_get_current_task_btf());
+		return;
+	}
+	task = (struct task_struct *)bpf_get_current_task();
 	to->pid = bpf_get_current_pid_tgid() >> 32;
 	to->uid = (__u32)bpf_get_current_uid_gid();
 	to->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
