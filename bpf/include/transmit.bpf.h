@@ -17,7 +17,7 @@
 struct nw_tx_slot {
 	__u64 key; /* 0 = free, NW_TX_BUSY = being filled */
 	__u64 queue_ns; /* 0 = the queueing discipline has not got it yet */
-	__u64 skb; /* as IP saw it; 0 = not known */
+	__u64 skb; /* of the last one of a CPU */
 	struct nw_packet packet;
 };
 
@@ -37,20 +37,16 @@ struct {
 } tx_slots SEC(".maps");
 
 /*
- * The packet that this CPU has last put into a slot: nearly always the one that
- * the next tracepoint asks for.
+ * The packet that this CPU has handed over last: nearly always the one that the
+ * next tracepoint asks for, in memory that is warm. What was there before and
+ * has not left yet goes to the array above. Only soft interrupts of the same
+ * CPU come in between, and they find NW_TX_BUSY then.
  */
-struct nw_tx_last {
-	__u64 skb;
-	__u32 set;
-	__u32 way;
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct nw_tx_last);
+	__type(value, struct nw_tx_slot);
 } tx_last SEC(".maps");
 
 /*
@@ -65,44 +61,46 @@ static __always_inline __u64 nw_tx_key(__u32 ports, __u32 seq, __u32 ack,
 	       2;
 }
 
-static __always_inline __u32 nw_tx_index(__u64 key)
+static __always_inline struct nw_tx_set *nw_tx_set(__u64 key)
 {
-	return nw_hash(key) & (NW_TX_SLOTS / NW_WAYS - 1);
+	__u32 index = nw_hash(key) & (NW_TX_SLOTS / NW_WAYS - 1);
+
+	return bpf_map_lookup_elem(&tx_slots, &index);
 }
 
-/* What a search through the writes of a socket looks for, and finds. */
-struct nw_write_search {
-	struct nw_flow *flow;
-	__u32 seq;
-	__u32 pad;
-	__u64 ns; /* 0 = not found */
-};
-
-/* One step back from the newest write; 1 ends the search. */
-static long nw_search_write(__u32 i, struct nw_write_search *search)
+static __always_inline struct nw_tx_slot *nw_tx_last(void)
 {
-	struct nw_flow *flow = search->flow;
-	__u32 index = flow->write_count - 1 - i;
-	struct nw_write *w = &flow->writes[index & (NW_WRITES - 1)];
+	__u32 zero = 0;
 
-	if (i >= flow->write_count)
-		return 1;
-	if ((__s32)(search->seq - w->seq) < 0)
-		return 0;
-	search->ns = w->ns;
-	return 1;
+	return bpf_map_lookup_elem(&tx_last, &zero);
 }
 
-/* When the application wrote the byte with this sequence number; 0 = unknown. */
+/* All bits set if a < b, for numbers less than 2^31 apart: no branch. */
+static __always_inline __u32 nw_less(__u32 a, __u32 b)
+{
+	return (__s32)(a - b) >> 31;
+}
+
+/*
+ * When the application wrote the byte with this sequence number; 0 = unknown.
+ * A binary search: a bulk sender is dozens of writes ahead of what is sent.
+ * Without branches, as the verifier would walk both sides of each.
+ */
 static __always_inline __u64 nw_written_ns(struct nw_flow *flow, __u32 seq)
 {
-	struct nw_write_search search = {.flow = flow, .seq = seq};
+	__u32 count = flow->write_count;
+	__u32 place = count > NW_WRITES ? count - NW_WRITES : 0;
+	struct nw_write *w;
 
-	/* nearly always the newest write */
-	if (nw_search_write(0, &search) || search.ns)
-		return search.ns;
-	nw_loop(NW_WRITES, nw_search_write, &search);
-	return search.ns;
+	if (!count)
+		return 0;
+	for (__u32 step = NW_WRITES / 2; step; step /= 2) {
+		w = &flow->writes[(place + step) & (NW_WRITES - 1)];
+		place += step & nw_less(place + step, count) &
+			 ~nw_less(seq, w->seq);
+	}
+	w = &flow->writes[place & (NW_WRITES - 1)];
+	return nw_less(seq, w->seq) ? 0 : w->ns;
 }
 
 static __noinline int nw_finish_slot(struct nw_tx_slot *slot)
@@ -112,40 +110,34 @@ static __noinline int nw_finish_slot(struct nw_tx_slot *slot)
 	return 0;
 }
 
-/* Notes where the packet is; returns its skb, 0 if the kernel does not tell. */
-static __always_inline __u64 nw_tx_remember(struct __sk_buff *ctx, __u32 set,
-					    __u32 way)
+/* Puts a packet into the array; the record goes out at once if there is no room. */
+static __noinline int nw_tx_store(const struct nw_packet *packet,
+				  __u64 queue_ns, __u64 key)
 {
-	struct nw_tx_last *last;
-	__u32 zero = 0;
+	struct nw_tx_set *set = nw_tx_set(key);
 
-	if (!nw_has_kernel_context)
+	if (!packet || !set)
 		return 0;
-	last = bpf_map_lookup_elem(&tx_last, &zero);
-	if (!last)
+	for (int i = 0; i < NW_WAYS; i++) {
+		struct nw_tx_slot *slot = &set->way[i];
+		__u64 old = slot->key;
+
+		if (old == NW_TX_BUSY ||
+		    (old && packet->head.ts_ns - slot->packet.head.ts_ns <
+				    NW_TX_STALE_NS))
+			continue;
+		if (__sync_val_compare_and_swap(&slot->key, old, NW_TX_BUSY) !=
+		    old)
+			continue;
+		if (old)
+			nw_finish_slot(slot);
+		slot->queue_ns = queue_ns;
+		slot->packet = *packet;
+		slot->key = key;
 		return 0;
-	last->skb = nw_number(bpf_cast_to_kern_ctx(ctx));
-	last->set = set;
-	last->way = way;
-	return last->skb;
-}
-
-static __always_inline struct nw_tx_slot *
-nw_tx_find_last(const struct sk_buff *skb)
-{
-	__u32 zero = 0, index;
-	struct nw_tx_last *last = bpf_map_lookup_elem(&tx_last, &zero);
-	struct nw_tx_slot *slot;
-	struct nw_tx_set *set;
-
-	if (!last || !last->skb || last->skb != nw_number(skb))
-		return NULL;
-	index = last->set;
-	set = bpf_map_lookup_elem(&tx_slots, &index);
-	if (!set)
-		return NULL;
-	slot = &set->way[last->way & (NW_WAYS - 1)];
-	return slot->skb == last->skb && slot->key > NW_TX_BUSY ? slot : NULL;
+	}
+	nw_finish_packet(packet);
+	return 0;
 }
 
 static __always_inline void nw_transmit(struct __sk_buff *ctx,
@@ -153,9 +145,8 @@ static __always_inline void nw_transmit(struct __sk_buff *ctx,
 					const struct nw_headers *h,
 					struct nw_packet *p)
 {
-	struct nw_tx_set *set;
-	__u64 key, handed_ns = ctx->tstamp;
-	__u32 index;
+	struct nw_tx_slot *last = nw_tx_last();
+	__u64 key, old, handed_ns = ctx->tstamp;
 
 	if (p->payload_bytes) {
 		struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
@@ -165,30 +156,20 @@ static __always_inline void nw_transmit(struct __sk_buff *ctx,
 			p->tcp_ns = handed_ns - written;
 	}
 	key = nw_tx_key(h->ports, p->seq, p->ack, p->payload_bytes != 0);
-	index = nw_tx_index(key);
-	set = bpf_map_lookup_elem(&tx_slots, &index);
-	if (!set)
-		return;
-	for (int i = 0; i < NW_WAYS; i++) {
-		struct nw_tx_slot *slot = &set->way[i];
-		__u64 old = slot->key;
-
-		if (old == NW_TX_BUSY ||
-		    (old &&
-		     p->head.ts_ns - slot->packet.head.ts_ns < NW_TX_STALE_NS))
-			continue;
-		if (__sync_val_compare_and_swap(&slot->key, old, NW_TX_BUSY) !=
-		    old)
-			continue;
-		if (old)
-			nw_finish_slot(slot);
-		slot->queue_ns = 0;
-		slot->skb = nw_tx_remember(ctx, index, i);
-		slot->packet = *p;
-		slot->key = key;
+	old = last ? last->key : NW_TX_BUSY;
+	if (old == NW_TX_BUSY || !nw_has_kernel_context) {
+		nw_tx_store(p, 0, key);
 		return;
 	}
-	nw_finish_packet(p);
+	last->key = NW_TX_BUSY;
+	barrier();
+	if (old)
+		nw_tx_store(&last->packet, last->queue_ns, old);
+	last->queue_ns = 0;
+	last->skb = nw_number(bpf_cast_to_kern_ctx(ctx));
+	last->packet = *p;
+	barrier();
+	last->key = key;
 }
 
 /* The slot of a packet on its way out; NULL if it is not one of ours. */
@@ -201,12 +182,12 @@ static __always_inline struct nw_tx_slot *nw_tx_find(const struct sk_buff *skb)
 		__u8 header;
 		__u8 flags;
 	} tcp;
-	struct nw_tx_slot *last = nw_tx_find_last(skb);
+	struct nw_tx_slot *last = nw_tx_last();
 	struct nw_tx_set *set;
-	__u32 payload, seq, ack, index;
+	__u32 payload, seq, ack;
 	__u64 key;
 
-	if (last)
+	if (last && last->skb == nw_number(skb) && last->key > NW_TX_BUSY)
 		return last;
 	if (!skb->sk || !nw_skb_watched(skb))
 		return NULL;
@@ -219,8 +200,7 @@ static __always_inline struct nw_tx_slot *nw_tx_find(const struct sk_buff *skb)
 	seq = bpf_ntohl(tcp.seq);
 	ack = bpf_ntohl(tcp.ack);
 	key = nw_tx_key(tcp.ports, seq, ack, payload != 0);
-	index = nw_tx_index(key);
-	set = bpf_map_lookup_elem(&tx_slots, &index);
+	set = nw_tx_set(key);
 	if (!set)
 		return NULL;
 	for (int i = 0; i < NW_WAYS; i++) {

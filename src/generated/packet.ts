@@ -531,26 +531,6 @@ export function decodeTuple(view: DataView, at: number): Tuple {
   };
 }
 
-/** struct nw_tx_last: size and field offsets in bytes. */
-export const TX_LAST = {
-  size: 16,
-  at: { skb: 0, set: 8, way: 12 },
-} as const;
-
-export interface TxLast {
-  readonly skb: number;
-  readonly set: number;
-  readonly way: number;
-}
-
-export function decodeTxLast(view: DataView, at: number): TxLast {
-  return {
-    skb: readU64(view, at),
-    set: view.getUint32(at + 8, true),
-    way: view.getUint32(at + 12, true),
-  };
-}
-
 /** struct nw_tx_set: size and field offsets in bytes. */
 export const TX_SET = {
   size: 544,

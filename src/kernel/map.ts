@@ -33,15 +33,21 @@ export function readArrayValue(map: BpfMap, index: number): DataView {
   return new DataView(value.buffer);
 }
 
+/** A per-CPU array value of all CPUs in a row, and how far apart they are. */
+export function readPerCpu(map: BpfMap, index = 0): { view: DataView; stride: number } {
+  const stride = padded(map.valueSize);
+  const all = new Uint8Array(stride * cpuCount);
+  if (libbpf.lookup(map.fd, keyBytes(index), all) !== 0) fail(map, errno());
+  return { view: new DataView(all.buffer), stride };
+}
+
 /**
  * Sum over CPUs of a per-CPU array value that consists of u64 counters only.
  * The result looks like one such value.
  */
 export function sumPerCpu(map: BpfMap, index = 0): DataView {
-  const size = padded(map.valueSize);
-  const all = new Uint8Array(size * cpuCount);
-  if (libbpf.lookup(map.fd, keyBytes(index), all) !== 0) fail(map, errno());
-  return sumCounters(all, size);
+  const { view, stride } = readPerCpu(map, index);
+  return sumCounters(new Uint8Array(view.buffer), stride);
 }
 
 /** Adds up consecutive blocks of u64 counters. */

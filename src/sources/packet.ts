@@ -21,7 +21,7 @@ import {
 import { hasFunction, hasHelper, tracepointArguments } from '../kernel/kernel-btf.js';
 import { KFREE_SKB_SOCKET, reasonNumber } from './drop-reasons.js';
 import { readIterator } from '../kernel/iterator.js';
-import { readArrayValue, readHash, sumPerCpu } from '../kernel/map.js';
+import { readArrayValue, readHash, readPerCpu, sumPerCpu } from '../kernel/map.js';
 import { readU64 } from '../kernel/read.js';
 import { openSource, type Source } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
@@ -97,12 +97,15 @@ export class PacketSource {
 
   /** Hands over the packets that no driver has taken yet; they stay where they are. */
   unsent(take: (view: DataView, at: number) => void): void {
-    const map = this.source.map('tx_slots', TX_SET.size);
-    for (let index = 0; index < map.maxEntries; index++) {
-      const view = readArrayValue(map, index);
-      for (let at = 0; at < TX_SET.size; at += TX_SLOT.size)
+    const slots = (view: DataView, stride: number): void => {
+      for (let at = 0; at < view.byteLength; at += stride)
         if (readU64(view, at + TX_SLOT.at.key) > TX_BUSY) take(view, at + TX_SLOT.at.packet);
-    }
+    };
+    const map = this.source.map('tx_slots', TX_SET.size);
+    for (let index = 0; index < map.maxEntries; index++)
+      slots(readArrayValue(map, index), TX_SLOT.size);
+    const last = readPerCpu(this.source.map('tx_last', TX_SLOT.size));
+    slots(last.view, last.stride);
   }
 
   layers(): LayerTotals {
