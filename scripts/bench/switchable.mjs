@@ -64,6 +64,8 @@ export function openSwitchable(lab, all) {
       }
       drainAll();
     },
+    /** How full the ring of the packets is, from 0 to 1. */
+    fill: () => packets.source.ring.used / packets.source.ring.size,
     /** Packet records let through and lost so far. */
     counts: () => packets.source.ringCounts(),
   };

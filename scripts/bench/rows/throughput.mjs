@@ -9,6 +9,7 @@
 import { closeSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { nextWaitMs } from '../../../build/collector/pace.js';
 import { openCgroupRoot } from '../../../build/kernel/host.js';
 import { startLoad } from '../load.mjs';
 import { pairRatios, spread } from '../statistics.mjs';
@@ -21,7 +22,6 @@ const WARM_UP_MS = 1000;
 /** After a switch: the kernel patches its tracepoints, the load finds its pace. */
 const SETTLE_MS = 40;
 const SEGMENT_MS = 400;
-const DRAIN_MS = 10; // as the collector while records come
 /** Far more than it takes; the load is stopped when we are done. */
 const MOST_SECONDS = 300;
 const CONTROL = [0.97, 1.03];
@@ -60,6 +60,22 @@ async function switchOnce(
   side.after.push(await segment(counter));
 }
 
+/** Drains at the collector's pace until the returned function is called. */
+function drainPaced(/** @type {readonly import('../switchable.mjs').Switchable[]} */ sets) {
+  const fill = () => Math.max(...sets.map((set) => set.fill()));
+  /** @type {NodeJS.Timeout} */
+  let timer;
+  const next = (/** @type {number} */ waitMs) => {
+    timer = setTimeout(() => {
+      const before = fill();
+      for (const { drain } of sets) drain();
+      next(nextWaitMs(waitMs, before, fill()));
+    }, waitMs);
+  };
+  next(0);
+  return () => clearTimeout(timer);
+}
+
 /**
  * @param {import('../lab.mjs').Lab} lab
  * @param {'rr' | 'bulk'} kind
@@ -68,16 +84,14 @@ async function switchOnce(
 async function turns(lab, kind, sets) {
   const cgroup = openCgroupRoot();
   const load = await startLoad(lab, kind, { seconds: MOST_SECONDS });
-  const timer = setInterval(() => {
-    for (const { drain } of sets) drain();
-  }, DRAIN_MS);
+  const stopDraining = drainPaced(sets);
   /** @type {Side[]} */
   const sides = sets.map((set) => ({ set, on: [], after: [], records: 0, lost: 0 }));
   await sleep(WARM_UP_MS);
   const first = await segment(load.counter);
   for (let turn = 0; turn < TURNS; turn++)
     for (const side of sides) await switchOnce(side, cgroup, load.counter);
-  clearInterval(timer);
+  stopDraining();
   closeSync(cgroup);
   await load.stop();
   if (sides.some(({ records }) => records === 0)) throw new Error('the programs saw no packet');
