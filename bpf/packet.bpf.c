@@ -270,8 +270,12 @@ int BPF_PROG(net_dev_queue, struct sk_buff *skb)
 {
 	struct nw_tx_slot *slot = nw_tx_find(skb);
 
-	if (slot && !slot->queue_ns)
-		slot->queue_ns = bpf_ktime_get_ns();
+	if (!slot || slot->queue_ns)
+		return 0;
+	slot->queue_ns = bpf_ktime_get_ns();
+	/* a queueing discipline: it may be another CPU that sends it */
+	if (slot == nw_tx_last() && skb->dev->_tx->qdisc->enqueue)
+		nw_tx_put_away(slot);
 	return 0;
 }
 

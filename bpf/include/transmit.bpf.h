@@ -140,6 +140,18 @@ static __noinline int nw_tx_store(const struct nw_packet *packet,
 	return 0;
 }
 
+/* Moves the last packet of this CPU to the array. */
+static __always_inline void nw_tx_put_away(struct nw_tx_slot *last)
+{
+	__u64 key = last->key;
+
+	last->key = NW_TX_BUSY;
+	barrier();
+	nw_tx_store(&last->packet, last->queue_ns, key);
+	barrier();
+	last->key = 0;
+}
+
 static __always_inline void nw_transmit(struct __sk_buff *ctx,
 					struct bpf_sock *sk,
 					const struct nw_headers *h,
@@ -161,15 +173,22 @@ static __always_inline void nw_transmit(struct __sk_buff *ctx,
 		nw_tx_store(p, 0, key);
 		return;
 	}
+	if (old)
+		nw_tx_put_away(last);
 	last->key = NW_TX_BUSY;
 	barrier();
-	if (old)
-		nw_tx_store(&last->packet, last->queue_ns, old);
 	last->queue_ns = 0;
 	last->skb = nw_number(bpf_cast_to_kern_ctx(ctx));
 	last->packet = *p;
 	barrier();
 	last->key = key;
+}
+
+static __always_inline bool nw_tx_is(const struct nw_tx_slot *slot, __u64 key,
+				     __u32 seq, __u32 ack)
+{
+	return slot->key == key && slot->packet.seq == seq &&
+	       slot->packet.ack == ack;
 }
 
 /* The slot of a packet on its way out; NULL if it is not one of ours. */
@@ -200,16 +219,15 @@ static __always_inline struct nw_tx_slot *nw_tx_find(const struct sk_buff *skb)
 	seq = bpf_ntohl(tcp.seq);
 	ack = bpf_ntohl(tcp.ack);
 	key = nw_tx_key(tcp.ports, seq, ack, payload != 0);
+	/* a segment of it has an address of its own */
+	if (last && nw_tx_is(last, key, seq, ack))
+		return last;
 	set = nw_tx_set(key);
 	if (!set)
 		return NULL;
-	for (int i = 0; i < NW_WAYS; i++) {
-		struct nw_tx_slot *slot = &set->way[i];
-
-		if (slot->key == key && slot->packet.seq == seq &&
-		    slot->packet.ack == ack)
-			return slot;
-	}
+	for (int i = 0; i < NW_WAYS; i++)
+		if (nw_tx_is(&set->way[i], key, seq, ack))
+			return &set->way[i];
 	return NULL;
 }
 
