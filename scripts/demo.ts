@@ -101,6 +101,8 @@ async function run(folder: string): Promise<void> {
   say('\nThe same on this machine: sudo make run. All options: ./netwatch --help');
 }
 
+// ip and nft are there, which not everybody's PATH knows.
+process.env['PATH'] = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`;
 const why = obstacle();
 if (why === null) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
@@ -109,7 +111,7 @@ if (why === null) {
     await run(mkdtempSync(join(tmpdir(), 'netwatch-demo-')));
   } catch (error) {
     process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
+    process.exit(1); // programs of the demo may still run
   }
 } else {
   process.stderr.write(`demo: ${why.join('\n  ')}\n`);
