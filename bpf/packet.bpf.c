@@ -235,13 +235,17 @@ int flush_unread(struct bpf_iter__tcp *ctx)
 /* ---- transmit: from the application to the driver ---- */
 
 SEC("?tp_btf/tcp_sendmsg_locked")
-int BPF_PROG(tcp_sendmsg_locked, struct sock *sk)
+int BPF_PROG(tcp_sendmsg_locked, struct sock *sk, struct msghdr *msg,
+	     struct sk_buff *skb, int size_goal)
 {
 	struct nw_flow *flow;
 	struct nw_write *w;
 	struct tcp_sock *tp;
 	__u32 last;
 
+	/* goes to the end of a packet that has begun: that one's time counts */
+	if (skb && (int)skb->len < size_goal)
+		return 0;
 	if (!nw_netns_allowed(nw_sock_netns(sk)))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);

@@ -4,10 +4,10 @@
  * within a tenth of a second.
  */
 
-const LONGEST_MS = 50;
+const LONGEST_MS = 75;
 const SHORTEST_MS = 5;
 /** Part of the fullest ring that should fill up between two drains. */
-const WANTED_FILL = 1 / 16;
+const WANTED_FILL = 1 / 8;
 /** A rate may double while we wait. */
 const FASTEST_GROWTH = 2;
 
