@@ -206,7 +206,9 @@ static __always_inline struct nw_tx_slot *nw_tx_find(const struct sk_buff *skb)
 	__u32 payload, seq, ack;
 	__u64 key;
 
-	if (last && last->skb == nw_number(skb) && last->key > NW_TX_BUSY)
+	/* the same socket too: the memory of a dropped packet is used again */
+	if (last && last->skb == nw_number(skb) && last->key > NW_TX_BUSY &&
+	    last->packet.head.sock == (__u64)skb->sk)
 		return last;
 	if (!skb->sk || !nw_skb_watched(skb))
 		return NULL;
