@@ -105,8 +105,8 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	totals = bpf_map_lookup_elem(&connection_totals, &zero);
 	nw_count_state(totals, s, old_state, now);
 	if (state == TCP_ESTABLISHED) {
-		if (!s->retrans_known) /* a SYN-ACK sent again is not its */
-			nw_begin_retransmits(s, tp);
+		/* so far a client has sent SYNs again, and a server nothing */
+		nw_recover_retransmits(s, tp, old_state);
 		nw_count_established(totals, s, tp, old_state, now);
 		nw_emit(sk, tp, s, &tuple, NW_KIND_CONNECTION_OPEN, now,
 			old_state, state);

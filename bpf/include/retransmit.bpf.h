@@ -102,7 +102,7 @@ static __always_inline void nw_count_late(struct nw_socket *s,
 		totals->recovered += segments;
 }
 
-/* The same between two events, at close and when all connections are pulled. */
+/* The same between two events: once established, at close, at each pull. */
 static __always_inline void
 nw_recover_retransmits(struct nw_socket *s, struct tcp_sock *tp, int state)
 {

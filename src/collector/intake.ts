@@ -4,6 +4,7 @@
  * event loop stays free.
  */
 import type { Clock } from '../kernel/clock.js';
+import type { RingReader } from '../kernel/ring.js';
 import { ByteWriter } from '../metrics/bytes.js';
 import type { ConnectionRecord, ConnectionSource } from '../sources/connection.js';
 import type { FaultSource } from '../sources/fault.js';
@@ -14,9 +15,6 @@ import type { Files } from './files.js';
 import { HttpHeads } from './http-heads.js';
 import type { CollectorOptions } from './options.js';
 import { PacketText } from './packet-lines.js';
-
-/** Batches a drain of everything may take while records keep coming: more than any ring holds. */
-const MOST_BATCHES = 64;
 
 /** Where the rows for the terminal go. */
 export interface RowSink {
@@ -87,12 +85,15 @@ export class Intake {
     return this.#lastEventMs;
   }
 
-  /** How full the fullest ring is, from 0 to 1. */
-  get fill(): number {
+  get #rings(): RingReader[] {
     const { connections, packets, faults } = this.#parts;
     const rings = [connections.source.ring, packets.source.ring];
-    if (faults !== null) rings.push(faults.source.ring);
-    return Math.max(...rings.map(({ used, size }) => used / size));
+    return faults === null ? rings : [...rings, faults.source.ring];
+  }
+
+  /** How full the fullest ring is, from 0 to 1. */
+  get fill(): number {
+    return Math.max(...this.#rings.map(({ used, size }) => used / size));
   }
 
   /** Moves one batch of each source to the files; returns the number of records. */
@@ -107,9 +108,10 @@ export class Intake {
     return taken;
   }
 
-  /** Moves what is there now, and a bounded part of what comes meanwhile. */
+  /** Moves what is there now, not all that comes meanwhile: it ends under any load. */
   drainAll(): void {
-    for (let batches = 0; batches < MOST_BATCHES && this.drain() > 0; batches++);
+    const ends = this.#rings.map((ring) => [ring, ring.produced] as const);
+    while (ends.some(([ring, end]) => ring.consumed < end)) if (this.drain() === 0) return;
   }
 
   readonly #takeConnection = (record: ConnectionRecord): void => {

@@ -54,10 +54,19 @@ export class RingReader {
     return this.#memory.size;
   }
 
+  /** Bytes ever read. */
+  get consumed(): number {
+    return Number(Atomics.load(this.#memory.consumer, 0));
+  }
+
+  /** Bytes ever written. */
+  get produced(): number {
+    return Number(Atomics.load(this.#memory.producer, 0));
+  }
+
   /** Bytes written and not yet read. */
   get used(): number {
-    const { consumer, producer } = this.#memory;
-    return Number(Atomics.load(producer, 0) - Atomics.load(consumer, 0));
+    return this.produced - this.consumed;
   }
 
   /**
