@@ -44,7 +44,8 @@ BPF_OBJ := $(BPF_SRC:.c=.o)
 ARM64_OBJ := $(BPF_SRC:bpf/%.c=$(CACHE)/arm64/%.o)
 C_FILES := $(BPF_SRC) $(wildcard bpf/include/*.h bpf/include/http/*.h bpf/include/vmlinux/vmlinux.h test/*/*.c test/*/*.h)
 # Folders too: their time changes when a file goes away.
-TS_SRC := $(shell find src -name '*.ts' -o -type d)
+TS_SRC := $(shell find src -path src/page -prune -o -name '*.ts' -print -o -type d -print)
+PAGE_SRC := $(shell find src/page)
 
 .PHONY: all setup bpf bpf-arm64 generate build check fmt test test-unit run demo bench clean help
 .PHONY: setup-test check-lint check-format check-c check-types check-generated
@@ -101,15 +102,23 @@ generate: $(BPF_OBJ) node_modules/.package-lock.json ## write src/generated from
 	@$(OWNER) $(call run-script,generate)
 	@$(OWNER) touch $(CACHE)/generated
 
-build: build/.built ## compile TypeScript into build/
+build: build/.built build/page/.built ## compile TypeScript into build/
 
 build/.built: $(TS_SRC) tsconfig.json node_modules/.package-lock.json
 	@echo 'tsc build/'
 	@$(OWNER) $(BIN)/tsc -p tsconfig.json
 	@# Programs whose source is gone.
-	@[ ! -d build ] || cd build && find . -name '*.js' | while read -r js; do \
+	@[ ! -d build ] || cd build && find . -path ./page -prune -o -name '*.js' -print | while read -r js; do \
 		[ -e "../src/$${js%.js}.ts" ] || rm -f "$$js" "$$js.map"; done
 	@$(OWNER) chmod 755 build/main.js
+	@$(OWNER) touch $@
+
+# The page, bundled with its chart library: nothing is fetched from elsewhere.
+build/page/.built: $(PAGE_SRC) node_modules/.package-lock.json
+	@echo 'esbuild build/page/'
+	@$(OWNER) $(BIN)/esbuild src/page/main.ts src/page/page.css --bundle --minify --format=esm \
+		--target=es2022 --legal-comments=inline --log-level=warning --entry-names=page --outdir=build/page
+	@$(OWNER) cp src/page/index.html build/page/
 	@$(OWNER) touch $@
 
 netwatch: scripts/launcher Makefile
@@ -132,6 +141,7 @@ check-c:
 
 check-types: node_modules/.package-lock.json
 	@echo tsc; $(OWNER) $(BIN)/tsc -p tsconfig.test.json --skipLibCheck
+	@$(OWNER) $(BIN)/tsc -p tsconfig.page.json --skipLibCheck
 
 check-generated: generate
 	@echo 'git diff src/generated'; $(OWNER) git diff --exit-code --stat -- src/generated

@@ -73,6 +73,11 @@ export default defineConfig(
       ],
     },
   },
+  {
+    // The page runs in a browser: types of the DOM, none of Node.js.
+    files: ['src/page/**/*.ts'],
+    languageOptions: { parserOptions: { project: './tsconfig.page.json' } },
+  },
   { files: ['src/**/*.ts'], rules: { ...imports(), ...noConsole } },
   { files: ['src/kernel/**/*.ts'], rules: { 'no-restricted-imports': 'off' } },
   {
@@ -84,6 +89,14 @@ export default defineConfig(
         message: 'a tool describes rows; sources read the kernel, sinks write',
       }),
     },
+  },
+  {
+    // The endpoint reads a directory: it has no use for the kernel side, and runs without rights.
+    files: ['src/exporter/**/*.ts'],
+    rules: imports({
+      regex: '(^|/)(kernel|collector|generated|sources)/',
+      message: 'the endpoint knows files only',
+    }),
   },
   {
     files: ['src/metrics/**/*.ts', 'src/generated/**/*.ts'],

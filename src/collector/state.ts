@@ -60,7 +60,10 @@ function addConnections(snapshot: Snapshot, { options, entries, dropped }: State
   if (left > 0) dropped.set(family, (dropped.get(family) ?? 0) + left);
 }
 
-function addHealth(snapshot: Snapshot, { sources, files, self, lastEventMs }: StateReadings): void {
+function addHealth(
+  snapshot: Snapshot,
+  { options, sources, files, self, lastEventMs }: StateReadings,
+): void {
   const programs = sources.flatMap(({ programs }) => programs);
   state.addPrograms(
     snapshot,
@@ -73,6 +76,7 @@ function addHealth(snapshot: Snapshot, { sources, files, self, lastEventMs }: St
   state.addFiles(snapshot, files.stats());
   for (const [errno, count] of files.stateErrors)
     snapshot.add('netwatch_file_write_errors_total', { file: 'netwatch.prom', errno }, count);
+  snapshot.add('netwatch_collection_interval_seconds', {}, options.interval);
   snapshot.add('netwatch_last_event_timestamp_seconds', {}, lastEventMs / 1000);
   self.add(snapshot);
 }

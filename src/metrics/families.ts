@@ -85,8 +85,11 @@ const timing = <const L extends readonly string[] = []>(
 ) => family('histogram', 'prom', help, labels, { buckets });
 const ofConnection = (help: string) => family('gauge', 'connects', help, CONNECTION_LABELS);
 const totalOfConnection = (help: string) => family('counter', 'connects', help, CONNECTION_LABELS);
-const ofEndpoint = <const T extends 'counter' | 'gauge'>(type: T, help: string) =>
-  family(type, 'endpoint', help);
+const ofEndpoint = <const T extends 'counter' | 'gauge', const L extends readonly string[] = []>(
+  type: T,
+  help: string,
+  labels?: L,
+) => family(type, 'endpoint', help, labels);
 
 const HTTP_LABELS = [
   'http_request_method',
@@ -299,6 +302,9 @@ export const FAMILIES = {
   netwatch_last_event_timestamp_seconds: gauge(
     'When the last event was read, in seconds since 1970.',
   ),
+  netwatch_collection_interval_seconds: gauge(
+    'Time between two writes of this file; the endpoint takes a much older one for stale.',
+  ),
   netwatch_series_dropped_total: counter(
     'Series left out because their family was full, added up over all writes of this file.',
     ['family'],
@@ -313,6 +319,33 @@ export const FAMILIES = {
   netwatch_process_start_time_seconds: gauge('Start of the collector, in seconds since 1970.'),
   netwatch_process_open_fds: gauge('Open file descriptors of the collector.'),
   netwatch_process_max_fds: gauge('File descriptors that the collector may open.'),
+
+  // The endpoint: what it reads and whom it serves
+  netwatch_collector_up: ofEndpoint(
+    'gauge',
+    '1 if netwatch.prom is being written, 0 if it is missing or older than three intervals.',
+  ),
+  netwatch_textfile_mtime_seconds: ofEndpoint(
+    'gauge',
+    'When the file was last written, in seconds since 1970.',
+    ['file'],
+  ),
+  netwatch_textfile_scrape_error: ofEndpoint(
+    'gauge',
+    '1 if the file is left out: it breaks the format, or contradicts a file before it.',
+    ['file'],
+  ),
+  netwatch_endpoint_requests_total: ofEndpoint(
+    'counter',
+    'HTTP requests answered, by kind of path and status.',
+    ['handler', 'code'],
+  ),
+  netwatch_endpoint_connections: ofEndpoint('gauge', 'HTTP connections open now.'),
+  netwatch_endpoint_stream_clients: ofEndpoint('gauge', 'Pages that follow the live stream now.'),
+  netwatch_endpoint_slow_clients_total: ofEndpoint(
+    'counter',
+    'Connections cut because the client read or wrote too slowly.',
+  ),
 
   // The endpoint's own process, under the names that every client library uses
   process_cpu_seconds_total: ofEndpoint(

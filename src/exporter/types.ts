@@ -1,0 +1,107 @@
+/**
+ * What the parts of the endpoint say to each other: the store, which reads the data directory, the
+ * HTTP side, which serves it, and the page in the browser. Nothing but types and constants, so that the page can share
+ * them.
+ */
+
+/** Parts of /metrics that `?collect[]=` can choose. */
+export const GROUPS = ['connections', 'http', 'packets', 'tcp', 'netwatch', 'other'] as const;
+export type Group = (typeof GROUPS)[number];
+
+/** Prometheus text format 0.0.4 or OpenMetrics 1.0. */
+export type Format = 'text' | 'openmetrics';
+
+/**
+ * `stale`: netwatch.prom is older than three of its own intervals, so its numbers are not served;
+ * `missing`: there is none, or it is broken.
+ */
+export type CollectorState = 'running' | 'stale' | 'missing';
+
+/** One `*.prom` file of the directory. */
+export interface TextFile {
+  readonly name: string;
+  readonly mtimeMs: number;
+  readonly bytes: number;
+  /** Why it is left out, in one sentence; null if it is served. */
+  readonly error: string | null;
+}
+
+export interface DirectoryStatus {
+  readonly collector: CollectorState;
+  /** When netwatch.prom was last written; null if there is none. */
+  readonly writtenMs: number | null;
+  /** How often the collector writes it; null if it does not say. */
+  readonly intervalSeconds: number | null;
+  readonly files: readonly TextFile[];
+}
+
+export interface MetricsRequest {
+  readonly format: Format;
+  readonly gzip: boolean;
+  /** null: all. */
+  readonly groups: ReadonlySet<Group> | null;
+  /** The endpoint's own families in the text format, appended as they are now. */
+  readonly own: Uint8Array;
+}
+
+/** The data directory, read in the background and ready to be served. */
+export interface Store {
+  /** Resolves when the directory has been read for the first time. */
+  readonly ready: Promise<void>;
+  status(): DirectoryStatus;
+  /** The whole body of /metrics, encoded as asked. */
+  metrics(request: MetricsRequest): Promise<Buffer>;
+  /** The newest `PageSnapshot` as JSON. */
+  snapshotJson(): Buffer;
+  /** A JSON array of `PageSnapshot`s without connections, oldest first, the newest last. */
+  historyJson(): Buffer;
+  /** Calls back with the JSON of every new snapshot; returns how to end that. */
+  subscribe(listener: (json: Buffer) => void): () => void;
+  close(): Promise<void>;
+}
+
+export type Labels = Readonly<Record<string, string>>;
+
+export interface ScalarSeries {
+  readonly labels: Labels;
+  /** null for NaN and infinities, which JSON lacks. */
+  readonly value: number | null;
+}
+
+export interface HistogramSeries {
+  readonly labels: Labels;
+  /** Cumulative, one for each bound, +Inf last. */
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
+export interface HistogramFamily {
+  /** Upper bounds, without +Inf. */
+  readonly bounds: readonly number[];
+  readonly series: readonly HistogramSeries[];
+}
+
+/** Connections as a table: the families `netwatch_connection_*` side by side. */
+export interface ConnectionTable {
+  /**
+   * sock, src, dst, process, pid, is_server, state, algorithm, congestion, then each family without
+   * `netwatch_connection_`: `srtt_seconds`, `cwnd_segments` …
+   */
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly (string | number | null)[])[];
+}
+
+/** netwatch.prom as the page needs it. All families but those of one connection keep their names. */
+export interface PageSnapshot {
+  /** When this was looked at, milliseconds since 1970. */
+  readonly atMs: number;
+  /** When netwatch.prom was written; null if there is none. */
+  readonly writtenMs: number | null;
+  readonly intervalSeconds: number | null;
+  readonly collector: CollectorState;
+  /** Counters and gauges; empty unless the collector is running. */
+  readonly scalars: Readonly<Record<string, readonly ScalarSeries[]>>;
+  readonly histograms: Readonly<Record<string, HistogramFamily>>;
+  /** null in the history. */
+  readonly connections: ConnectionTable | null;
+}

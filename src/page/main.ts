@@ -1,0 +1,4 @@
+/** The page at `/`: starts everything. */
+import uPlot from 'uplot';
+
+document.title = `netwatch ${uPlot.name}`;
