@@ -3,13 +3,12 @@
  * shown to all that will read it: promtool, node_exporter's textfile collector and a Prometheus
  * server, the last two started here on loopback.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { CONTENT_TYPE } from '../src/metrics/exposition.js';
 import {
   familiesIn,
@@ -31,6 +30,7 @@ import {
 import { seriesKey, type Sample } from '../src/metrics/sample.js';
 import { Snapshot } from '../src/metrics/snapshot.js';
 import { HOSTILE, missing, NUMBERS, promtool } from './support/exposition.js';
+import { numberOf, startNodeExporter, startPrometheus } from './support/servers.js';
 import { until } from './support/wait.js';
 
 const H = '# HELP x x\n# TYPE x gauge\n';
@@ -182,28 +182,6 @@ function everything(left: (name: FamilyName) => boolean): Buffer {
   return snapshot.text();
 }
 
-async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-/** Starts a server that ends with the test; gives what it writes to standard error. */
-function startServer(t: Test, program: string, args: readonly string[]): () => string {
-  const child: ChildProcess = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  const exited = once(child, 'exit');
-  let log = '';
-  child.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()));
-  t.teardown(async () => {
-    child.kill('SIGTERM');
-    await exited;
-  });
-  return () => log;
-}
-
 /** Series and value of every sample, for comparison; what is NaN is equal to itself as text. */
 function valuesOf(samples: readonly Sample[]): ReadonlyMap<string, string> {
   return new Map(
@@ -224,16 +202,9 @@ t.test(
   async (t) => {
     const directory = t.testdir({});
     const body = everything((name) => familyOf(name).file === 'endpoint');
-    const port = await freePort();
-    const log = startServer(t, 'prometheus-node-exporter', [
-      `--web.listen-address=127.0.0.1:${port}`,
-      '--collector.disable-defaults',
-      '--collector.textfile',
-      `--collector.textfile.directory=${directory}`,
-    ]);
+    const exporter = await startNodeExporter(t, directory);
     const scrape = async (): Promise<string> =>
-      (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-    await until(scrape, { what: 'node_exporter answers' });
+      (await fetch(`http://${exporter.address}/metrics`)).text();
     writeFileSync(join(directory, 'netwatch.prom'), body);
     const text = await scrape();
     t.match(text, /^node_textfile_scrape_error 0$/m);
@@ -244,26 +215,21 @@ t.test(
       ({ name }) => own.has(name.replace(/_(bucket|sum|count)$/, '')) || own.has(name),
     );
     t.strictSame(valuesOf(ours), valuesOf(parseExposition(body).samples));
-    t.notMatch(log(), /level=error/);
+    t.notMatch(exporter.log(), /level=error/);
 
     writeFileSync(
       join(directory, 'netwatch.prom'),
       everything(() => false),
     );
     await scrape();
-    await until(() => log().includes('level=error'), { what: 'node_exporter complains' });
-    t.match(log(), /process_cpu_seconds_total/, 'the endpoint’s own families would clash with its');
+    await until(() => exporter.log().includes('level=error'), { what: 'node_exporter complains' });
+    t.match(
+      exporter.log(),
+      /process_cpu_seconds_total/,
+      'the endpoint’s own families would clash with its',
+    );
   },
 );
-
-interface QueryAnswer {
-  readonly data: {
-    readonly result: readonly {
-      readonly metric: Record<string, string>;
-      readonly value: readonly [number, string];
-    }[];
-  };
-}
 
 t.test('Prometheus scrapes every sample of a snapshot', missing('prometheus'), async (t) => {
   const body = everything(() => false);
@@ -274,38 +240,21 @@ t.test('Prometheus scrapes every sample of a snapshot', missing('prometheus'), a
   await once(server, 'listening');
   t.teardown(() => server.close());
   const target = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const directory = t.testdir({
-    'prometheus.yml':
-      'global: {scrape_interval: 1s}\n' +
-      `scrape_configs: [{job_name: netwatch, static_configs: [{targets: ['${target}']}]}]\n`,
-  });
-  const port = await freePort();
-  const log = startServer(t, 'prometheus', [
-    `--config.file=${join(directory, 'prometheus.yml')}`,
-    `--storage.tsdb.path=${join(directory, 'tsdb')}`,
-    `--web.listen-address=127.0.0.1:${port}`,
-  ]);
-  const query = async (what: string): Promise<QueryAnswer['data']['result']> => {
-    const url = `http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(what)}`;
-    return ((await (await fetch(url)).json()) as QueryAnswer).data.result;
-  };
-  await until(async () => (await query('up'))[0]?.value[1] === '1', {
+  const prometheus = await startPrometheus(t, { jobs: { netwatch: target } });
+  await until(async () => (await prometheus.value('up')) === 1, {
     what: 'Prometheus has scraped the snapshot',
     deadlineMs: 30_000,
     everyMs: 100,
   });
   const names = new Set(parseExposition(body).samples.map(({ name }) => name));
   const found = new Map<string, string>();
-  for (const { metric, value } of await query('{job="netwatch"}')) {
-    const { __name__: name = '', ...labels } = metric;
+  for (const result of await prometheus.query('{job="netwatch"}')) {
+    const { __name__: name = '', ...labels }: Record<string, string> = result.metric;
     delete labels['job'];
     delete labels['instance'];
     if (!names.has(name)) continue;
-    found.set(
-      seriesKey(name, Object.entries(labels)),
-      String(Number(value[1].replace('Inf', 'Infinity'))),
-    );
+    found.set(seriesKey(name, Object.entries(labels)), String(numberOf(result)));
   }
   t.strictSame(found, valuesOf(parseExposition(body).samples));
-  t.notMatch(log(), /level=(warn|error)/);
+  t.notMatch(prometheus.log(), /level=(warn|error)/);
 });
