@@ -37,14 +37,57 @@ static __always_inline struct sock *nw_kernel_sock(struct __sk_buff *ctx,
 	return (struct sock *)bpf_skc_to_tcp_sock(sk);
 }
 
+/* What is known of a packet when its record is made. */
+struct nw_sight {
+	struct nw_headers headers;
+	__u64 sock;
+	__u64 ts_ns;
+	__u32 netns;
+	__u32 http_heads;
+};
+
+static __always_inline int nw_record(struct __sk_buff *ctx, struct bpf_sock *sk,
+				     const struct nw_sight *seen, bool rx)
+{
+	struct nw_packet packet;
+
+	nw_fill_packet(&packet, &seen->headers, seen->sock, seen->netns, rx);
+	packet.head.ts_ns = seen->ts_ns;
+	packet.http_heads = seen->http_heads;
+	if (!nw_time)
+		nw_finish_packet(&packet);
+	else if (rx)
+		nw_receive(ctx, sk, &packet);
+	else
+		nw_transmit(ctx, sk, &seen->headers, &packet);
+	return 0;
+}
+
+/*
+ * In frames of their own, so that the record does not lie below the calls of
+ * the HTTP parser: older kernels count at least 32 bytes for each of a
+ * chain of calls, and allow 512 in all.
+ */
+static __noinline int nw_record_received(struct __sk_buff *ctx,
+					 struct bpf_sock *sk,
+					 const struct nw_sight *seen)
+{
+	return nw_record(ctx, sk, seen, true);
+}
+
+static __noinline int nw_record_sent(struct __sk_buff *ctx, struct bpf_sock *sk,
+				     const struct nw_sight *seen)
+{
+	return nw_record(ctx, sk, seen, false);
+}
+
 static __always_inline int nw_see(struct __sk_buff *ctx, bool rx)
 {
-	struct nw_headers headers = {};
-	struct nw_packet packet;
+	struct nw_sight seen = {};
+	struct nw_headers *headers = &seen.headers;
 	struct nw_socket *s = NULL;
 	struct bpf_sock *sk = ctx->sk;
 	struct sock *kernel_sk;
-	__u32 netns;
 
 	if (!sk)
 		return 1;
@@ -54,35 +97,30 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx)
 	kernel_sk = nw_kernel_sock(ctx, sk);
 	if (!kernel_sk)
 		return 1;
-	netns = nw_sock_netns(kernel_sk);
-	if (!nw_netns_allowed(netns) || !nw_parse(ctx, rx, &headers))
+	seen.netns = nw_sock_netns(kernel_sk);
+	if (!nw_netns_allowed(seen.netns) || !nw_parse(ctx, rx, headers))
 		return 1;
 	if (nw_socket_filtered()) {
 		s = bpf_sk_storage_get(&shared_sockets, sk, 0, 0);
 		if (s)
 			nw_adopt_owner(s, (__u64)kernel_sk);
-		if (!nw_socket_allowed(kernel_sk, s, &headers.tuple))
+		if (!nw_socket_allowed(kernel_sk, s, &headers->tuple))
 			return 1;
 	}
 	/* the kernel's own reset and TIME_WAIT socket is raw: no connection */
-	nw_fill_packet(&packet, &headers,
-		       sk->type == SOCK_STREAM ? (__u64)kernel_sk : 0, netns,
-		       rx);
+	seen.sock = sk->type == SOCK_STREAM ? (__u64)kernel_sk : 0;
 	/* a sent packet carries the time at which TCP handed it over */
-	packet.head.ts_ns = nw_time && !rx ? ctx->tstamp : 0;
-	if (!packet.head.ts_ns)
-		packet.head.ts_ns = bpf_ktime_get_ns();
+	seen.ts_ns = nw_time && !rx ? ctx->tstamp : 0;
+	if (!seen.ts_ns)
+		seen.ts_ns = bpf_ktime_get_ns();
 	if (nw_http_on)
-		packet.http_heads =
-			nw_http_packet(ctx, sk, &headers,
-				       rx ? NW_HTTP_IN : NW_HTTP_OUT,
-				       packet.head.ts_ns);
-	if (!nw_time)
-		nw_finish_packet(&packet);
-	else if (rx)
-		nw_receive(ctx, sk, &packet);
+		seen.http_heads = nw_http_packet(ctx, sk, headers,
+						 rx ? NW_HTTP_IN : NW_HTTP_OUT,
+						 seen.ts_ns);
+	if (rx)
+		nw_record_received(ctx, sk, &seen);
 	else
-		nw_transmit(ctx, sk, &headers, &packet);
+		nw_record_sent(ctx, sk, &seen);
 	return 1;
 }
 

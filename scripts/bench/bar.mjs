@@ -83,6 +83,23 @@ export const BARS = {
     title: '10,000 connections pulled and formatted with `-x` (every value a line)',
     unit: 'ms',
   },
+  'scrape-0': { title: 'scrape of the endpoint, no connections, p50', unit: 'ms' },
+  'scrape-1k': { title: 'the same, 1,000 connections with `-x`', unit: 'ms' },
+  'scrape-10k': {
+    title: 'the same, 10,000 connections',
+    unit: 'ms',
+    limits: [10, 25, 250],
+  },
+  'scrape-100k': {
+    title: 'the same, 100,000 connections',
+    unit: 'ms',
+    limits: [120, 400, 2000],
+  },
+  'scrape-static': {
+    title: 'the same bytes uncompressed, 10,000 connections, against a static buffer',
+    unit: '×',
+    limits: [1.2, 1.5, 3],
+  },
   attach: {
     title: 'start until the first program is attached',
     unit: 'ms',

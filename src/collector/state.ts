@@ -1,7 +1,7 @@
 /** Reads everything that netwatch.prom shows and puts it together. */
 import { programInfo } from '../kernel/program-info.js';
 import type { Source } from '../kernel/source.js';
-import { Snapshot } from '../metrics/snapshot.js';
+import { DEFAULT_CAP, Snapshot } from '../metrics/snapshot.js';
 import type { ConnectionSource } from '../sources/connection.js';
 import type { FaultSource } from '../sources/fault.js';
 import type { PacketSource } from '../sources/packet.js';
@@ -30,8 +30,9 @@ export interface StateReadings {
 }
 
 export function takeSnapshot(from: StateReadings): Snapshot {
-  const { extra, http, retrans, time } = from.options;
-  const snapshot = new Snapshot({ dropped: from.dropped });
+  const { extra, http, retrans, time, maxConnections } = from.options;
+  const cap = Math.max(DEFAULT_CAP, maxConnections);
+  const snapshot = new Snapshot({ cap, dropped: from.dropped });
   // Totals before the live connections: see NeverFalling.
   const totals = from.connections.totals();
   const live = state.sumLive(from.entries.values());

@@ -32,7 +32,8 @@ interface Column {
 }
 
 const DROPPED = 'netwatch_series_dropped_total';
-const DEFAULT_CAP = 10_000;
+/** Most series of one family unless asked otherwise. */
+export const DEFAULT_CAP = 10_000;
 const SLICE_MS = 5;
 /** Samples between two looks at the clock: 256 take about 15 us. */
 const CLOCK_EVERY = 256;
