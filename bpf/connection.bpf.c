@@ -70,8 +70,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	s = bpf_sk_storage_get(&shared_sockets, sk, 0,
-			       BPF_SK_STORAGE_GET_F_CREATE);
+	s = nw_socket_make(sk);
 	if (!s)
 		return 0;
 	now = bpf_ktime_get_ns();
@@ -133,8 +132,7 @@ int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	s = bpf_sk_storage_get(&shared_sockets, sk, 0,
-			       BPF_SK_STORAGE_GET_F_CREATE);
+	s = nw_socket_make(sk);
 	segments = BPF_CORE_READ(cb, tcp_gso_segs);
 	if (s && s->retrans_known) {
 		/* nothing if it failed before TCP counted it: newer kernels tell */
@@ -170,7 +168,7 @@ int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	s = bpf_sk_storage_get(&shared_sockets, sk, 0, 0);
+	s = nw_socket_find(sk);
 	nw_sock_tuple(tp, &tuple);
 	if (nw_socket_allowed(sk, s, &tuple))
 		nw_count_retransmit(s, NW_RETRANSMIT_SYNACK, 1);
@@ -252,6 +250,53 @@ int sys_exit_accept4(struct trace_event_raw_sys_exit *ctx)
 	return nw_accepted(ctx->ret);
 }
 
+/* Before 5.11: what storage in the socket would forget by itself. */
+SEC("?tp_btf/tcp_destroy_sock")
+int BPF_PROG(forget_socket, struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	bpf_map_delete_elem(&shared_socket_table, &key);
+	return 0;
+}
+
+static __always_inline void nw_hold(struct nw_socket *s,
+				    struct task_struct *task, __u8 state)
+{
+	if (!s || s->owner_source != NW_OWNER_NONE)
+		return;
+	nw_task_of(&s->task, task);
+	s->owner_source = NW_OWNER_FILE;
+	s->verdict = NW_VERDICT_NONE;
+	if (state == TCP_LISTEN)
+		s->role = NW_ROLE_LISTENER;
+}
+
+extern const void socket_file_ops __ksym __weak;
+
+/* The same where bpf_sock_from_file is missing: field by field. */
+static __always_inline void nw_hold_unchecked(struct task_struct *task,
+					      struct file *file)
+{
+	struct socket *socket;
+	struct sock *sk;
+	__u16 family;
+
+	if ((const void *)file->f_op != &socket_file_ops)
+		return;
+	socket = file->private_data;
+	sk = BPF_CORE_READ(socket, sk);
+	if (!sk || BPF_CORE_READ(socket, type) != SOCK_STREAM)
+		return;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if ((family != AF_INET && family != AF_INET6) ||
+	    !nw_netns_allowed(
+		    BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum)))
+		return;
+	nw_hold(nw_socket_by_address((__u64)sk), task,
+		BPF_CORE_READ(sk, __sk_common.skc_state));
+}
+
 /* Once, at start: writes the holder of every TCP socket into its storage. */
 SEC("iter/task_file")
 int task_file(struct bpf_iter__task_file *ctx)
@@ -259,11 +304,14 @@ int task_file(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct socket *socket;
-	struct nw_socket *s;
 	struct sock *sk;
 
 	if (!task || !file)
 		return 0;
+	if (!nw_has_socket_storage()) {
+		nw_hold_unchecked(task, file);
+		return 0;
+	}
 	socket = bpf_sock_from_file(file);
 	if (!socket)
 		return 0;
@@ -272,15 +320,7 @@ int task_file(struct bpf_iter__task_file *ctx)
 		return 0;
 	if (!bpf_skc_to_tcp_sock(sk) || !nw_netns_allowed(nw_sock_netns(sk)))
 		return 0;
-	s = bpf_sk_storage_get(&shared_sockets, sk, 0,
-			       BPF_SK_STORAGE_GET_F_CREATE);
-	if (!s || s->owner_source != NW_OWNER_NONE)
-		return 0;
-	nw_task_of(&s->task, task);
-	s->owner_source = NW_OWNER_FILE;
-	s->verdict = NW_VERDICT_NONE;
-	if (sk->__sk_common.skc_state == TCP_LISTEN)
-		s->role = NW_ROLE_LISTENER;
+	nw_hold(nw_socket_make(sk), task, sk->__sk_common.skc_state);
 	return 0;
 }
 
@@ -315,7 +355,7 @@ int tcp(struct bpf_iter__tcp *ctx)
 		return 0;
 	__builtin_memset(c, 0, sizeof(*c));
 	nw_sock_tuple(tp, &c->tuple);
-	s = bpf_sk_storage_get(&shared_sockets, sk, 0, 0);
+	s = nw_socket_find(sk);
 	if (s)
 		nw_adopt_owner(s, (__u64)sk);
 	if (!nw_socket_allowed(sk, s, &c->tuple))

@@ -99,7 +99,7 @@ static __always_inline int nw_drop(struct sk_buff *skb, __u32 reason,
 		f.head.sock = (__u64)sk;
 		f.state = sk->__sk_common.skc_state;
 		if (nw_socket_filtered())
-			s = bpf_sk_storage_get(&shared_sockets, sk, 0, 0);
+			s = nw_socket_find(sk);
 	}
 	if (nw_socket_filtered() &&
 	    (!nw_tuple_allowed(&f.tuple) ||
@@ -138,7 +138,7 @@ static __always_inline void nw_emit_reset(struct sock *sk, struct nw_fault *f)
 	struct nw_socket *s;
 
 	if (nw_socket_filtered()) {
-		s = sk ? bpf_sk_storage_get(&shared_sockets, sk, 0, 0) : NULL;
+		s = sk ? nw_socket_find(sk) : NULL;
 		if (!nw_tuple_allowed(&f->tuple) ||
 		    (nw_task_filtered() && !(s && nw_task_allowed(&s->task))))
 			return;

@@ -47,14 +47,15 @@ struct nw_sight {
 };
 
 static __always_inline int nw_record(struct __sk_buff *ctx, struct bpf_sock *sk,
-				     const struct nw_sight *seen, bool rx)
+				     const struct nw_sight *seen, bool rx,
+				     bool timed)
 {
 	struct nw_packet packet;
 
 	nw_fill_packet(&packet, &seen->headers, seen->sock, seen->netns, rx);
 	packet.head.ts_ns = seen->ts_ns;
 	packet.http_heads = seen->http_heads;
-	if (!nw_time)
+	if (!timed)
 		nw_finish_packet(&packet);
 	else if (rx)
 		nw_receive(ctx, sk, &packet);
@@ -68,20 +69,27 @@ static __always_inline int nw_record(struct __sk_buff *ctx, struct bpf_sock *sk,
  * the HTTP parser: older kernels count at least 32 bytes for each of a
  * chain of calls, and allow 512 in all.
  */
+static __noinline int nw_record_plain(struct __sk_buff *ctx,
+				      struct bpf_sock *sk,
+				      const struct nw_sight *seen, bool rx)
+{
+	return nw_record(ctx, sk, seen, rx, false);
+}
+
 static __noinline int nw_record_received(struct __sk_buff *ctx,
 					 struct bpf_sock *sk,
 					 const struct nw_sight *seen)
 {
-	return nw_record(ctx, sk, seen, true);
+	return nw_record(ctx, sk, seen, true, true);
 }
 
 static __noinline int nw_record_sent(struct __sk_buff *ctx, struct bpf_sock *sk,
 				     const struct nw_sight *seen)
 {
-	return nw_record(ctx, sk, seen, false);
+	return nw_record(ctx, sk, seen, false, true);
 }
 
-static __always_inline int nw_see(struct __sk_buff *ctx, bool rx)
+static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
 {
 	struct nw_sight seen = {};
 	struct nw_headers *headers = &seen.headers;
@@ -101,7 +109,7 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx)
 	if (!nw_netns_allowed(seen.netns) || !nw_parse(ctx, rx, headers))
 		return 1;
 	if (nw_socket_filtered()) {
-		s = bpf_sk_storage_get(&shared_sockets, sk, 0, 0);
+		s = nw_socket_find(sk);
 		if (s)
 			nw_adopt_owner(s, (__u64)kernel_sk);
 		if (!nw_socket_allowed(kernel_sk, s, &headers->tuple))
@@ -110,30 +118,45 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx)
 	/* the kernel's own reset and TIME_WAIT socket is raw: no connection */
 	seen.sock = sk->type == SOCK_STREAM ? (__u64)kernel_sk : 0;
 	/* a sent packet carries the time at which TCP handed it over */
-	seen.ts_ns = nw_time && !rx ? ctx->tstamp : 0;
+	seen.ts_ns = timed && !rx ? ctx->tstamp : 0;
 	if (!seen.ts_ns)
 		seen.ts_ns = bpf_ktime_get_ns();
 	if (nw_http_on)
 		seen.http_heads = nw_http_packet(ctx, sk, headers,
 						 rx ? NW_HTTP_IN : NW_HTTP_OUT,
 						 seen.ts_ns);
-	if (rx)
+	if (!timed)
+		nw_record_plain(ctx, sk, &seen, rx);
+	else if (rx)
 		nw_record_received(ctx, sk, &seen);
 	else
 		nw_record_sent(ctx, sk, &seen);
 	return 1;
 }
 
-SEC("cgroup_skb/ingress")
+SEC("?cgroup_skb/ingress")
 int packet_ingress(struct __sk_buff *ctx)
 {
-	return nw_see(ctx, true);
+	return nw_see(ctx, true, false);
 }
 
-SEC("cgroup_skb/egress")
+SEC("?cgroup_skb/egress")
 int packet_egress(struct __sk_buff *ctx)
 {
-	return nw_see(ctx, false);
+	return nw_see(ctx, false, false);
+}
+
+/* Instead of these with layer times: their atomics are of 5.12. */
+SEC("?cgroup_skb/ingress")
+int timed_ingress(struct __sk_buff *ctx)
+{
+	return nw_see(ctx, true, true);
+}
+
+SEC("?cgroup_skb/egress")
+int timed_egress(struct __sk_buff *ctx)
+{
+	return nw_see(ctx, false, true);
 }
 
 /*

@@ -209,7 +209,7 @@ nw_http_begin_connection(struct bpf_sock *sk, const struct nw_tuple *tuple)
 			       BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c)
 		return NULL;
-	s = bpf_sk_storage_get(&shared_sockets, sk, 0, 0);
+	s = nw_socket_find(sk);
 	if (s && s->role == NW_ROLE_SERVER)
 		c->role = NW_HTTP_ROLE_SERVER;
 	else if (s && s->role == NW_ROLE_CLIENT)

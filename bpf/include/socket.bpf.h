@@ -40,6 +40,56 @@ struct {
 } shared_sockets SEC(".maps");
 
 /*
+ * The same by the socket's address, for kernels before 5.11, whose tracing
+ * programs cannot reach socket storage; the reader makes it small elsewhere.
+ * tcp_destroy_sock removes what is in it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct nw_socket);
+} shared_socket_table SEC(".maps");
+
+/* 5.11, as all that tracing programs may do with sockets. */
+static __always_inline bool nw_has_socket_storage(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id,
+					  BPF_FUNC_sock_from_file);
+}
+
+/* What is remembered of a socket; NULL if nothing is. */
+static __always_inline struct nw_socket *nw_socket_find(void *sk)
+{
+	__u64 key = (__u64)sk;
+
+	if (nw_has_socket_storage())
+		return bpf_sk_storage_get(&shared_sockets, sk, 0, 0);
+	return bpf_map_lookup_elem(&shared_socket_table, &key);
+}
+
+static __always_inline struct nw_socket *nw_socket_by_address(__u64 key)
+{
+	struct nw_socket *s, none = {};
+
+	s = bpf_map_lookup_elem(&shared_socket_table, &key);
+	if (s)
+		return s;
+	bpf_map_update_elem(&shared_socket_table, &key, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&shared_socket_table, &key);
+}
+
+/* The same, made if it is not there; NULL if there is no memory for it. */
+static __always_inline struct nw_socket *nw_socket_make(void *sk)
+{
+	if (nw_has_socket_storage())
+		return bpf_sk_storage_get(&shared_sockets, sk, 0,
+					  BPF_SK_STORAGE_GET_F_CREATE);
+	return nw_socket_by_address((__u64)sk);
+}
+
+/*
  * Who accepted a socket, by the socket's address: the syscall tracepoint that
  * knows the process cannot reach socket storage. Taken over at the next hook
  * that can.

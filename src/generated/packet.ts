@@ -95,6 +95,44 @@ export function decodeHead(view: DataView, at: number): Head {
   };
 }
 
+/** struct nw_headers: size and field offsets in bytes. */
+export const HEADERS = {
+  size: 68,
+  at: { localAddr: 0, peerAddr: 16, localPort: 32, peerPort: 34, family: 36, ports: 40, seq: 44, ack: 48, payloadOffset: 52, payloadBytes: 56, skbBytes: 60, flags: 64 },
+} as const;
+
+export interface Headers {
+  readonly localAddr: string;
+  readonly peerAddr: string;
+  readonly localPort: number;
+  readonly peerPort: number;
+  readonly family: number;
+  readonly ports: number;
+  readonly seq: number;
+  readonly ack: number;
+  readonly payloadOffset: number;
+  readonly payloadBytes: number;
+  readonly skbBytes: number;
+  readonly flags: number;
+}
+
+export function decodeHeaders(view: DataView, at: number): Headers {
+  return {
+    localAddr: readIp(view, at),
+    peerAddr: readIp(view, at + 16),
+    localPort: view.getUint16(at + 32, true),
+    peerPort: view.getUint16(at + 34, true),
+    family: view.getUint8(at + 36),
+    ports: view.getUint32(at + 40, true),
+    seq: view.getUint32(at + 44, true),
+    ack: view.getUint32(at + 48, true),
+    payloadOffset: view.getUint32(at + 52, true),
+    payloadBytes: view.getUint32(at + 56, true),
+    skbBytes: view.getUint32(at + 60, true),
+    flags: view.getUint8(at + 64),
+  };
+}
+
 /** struct nw_histogram: size and field offsets in bytes. */
 export const HISTOGRAM = {
   size: 328,
@@ -440,6 +478,30 @@ export function decodeRxSlot(view: DataView, at: number): RxSlot {
     skb: readU64(view, at),
     macNs: readU64(view, at + 8),
     ipNs: readU64(view, at + 16),
+  };
+}
+
+/** struct nw_sight: size and field offsets in bytes. */
+export const SIGHT = {
+  size: 96,
+  at: { headers: 0, sock: 72, tsNs: 80, netns: 88, httpHeads: 92 },
+} as const;
+
+export interface Sight {
+  readonly headers: Headers;
+  readonly sock: number;
+  readonly tsNs: number;
+  readonly netns: number;
+  readonly httpHeads: number;
+}
+
+export function decodeSight(view: DataView, at: number): Sight {
+  return {
+    headers: decodeHeaders(view, at),
+    sock: readU64(view, at + 72),
+    tsNs: readU64(view, at + 80),
+    netns: view.getUint32(at + 88, true),
+    httpHeads: view.getUint32(at + 92, true),
   };
 }
 

@@ -2,10 +2,11 @@
  * Expected failures. Each is data; {@link explain} is the one place that turns
  * them into sentences: what is wrong, and on the next line what to do.
  */
+import { describeCapability, type Capability } from './capabilities.js';
 
 export type Failure =
   | { readonly code: 'usage'; readonly message: string }
-  | { readonly code: 'privilege'; readonly uid: number }
+  | { readonly code: 'privilege'; readonly uid: number; readonly missing: readonly Capability[] }
   | { readonly code: 'no-libbpf'; readonly tried: string }
   | { readonly code: 'old-libbpf'; readonly version: string }
   | { readonly code: 'no-btf'; readonly path: string; readonly kernel: string }
@@ -59,6 +60,12 @@ export function exitCodeOf(failure: Failure): number {
   }
 }
 
+/** `a`, `a and b`, `a, b and c`. */
+function list(words: readonly string[]): string {
+  const [last = '', ...before] = [...words].reverse();
+  return before.length === 0 ? last : `${before.reverse().join(', ')} and ${last}`;
+}
+
 /** What is wrong, and (after the line break) what to do about it. */
 export function explain(failure: Failure): string {
   switch (failure.code) {
@@ -66,8 +73,10 @@ export function explain(failure: Failure): string {
       return failure.message;
     case 'privilege':
       return (
-        `need CAP_BPF (load programs), CAP_PERFMON (attach to tracepoints) and CAP_NET_ADMIN (see packets); running as uid ${failure.uid}\n` +
-        '  run it with sudo'
+        `need ${list(failure.missing.map(describeCapability))}; running as uid ${failure.uid}\n` +
+        (failure.uid === 0
+          ? '  give them to the container or service that runs it'
+          : '  run it with sudo, or as a service: see "Run it as a service" in README.md')
       );
     case 'no-libbpf':
       return `${failure.tried} was not found\n  install the package libbpf1`;

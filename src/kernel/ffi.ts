@@ -1,7 +1,7 @@
 /**
  * The C functions netwatch calls, each with its exact signature: libbpf for
- * objects, maps, links and BTF, libc for mmap, read and setns. The only module
- * with untyped values. Pointers are BigInt, null pointers null; a null pointer
+ * objects, maps, links and BTF, libc for mmap, read, setns, capabilities and
+ * datagrams. The only module with untyped values. Pointers are BigInt, null pointers null; a null pointer
  * must never reach `koffi.view` (it ends the process).
  */
 import koffi from 'koffi';
@@ -159,6 +159,36 @@ export const c = {
     'int64_t read(int fd, void *buf, size_t count)',
   ),
   setns: fn<(fd: number, type: number) => number>(libc, 'int setns(int fd, int nstype)'),
+  capset: fn<(header: Uint32Array, data: Uint32Array) => number>(
+    libc,
+    'int capset(void *hdrp, void *datap)',
+  ),
+  prctl: fn<(option: number, a: number, b: number, c: number, d: number) => number>(
+    libc,
+    'int prctl(int option, uint64_t a, uint64_t b, uint64_t c, uint64_t d)',
+  ),
+  setresuid: fn<(real: number, effective: number, saved: number) => number>(
+    libc,
+    'int setresuid(uint32_t ruid, uint32_t euid, uint32_t suid)',
+  ),
+  socket: fn<(domain: number, type: number, protocol: number) => number>(
+    libc,
+    'int socket(int domain, int type, int protocol)',
+  ),
+  sendto: fn<
+    (
+      fd: number,
+      data: Uint8Array,
+      length: number,
+      flags: number,
+      to: Uint8Array,
+      toLength: number,
+    ) => number
+  >(
+    libc,
+    'int64_t sendto(int fd, const void *buf, size_t len, int flags, const void *addr, uint32_t addrlen)',
+  ),
+  close: fn<(fd: number) => number>(libc, 'int close(int fd)'),
   pthreadSigmask: fn<(how: number, set: Uint8Array, before: Uint8Array | null) => number>(
     libc,
     'int pthread_sigmask(int how, void *set, _Out_ void *oldset)',

@@ -3,7 +3,7 @@
  * walks the sockets of the network namespace in which it is opened, so the
  * thread enters each watched namespace for the moment of opening.
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { c, errno, libbpf } from './ffi.js';
 import { NetwatchError } from './errors.js';
 import { describeErrno } from './system-error.js';
@@ -16,13 +16,17 @@ function fail(what: string): never {
   throw new NetwatchError({ code: 'system', what, reason: describeErrno(errno()) });
 }
 
-/** Runs `action` with this thread in another network namespace. */
+/**
+ * Runs `action` with this thread in another network namespace. To enter one needs CAP_SYS_ADMIN,
+ * unless the thread is there already.
+ */
 export function inNamespace<T>(path: string | null, action: () => T): T {
   if (path === null) return action();
   const home = openSync('/proc/thread-self/ns/net', 'r');
   try {
     const target = openSync(path, 'r');
     try {
+      if (fstatSync(target).ino === fstatSync(home).ino) return action();
       if (c.setns(target, CLONE_NEWNET) !== 0) fail(`cannot enter the network namespace ${path}`);
     } finally {
       closeSync(target);

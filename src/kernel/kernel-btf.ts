@@ -72,6 +72,11 @@ export function hasHelper(name: string): boolean {
   return helpers.has(`BPF_FUNC_${name}`);
 }
 
+/** True if tracing programs reach storage in sockets (5.11, with all they may do with sockets). */
+export function hasSocketStorage(): boolean {
+  return hasHelper('sock_from_file');
+}
+
 /** Names by value of a kernel enum; empty if the kernel does not have it. */
 export function enumNames(name: string): Map<number, string> {
   const names = new Map<number, string>();

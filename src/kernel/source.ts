@@ -6,7 +6,7 @@
 import { fileURLToPath } from 'node:url';
 import { NetwatchError } from './errors.js';
 import { libbpf } from './ffi.js';
-import { hasTracepoint } from './kernel-btf.js';
+import { hasSocketStorage, hasTracepoint } from './kernel-btf.js';
 import { sumPerCpu } from './map.js';
 import { BpfObject, type BpfMap, type Rodata } from './object.js';
 import { openRing, type RingReader } from './ring.js';
@@ -21,6 +21,8 @@ export interface SourceSpec {
   readonly mapSizes: ReadonlyMap<string, number>;
   /** Programs asked for; all if absent. */
   readonly wants?: (program: string) => boolean;
+  /** Why this kernel cannot have a program whose hook it has; null: it can. */
+  readonly lacks?: (program: string) => string | null;
   /** Programs the source cannot do without. */
   readonly essential: (program: string) => boolean;
 }
@@ -53,6 +55,9 @@ export interface Source {
   close(): void;
 }
 
+/** The table that stands in for socket storage takes no memory where it is not needed. */
+const NO_TABLE = ['shared_socket_table', 1] as const;
+
 const OBJECTS = fileURLToPath(new URL('../../bpf/', import.meta.url));
 
 /** Null if the kernel has the hook of this section, else why not. */
@@ -61,7 +66,8 @@ function missingHook(section: string): string | null {
   const hook = rest.join('/');
   if (type === 'tp_btf') return hasTracepoint(hook) ? null : `no tracepoint ${hook}`;
   if (type === 'tracepoint') {
-    ensureTracefs();
+    const unreadable = ensureTracefs();
+    if (unreadable !== null) return unreadable;
     return hasClassicTracepoint(hook) ? null : `no tracepoint ${hook}`;
   }
   return null;
@@ -79,7 +85,7 @@ function load(spec: SourceSpec): Loaded {
     const object = BpfObject.open(`${OBJECTS}${spec.name}.bpf.o`);
     const wanted = object.programs.filter(({ name }) => spec.wants?.(name) ?? true);
     for (const { name, section } of wanted) {
-      const reason = missingHook(section);
+      const reason = missingHook(section) ?? spec.lacks?.(name) ?? null;
       if (reason !== null) reasons.set(name, reason);
     }
     const names = new Set(wanted.map(({ name }) => name).filter((name) => !reasons.has(name)));
@@ -87,7 +93,7 @@ function load(spec: SourceSpec): Loaded {
       object.load({
         wants: (name) => names.has(name),
         rodata: spec.rodata,
-        mapSizes: spec.mapSizes,
+        mapSizes: hasSocketStorage() ? new Map([...spec.mapSizes, NO_TABLE]) : spec.mapSizes,
       });
       return { object, reasons };
     } catch (error) {

@@ -17,6 +17,7 @@ import {
 } from '../generated/connection.js';
 import { readIterator } from '../kernel/iterator.js';
 import { sumPerCpu } from '../kernel/map.js';
+import { hasSocketStorage } from '../kernel/kernel-btf.js';
 import { openSource, type Source } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
 
@@ -35,6 +36,8 @@ export interface ConnectionOptions {
 }
 
 const RETRANSMIT_PROGRAMS = ['tcp_retransmit_skb', 'tcp_retransmit_synack'];
+/** Removes a closed socket from the table that stands in for socket storage. */
+const FORGET = 'forget_socket';
 const BATCH = 4096;
 
 /** Where the kernel's TCP_… numbers are used in text. */
@@ -63,7 +66,10 @@ export class ConnectionSource {
       name: 'connection',
       rodata: [[RODATA.nw_filter, encodeFilter(options.filter)]],
       mapSizes: new Map([['events', options.ringBytes]]),
-      wants: (program) => options.retransmits || !RETRANSMIT_PROGRAMS.includes(program),
+      wants: (program) =>
+        program === FORGET
+          ? !hasSocketStorage()
+          : options.retransmits || !RETRANSMIT_PROGRAMS.includes(program),
       essential: (program) => program === 'inet_sock_set_state' || program === 'tcp',
     });
   }

@@ -36,8 +36,15 @@ export interface PacketOptions {
 }
 
 const BATCH = 8192;
-const TX_AND_RX = new Set(['packet_ingress', 'packet_egress']);
-const WITHOUT_TIMES = new Set([...TX_AND_RX, 'packet_unowned']);
+const PLAIN = new Set(['packet_ingress', 'packet_egress']);
+const TIMED = new Set(['timed_ingress', 'timed_egress']);
+const WITHOUT_TIMES = new Set([...PLAIN, 'packet_unowned']);
+
+/**
+ * Layer times need atomic operations that give the old value: 5.12, which also brought this helper.
+ * Kernels before it refuse a program that merely holds one.
+ */
+const ATOMICS = 'check_mtu';
 
 /** The iterator that gives up on packets nobody has read. */
 const FLUSH = 'flush_unread';
@@ -57,11 +64,14 @@ export class PacketSource {
   constructor(options: PacketOptions) {
     const kernelContext = hasFunction('bpf_cast_to_kern_ctx');
     const noSocket = reasonNumber('NO_SOCKET');
+    const canTime = hasHelper(ATOMICS);
+    const time = options.time && canTime;
+    const chosen = time ? TIMED : PLAIN;
     this.source = openSource({
       name: 'packet',
       rodata: [
         [RODATA.nw_filter, encodeFilter(options.filter)],
-        [RODATA.nw_time, flag(options.time)],
+        [RODATA.nw_time, flag(time)],
         [RODATA.nw_http_on, flag(options.http)],
         [RODATA.nw_has_kernel_context, flag(kernelContext)],
         [RODATA.nw_has_loop, flag(hasHelper('loop'))],
@@ -70,8 +80,12 @@ export class PacketSource {
         [RODATA.nw_records, flag(true)],
       ],
       mapSizes: new Map([['events', options.ringBytes]]),
-      wants: (program) => options.time || WITHOUT_TIMES.has(program),
-      essential: (program) => TX_AND_RX.has(program),
+      wants: (program) =>
+        chosen.has(program) ||
+        (!PLAIN.has(program) && (options.time || WITHOUT_TIMES.has(program))),
+      lacks: (program) =>
+        canTime || WITHOUT_TIMES.has(program) ? null : 'layer times need Linux 5.12',
+      essential: (program) => chosen.has(program),
     });
   }
 

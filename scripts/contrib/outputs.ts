@@ -1,0 +1,43 @@
+/** Every file of contrib/ that is generated, as text: formatted as the rest of the checkout is. */
+import { format, resolveConfig } from 'prettier';
+import { stringify } from 'yaml';
+import { alertRules } from './alerts.js';
+import { dashboard, provisioning } from './dashboard.js';
+import { recordingRules } from './recording.js';
+import { ruleTests } from './rule-tests.js';
+import { kubernetesScrapeConfig, scrapeConfig } from './scrape.js';
+
+const ORIGIN = '# Made by scripts/contrib.ts (make contrib): change it there.\n';
+
+/** YAML below some lines of explanation. */
+function yaml(about: string, content: object): string {
+  return `${ORIGIN}${about}\n${stringify(content, { lineWidth: 0, aliasDuplicateObjects: false })}`;
+}
+
+const TEXTS: Readonly<Record<string, () => string>> = {
+  'contrib/grafana/netwatch.json': () => JSON.stringify(dashboard()),
+  'contrib/grafana/provisioning.yml': () =>
+    yaml(
+      '# To /etc/grafana/provisioning/dashboards/netwatch.yml; the dashboard into the folder named here.',
+      provisioning(),
+    ),
+  'contrib/prometheus/rules.yml': () =>
+    yaml('# Ratios and quantiles that the alerts and the dashboard use.', recordingRules()),
+  'contrib/prometheus/alerts.yml': () =>
+    yaml('# Alerts; they need rules.yml beside them.', alertRules()),
+  'contrib/prometheus/rules_test.yml': () =>
+    yaml('# promtool test rules rules_test.yml', ruleTests()),
+  'contrib/prometheus/scrape.yml': () => `${ORIGIN}${scrapeConfig()}`,
+  'contrib/prometheus/scrape-kubernetes.yml': () => `${ORIGIN}${kubernetesScrapeConfig()}`,
+};
+
+/** Path below the checkout to text. */
+export async function outputs(root: string): Promise<Map<string, string>> {
+  const made = new Map<string, string>();
+  for (const [path, text] of Object.entries(TEXTS)) {
+    const filepath = `${root}/${path}`;
+    const options = await resolveConfig(filepath);
+    made.set(path, await format(text(), { ...options, filepath }));
+  }
+  return made;
+}
