@@ -41,7 +41,7 @@ const DEFAULTS = {
   ...{ all: false, err: false, extra: false, http: false, retrans: false, time: false },
   ...{ quiet: false, verbose: false, strict: false, ipv4: false, ipv6: false, gzip: false },
   ...{ data: 'data', interval: 5, maxConnections: 1000, keepFiles: 8 },
-  ...{ rotateSize: 67_108_864, keepBytes: 1_073_741_824, ring: 8_388_608 },
+  ...{ ndjson: false, rotateSize: 67_108_864, keepBytes: 1_073_741_824, ring: 8_388_608 },
 };
 
 t.test('without options everything optional is off, the rest has its documented value', (t) => {
@@ -101,6 +101,7 @@ const GOOD: readonly (readonly [args: string, options: Record<string, unknown>])
   ['--rotate-interval 5s', { rotateInterval: 5 }],
   ['--keep-files 1000000000', { keepFiles: 1e9 }],
   ['--gzip', { gzip: true }],
+  ['--ndjson', { ndjson: true }],
   ['--ring 4k', { ring: 4096 }],
   ['--ring 1G', { ring: 1_073_741_824 }],
   ['--strict', { strict: true }],
@@ -448,5 +449,5 @@ t.test('without privileges it says which ones it needs', { skip: noDrop }, async
   const [program = '', ...args] = isRoot ? ['setpriv', ...drop, ...command] : command;
   const { code, out, err } = await spawned(program, args, {});
   t.strictSame([code, out], [3, '']);
-  t.match(err, /^netwatch: need CAP_BPF .*CAP_PERFMON .*CAP_NET_ADMIN .*\n {2}run it with sudo\n$/);
+  t.match(err, /^netwatch: need CAP_BPF .*CAP_PERFMON .*CAP_NET_ADMIN .*\n {2}(give|run) .*\n$/);
 });

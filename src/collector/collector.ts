@@ -4,6 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createClock } from '../kernel/clock.js';
+import { dropCapabilities } from '../kernel/drop-capabilities.js';
 import { NetwatchError, type Failure } from '../kernel/errors.js';
 import { listNamespaces, type NetworkNamespace } from '../kernel/host.js';
 import { releaseKernelBtf } from '../kernel/kernel-btf.js';
@@ -70,6 +71,7 @@ export class Collector {
   /** The pull under way. */
   #pulling: Promise<void> | null = null;
   #stopped = false;
+  #drains = 0;
 
   /** Attaches everything. Throws NetwatchError if it cannot; nothing is left attached then. */
   static async start(options: CollectorOptions, hooks: CollectorHooks): Promise<Collector> {
@@ -106,6 +108,7 @@ export class Collector {
       });
       releaseKernelBtf();
       collector.#checkStrict();
+      dropCapabilities({ root: process.getuid?.() === 0, listens: options.listen !== undefined });
       collector.#begin();
       return collector;
     } catch (error) {
@@ -173,6 +176,7 @@ export class Collector {
     this.#self.expect(waitMs);
     this.#drainTimer = setTimeout(() => {
       this.#self.arrived();
+      this.#drains++;
       try {
         const { fill } = this.#intake;
         this.#intake.drain();
@@ -214,7 +218,7 @@ export class Collector {
       for (const sample of samples.slice(at, at + SLICE)) table.sampled(sample);
       this.#intake.flushConnections();
       if (this.#stopped || at + SLICE >= samples.length) continue;
-      await this.#files.connects.flush();
+      await this.#files.flushConnects();
       await nextTurn();
     }
     table.endDump();
@@ -264,6 +268,16 @@ export class Collector {
     const bytes = await buildInSlices(snapshot);
     const result = await writePromFile(this.#options.data, PROM_FILE, bytes);
     if (!result.ok) this.#files.stateFailed(result.error);
+  }
+
+  /** Names of the files that records go to. */
+  get logNames(): string[] {
+    return [...this.#files.stats().keys()];
+  }
+
+  /** How often the rings were drained: grows as long as the collector lives. */
+  get drains(): number {
+    return this.#drains;
   }
 
   /** Records read so far, for the status line. */

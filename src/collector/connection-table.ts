@@ -6,6 +6,7 @@ import { formatAddress, formatEndpoint } from '../kernel/read.js';
 import type { ByteWriter } from '../metrics/bytes.js';
 import { connectionLabels, type ConnectionLabels } from '../metrics/exposition.js';
 import { logLine } from '../metrics/lines.js';
+import type { ConnectionEventKind } from '../metrics/ndjson.js';
 import { OWNER_SOURCE, ROLE, type ConnectionOwner } from '../generated/connection.js';
 import { STATE_NAMES, type Connection } from '../sources/connection.js';
 import {
@@ -43,6 +44,17 @@ export interface Entry {
   seen: number;
 }
 
+/** Told what the lines say, to make one event of those that belong together (--ndjson). */
+export interface ConnectionEvents {
+  /** The line with owner and ends was written. */
+  told(): void;
+  changed(field: string, value: string | number): void;
+  /** Nothing more comes of this look at the connection. */
+  end(kind: ConnectionEventKind, entry: Entry, timestampMs: number): void;
+}
+
+const FAMILY_PREFIX = 'netwatch_connection_';
+
 /** A connection that two dumps in a row have not shown is gone, its close lost. */
 const MISSED_DUMPS = 2;
 
@@ -54,6 +66,7 @@ export class ConnectionTable {
   readonly #values: readonly ConnectionValue[];
   readonly #out: ByteWriter;
   readonly #toWallMs: (ns: number) => number;
+  readonly #events: ConnectionEvents | null;
   readonly #listening = new Set<number>();
   /** Closed since the last pull began: socket and time. */
   readonly #closed = new Map<number, number>();
@@ -64,10 +77,12 @@ export class ConnectionTable {
     options: ConnectionTableOptions,
     out: ByteWriter,
     toWallMs: (monotonicNs: number) => number,
+    events: ConnectionEvents | null = null,
   ) {
     this.#options = options;
     this.#out = out;
     this.#toWallMs = toWallMs;
+    this.#events = events;
     this.#values = [
       ...(options.extra ? EXTRA_VALUES : []),
       ...(options.retransmits ? RETRANSMIT_VALUES : []),
@@ -85,7 +100,7 @@ export class ConnectionTable {
     const known = this.entries.get(connection.sock)?.last;
     // A pull has shown it later than it opened: nothing here is news.
     if (known !== undefined && known.tsNs > connection.tsNs && !isOther(known, connection)) return;
-    this.#update(connection);
+    this.#end('open', this.#update(connection));
   }
 
   owned(owner: ConnectionOwner): void {
@@ -103,6 +118,7 @@ export class ConnectionTable {
       ownerSource: OWNER_SOURCE.NW_OWNER_ACCEPT,
     };
     this.#writeInfo(entry, owner.tsNs);
+    this.#events?.end('accept', entry, this.#toWallMs(owner.tsNs));
   }
 
   closed(connection: Connection): void {
@@ -116,6 +132,7 @@ export class ConnectionTable {
     const duration = durationSeconds(connection);
     if (this.#options.extra && duration !== null)
       this.#line('netwatch_connection_duration_seconds', entry, duration, connection.tsNs);
+    this.#end('close', entry);
     this.entries.delete(connection.sock);
     this.#closed.set(connection.sock, connection.tsNs);
   }
@@ -140,6 +157,7 @@ export class ConnectionTable {
     const before = this.entries.get(connection.sock);
     const had = before === undefined ? 0 : bytes(before.last);
     const entry = this.#update(connection);
+    this.#end('sample', entry);
     entry.recentBytes = bytes(connection) - (before === entry ? had : 0);
     entry.seen = this.#dumps;
   }
@@ -211,6 +229,10 @@ export class ConnectionTable {
     };
   }
 
+  #end(kind: ConnectionEventKind, entry: Entry): void {
+    this.#events?.end(kind, entry, this.#toWallMs(entry.last.tsNs));
+  }
+
   #write(entry: Entry, closing: boolean): void {
     const { last } = entry;
     // Before accept() only the listener's owner is known: the process that
@@ -232,12 +254,14 @@ export class ConnectionTable {
   #line(family: ConnectionValue['family'], entry: Entry, value: number, tsNs: number): void {
     logLine(this.#out, family, entry.labels, value, this.#toWallMs(tsNs));
     this.#lines++;
+    this.#events?.changed(family.slice(FAMILY_PREFIX.length), value);
   }
 
   #writeInfo(entry: Entry, tsNs: number): void {
     entry.infoWritten = true;
     logLine(this.#out, 'netwatch_connection_info', infoLabels(entry), 1, this.#toWallMs(tsNs));
     this.#lines++;
+    this.#events?.told();
   }
 
   #writeState(entry: Entry): void {
@@ -246,10 +270,11 @@ export class ConnectionTable {
     const names = { sock: formatAddress(last.sock), src: entry.src, dst: entry.dst };
     const state = stateName(last.state);
     if (state !== entry.stateWritten) {
-      const line = (name: typeof state, value: number): void => {
+      const line = (name: typeof state, value: 0 | 1): void => {
         const labels = { ...names, network_connection_state: name };
         logLine(this.#out, 'netwatch_connection_state_info', labels, value, ms);
         this.#lines++;
+        this.#events?.changed(`network_connection_state${stateSuffix(value)}`, name);
       };
       if (entry.stateWritten !== null) line(entry.stateWritten as typeof state, 0);
       line(state, 1);
@@ -258,17 +283,22 @@ export class ConnectionTable {
     if (!this.#options.extra || last.state === TCP_LISTEN) return;
     const congestion = `${last.caName} ${congestionState(last)}`;
     if (congestion === entry.congestionWritten) return;
-    const line = (text: string, value: number): void => {
+    const line = (text: string, value: 0 | 1): void => {
       const [algorithm = '', name = ''] = text.split(' ');
       const labels = { ...names, algorithm, state: name };
       logLine(this.#out, 'netwatch_connection_congestion_info', labels, value, ms);
       this.#lines++;
+      this.#events?.changed(`congestion_algorithm${stateSuffix(value)}`, algorithm);
+      this.#events?.changed(`congestion_state${stateSuffix(value)}`, name);
     };
     if (entry.congestionWritten !== null) line(entry.congestionWritten, 0);
     line(congestion, 1);
     entry.congestionWritten = congestion;
   }
 }
+
+/** What a state's line with the value 0 says is over. */
+const stateSuffix = (value: 0 | 1): '' | '_before' => (value === 1 ? '' : '_before');
 
 export const TCP_SYN_SENT = 2;
 export const TCP_SYN_RECV = 3;

@@ -5,7 +5,10 @@ import { logLine } from '../metrics/lines.js';
 import type { FaultRecord } from '../sources/fault.js';
 
 /** `drop`, or which way a reset went. */
-function typeOf({ kind, received }: FaultRecord): 'drop' | 'reset_received' | 'reset_sent' {
+export function faultType({
+  kind,
+  received,
+}: FaultRecord): 'drop' | 'reset_received' | 'reset_sent' {
   if (kind === 'drop') return 'drop';
   return received ? 'reset_received' : 'reset_sent';
 }
@@ -17,7 +20,7 @@ export function faultLine(out: ByteWriter, fault: FaultRecord, timestampMs: numb
     dst: formatEndpoint(fault.peerAddr, fault.peerPort),
     seq: fault.seq,
     ack: fault.ack,
-    type: typeOf(fault),
+    type: faultType(fault),
     reason: fault.reason,
   };
   logLine(out, 'netwatch_tcp_error', labels, 1, timestampMs);

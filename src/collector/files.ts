@@ -1,16 +1,19 @@
-/** The files of one data directory: lock, three logs, and who is told of trouble. */
+/** The files of one data directory: lock, logs, and who is told of trouble. */
 import { NetwatchError } from '../kernel/errors.js';
 import { logHeader } from '../metrics/exposition.js';
 import { lockDirectory, type DirectoryLock } from '../sinks/directory-lock.js';
 import { explainSinkError, type Result, type SinkError } from '../sinks/errors.js';
 import { makeDirectory } from '../sinks/make-directory.js';
-import { RotatingLog, type RotatingLogStats } from '../sinks/rotating.js';
+import { RotatingLog, type RotatingLogOptions, type RotatingLogStats } from '../sinks/rotating.js';
+import type { Ndjson } from './ndjson.js';
 import type { CollectorOptions } from './options.js';
 
 export const PROM_FILE = 'netwatch.prom';
 
 /** What a disk that does not answer may hold up: a second at 30 MB/s. */
 const MAX_BUFFERED_BYTES = 32 * 2 ** 20;
+/** An object is about twice as long as its line; a full ring has to fit, which a stop reads at once. */
+const MAX_BUFFERED_NDJSON_BYTES = 2 * MAX_BUFFERED_BYTES;
 const WARN_MS = 30_000;
 
 function unwrap<T>(result: Result<T>, directory: string): T {
@@ -21,12 +24,15 @@ function unwrap<T>(result: Result<T>, directory: string): T {
   throw new NetwatchError({ code: 'directory', path: directory, reason: explainSinkError(error) });
 }
 
-type LogName = 'connects' | 'packets' | 'err';
+/** What all logs can do, whatever is in them. */
+type Log = Pick<RotatingLog, 'stats' | 'reopen' | 'close'>;
 
 export class Files {
   readonly connects: RotatingLog;
   readonly packets: RotatingLog;
   readonly err: RotatingLog | null;
+  /** Null without --ndjson. */
+  readonly ndjson: Ndjson | null;
   readonly #lock: DirectoryLock;
   readonly #say: (message: string) => void;
   readonly #stateErrors = new Map<string, number>();
@@ -38,15 +44,19 @@ export class Files {
     const lock = unwrap(await lockDirectory(directory), directory);
     const opened: RotatingLog[] = [];
     try {
-      const open = async (name: LogName): Promise<RotatingLog> => {
-        const log = unwrap(await RotatingLog.open(logOptions(options, name, say)), directory);
+      const open = async (contents: Contents): Promise<RotatingLog> => {
+        const settings = logOptions(options, contents, say);
+        const log = unwrap(await RotatingLog.open(settings), directory);
         opened.push(log);
         return log;
       };
-      const connects = await open('connects');
-      const packets = await open('packets');
-      const err = options.err ? await open('err') : null;
-      return new Files(lock, say, connects, packets, err);
+      const connects = await open(linesOf('connects'));
+      const packets = await open(linesOf('packets'));
+      const err = options.err ? await open(linesOf('err')) : null;
+      const ndjson = options.ndjson
+        ? await openNdjson(options, (name) => open(objectsIn(name)))
+        : null;
+      return new Files(lock, say, { connects, packets, err, ndjson });
     } catch (error) {
       await Promise.all(opened.map((log) => log.close()));
       await lock.release();
@@ -57,27 +67,33 @@ export class Files {
   private constructor(
     lock: DirectoryLock,
     say: (message: string) => void,
-    connects: RotatingLog,
-    packets: RotatingLog,
-    err: RotatingLog | null,
+    logs: Pick<Files, 'connects' | 'packets' | 'err' | 'ndjson'>,
   ) {
     this.#lock = lock;
     this.#say = say;
-    this.connects = connects;
-    this.packets = packets;
-    this.err = err;
+    this.connects = logs.connects;
+    this.packets = logs.packets;
+    this.err = logs.err;
+    this.ndjson = logs.ndjson;
   }
 
-  get #logs(): [LogName, RotatingLog][] {
-    const logs: [LogName, RotatingLog][] = [
-      ['connects', this.connects],
-      ['packets', this.packets],
-    ];
-    return this.err === null ? logs : [...logs, ['err', this.err]];
+  /** By file name. */
+  get #logs(): ReadonlyMap<string, Log> {
+    return new Map<string, Log>([
+      ['connects.log', this.connects],
+      ['packets.log', this.packets],
+      ...(this.err === null ? [] : [['err.log', this.err] as const]),
+      ...(this.ndjson?.logs ?? []),
+    ]);
   }
 
   stats(): Map<string, RotatingLogStats> {
-    return new Map(this.#logs.map(([name, log]) => [`${name}.log`, log.stats()]));
+    return new Map([...this.#logs].map(([name, log]) => [name, log.stats()]));
+  }
+
+  /** Waits until the lines of the connections are with the kernel, or the disk is too slow. */
+  async flushConnects(): Promise<void> {
+    await Promise.all([this.connects.flush(), this.ndjson?.flushConnects()]);
   }
 
   /** Failed writes of the state file, by error name. */
@@ -94,12 +110,12 @@ export class Files {
   }
 
   reopen(): void {
-    for (const [, log] of this.#logs) log.reopen();
+    for (const log of this.#logs.values()) log.reopen();
   }
 
   /** Writes what is pending and closes the logs; the directory stays ours. */
   async closeLogs(): Promise<void> {
-    await Promise.all(this.#logs.map(([, log]) => log.close()));
+    await Promise.all([...this.#logs.values()].map((log) => log.close()));
   }
 
   async close(): Promise<void> {
@@ -108,21 +124,42 @@ export class Files {
   }
 }
 
+/** What tells one log from another. */
+type Contents = Pick<RotatingLogOptions, 'name' | 'header' | 'maxBufferedBytes'>;
+
+function linesOf(log: 'connects' | 'packets' | 'err'): Contents {
+  const header = logHeader(log).toString();
+  return { name: `${log}.log`, header, maxBufferedBytes: MAX_BUFFERED_BYTES };
+}
+
+const objectsIn = (name: string): Contents => ({
+  name,
+  header: '',
+  maxBufferedBytes: MAX_BUFFERED_NDJSON_BYTES,
+});
+
+/** Loads what only --ndjson needs. */
+async function openNdjson(
+  options: CollectorOptions,
+  open: (name: string) => Promise<RotatingLog>,
+): Promise<Ndjson> {
+  const { Ndjson } = await import('./ndjson.js');
+  return Ndjson.open(options.err, open);
+}
+
 function logOptions(
   options: CollectorOptions,
-  name: LogName,
+  contents: Contents,
   say: (message: string) => void,
-): Parameters<typeof RotatingLog.open>[0] {
+): RotatingLogOptions {
   return {
     directory: options.data,
-    name: `${name}.log`,
-    header: logHeader(name).toString(),
+    ...contents,
     rotateBytes: options.rotateSize,
     rotateIntervalSeconds: options.rotateInterval ?? null,
     keepFiles: options.keepFiles,
     keepBytes: options.keepBytes,
     gzip: options.gzip,
-    maxBufferedBytes: MAX_BUFFERED_BYTES,
     now: Date.now,
     log: say,
   };

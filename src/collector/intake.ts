@@ -14,7 +14,7 @@ import { faultLine } from './fault-lines.js';
 import type { Files } from './files.js';
 import { HttpHeads } from './http-heads.js';
 import type { CollectorOptions } from './options.js';
-import { PacketText } from './packet-lines.js';
+import { PacketText, type PacketEvents } from './packet-lines.js';
 
 /** Where the rows for the terminal go. */
 export interface RowSink {
@@ -52,13 +52,22 @@ export class Intake {
   constructor(options: CollectorOptions, parts: IntakeParts) {
     this.#parts = parts;
     const toWallMs = (ns: number): number => parts.clock.toWallMs(ns);
+    const { ndjson } = parts.files;
     this.table = new ConnectionTable(
       { all: options.all, extra: options.extra, retransmits: options.retrans },
       this.#connectLines,
       toWallMs,
+      ndjson?.connections ?? null,
     );
+    const labels = { times: options.time, http: options.http };
+    const events: PacketEvents | null =
+      ndjson === null
+        ? null
+        : (view, at, packet) => {
+            ndjson.packet(view, at, packet, labels);
+          };
     this.#text = new PacketText(
-      { labels: { times: options.time, http: options.http }, rows: parts.rows !== null },
+      { labels, rows: parts.rows !== null, events },
       new ByteWriter(1 << 20),
       new ByteWriter(1 << 20),
       toWallMs,
@@ -172,7 +181,9 @@ export class Intake {
 
   #drainFaults(faults: FaultSource): number {
     const taken = faults.drain((record) => {
-      faultLine(this.#faultLines, record, this.#parts.clock.toWallMs(record.tsNs));
+      const timestampMs = this.#parts.clock.toWallMs(record.tsNs);
+      faultLine(this.#faultLines, record, timestampMs);
+      this.#parts.files.ndjson?.fault(record, timestampMs);
     });
     this.#faults += taken;
     if (taken > 0) this.#parts.files.err?.write(this.#faultLines.view(), taken);

@@ -1,5 +1,6 @@
 /** The collector's options: how they are typed, and what they mean. */
 import { type Command, Option } from 'commander';
+import { DEFAULT_LISTEN, listenAddress } from '../cli/listen.js';
 import * as parse from '../cli/parse.js';
 import { cgroupId, resolveNamespace, type NetworkNamespace } from '../kernel/host.js';
 import type { Filter, Prefix } from '../sources/filter.js';
@@ -33,12 +34,17 @@ export interface CollectorOptions {
   readonly keepFiles: number;
   readonly keepBytes: number;
   readonly gzip: boolean;
+  readonly ndjson: boolean;
   readonly ring: number;
+  /** Where `netwatch serve` is to listen, as it was typed. */
+  readonly listen?: string;
+  readonly webConfig?: string;
 }
 
 const WATCH = 'What to watch:';
 const FILTER = 'Which connections:';
 const OUTPUT = 'Where it goes:';
+const ENDPOINT = 'Over HTTP (netwatch serve -h says what is there):';
 
 const EXAMPLES = `
 Examples:
@@ -48,6 +54,7 @@ Examples:
   sudo netwatch -i -s 80 --quiet     # HTTP on the local port 80, files only
   sudo netwatch --netns web -x       # one network namespace (ip netns list)
   sudo netwatch -r --comm nginx --duration 60
+  sudo netwatch -x -i -q --listen    # and a live page on http://127.0.0.1:41420/
   tail -F data/*.log                 # watch the files (-F follows rotation)
 `;
 
@@ -121,6 +128,11 @@ function addOutput(command: Command): void {
   command.addOption(
     new Option('--gzip', 'compress rotated files').default(false).helpGroup(OUTPUT),
   );
+  command.addOption(
+    new Option('--ndjson', 'also write the logs as JSON lines, *.ndjson; 4 µs more per record')
+      .default(false)
+      .helpGroup(OUTPUT),
+  );
   option('--ring <BYTES>', 'ring buffer for packets, a power of two', parse.ringBytes, 2 ** 23);
   command.addOption(
     new Option('--strict', 'exit if any program cannot be attached')
@@ -134,11 +146,30 @@ function addOutput(command: Command): void {
   );
 }
 
+function addEndpoint(command: Command): void {
+  const checked = (text: string): string => {
+    listenAddress(text);
+    return text;
+  };
+  command.addOption(
+    new Option('--listen [ADDR]', `also serve the files, on ${DEFAULT_LISTEN} or ADDR`)
+      .preset(DEFAULT_LISTEN)
+      .argParser(checked)
+      .helpGroup(ENDPOINT),
+  );
+  command.addOption(
+    new Option('--web-config <FILE>', 'TLS and passwords for it, as for the Prometheus exporters')
+      .implies({ listen: DEFAULT_LISTEN })
+      .helpGroup(ENDPOINT),
+  );
+}
+
 /** Adds the collector's options and help to a command. */
 export function addCollectorOptions(command: Command): Command {
   addWatch(command);
   addFilter(command);
   addOutput(command);
+  addEndpoint(command);
   return command.addHelpText('after', EXAMPLES);
 }
 

@@ -11,7 +11,13 @@ import {
   readIp,
 } from '../kernel/read.js';
 import type { ByteWriter } from '../metrics/bytes.js';
-import { packetLine, packetPrefix, PrefixCache, type PacketLabels } from '../metrics/lines.js';
+import {
+  packetLine,
+  packetPrefix,
+  PrefixCache,
+  type PacketLabels,
+  type PacketSample,
+} from '../metrics/lines.js';
 
 const { at: FIELD } = PACKET;
 
@@ -25,7 +31,11 @@ export interface PacketTextOptions {
   readonly labels: PacketLabels;
   /** Also as a row for the terminal. */
   readonly rows: boolean;
+  readonly events?: PacketEvents | null;
 }
+
+/** Told of every packet that has its line, for --ndjson. */
+export type PacketEvents = (view: DataView, at: number, packet: PacketSample) => void;
 
 /** HTTP heads that belong to a packet; null if it carries none. */
 export type HttpInfo = (view: DataView, at: number) => string | null;
@@ -61,7 +71,7 @@ export class PacketText {
       this.#words = new Int32Array(view.buffer, view.byteOffset, view.byteLength >> 2);
     }
     const words = this.#words;
-    const { labels, rows } = this.#options;
+    const { labels, rows, events } = this.#options;
     const packet = {
       seq: words[(at + FIELD.seq) >> 2]! >>> 0,
       ack: words[(at + FIELD.ack) >> 2]! >>> 0,
@@ -78,6 +88,7 @@ export class PacketText {
     const prefix = this.#prefixes.get(words, (at + KEY_OFFSET) >> 2, this.#render);
     packetLine(this.lines, prefix, packet, labels);
     if (rows) this.rows.utf8(packetRow(readAddress(view, at + FIELD.sock), packet));
+    events?.(view, at, packet);
   }
 
   readonly #render = (words: Int32Array, index: number): Uint8Array => {

@@ -7,9 +7,11 @@ import { performance } from 'node:perf_hooks';
 import { setVerbose } from '../kernel/object.js';
 import { StandardOutput } from '../sinks/standard-output.js';
 import { Collector, type Summary } from './collector.js';
+import { Endpoint, endpointCommand } from './endpoint.js';
 import { PROM_FILE } from './files.js';
 import type { CollectorOptions } from './options.js';
 import { PACKET_TABLE_HEADER } from './packet-lines.js';
+import { startService, type Service } from './service.js';
 
 const MAX_QUEUED_BYTES = 8 * 2 ** 20;
 const STATUS_MS = 1000;
@@ -56,7 +58,9 @@ export async function runCollector(options: CollectorOptions): Promise<void> {
   announce(collector, options, performance.now() - startMs);
   output?.write(PACKET_TABLE_HEADER, 1);
   output?.flush();
-  listen(collector, end.resolve);
+  const endpoint = startEndpoint(options);
+  const service = startService(collector, options);
+  listen(collector, end.resolve, service);
   const status = options.quiet && process.stderr.isTTY ? startStatus(collector) : null;
   const timer =
     options.duration === undefined
@@ -67,7 +71,9 @@ export async function runCollector(options: CollectorOptions): Promise<void> {
   await end.promise;
   if (timer !== null) clearTimeout(timer);
   if (status !== null) clearInterval(status);
-  const summary = await collector.stop();
+  service.stopping();
+  const [summary] = await Promise.all([collector.stop(), endpoint?.stop()]);
+  service.close();
   const taken = (await output?.close()) ?? true;
   printSummary(summary, output?.stats().dropped ?? 0);
   if (bugs[0] !== undefined) throw bugs[0];
@@ -87,14 +93,21 @@ function announce(collector: Collector, options: CollectorOptions, ms: number): 
   const attached = programs.filter((program) => program.attached).length;
   for (const { program, reason, attached: on } of programs)
     if (!on) say(`without ${program}: ${reason ?? 'not attached'}`);
-  const files = ['connects.log', 'packets.log', ...(options.err ? ['err.log'] : []), PROM_FILE];
+  const files = [...collector.logNames, PROM_FILE];
   say(
     `ready after ${Math.round(ms)} ms: ${attached} programs attached; writing ${files.join(', ')} in ${options.data}`,
   );
 }
 
+/** Null without --listen. */
+function startEndpoint(options: CollectorOptions): Endpoint | null {
+  const command = endpointCommand(options);
+  if (command === null) return null;
+  return new Endpoint(command, { say, pass: (line) => void process.stderr.write(`${line}\n`) });
+}
+
 /** First signal: an orderly end. Second: at once. SIGHUP without a terminal: new log files. */
-function listen(collector: Collector, end: () => void): void {
+function listen(collector: Collector, end: () => void, service: Service): void {
   let asked = false;
   const stop = (): void => {
     if (asked) process.exit(EXIT_INTERRUPTED);
@@ -105,7 +118,10 @@ function listen(collector: Collector, end: () => void): void {
   process.on('SIGTERM', stop);
   process.on('SIGHUP', () => {
     if (process.stdin.isTTY) stop();
-    else collector.reopen();
+    else
+      service.reload(() => {
+        collector.reopen();
+      });
   });
 }
 

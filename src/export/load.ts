@@ -118,7 +118,8 @@ function isWithin(timeMs: number, span: Span, report: LoadReport): boolean {
   return false;
 }
 
-function checkTime(timeMs: number | null): number {
+/** The timestamp of a history line, if it can be one. Throws ExpositionError. */
+export function checkTime(timeMs: number | null): number {
   if (timeMs === null) {
     throw new ExpositionError('no timestamp: not a line of a history log, or torn');
   }

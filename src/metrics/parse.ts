@@ -47,18 +47,21 @@ export interface ParsedFamily {
   samples: number;
 }
 
+/** Takes a sample that keeps the rules, the number of its line and its family. */
+export type SampleListener = (sample: Sample, line: number, family: ParsedFamily) => void;
+
 export class ExpositionParser {
   readonly families = new Map<string, ParsedFamily>();
   readonly issues: ParseIssue[] = [];
   #line = 0;
   readonly #rules: ParseRules;
-  readonly #onSample: (sample: Sample, line: number) => void;
+  readonly #onSample: SampleListener;
   readonly #series = new Set<string>();
   readonly #closed = new Set<string>();
   readonly #histograms = new Map<string, HistogramCheck>();
   #current: string | null = null;
 
-  constructor(rules: ParseRules, onSample: (sample: Sample, line: number) => void = () => {}) {
+  constructor(rules: ParseRules, onSample: SampleListener = () => {}) {
     this.#rules = rules;
     this.#onSample = onSample;
   }
@@ -129,7 +132,7 @@ export class ExpositionParser {
       throw new ExpositionError(`counter ${sample.name} is ${sample.valueText}`);
     }
     family.samples++;
-    this.#onSample(sample, this.#line);
+    this.#onSample(sample, this.#line, family);
   }
 
   #family(name: string): ParsedFamily {
@@ -195,13 +198,11 @@ export interface ParsedExposition {
   readonly issues: readonly ParseIssue[];
 }
 
-/** A whole document. */
-export function parseExposition(
+/** Feeds a whole document to a parser that has read nothing yet; returns its issues. */
+export function readExposition(
   body: string | Uint8Array,
-  rules: ParseRules = STATE_RULES,
-): ParsedExposition {
-  const samples: Sample[] = [];
-  const parser = new ExpositionParser(rules, (sample) => samples.push(sample));
+  parser: ExpositionParser,
+): readonly ParseIssue[] {
   if (typeof body !== 'string' && !isUtf8(body)) {
     parser.issues.push({ line: 0, message: 'invalid UTF-8' });
   }
@@ -213,6 +214,16 @@ export function parseExposition(
   if (rest !== '') {
     parser.issues.push({ line: lines.length + 1, message: 'unexpected end of input stream' });
   }
-  parser.end();
-  return { samples, families: parser.families, issues: parser.issues };
+  return parser.end();
+}
+
+/** A whole document. */
+export function parseExposition(
+  body: string | Uint8Array,
+  rules: ParseRules = STATE_RULES,
+): ParsedExposition {
+  const samples: Sample[] = [];
+  const parser = new ExpositionParser(rules, (sample) => samples.push(sample));
+  const issues = readExposition(body, parser);
+  return { samples, families: parser.families, issues };
 }

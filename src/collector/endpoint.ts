@@ -1,0 +1,137 @@
+/**
+ * `netwatch --listen`: `netwatch serve` beside the collector, as a process of its own, so that no
+ * scrape can ever delay the reading of the rings. It ends with the collector, however that ends; if
+ * it dies, it is started again.
+ */
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { CollectorOptions } from './options.js';
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 60_000;
+/** After this the child is not asked any more. */
+const STOP_MS = 2500;
+/** How `netwatch serve` says that it has begun; worth a line each time. */
+const READY = /^netwatch: serving /;
+
+const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
+
+/** The command line of the child; null without --listen. */
+export function endpointCommand(options: CollectorOptions): readonly string[] | null {
+  const { listen, webConfig, data } = options;
+  if (listen === undefined) return null;
+  const config = webConfig === undefined ? [] : ['--web-config', webConfig];
+  return [
+    process.execPath,
+    MAIN,
+    'serve',
+    '--child',
+    '--data',
+    data,
+    '--listen',
+    listen,
+    ...config,
+  ];
+}
+
+export interface EndpointHooks {
+  /** A line of the child. */
+  readonly pass: (line: string) => void;
+  /** One-sentence messages for the person at the terminal. */
+  readonly say: (message: string) => void;
+  /** How long to wait after so many failures in a row, milliseconds. */
+  readonly waitMs?: (failures: number) => number;
+}
+
+function backoffMs(failures: number): number {
+  return Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(failures - 1, 10));
+}
+
+export class Endpoint {
+  readonly #command: readonly string[];
+  readonly #hooks: EndpointHooks;
+  /** A failure that repeats is said once. */
+  readonly #said = new Set<string>();
+  /** In a row. */
+  #failures = 0;
+  #startMs = 0;
+  #child: ChildProcessWithoutNullStreams | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #stopped = false;
+
+  constructor(command: readonly string[], hooks: EndpointHooks) {
+    this.#command = command;
+    this.#hooks = hooks;
+    this.#start();
+  }
+
+  /** The process of now; null while it waits to be started again. */
+  get pid(): number | null {
+    return this.#child?.pid ?? null;
+  }
+
+  /** Ends it; resolves when it is gone. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    const child = this.#child;
+    if (child === null) return;
+    const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+    await new Promise((resolve) => {
+      child.once('close', resolve);
+      child.stdin.end();
+    });
+    clearTimeout(late);
+  }
+
+  #start(): void {
+    const [program = '', ...args] = this.#command;
+    // A group of its own: Ctrl-C reaches only the collector, which then ends its child in order. Its
+    // standard input is a pipe that nobody writes to; it ends when the collector does, even by SIGKILL.
+    const child = spawn(program, args, { detached: true, stdio: 'pipe' });
+    this.#child = child;
+    this.#startMs = performance.now();
+    // A child that ends just now does not read what ends it.
+    child.stdin.on('error', () => undefined);
+    child.stdout.resume();
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      this.#heard(line);
+    });
+    child.once('error', (error) => {
+      this.#ended(error.message);
+    });
+    child.once('close', (code, signal) => {
+      this.#ended(signal ?? `exit code ${code ?? 'unknown'}`);
+    });
+  }
+
+  #heard(line: string): void {
+    if (READY.test(line) || this.#isNew(line)) this.#hooks.pass(line);
+  }
+
+  #ended(why: string): void {
+    if (this.#child === null) return;
+    this.#child = null;
+    if (this.#stopped) return;
+    if (performance.now() - this.#startMs > LONGEST_WAIT_MS) {
+      this.#failures = 0;
+      this.#said.clear();
+    }
+    this.#failures += 1;
+    this.#timer = setTimeout(
+      () => {
+        const message = `the endpoint ended (${why}); it is started again, the collector goes on`;
+        if (this.#isNew(message)) this.#hooks.say(message);
+        this.#start();
+      },
+      (this.#hooks.waitMs ?? backoffMs)(this.#failures),
+    );
+  }
+
+  #isNew(message: string): boolean {
+    const isNew = !this.#said.has(message);
+    this.#said.add(message);
+    return isNew;
+  }
+}

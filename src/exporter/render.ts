@@ -1,0 +1,69 @@
+/**
+ * Merged families as text, in the Prometheus text format 0.0.4 or in OpenMetrics 1.0. Sample lines
+ * are the same in both and are copied as bytes: 31 MB in 10 ms.
+ */
+import type { MetricType } from '../metrics/sample.js';
+import { escapeHelp } from '../metrics/text.js';
+import { groupOf } from './groups.js';
+import type { MergedFamily } from './merge.js';
+import type { Format, Group } from './types.js';
+
+/** What ends every OpenMetrics document; the endpoint's own families stand before it. */
+export const OPENMETRICS_END = '# EOF\n';
+
+/** The families of `groups` (null: all) in a buffer of its own; without OPENMETRICS_END. */
+export function renderFamilies(
+  families: readonly MergedFamily[],
+  format: Format,
+  groups: ReadonlySet<Group> | null,
+): Uint8Array<ArrayBuffer> {
+  const names = new Set(families.map(({ name }) => name));
+  const pieces: Uint8Array[] = [];
+  for (const family of families) {
+    if (groups !== null && !groups.has(groupOf(family.name))) continue;
+    pieces.push(Buffer.from(format === 'text' ? textHeader(family) : openHeader(family, names)));
+    for (const { bytes, part } of family.sources) {
+      for (let i = 0; i < part.ranges.length; i += 2) {
+        pieces.push(bytes.subarray(part.ranges[i], part.ranges[i + 1]));
+      }
+    }
+  }
+  return join(pieces);
+}
+
+function join(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+function textHeader({ name, type, help }: MergedFamily): string {
+  return `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${type}\n`;
+}
+
+function openHeader(family: MergedFamily, names: ReadonlySet<string>): string {
+  const { name, type } = openTitle(family, names);
+  const help = escapeHelp(family.help).replaceAll('"', '\\"');
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
+}
+
+type OpenType = Exclude<MetricType, 'untyped'> | 'unknown';
+
+/**
+ * How OpenMetrics calls a family. A counter loses its `_total`; one that has none, or whose short
+ * name another family has, can only be `unknown` there.
+ */
+function openTitle(
+  { name, type }: MergedFamily,
+  names: ReadonlySet<string>,
+): { readonly name: string; readonly type: OpenType } {
+  if (type === 'untyped') return { name, type: 'unknown' };
+  if (type !== 'counter') return { name, type };
+  const short = name.replace(/_total$/, '');
+  if (short === name || short === '' || names.has(short)) return { name, type: 'unknown' };
+  return { name: short, type };
+}

@@ -1,0 +1,164 @@
+/** The paths: what each serves, and under which name its requests are counted. */
+import type { Request, RequestHandler, Response } from 'express';
+import { acceptsGzip, send, sendCompressed, sendText } from './answer.js';
+import type { Asset } from './assets.js';
+import { negotiate } from './negotiate.js';
+import type { Handler } from './own-metrics.js';
+import { MOST_TAIL_SAMPLES, type TailedLog } from './tail.js';
+import { GROUPS, type Group, type Store } from './types.js';
+
+/** The logs whose newest lines can be asked for. */
+const LOGS: readonly TailedLog[] = ['connects', 'packets', 'err'];
+
+export interface Route {
+  readonly path: string;
+  readonly handler: Handler;
+  readonly answer: RequestHandler;
+}
+
+export interface RouteParts {
+  readonly store: Store;
+  /** The newest `last` samples of a log, in the text format. */
+  readonly tail: (log: TailedLog, last: number) => Promise<Buffer>;
+  readonly assets: readonly Asset[];
+  /** The endpoint's own families in the text format. */
+  readonly own: () => Uint8Array;
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+const HISTORY_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+const DEFAULT_LAST = 1000;
+const NONE = Buffer.alloc(0);
+
+/** The query of a request; the host in it means nothing. */
+function queryOf(request: Request): URLSearchParams {
+  return new URL(request.url, 'http://localhost').searchParams;
+}
+
+/** The groups of `?collect[]=`, null for all; undefined if one does not exist. */
+function groupsOf(query: URLSearchParams): ReadonlySet<Group> | null | undefined {
+  const names = [...query.getAll('collect[]'), ...query.getAll('collect')];
+  const groups = GROUPS.filter((group) => names.includes(group));
+  if (names.length === 0) return null;
+  return names.every((name) => groups.some((group) => group === name))
+    ? new Set(groups)
+    : undefined;
+}
+
+function metricsRoute({ store, own }: RouteParts): RequestHandler {
+  return async (request, response) => {
+    const groups = groupsOf(queryOf(request));
+    if (groups === undefined) {
+      sendText(response, 400, `There is no such part; collect[] is one of: ${GROUPS.join(', ')}.`);
+      return;
+    }
+    const { format, contentType } = negotiate(request);
+    const gzip = acceptsGzip(request);
+    await store.ready;
+    const body = await store.metrics({
+      format,
+      gzip,
+      groups,
+      own: groups === null || groups.has('netwatch') ? own() : NONE,
+    });
+    response.vary('Accept, Accept-Encoding');
+    const headers: Record<string, string> = gzip ? { 'content-encoding': 'gzip' } : {};
+    send(response, { type: contentType, body, headers });
+  };
+}
+
+/** How many samples `?last=` asks for; null if that is no such number. */
+function lastOf(query: URLSearchParams): number | null {
+  const [text = String(DEFAULT_LAST), ...more] = query.getAll('last');
+  const last = Number(text);
+  const good = /^\d{1,6}$/.test(text) && last >= 1 && last <= MOST_TAIL_SAMPLES;
+  return good && more.length === 0 ? last : null;
+}
+
+function historyRoute(log: TailedLog, tail: RouteParts['tail']): RequestHandler {
+  return async (request, response) => {
+    const last = lastOf(queryOf(request));
+    if (last === null)
+      sendText(response, 400, `last is a number of samples from 1 to ${MOST_TAIL_SAMPLES}.`);
+    else
+      await sendCompressed(request, response, { type: HISTORY_TYPE, body: await tail(log, last) });
+  };
+}
+
+function readyRoute(store: Store): RequestHandler {
+  let isRead = false;
+  void store.ready.then(
+    () => (isRead = true),
+    () => undefined,
+  );
+  return (_request, response) => {
+    if (!isRead) {
+      sendText(response, 503, 'Not ready: the directory has not been read yet.');
+      return;
+    }
+    const { collector } = store.status();
+    switch (collector) {
+      case 'running':
+        sendText(response, 200, 'Ready.');
+        return;
+      case 'stale':
+        sendText(response, 503, 'Not ready: netwatch.prom is old, no collector writes it now.');
+        return;
+      case 'missing':
+        sendText(response, 503, 'Not ready: there is no netwatch.prom, or it cannot be read.');
+    }
+  };
+}
+
+function jsonRoute(store: Store, json: () => Buffer): RequestHandler {
+  return async (request, response) => {
+    await store.ready;
+    await sendCompressed(request, response, { type: JSON_TYPE, body: json() });
+  };
+}
+
+/** A page must not be older than the data it asks for. */
+const REVALIDATED = { 'cache-control': 'no-cache' };
+
+function assetRoute({ type, body }: Asset): RequestHandler {
+  return (request, response) =>
+    sendCompressed(request, response, { type, body, headers: REVALIDATED });
+}
+
+/** Everything but the stream. */
+export function routesOf(parts: RouteParts): Route[] {
+  const { store, tail, assets } = parts;
+  const route = (path: string, handler: Handler, answer: RequestHandler): Route => {
+    return { path, handler, answer };
+  };
+  return [
+    route('/metrics', 'metrics', metricsRoute(parts)),
+    ...LOGS.map((log) => route(`/metrics/${log}`, 'history', historyRoute(log, tail))),
+    ...assets.map((asset) => route(asset.path, 'page', assetRoute(asset))),
+    route('/favicon.ico', 'page', noIcon),
+    route('/-/healthy', 'health', (_request, response) => {
+      sendText(response, 200, 'Healthy.');
+    }),
+    route('/-/ready', 'health', readyRoute(store)),
+    route(
+      '/api/v1/status',
+      'api',
+      jsonRoute(store, () => Buffer.from(JSON.stringify(store.status()))),
+    ),
+    route(
+      '/api/v1/snapshot',
+      'api',
+      jsonRoute(store, () => store.snapshotJson()),
+    ),
+    route(
+      '/api/v1/history',
+      'api',
+      jsonRoute(store, () => store.historyJson()),
+    ),
+  ];
+}
+
+/** Browsers ask for it by themselves. */
+function noIcon(_request: Request, response: Response): void {
+  response.status(204).end();
+}

@@ -1,0 +1,162 @@
+/**
+ * The data directory, read in the background and ready to be served. The worker reads, checks and
+ * compresses; here prepared bytes are only passed on, so that no request waits for another's, or for
+ * a file.
+ */
+import { finishBody, type PreparedBody } from './body.js';
+import { History } from './history.js';
+import { pageSnapshot, snapshotJson } from './page-model.js';
+import { PreparedBodies } from './prepared.js';
+import { collectorState } from './staleness.js';
+import type { CollectorState, DirectoryStatus, MetricsRequest, Store } from './types.js';
+import { DirectoryWatch } from './watch.js';
+import { WorkerClient } from './worker-client.js';
+import type { Answer, SnapshotBytes, Version } from './worker-protocol.js';
+
+export interface StoreOptions {
+  /** May be missing now and come later. */
+  readonly directory: string;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  /** How often to look even if nothing is heard of changes. */
+  readonly pollMs?: number;
+  /** Hears, in one sentence, of each file that has to be left out from now on. */
+  readonly say?: (message: string) => void;
+}
+
+const POLL_MS = 1000;
+
+const EMPTY: Version = {
+  files: [],
+  collectorFile: { writtenMs: null, valid: false, intervalSeconds: null },
+  collector: 'missing',
+};
+
+/** Starts reading at once. */
+export function openStore(options: StoreOptions): Store {
+  return new DirectoryStore(options);
+}
+
+class DirectoryStore implements Store {
+  readonly ready: Promise<void>;
+  readonly #now: () => number;
+  readonly #say: (message: string) => void;
+  readonly #worker: WorkerClient;
+  readonly #watch: DirectoryWatch;
+  readonly #prepared = new PreparedBodies();
+  readonly #history = new History();
+  readonly #listeners = new Set<(json: Buffer) => void>();
+  #version = EMPTY;
+  #snapshot: Buffer;
+  #isClosed = false;
+  /** The look that is under way, and the one that will follow it. */
+  #running: Promise<void> = Promise.resolve();
+  #next: Promise<void> | null = null;
+
+  constructor({ directory, now = Date.now, pollMs = POLL_MS, say = () => {} }: StoreOptions) {
+    this.#now = now;
+    this.#say = say;
+    const facts = { writtenMs: null, intervalSeconds: null, collector: 'missing' } as const;
+    this.#snapshot = Buffer.from(snapshotJson(pageSnapshot({ ...facts, atMs: now() }, null)).full);
+    this.#worker = new WorkerClient({ directory });
+    this.#watch = new DirectoryWatch(directory, pollMs, () => this.#lookSoon());
+    this.ready = this.#look();
+    // Who awaits it hears of it; nobody has to.
+    this.ready.catch(() => undefined);
+  }
+
+  status(): DirectoryStatus {
+    const { files, collectorFile } = this.#version;
+    const { writtenMs, intervalSeconds } = collectorFile;
+    return { collector: this.#collector(), writtenMs, intervalSeconds, files };
+  }
+
+  async metrics(request: MetricsRequest): Promise<Buffer> {
+    await this.ready;
+    this.#prepared.want(request, this.#now());
+    return finishBody(this.#upToDate(request) ?? (await this.#prepare(request)), request);
+  }
+
+  snapshotJson(): Buffer {
+    return this.#snapshot;
+  }
+
+  historyJson(): Buffer {
+    return this.#history.json();
+  }
+
+  subscribe(listener: (json: Buffer) => void): () => void {
+    // A function of its own: the same listener may subscribe twice.
+    const own = (json: Buffer): void => listener(json);
+    this.#listeners.add(own);
+    return () => this.#listeners.delete(own);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#watch.close();
+    this.#listeners.clear();
+    await this.#worker.close();
+  }
+
+  #collector(): CollectorState {
+    return collectorState(this.#version.collectorFile, this.#now());
+  }
+
+  /** null also if netwatch.prom has become stale since: that happens without a change of a file. */
+  #upToDate(request: MetricsRequest): PreparedBody | null {
+    return this.#collector() === this.#version.collector ? this.#prepared.get(request) : null;
+  }
+
+  async #prepare(request: MetricsRequest): Promise<PreparedBody> {
+    await this.#look();
+    const body = this.#prepared.get(request);
+    if (body !== null) return body;
+    // So many others were asked for meanwhile that it had to make room.
+    this.#prepared.want(request, this.#now());
+    return this.#prepare(request);
+  }
+
+  #lookSoon(): void {
+    // Fails only when the store is closed.
+    this.#look().catch(() => undefined);
+  }
+
+  /** Asks the worker what is new; an answer that is under way may be too old to count. */
+  #look(): Promise<void> {
+    this.#next ??= this.#running.then(() => {
+      this.#next = null;
+      return (this.#running = this.#lookNow());
+    });
+    return this.#next;
+  }
+
+  async #lookNow(): Promise<void> {
+    if (this.#isClosed) throw new Error('the store is closed');
+    const nowMs = this.#now();
+    const wanted = this.#prepared.wanted(nowMs);
+    this.#take(await this.#worker.ask({ nowMs, wanted, missing: this.#prepared.missing() }));
+  }
+
+  #take({ version, snapshot, bodies, directoryIdentity }: Answer): void {
+    if (this.#isClosed) return;
+    if (version !== null) this.#change(version);
+    for (const { key, body } of bodies) this.#prepared.put(key, body);
+    this.#watch.found(directoryIdentity);
+    if (snapshot !== null) this.#show(snapshot);
+  }
+
+  #change(version: Version): void {
+    const before = new Set(this.#version.files.map(({ error }) => error));
+    this.#version = version;
+    for (const { error } of version.files) {
+      if (error !== null && !before.has(error)) this.#say(error);
+    }
+  }
+
+  #show({ atMs, full, brief }: SnapshotBytes): void {
+    this.#snapshot = Buffer.from(full.buffer);
+    this.#history.add(atMs, Buffer.from(brief.buffer));
+    for (const listener of this.#listeners) listener(this.#snapshot);
+  }
+}

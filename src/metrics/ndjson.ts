@@ -1,0 +1,120 @@
+/**
+ * The events of the logs as flat objects, for the NDJSON files: one for a line of packets.log and
+ * err.log, one for all the lines that one look at a connection puts into connects.log.
+ *
+ * Names are those of our labels and families, and OpenTelemetry's with underscores where it has
+ * one. What is not known is null and never `-`, what was not asked for is absent. Numbers are
+ * numbers, except 64-bit identities: a JSON number is exact up to 2^53 only.
+ */
+import type { PacketLabels, PacketSample } from './lines.js';
+import { safeValue } from './text.js';
+
+export type NdjsonValue = string | number | boolean | null;
+export type NdjsonEvent = Readonly<Record<string, NdjsonValue>>;
+
+/** What names a connection. */
+export interface Ends {
+  /** The socket's address as the kernel prints it; null if no socket had the packet. */
+  readonly sock: string | null;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly peerAddress: string;
+  readonly peerPort: number;
+}
+
+/** Whose a connection is; null where that is not known. */
+export interface Owner {
+  readonly pid: number | null;
+  readonly process: string | null;
+  readonly isServer: boolean | null;
+}
+
+/** What a connection event is about: `accept` tells the process that has got the connection. */
+export type ConnectionEventKind = 'open' | 'accept' | 'sample' | 'close';
+
+/** One drop or reset. */
+export interface ErrorSample {
+  readonly type: 'drop' | 'reset_received' | 'reset_sent';
+  /** The kernel's name for it. */
+  readonly reason: string;
+  readonly seq: number;
+  readonly ack: number;
+}
+
+const NS_PER_US = 1000;
+
+const micros = (ns: number | null): number | null => (ns === null ? null : ns / NS_PER_US);
+
+let lastMs = NaN;
+let lastTime = '';
+
+/** RFC 3339 in UTC; events of the same millisecond, which come together, share the text. */
+function timeOf(timestampMs: number): string {
+  if (timestampMs === lastMs) return lastTime;
+  lastMs = timestampMs;
+  return (lastTime = new Date(timestampMs).toISOString());
+}
+
+/** A line of packets.log. */
+export function packetEvent(ends: Ends, packet: PacketSample, has: PacketLabels): NdjsonEvent {
+  const event: Record<string, NdjsonValue> = {
+    time: timeOf(packet.timestampMs),
+    event: 'packet',
+    sock: ends.sock,
+    network_local_address: ends.localAddress,
+    network_local_port: ends.localPort,
+    network_peer_address: ends.peerAddress,
+    network_peer_port: ends.peerPort,
+    network_io_direction: packet.received ? 'receive' : 'transmit',
+    seq: packet.seq,
+    ack: packet.ack,
+    length_bytes: packet.lengthBytes,
+  };
+  if (has.times) {
+    event['mac_time_us'] = micros(packet.macNs);
+    event['ip_time_us'] = micros(packet.ipNs);
+    event['tcp_time_us'] = micros(packet.tcpNs);
+  }
+  if (has.http) event['http_info'] = packet.httpInfo === null ? null : safeValue(packet.httpInfo);
+  return event;
+}
+
+/** A line of err.log. */
+export function errorEvent(ends: Ends, error: ErrorSample, timestampMs: number): NdjsonEvent {
+  return {
+    time: timeOf(timestampMs),
+    event: 'tcp_error',
+    type: error.type,
+    reason: safeValue(error.reason),
+    sock: ends.sock,
+    network_local_address: ends.localAddress,
+    network_local_port: ends.localPort,
+    network_peer_address: ends.peerAddress,
+    network_peer_port: ends.peerPort,
+    seq: error.seq,
+    ack: error.ack,
+  };
+}
+
+/** Lines of connects.log that were written together; `changes` are their values. */
+export function connectionEvent(
+  kind: ConnectionEventKind,
+  ends: Ends,
+  owner: Owner,
+  changes: NdjsonEvent,
+  timestampMs: number,
+): NdjsonEvent {
+  return {
+    time: timeOf(timestampMs),
+    event: `connection_${kind}`,
+    sock: ends.sock,
+    network_local_address: ends.localAddress,
+    network_local_port: ends.localPort,
+    network_peer_address: ends.peerAddress,
+    network_peer_port: ends.peerPort,
+    pid: owner.pid,
+    process: owner.process === null ? null : safeValue(owner.process),
+    is_server: owner.isServer,
+    ...changes,
+  };
+}
