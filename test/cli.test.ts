@@ -105,6 +105,12 @@ const GOOD: readonly (readonly [args: string, options: Record<string, unknown>])
   ['--ring 4k', { ring: 4096 }],
   ['--ring 1G', { ring: 1_073_741_824 }],
   ['--strict', { strict: true }],
+  ['--listen', { listen: '127.0.0.1:41420' }],
+  ['--listen -x', { listen: '127.0.0.1:41420', extra: true }],
+  ['--listen :9000', { listen: ':9000' }],
+  ['--listen=[::1]:9000', { listen: '[::1]:9000' }],
+  ['--web-config web.yml', { webConfig: 'web.yml', listen: '127.0.0.1:41420' }],
+  ['--web-config web.yml --listen :1', { webConfig: 'web.yml', listen: ':1' }],
   ['-v', { verbose: true }],
   ['--verbose', { verbose: true }],
 ];
@@ -133,6 +139,8 @@ const SECONDS = /It should be seconds, more than 0 and at most 2147483\./;
 const ADDRESS =
   /It should be an IPv4 or IPv6 address, with a prefix length if wanted: 10\.0\.0\.0\/8\./;
 const NUMBER = /It should be a number from 1 to 1000000000\./;
+const LISTEN =
+  /--listen \[ADDR\].* It should be an address with a port: 127\.0\.0\.1:41420, .* all addresses\./;
 const BAD: readonly (readonly [option: string, values: readonly string[], says: RegExp])[] = [
   [
     '--sport',
@@ -156,6 +164,7 @@ const BAD: readonly (readonly [option: string, values: readonly string[], says: 
   ['--rotate-size', ['0', '-1', '', '1T', '1.5G', 'k', '99999999999G', '1 M'], SIZE],
   ['--keep-bytes', ['0', 'all'], SIZE],
   ['--rotate-interval', ['0', '0h', '', '1w', '-5m', '1h30m', '1.5h'], TIME],
+  ['--listen', ['41420', '127.0.0.1', '::1:80', ':65536', 'a b:80'], LISTEN],
   ['--ring', ['0', '5k', '4095', '2k', '2G', '12345678', 'x', ''], RING],
 ];
 

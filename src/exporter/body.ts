@@ -32,8 +32,8 @@ export interface PreparedBody {
 /** Level 1 halves the time of level 6 for 10 % more bytes. */
 const LEVEL = 1;
 const DEFLATE_CHUNK = 1 << 20;
-/** What is copied at a stretch: 2 ms. */
-const SLICE_BYTES = 8 << 20;
+/** What is copied at a stretch: 1 to 3 ms, most of it for memory that is new. */
+const SLICE_BYTES = 4 << 20;
 /** ID1 ID2 CM=deflate, no flags, no time, XFL=fastest, OS=unknown (RFC 1952). */
 const GZIP_HEADER = Buffer.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255);
 

@@ -26,7 +26,7 @@ export class Connections {
   readonly #limits: ConnectionLimits;
   readonly #isTls: boolean;
   /** With TLS both the connection and what is spoken over it. */
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new Set<Duplex>();
   readonly #answers = new Map<Duplex, Map<ServerResponse, Answering>>();
   #stopping = false;
 
@@ -46,6 +46,11 @@ export class Connections {
     let count = 0;
     for (const socket of this.#sockets) if (!(socket instanceof TLSSocket)) count += 1;
     return count;
+  }
+
+  /** False before a TLS connection has been agreed on: nothing can be said on it yet. */
+  isOpen(socket: Duplex): boolean {
+    return this.#sockets.has(socket);
   }
 
   /** True while something is being sent on the connection. */

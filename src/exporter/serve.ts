@@ -3,7 +3,7 @@ import { constants, setPriority } from 'node:os';
 import { resolve } from 'node:path';
 import { hostAndPort, type ListenAddress } from '../cli/listen.js';
 import { readAssets } from './assets.js';
-import { openEndpoint, type Content } from './endpoint.js';
+import { openEndpoint, type Content, type Endpoint } from './endpoint.js';
 import { isLoopback } from './hosts.js';
 import { LIMITS } from './limits.js';
 import { checkDirectory, openWithoutRoot } from './privileges.js';
@@ -31,12 +31,22 @@ export async function runServe(options: ServeOptions): Promise<void> {
   const end = endOfRun(options.isChild);
   // The collector comes first: what it is too late for is lost, a scrape only waits.
   if (options.isChild) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
-  await checkDirectory(options.directory);
-  // The working directory may change with the user.
-  const [directory, webConfig] = [resolve(options.directory), options.webConfig];
+  try {
+    const endpoint = await begin(options);
+    await end;
+    await endpoint.close();
+  } finally {
+    // An open pipe would keep this process.
+    if (options.isChild) process.stdin.destroy();
+  }
+}
+
+async function begin({ directory, listen, webConfig }: ServeOptions): Promise<Endpoint> {
+  await checkDirectory(directory);
   const configFile = await WebConfigFile.open(webConfig && resolve(webConfig), say);
-  const open = (): Promise<Content> => openWithoutRoot(directory, openContent, say);
-  const { listen } = options;
+  // The working directory may change with the user.
+  const path = resolve(directory);
+  const open = (): Promise<Content> => openWithoutRoot(path, openContent, say);
   const endpoint = await openEndpoint({ listen, configFile, limits: LIMITS, open, say });
   const { address, port } = endpoint.address;
   const where = hostAndPort(address, port);
@@ -46,10 +56,8 @@ export async function runServe(options: ServeOptions): Promise<void> {
         '  set passwords and TLS with --web-config FILE, or listen on 127.0.0.1',
     );
   const scheme = configFile.current.tls === null ? 'http' : 'https';
-  say(`serving ${options.directory} on ${scheme}://${where}/`);
-  await end;
-  await endpoint.close();
-  if (options.isChild) process.stdin.destroy();
+  say(`serving ${directory} on ${scheme}://${where}/`);
+  return endpoint;
 }
 
 /** All that is ever loaded of the program is loaded when this is done. */

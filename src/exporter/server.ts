@@ -32,7 +32,7 @@ export function createHttpServer(
     metrics.cutSlowClient();
   };
   const connections = new Connections(server, tls !== null, { answerMs: limits.answerMs, onSlow });
-  answerBroken(server, connections, metrics);
+  answerBroken(server, connections, limits, metrics);
   return {
     server,
     connections,
@@ -62,18 +62,27 @@ function answerPlain(server: Server, connections: Connections): (app: Applicatio
 }
 
 /** Requests that Node.js makes no request of. */
-function answerBroken(server: Server, connections: Connections, metrics: OwnMetrics): void {
+function answerBroken(
+  server: Server,
+  connections: Connections,
+  { keepAliveMs }: Limits,
+  metrics: OwnMetrics,
+): void {
   const answer = (socket: Duplex, status: keyof typeof REFUSALS): void => {
+    const late = setTimeout(() => socket.destroy(), keepAliveMs);
+    socket.once('close', () => {
+      clearTimeout(late);
+    });
     refuse(socket, status);
     metrics.answered('none', status);
   };
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    const status = STATUS_OF_ERROR[error.code ?? ''] ?? 400;
-    if (status === 408) metrics.cutSlowClient();
+  server.on('clientError', ({ code = '' }: NodeJS.ErrnoException, socket) => {
+    if (TOO_SLOW.has(code)) metrics.cutSlowClient();
     // In the middle of an answer another one would be taken for a part of it.
-    const isBusy = connections.isAnswering(socket);
-    if (isBusy || error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
-    else answer(socket, status);
+    const canAnswer = connections.isOpen(socket) && !connections.isAnswering(socket);
+    if (canAnswer && socket.writable && code !== 'ECONNRESET')
+      answer(socket, STATUS_OF_ERROR[code] ?? 400);
+    else socket.destroy();
   });
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
     answer(socket, 405);
@@ -121,6 +130,8 @@ const STATUS_OF_ERROR: Readonly<Record<string, 408 | 431>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
   HPE_HEADER_OVERFLOW: 431,
 };
+
+const TOO_SLOW = new Set(['ERR_HTTP_REQUEST_TIMEOUT', 'ERR_TLS_HANDSHAKE_TIMEOUT']);
 
 const REFUSALS = {
   400: 'This is no request that can be understood.\n',

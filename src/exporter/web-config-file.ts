@@ -16,8 +16,9 @@ export class WebConfigFile {
   /** `path` null: no file. Throws UserError if the file is broken. */
   static async open(path: string | null, say: (message: string) => void): Promise<WebConfigFile> {
     if (path === null) return new WebConfigFile(null, say, NO_WEB_CONFIG, '');
+    const { files } = await readWebConfig(path);
     // Looked at before it is read, so that no change can come between the two.
-    const state = await stateOf([path]);
+    const state = await stateOf(files);
     return new WebConfigFile(path, say, await readWebConfig(path), state);
   }
 
