@@ -47,7 +47,7 @@ C_FILES := $(BPF_SRC) $(wildcard bpf/include/*.h bpf/include/http/*.h bpf/includ
 TS_SRC := $(shell find src -path src/page -prune -o -name '*.ts' -print -o -type d -print)
 PAGE_SRC := $(shell find src/page)
 
-.PHONY: all setup bpf bpf-arm64 generate build check fmt test test-unit run demo bench clean help
+.PHONY: all setup bpf bpf-arm64 generate build docs install uninstall check fmt test test-unit run demo bench clean help
 .PHONY: setup-test check-lint check-format check-c check-types check-generated
 
 all: setup ## set up what is missing, compile, make ./netwatch
@@ -126,6 +126,25 @@ netwatch: scripts/launcher Makefile
 	@$(OWNER) chmod 755 $@
 	@echo './netwatch is made; try: sudo make run, or sudo ./netwatch --help'
 
+# Man page and completions, from the options themselves.
+docs: build/share/.built ## write man page and shell completions into build/share
+
+build/share/.built: $(TS_SRC) $(wildcard scripts/docs.ts scripts/docs/*) package.json node_modules/.package-lock.json
+	@echo 'docs build/share/'
+	@$(OWNER) $(call run-script,docs) build/share
+	@$(OWNER) touch $@
+
+# --- install -----------------------------------------------------------------------------------------
+export PREFIX DESTDIR
+
+install: ## install below PREFIX=/usr/local (and DESTDIR), with services, man page, completions
+	@scripts/install --check
+	@$(MAKE) all docs
+	@scripts/install
+
+uninstall: ## remove it again; keeps /etc/default/netwatch and what was written
+	@scripts/install --remove
+
 # --- checks and tests --------------------------------------------------------------------------------
 check: setup-test ## linters, formatters, types, and that generated files are up to date
 	@$(MAKE) -k check-lint check-format check-c check-types check-generated
@@ -159,7 +178,7 @@ run-tests = rc=0; $(TS) scripts/test.ts $1 $(FILES) || rc=$$?; chown -R --refere
 test: setup-test ## set up, build, run all tests (root); FILES="test/x.test.ts" for some
 	@[ "$$(id -u)" = 0 ] || { echo 'netwatch: the end-to-end tests need root' >&2; \
 		echo '  run: sudo make test, or without root: make test-unit' >&2; exit 3; }
-	@$(MAKE) all
+	@$(MAKE) all docs
 	@$(call run-tests,)
 
 test-unit: node_modules/.package-lock.json ## tests that need no root, no clang, no network

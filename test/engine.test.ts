@@ -648,9 +648,9 @@ type Case<C extends Failure['code']> = readonly [
 const FAILURES: { readonly [C in Failure['code']]: Case<C> } = {
   usage: [{ code: 'usage', message: 'no such tool' }, 2, /^no such tool$/],
   privilege: [
-    { code: 'privilege', uid: 1000 },
+    { code: 'privilege', uid: 1000, missing: ['CAP_BPF', 'CAP_PERFMON', 'CAP_NET_ADMIN'] },
     3,
-    /CAP_BPF.*CAP_PERFMON.*CAP_NET_ADMIN.*1000\n.*sudo/,
+    /^need CAP_BPF \(.*\), CAP_PERFMON \(.*\) and CAP_NET_ADMIN \(.*\); .*1000\n.*sudo/,
   ],
   'no-libbpf': [
     { code: 'no-libbpf', tried: 'libbpf.so.1' },

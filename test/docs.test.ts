@@ -1,0 +1,239 @@
+/**
+ * The man page and the shell completions: made from the command line's own definitions, rendered by
+ * man without a warning, and tried in the shells.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Command, Option } from 'commander';
+import t from 'tap';
+import { bashCompletion } from '../scripts/docs/bash.js';
+import { fishCompletion } from '../scripts/docs/fish.js';
+import { manPage } from '../scripts/docs/man.js';
+import { modelOfProgram, type CommandModel, type ProgramModel } from '../scripts/docs/model.js';
+import { escape, verbatim } from '../scripts/docs/roff.js';
+import { zshCompletion } from '../scripts/docs/zsh.js';
+import { buildProgram, toolNames } from '../src/cli/program.js';
+import { FAMILY_NAMES, familyOf } from '../src/metrics/families.js';
+import { needsCommands } from './support/skip.js';
+
+const program = modelOfProgram(await buildProgram(['help']));
+const root = resolve(import.meta.dirname, '..');
+
+/** A program with an option of every kind, to try what netwatch itself may not have. */
+const SAMPLE: ProgramModel = modelOfProgram(
+  new Command('netwatch')
+    .description('A "sample"\nwith .dots and \\backslashes.')
+    .addOption(new Option('-f, --format <NAME>', "it's [one]: of these").choices(['text', 'json']))
+    .option('--data <DIR>', 'directory of the files')
+    .option('-q, --quiet', 'no output')
+    .version('1.2.3')
+    .addCommand(
+      new Command('export')
+        .summary('export things')
+        .description('Export things.')
+        .argument('<LOG...>', 'logs to read')
+        .option('-O, --out <FILE>', 'write here')
+        .addHelpText('after', '\nSome notes.\n\nExamples:\n  netwatch export x\n'),
+    ),
+);
+
+const models = (model: ProgramModel): readonly CommandModel[] => [model, ...model.tools];
+
+t.test('the model holds every tool and every option that help shows', async (t) => {
+  t.strictSame(
+    program.tools.map(({ name }) => name),
+    toolNames(),
+  );
+  const helped = await buildProgram(['help']);
+  for (const [index, command] of [
+    helped,
+    ...helped.commands.filter((c) => c.name() !== 'help'),
+  ].entries()) {
+    const shown = command.options.filter(({ hidden }) => !hidden).map(({ long }) => long);
+    const names = models(program)[index]?.options.map((option) => option.names.at(-1));
+    t.strictSame([...(names ?? [])].sort(), [...shown, '--help'].sort(), command.name());
+  }
+  t.match(program.examples, /^ {2}sudo netwatch /m);
+});
+
+t.test('the model knows choices, paths, notes and examples', (t) => {
+  const [format, data, quiet] = SAMPLE.options;
+  t.match(format, {
+    names: ['-f', '--format'],
+    value: '<NAME>',
+    completion: { values: ['text', 'json'] },
+  });
+  t.match(data, { names: ['--data'], completion: { kind: 'directory' } });
+  t.match(quiet, { names: ['-q', '--quiet'], value: null, description: 'no output' });
+  const [tool] = SAMPLE.tools;
+  t.match(tool, {
+    name: 'export',
+    usage: 'netwatch export [options] <LOG...>',
+    notes: 'Some notes.',
+  });
+  t.equal(tool?.examples, '  netwatch export x');
+  t.match(tool?.arguments[0], { name: '<LOG...>', completion: { kind: 'file' } });
+  t.end();
+});
+
+t.test('text cannot become a request of man', (t) => {
+  t.equal(escape('.x -a \\n "q"'), '\\&.x \\-a \\en \\(dqq\\(dq');
+  t.equal(verbatim('a\n\n.b'), '.PP\n.nf\na\n.sp\n\\&.b\n.fi');
+  t.end();
+});
+
+const noMan = needsCommands('man');
+
+/** The page as man shows it, in one column, without marks; and what it warns of. */
+function render(page: string, folder: string): { text: string; warnings: string } {
+  const path = join(folder, 'netwatch.8');
+  writeFileSync(path, page);
+  const env = { ...process.env, LC_ALL: 'C.UTF-8', MANWIDTH: '100', MAN_KEEP_FORMATTING: '' };
+  const shown = spawnSync('man', ['--warnings', '-l', path], { encoding: 'utf8', env });
+  return { text: shown.stdout.replaceAll(/.[\b]/g, ''), warnings: shown.stderr };
+}
+
+const SECTIONS = [
+  ...['NAME', 'SYNOPSIS', 'DESCRIPTION', 'OPTIONS', 'TOOLS', 'FILES', 'METRICS'],
+  ...['EXIT STATUS', 'EXAMPLES', 'SEE ALSO'],
+];
+
+t.test('man renders the page without a warning, with all its sections', { skip: noMan }, (t) => {
+  const { text, warnings } = render(manPage(program), t.testdir());
+  t.equal(warnings, '');
+  const found = text.split('\n').filter((line) => /^[A-Z][A-Z ]+$/.test(line));
+  t.strictSame(found, SECTIONS);
+  t.match(text, `netwatch ${program.version}`);
+  for (const { options } of models(program))
+    for (const { names, value } of options)
+      t.ok(text.includes([names.join(', '), value].filter(Boolean).join(' ')), names.join());
+  t.end();
+});
+
+t.test('the page lists every family with its type and labels', { skip: noMan }, (t) => {
+  const { text } = render(manPage(program), t.testdir());
+  const flat = text.replaceAll('‐\n', '').replaceAll(/\s+/g, ' ');
+  for (const name of FAMILY_NAMES) t.ok(flat.includes(`${name} (${familyOf(name).type})`), name);
+  t.end();
+});
+
+t.test('a page of hostile text renders without a warning', { skip: noMan }, (t) => {
+  const { text, warnings } = render(manPage(SAMPLE), t.testdir());
+  t.equal(warnings, '');
+  t.match(text, /with \.dots and \\backslashes\./);
+  t.match(text, /it's \[one\]: of these/);
+  t.end();
+});
+
+/** What bash offers for a command line that is typed so far; the last word is being typed. */
+function complete(model: ProgramModel, folder: string, ...words: readonly string[]): string[] {
+  const script = join(folder, 'completion.bash');
+  writeFileSync(script, bashCompletion(model));
+  const ask = `source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _netwatch; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const options = { cwd: folder, encoding: 'utf8' } as const;
+  const offered = execFileSync('bash', ['-uc', ask, 'bash', script, 'netwatch', ...words], options);
+  return offered.split('\n').filter((word) => word !== '');
+}
+
+t.test('bash completes tools, options and what belongs to them', (t) => {
+  const folder = t.testdir({ 'a.log': '', logs: {} });
+  const offered = (...words: string[]): string[] => complete(SAMPLE, folder, ...words);
+  t.strictSame(offered(''), ['export', 'help']);
+  t.strictSame(offered('ex'), ['export']);
+  t.strictSame(offered('--'), ['--format', '--data', '--quiet', '--version', '--help']);
+  t.strictSame(offered('-q', '--f'), ['--format']);
+  t.strictSame(offered('help', ''), ['export']);
+  t.strictSame(offered('export', '-'), ['-O', '--out', '-h', '--help']);
+  t.strictSame(offered('export', '--o'), ['--out']);
+  t.end();
+});
+
+t.test('bash completes values: choices, files and directories', (t) => {
+  const folder = t.testdir({ 'a.log': '', logs: {} });
+  const offered = (...words: string[]): string[] => complete(SAMPLE, folder, ...words);
+  t.strictSame(offered('-f', ''), ['text', 'json']);
+  t.strictSame(offered('--format', 'j'), ['json']);
+  t.strictSame(offered('--format', '=', 'j'), ['json'], 'bash splits at the equals sign');
+  t.strictSame(offered('--format', '='), ['text', 'json']);
+  t.strictSame(offered('--data', ''), ['logs']);
+  t.strictSame(offered('export', '--out', 'a'), ['a.log']);
+  t.strictSame(offered('export', 'a'), ['a.log'], 'logs to read');
+  t.end();
+});
+
+t.test('bash completes every option of netwatch itself', (t) => {
+  const folder = t.testdir();
+  for (const { name, options } of models(program)) {
+    const words = name === '' ? ['-'] : [name, '-'];
+    t.strictSame(
+      complete(program, folder, ...words),
+      options.flatMap(({ names }) => names),
+      name,
+    );
+  }
+  t.end();
+});
+
+const noZsh = needsCommands('zsh');
+
+t.test('zsh takes its completion without complaint', { skip: noZsh }, (t) => {
+  for (const model of [program, SAMPLE]) {
+    const text = zshCompletion(model);
+    const path = join(t.testdir(), '_netwatch');
+    writeFileSync(path, text);
+    const { status, stderr } = spawnSync('zsh', ['-n', path], { encoding: 'utf8' });
+    t.strictSame([status, stderr], [0, '']);
+    for (const { options } of models(model))
+      for (const option of options.flatMap(({ names }) => names)) t.match(text, `)${option}`);
+  }
+  t.end();
+});
+
+/** What fish offers for a line typed so far, each with its description. */
+function fishOffers(folder: string, model: ProgramModel, line: string): string[] {
+  const path = join(folder, 'netwatch.fish');
+  writeFileSync(path, fishCompletion(model));
+  const home = join(folder, 'home');
+  mkdirSync(home, { recursive: true });
+  const env = { ...process.env, HOME: home, XDG_CONFIG_HOME: home, XDG_DATA_HOME: home };
+  const command = `source ${path}; complete -C '${line}'`;
+  const offered = execFileSync('fish', ['--no-config', '-c', command], {
+    encoding: 'utf8',
+    env,
+    cwd: folder,
+  });
+  return offered.split('\n').filter((word) => word !== '');
+}
+
+const noFish = needsCommands('fish');
+
+t.test('fish completes tools, options and their values', { skip: noFish }, (t) => {
+  const folder = t.testdir({ 'a.log': '', logs: {} });
+  const offered = (line: string): string[] => fishOffers(folder, SAMPLE, line);
+  t.strictSame(offered('netwatch ex'), ['export\texport things']);
+  t.strictSame(offered('netwatch --q'), ['--quiet\tno output']);
+  t.strictSame(
+    offered('netwatch --format j').map((line) => line.split('\t')[0]),
+    ['json'],
+  );
+  t.match(offered('netwatch --data lo'), [/^logs\//]);
+  t.strictSame(offered('netwatch export --ou'), ['--out\twrite here']);
+  t.match(offered('netwatch export a.l'), [/^a\.log/]);
+  t.end();
+});
+
+t.test('make docs writes all of them where a system looks', (t) => {
+  const folder = t.testdir();
+  const args = ['--import=@tapjs/typescript/import', join(root, 'scripts/docs.ts'), folder];
+  execFileSync(process.execPath, args, { cwd: root });
+  const made = {
+    'man/man8/netwatch.8': manPage,
+    'bash-completion/completions/netwatch': bashCompletion,
+    'zsh/site-functions/_netwatch': zshCompletion,
+    'fish/vendor_completions.d/netwatch.fish': fishCompletion,
+  };
+  for (const [path, text] of Object.entries(made))
+    t.equal(readFileSync(join(folder, path), 'utf8'), text(program), path);
+  t.end();
+});
