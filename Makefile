@@ -47,7 +47,7 @@ C_FILES := $(BPF_SRC) $(wildcard bpf/include/*.h bpf/include/http/*.h bpf/includ
 TS_SRC := $(shell find src -path src/page -prune -o -name '*.ts' -print -o -type d -print)
 PAGE_SRC := $(shell find src/page)
 
-.PHONY: all setup bpf bpf-arm64 generate build docs install uninstall check fmt test test-unit run demo bench clean help
+.PHONY: all setup bpf bpf-arm64 generate contrib build docs install uninstall check fmt test test-unit run demo bench clean help
 .PHONY: setup-test check-lint check-format check-c check-types check-generated
 
 all: setup ## set up what is missing, compile, make ./netwatch
@@ -101,6 +101,9 @@ $(CACHE)/generated: $(BPF_OBJ) $(wildcard scripts/generate*) node_modules/.packa
 generate: $(BPF_OBJ) node_modules/.package-lock.json ## write src/generated from the BPF objects
 	@$(OWNER) $(call run-script,generate)
 	@$(OWNER) touch $(CACHE)/generated
+
+contrib: node_modules/.package-lock.json ## write contrib/grafana and contrib/prometheus from the metric families
+	@$(OWNER) $(call run-script,contrib) >/dev/null
 
 build: build/.built build/page/.built ## compile TypeScript into build/
 
@@ -162,9 +165,10 @@ check-types: node_modules/.package-lock.json
 	@echo tsc; $(OWNER) $(BIN)/tsc -p tsconfig.test.json --skipLibCheck
 	@$(OWNER) $(BIN)/tsc -p tsconfig.page.json --skipLibCheck
 
-check-generated: generate
-	@echo 'git diff src/generated'; $(OWNER) git diff --exit-code --stat -- src/generated
-	@new=$$($(OWNER) git ls-files --others --exclude-standard -- src/generated); \
+GENERATED := src/generated contrib/grafana contrib/prometheus
+check-generated: generate contrib
+	@echo 'git diff $(GENERATED)'; $(OWNER) git diff --exit-code --stat -- $(GENERATED)
+	@new=$$($(OWNER) git ls-files --others --exclude-standard -- $(GENERATED)); \
 		[ -z "$$new" ] || { echo "not committed: $$new"; exit 1; }
 
 fmt: node_modules/.package-lock.json ## format TypeScript and C in place

@@ -357,8 +357,16 @@ t.test(
       `netwatch_connection_timeout_retransmits_total{${SOCKET}} 0`,
     ]);
     const all = lines(true, false);
-    t.equal(all.length, 1 + 21 + 1);
+    t.equal(all.length, 3 + 21 + 1);
     t.equal(all[0], named);
+    t.equal(
+      all[1],
+      `netwatch_connection_state_info{${SOCKET},network_connection_state="established"} 1`,
+    );
+    t.equal(
+      all[2],
+      `netwatch_connection_congestion_info{${SOCKET},algorithm="cubic",state="open"} 1`,
+    );
     t.ok(all.includes(`netwatch_connection_srtt_seconds{${SOCKET}} 0.000068`));
     t.ok(all.includes(`netwatch_connection_duration_seconds{${SOCKET}} 2.5`));
     t.notMatch(all.join('\n'), /backlog/);
@@ -378,6 +386,7 @@ t.test('netwatch reports its programs, its rings and its files', (t) => {
     ]);
     const ring = { source: 'packet', usedBytes: 96, capacityBytes: 4096 };
     state.addRings(snapshot, [{ ...ring, counts: { accepted: 9, lost: 1 } }]);
+    state.addMaps(snapshot, [{ map: 'http_durations', entries: 5, capacity: 4096 }]);
     const stats = { pending: 0, bytesWritten: 0, rotations: 0, down: false };
     const writeErrors = new Map([['ENOSPC', 4]]);
     const counts = { accepted: 12, written: 10, lost: 2, writeErrors };
@@ -395,6 +404,8 @@ t.test('netwatch reports its programs, its rings and its files', (t) => {
     'bpf_program_attached{program="b",attach_type="tp_btf"} 0',
     'bpf_program_run_time_seconds_total{program="b"} 1.5',
     'bpf_program_run_count_total{program="b"} 3',
+    'map_entries{map="http_durations"} 5',
+    'map_capacity{map="http_durations"} 4096',
     'ringbuf_used_bytes{source="packet"} 96',
     'ringbuf_capacity_bytes{source="packet"} 4096',
   ]);

@@ -309,6 +309,29 @@ export function stateName(state: number): (typeof STATE_NAMES)[number] {
   return STATE_NAMES[state] ?? 'closed';
 }
 
+/** Labels of netwatch_connection_state_info, of the present state. */
+export function stateLabels({ last, src, dst }: Entry): {
+  sock: string;
+  src: string;
+  dst: string;
+  network_connection_state: (typeof STATE_NAMES)[number];
+} {
+  const sock = formatAddress(last.sock);
+  return { sock, src, dst, network_connection_state: stateName(last.state) };
+}
+
+/** Labels of netwatch_connection_congestion_info, as it is now. */
+export function congestionLabels({ last, src, dst }: Entry): {
+  sock: string;
+  src: string;
+  dst: string;
+  algorithm: string;
+  state: string;
+} {
+  const sock = formatAddress(last.sock);
+  return { sock, src, dst, algorithm: last.caName, state: congestionState(last) };
+}
+
 /** Labels of netwatch_connection_info; `-` where the owner is not known. */
 export function infoLabels({ last, src, dst }: Entry): {
   pid: string;

@@ -18,7 +18,14 @@ import type { RotatingLogStats } from '../sinks/rotating.js';
 import type { HttpDurations } from '../sources/packet.js';
 import type { FaultTotal } from '../sources/fault.js';
 import type { Connection } from '../sources/connection.js';
-import { stateName, TCP_LISTEN, infoLabels, type Entry } from './connection-table.js';
+import {
+  congestionLabels,
+  infoLabels,
+  stateLabels,
+  stateName,
+  TCP_LISTEN,
+  type Entry,
+} from './connection-table.js';
 import {
   durationSeconds,
   EXTRA_VALUES,
@@ -290,6 +297,10 @@ export function addConnections(
   ];
   for (const entry of shown) {
     snapshot.add('netwatch_connection_info', infoLabels(entry), 1);
+    if (options.extra) {
+      snapshot.add('netwatch_connection_state_info', stateLabels(entry), 1);
+      snapshot.add('netwatch_connection_congestion_info', congestionLabels(entry), 1);
+    }
     for (const { family, of } of values) {
       const value = of(entry.last);
       if (value !== null) snapshot.add(family, entry.labels, value);
@@ -325,6 +336,20 @@ export function addPrograms(snapshot: Snapshot, programs: readonly ProgramReadin
     const seconds = info.runTimeNs / NS_PER_S;
     snapshot.add('netwatch_bpf_program_run_time_seconds_total', { program }, seconds);
     snapshot.add('netwatch_bpf_program_run_count_total', { program }, info.runCount);
+  }
+}
+
+/** A map whose entries come and go. */
+export interface MapReading {
+  readonly map: string;
+  readonly entries: number;
+  readonly capacity: number;
+}
+
+export function addMaps(snapshot: Snapshot, maps: readonly MapReading[]): void {
+  for (const { map, entries, capacity } of maps) {
+    snapshot.add('netwatch_map_entries', { map }, entries);
+    snapshot.add('netwatch_map_capacity', { map }, capacity);
   }
 }
 

@@ -40,10 +40,16 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   if (retrans) state.addRetransmits(snapshot, from.connections.retransmits());
   if (time) state.addLayers(snapshot, from.packets.layers());
   if (http) {
-    state.addHttp(snapshot, from.packets.httpDurations());
+    const durations = from.packets.httpDurations();
+    state.addHttp(snapshot, durations);
+    state.addMaps(snapshot, [reading(from.packets.source, 'http_durations', durations.length)]);
     state.addHttpHealth(snapshot, from.packets.httpTotals());
   }
-  if (from.faults !== null) state.addFaults(snapshot, from.faults.totals());
+  if (from.faults !== null) {
+    const totals = from.faults.totals();
+    state.addFaults(snapshot, totals);
+    state.addMaps(snapshot, [reading(from.faults.source, 'fault_totals', totals.length)]);
+  }
   state.addSockets(snapshot, from.entries.values());
   if (extra || retrans) addConnections(snapshot, from);
   addHealth(snapshot, from);
@@ -73,7 +79,7 @@ function addHealth(
       info: program.fd >= 0 ? programInfo(program.fd) : null,
     })),
   );
-  state.addRings(snapshot, sources.map(reading));
+  state.addRings(snapshot, sources.map(ringReading));
   state.addFiles(snapshot, files.stats());
   for (const [errno, count] of files.stateErrors)
     snapshot.add('netwatch_file_write_errors_total', { file: 'netwatch.prom', errno }, count);
@@ -82,7 +88,11 @@ function addHealth(
   self.add(snapshot);
 }
 
-function reading(source: Source): state.RingReading {
+function reading(source: Source, map: string, entries: number): state.MapReading {
+  return { map, entries, capacity: source.map(map).maxEntries };
+}
+
+function ringReading(source: Source): state.RingReading {
   return {
     source: source.name,
     counts: source.ringCounts(),

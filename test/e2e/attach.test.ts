@@ -13,8 +13,11 @@ const skip = needsRoot || needsCommands('bpftool');
 const EVERYTHING = ['-a', '-x', '-r', '-t', '-i', '-e', '--strict'];
 const BPF = resolve(import.meta.dirname, '../../bpf');
 
-/** Stands in for kfree_skb on kernels whose drops have no reason. */
-const INSTEAD = ['tcp_bad_csum'];
+/**
+ * What stands in for others on older kernels (drops without a reason, no storage in sockets), and
+ * the packet programs without layer times.
+ */
+const INSTEAD = ['tcp_bad_csum', 'forget_socket', 'packet_ingress', 'packet_egress'];
 
 /** The programs in the sources, by name. */
 function programsInSources(): string[] {
