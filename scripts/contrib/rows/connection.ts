@@ -47,8 +47,8 @@ export const ONE_CONNECTION: Row = {
       title: '',
       markdown:
         'The busiest connections of each host (`--max-connections`), as long as they are open: `netwatch -x`, ' +
-        'with `-r` for the causes of retransmits. Changes of state and of congestion control, and the queues of ' +
-        'single listening sockets, are history: they stand in `connects.log`, and `netwatch export` back-fills them.',
+        'with `-r` for the causes of retransmits. The queues of single listening sockets are history: they stand in ' +
+        '`connects.log`, and `netwatch export` back-fills them.',
     },
     {
       kind: 'table',
