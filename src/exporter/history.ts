@@ -7,6 +7,7 @@
 const SPAN_MS = 15 * 60_000;
 const STEP_MS = 5000;
 const MOST_BYTES = 16 << 20;
+const COMMA = Buffer.from(',');
 
 interface Moment {
   readonly atMs: number;
@@ -33,12 +34,12 @@ export class History {
 
   /** All of them as one JSON array, oldest first. */
   json(): Buffer {
-    this.#array ??= Buffer.concat(
-      this.#moments.flatMap(({ json }, i) => [Buffer.from(i === 0 ? '[' : ','), json]),
-    );
-    return this.#moments.length === 0
-      ? Buffer.from('[]')
-      : Buffer.concat([this.#array, Buffer.from(']')]);
+    this.#array ??= Buffer.concat([
+      Buffer.from('['),
+      ...this.#moments.flatMap(({ json }, i) => (i === 0 ? [json] : [COMMA, json])),
+      Buffer.from(']'),
+    ]);
+    return this.#array;
   }
 
   #forget(nowMs: number): void {

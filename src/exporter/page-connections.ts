@@ -1,6 +1,6 @@
 /**
  * The connections of netwatch.prom as a table: the families `netwatch_connection_*` side by side,
- * one row for each connection. 10,000 connections of 27 families in 110 ms.
+ * one row for each connection. 10,000 connections of 27 families in 150 ms.
  */
 import { FAMILY_NAMES, familyOf } from '../metrics/families.js';
 import { parseSample, type Sample } from '../metrics/sample.js';

@@ -1,7 +1,7 @@
 /**
  * Which series a file already has, without a string for each: places in the file's bytes in an
- * open-addressed table. 160 ns per series of 100 bytes and 24 to 48 bytes of memory, where a Set of
- * strings takes 400 ns and 200 bytes (2-core development machine, 270,000 series).
+ * open-addressed table of 24 to 48 bytes a series. 175 ns for one of 100 bytes, where a Set of strings
+ * takes 350 ns and keeps the text of the whole file alive (2-core development machine).
  */
 
 /** Slots of an empty table; a power of 2. */

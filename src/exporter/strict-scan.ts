@@ -15,8 +15,8 @@ const TEXTFILE_RULES: ParseRules = {
   documented: false,
 };
 
-/** Each line becomes objects of a kilobyte. */
-const MOST_BYTES = 64 << 20;
+/** Each line becomes objects of a kilobyte, and the worker's heap has an end. */
+const MOST_BYTES = 16 << 20;
 
 interface FamilyLines {
   readonly part: FamilyPart;
@@ -26,7 +26,10 @@ interface FamilyLines {
 /** The scan of a file, its lines spelled as everybody spells them; or the first thing wrong. */
 export function strictScan(bytes: Buffer): ScanResult {
   if (bytes.length > MOST_BYTES) {
-    return { ok: false, error: 'it is larger than 64 MiB, with a line that breaks the usual form' };
+    return {
+      ok: false,
+      error: 'it is larger than 16 MiB and not in the plain form that can be checked quickly',
+    };
   }
   const found = new Map<string, FamilyLines>();
   const parser = new ExpositionParser(TEXTFILE_RULES, (sample, _, { name }) => {

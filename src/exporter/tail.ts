@@ -1,7 +1,7 @@
 /**
  * The newest samples of a history log as an exposition: what `/metrics/packets?last=` answers. Read
  * from the end of the file, so that it costs the same however long the log is: 1,000 packets in
- * 12 ms.
+ * 20 ms.
  */
 import { isUtf8 } from 'node:buffer';
 import { lstat } from 'node:fs/promises';

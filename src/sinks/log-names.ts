@@ -81,10 +81,12 @@ function parseName(entry: string, name: string): { index: number; compressed: bo
 
 /**
  * By number, which no change of the clock and no copying disturbs. Only plain against compressed,
- * whose numbers overlap after compression was switched on or off, is decided by time.
+ * whose numbers overlap after compression was switched on or off, is decided by time. What was just
+ * rotated is the newest, whatever its time says against one that was compressed later.
  */
 function oldestFirst(files: readonly RotatedFile[]): readonly RotatedFile[] {
-  const descending = [...files].sort((a, b) => b.index - a.index);
+  const staged = files.filter((file) => file.index === 0);
+  const descending = files.filter((file) => file.index > 0).sort((a, b) => b.index - a.index);
   const plain = descending.filter((file) => !file.compressed);
   const merged: RotatedFile[] = [];
   for (const packed of descending.filter((file) => file.compressed)) {
@@ -93,5 +95,5 @@ function oldestFirst(files: readonly RotatedFile[]): readonly RotatedFile[] {
     }
     merged.push(packed);
   }
-  return [...merged, ...plain];
+  return [...merged, ...plain, ...staged];
 }
