@@ -209,13 +209,15 @@ interface Packed {
   readonly files: readonly { readonly path: string; readonly mode: number }[];
 }
 
+const isPage = ({ path }: File): boolean => path.startsWith('src/page/');
 const programs = source
-  .filter(isTypeScript)
+  .filter((file) => isTypeScript(file) && !isPage(file))
   .map(({ path }) => path.replace(/^src(.*)\.ts$/, 'build$1.js'));
 const objects = bpf
   .filter(({ path }) => path.endsWith('.bpf.c'))
   .map(({ path }) => path.replace(/c$/, 'o'));
-const missing = [...programs, ...objects].filter((path) => !existsSync(join(root, path)));
+const page = ['index.html', 'page.css', 'page.js'].map((name) => `build/page/${name}`);
+const missing = [...programs, ...objects, ...page].filter((path) => !existsSync(join(root, path)));
 const notBuilt = missing.length > 0 && process.env['NETWATCH_STRICT'] !== '1';
 const skip = notBuilt && `run make first: ${String(missing.length)} built files are missing`;
 
@@ -231,7 +233,7 @@ t.test(
     });
     const packed = (JSON.parse(json) as Packed[])[0];
     const paths = packed?.files.map((file) => file.path).sort();
-    t.strictSame(paths, [...programs, ...objects, ...documents].sort());
+    t.strictSame(paths, [...programs, ...objects, ...page, ...documents].sort());
     const main = packed?.files.find((file) => file.path === 'build/main.js');
     t.equal(main?.mode, 0o755, 'the program can be executed');
     t.ok(packed && packed.size < 4 << 20, `the package is small: ${packed?.size} bytes`);

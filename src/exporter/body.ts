@@ -9,7 +9,8 @@ import { constants, crc32, deflateRawSync } from 'node:zlib';
 import { mergeScans, type MergedFamily } from './merge.js';
 import { OPENMETRICS_END, renderFamilies } from './render.js';
 import { scanExposition } from './scan.js';
-import { GROUPS, type Format, type Group, type MetricsRequest } from './types.js';
+import type { MetricsRequest } from './store-interface.js';
+import { GROUPS, type Format, type Group } from './types.js';
 
 /** Which body: what a client may ask for. */
 export interface BodyKind {

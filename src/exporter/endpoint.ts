@@ -12,7 +12,7 @@ import { OwnMetrics } from './own-metrics.js';
 import { createHttpServer, type HttpServer } from './server.js';
 import { Streams } from './streams.js';
 import type { TailedLog } from './tail.js';
-import type { Store } from './types.js';
+import type { Store } from './store-interface.js';
 import type { WebConfigFile } from './web-config-file.js';
 
 /** What is served. */

@@ -5,7 +5,8 @@ import type { Asset } from './assets.js';
 import { negotiate } from './negotiate.js';
 import type { Handler } from './own-metrics.js';
 import { MOST_TAIL_SAMPLES, type TailedLog } from './tail.js';
-import { GROUPS, type Group, type Store } from './types.js';
+import type { Store } from './store-interface.js';
+import { GROUPS, type Group } from './types.js';
 
 /** The logs whose newest lines can be asked for. */
 const LOGS: readonly TailedLog[] = ['connects', 'packets', 'err'];

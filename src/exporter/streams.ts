@@ -4,7 +4,7 @@
  */
 import type { Response } from 'express';
 import type { Limits } from './limits.js';
-import type { Store } from './types.js';
+import type { Store } from './store-interface.js';
 
 export interface StreamOptions {
   readonly store: Pick<Store, 'snapshotJson' | 'subscribe'>;

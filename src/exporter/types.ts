@@ -35,31 +35,6 @@ export interface DirectoryStatus {
   readonly files: readonly TextFile[];
 }
 
-export interface MetricsRequest {
-  readonly format: Format;
-  readonly gzip: boolean;
-  /** null: all. */
-  readonly groups: ReadonlySet<Group> | null;
-  /** The endpoint's own families in the text format, appended as they are now. */
-  readonly own: Uint8Array;
-}
-
-/** The data directory, read in the background and ready to be served. */
-export interface Store {
-  /** Resolves when the directory has been read for the first time. */
-  readonly ready: Promise<void>;
-  status(): DirectoryStatus;
-  /** The whole body of /metrics, encoded as asked. */
-  metrics(request: MetricsRequest): Promise<Buffer>;
-  /** The newest `PageSnapshot` as JSON. */
-  snapshotJson(): Buffer;
-  /** A JSON array of `PageSnapshot`s without connections, oldest first, the newest last. */
-  historyJson(): Buffer;
-  /** Calls back with the JSON of every new snapshot; returns how to end that. */
-  subscribe(listener: (json: Buffer) => void): () => void;
-  close(): Promise<void>;
-}
-
 export type Labels = Readonly<Record<string, string>>;
 
 export interface ScalarSeries {

@@ -1,4 +1,88 @@
-/** The page at `/`: starts everything. */
-import uPlot from 'uplot';
+/** The page at `/`: puts its parts together, feeds them, and draws while somebody can see it. */
+import { follow } from './feed.js';
+import { EMPTY, extend, joinHistory, type Timeline } from './model/timeline.js';
+import type { FeedState } from './model/status.js';
+import { connections } from './view/connections.js';
+import { failures, faults, retransmitCauses } from './view/counts.js';
+import { footer, header } from './view/header.js';
+import { fileTable, lossTable, processNumbers, programTable, ringTable } from './view/health.js';
+import { rttHeatMap } from './view/heat-map.js';
+import { httpCharts, httpRoutes } from './view/http.js';
+import { layerTimes } from './view/layers.js';
+import { area } from './view/panel.js';
+import { connectionRates, retransmits, throughput } from './view/rates.js';
+import { stateOf, type View } from './view/state.js';
+import { tiles } from './view/tiles.js';
 
-document.title = `netwatch ${uPlot.name}`;
+const TICK_MS = 1000;
+
+const top = header();
+const views: View[] = [top];
+const add = (view: View): HTMLElement => {
+  views.push(view);
+  return view.root;
+};
+
+document.getElementById('header')?.append(top.root);
+document.getElementById('footer')?.append(footer());
+document
+  .getElementById('main')
+  ?.replaceChildren(
+    add(tiles()),
+    area('Connections', add(connectionRates()), add(throughput()), add(connections())),
+    area('Latency', add(rttHeatMap()), add(layerTimes('receive')), add(layerTimes('transmit'))),
+    area('HTTP', add(httpCharts()), add(httpRoutes())),
+    area('Trouble', add(retransmits()), add(retransmitCauses()), add(failures()), add(faults())),
+    area(
+      'netwatch itself',
+      ...[lossTable, programTable, processNumbers, ringTable, fileTable].map((make) => add(make())),
+    ),
+  );
+
+let timeline: Timeline = EMPTY;
+let feed: FeedState = 'connecting';
+/** When the newest snapshot arrived, by a clock that nobody sets. */
+let arrivedMs = performance.now();
+let isDue = false;
+
+function ageSeconds(): number | null {
+  const { snapshot } = stateOf(timeline, feed);
+  if (snapshot === null || snapshot.writtenMs === null) return null;
+  const ageThenMs = Math.max(0, snapshot.atMs - snapshot.writtenMs);
+  return (ageThenMs + performance.now() - arrivedMs) / 1000;
+}
+
+function draw(): void {
+  isDue = false;
+  const state = stateOf(timeline, feed);
+  for (const view of views) view.render(state);
+  top.tick(state, ageSeconds());
+}
+
+/** Once per frame at most, and not at all while the page is hidden: then frames do not come. */
+function redraw(): void {
+  if (isDue) return;
+  isDue = true;
+  requestAnimationFrame(draw);
+}
+
+follow({
+  state(next) {
+    if (next === feed) return;
+    feed = next;
+    redraw();
+  },
+  snapshot(snapshot) {
+    arrivedMs = performance.now();
+    timeline = extend(timeline, snapshot);
+    redraw();
+  },
+  history(snapshots) {
+    timeline = joinHistory(snapshots, timeline);
+    redraw();
+  },
+});
+setInterval(() => {
+  if (!document.hidden) top.tick(stateOf(timeline, feed), ageSeconds());
+}, TICK_MS);
+draw();

@@ -10,7 +10,8 @@ import { request as httpsRequest } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { openEndpoint, type Content } from '../../src/exporter/endpoint.js';
 import { LIMITS, type Limits } from '../../src/exporter/limits.js';
-import type { CollectorState, MetricsRequest, Store } from '../../src/exporter/types.js';
+import type { MetricsRequest, Store } from '../../src/exporter/store-interface.js';
+import type { CollectorState } from '../../src/exporter/types.js';
 import { WebConfigFile } from '../../src/exporter/web-config-file.js';
 import type { Teardown } from './netns.js';
 

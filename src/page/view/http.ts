@@ -1,0 +1,105 @@
+/** HTTP: rate, errors and durations over time, and the routes one by one. */
+import { missingFlag } from '../model/flags.js';
+import { quantity, type Kind } from '../model/format.js';
+import { routes, type Route } from '../model/http.js';
+import { SIDES, type HttpSummary, type Side } from '../model/summary.js';
+import { Chart } from './chart.js';
+import { choice } from './choice.js';
+import { dataTable, type TableColumn } from './data-table.js';
+import { element } from './dom.js';
+import { panel } from './panel.js';
+import { updateChart } from './rates.js';
+import type { State, View } from './state.js';
+
+const MOST_ROUTES = 100;
+
+export function httpCharts(): View {
+  let side: Side = 'server';
+  let last: State | null = null;
+  const frame = panel({
+    title: 'Requests and their durations',
+    about: 'Per second; time from the first byte of a request to the last byte of its answer.',
+    class: 'wide',
+    tools: [
+      choice('Seen at', 'http-side', SIDES, side, (chosen) => {
+        side = chosen;
+        if (last !== null) draw(last);
+      }),
+    ],
+  });
+  const rates = new Chart({
+    title: 'HTTP requests per second',
+    format: (value) => quantity(value, 'rate'),
+    series: [
+      { label: 'requests', colour: 'series-1' },
+      { label: 'errors', colour: 'series-4' },
+    ],
+  });
+  const times = new Chart({
+    title: 'HTTP request durations',
+    format: (value) => quantity(value, 'seconds'),
+    series: [
+      { label: 'p50', colour: 'series-3' },
+      { label: 'p95', colour: 'series-2' },
+      { label: 'p99', colour: 'series-5' },
+    ],
+  });
+  frame.body.append(element('div', { class: 'pair' }, rates.root, times.root));
+  const draw = (state: State): void => {
+    last = state;
+    const of =
+      (name: keyof HttpSummary) =>
+      (summary: Parameters<Parameters<typeof updateChart>[2][number]>[0]): number | null =>
+        summary.http[side]?.[name] ?? null;
+    updateChart(rates, state, [of('requests'), of('errors')]);
+    updateChart(times, state, [of('p50'), of('p95'), of('p99')]);
+  };
+  return {
+    root: frame.root,
+    render(state) {
+      frame.note(missingFlag(state.snapshot, 'http'));
+      draw(state);
+    },
+  };
+}
+
+const text = (of: (route: Route) => string): TableColumn<Route>['cell'] => {
+  return (route) => ({ text: of(route), value: of(route) });
+};
+const number = (title: string, kind: Kind, of: (route: Route) => number | null) => ({
+  title,
+  isNumber: true,
+  cell: (route: Route) => ({ text: quantity(of(route), kind), value: of(route) }),
+});
+
+const COLUMNS: readonly TableColumn<Route>[] = [
+  { title: 'seen at', cell: text(({ side }) => side) },
+  { title: 'method', cell: text(({ method }) => method) },
+  {
+    title: 'status',
+    cell: text(({ status, isError }) => (isError ? `${status} error` : status)),
+  },
+  { title: 'port', about: 'Port of the server', cell: text(({ port }) => port) },
+  number('requests', 'count', ({ total }) => total),
+  number('rate', 'rate', ({ rate }) => rate),
+  number('p50', 'seconds', ({ p50 }) => p50),
+  number('p95', 'seconds', ({ p95 }) => p95),
+  number('p99', 'seconds', ({ p99 }) => p99),
+];
+
+export function httpRoutes(): View {
+  const frame = panel({
+    title: 'Requests by method, status and port',
+    about: 'Total since netwatch started; rate and durations of the last minute.',
+    class: 'wide',
+  });
+  const table = dataTable('HTTP requests', COLUMNS, ({ key }) => key, 'No HTTP request so far.');
+  frame.body.append(table.root);
+  return {
+    root: frame.root,
+    render({ snapshot, minute }) {
+      frame.note(missingFlag(snapshot, 'http'));
+      table.update(snapshot === null ? [] : routes(snapshot, minute).slice(0, MOST_ROUTES));
+    },
+  };
+}
