@@ -273,6 +273,7 @@ function createCgroup(t: Teardown): string {
   mkdirSync(path);
   mkdirSync(`${path}/inner`);
   t.teardown(async () => {
+    writeFileSync(`${path}/cgroup.kill`, '1'); // what a failed test has left in it
     for (const folder of [`${path}/inner`, path]) {
       // its processes may still be dying
       const gone = (): boolean => {
