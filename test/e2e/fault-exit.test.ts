@@ -210,7 +210,8 @@ t.test('a reader that is too slow costs rows, not memory', { skip }, async (t) =
   const namespace = createNamespace(t);
   const { child, folder, stderr, end } = await startUnread(t, namespace);
   const seen = await countPackets(namespace);
-  await blast(t, namespace, { port: TCP_PORT, rounds: 10_007 });
+  // as many as fill all queues, also that of a slow disk
+  await blast(t, namespace, { port: TCP_PORT, rounds: 40_009 });
   const memory = residentBytes(child.pid);
   await blast(t, namespace, { port: TCP_PORT, rounds: 80_021 });
   const grown = residentBytes(child.pid) - memory;
