@@ -109,6 +109,13 @@ static __always_inline int nw_drop(struct sk_buff *skb, __u32 reason,
 	return 0;
 }
 
+/* Up to this number: not dropped yet, consumed (since 6.4), not specified. */
+static __always_inline __u32 nw_no_reason(void)
+{
+	return bpf_core_enum_value(enum skb_drop_reason,
+				   SKB_DROP_REASON_NOT_SPECIFIED);
+}
+
 SEC("?tp_btf/kfree_skb")
 int kfree_skb(__u64 *ctx)
 {
@@ -119,7 +126,7 @@ int kfree_skb(__u64 *ctx)
 	if (!nw_has_drop_reason)
 		return 0;
 	reason = (__u32)ctx[2];
-	if (reason <= NW_DROP_NOT_SPECIFIED || reason == nw_purge_reason)
+	if (reason <= nw_no_reason() || reason == nw_purge_reason)
 		return 0;
 	if (nw_has_drop_socket)
 		sk = (struct sock *)ctx[3];

@@ -18,6 +18,7 @@ import type { PageSnapshot } from '../src/exporter/types.js';
 import { parseExposition } from '../src/metrics/parse.js';
 import { Snapshot } from '../src/metrics/snapshot.js';
 import { writePromFile } from '../src/sinks/prom-file.js';
+import { temporaryFolder } from './support/collector.js';
 import { until } from './support/wait.js';
 
 const START_MS = 1_795_000_000_000;
@@ -132,19 +133,20 @@ t.test('a file that cannot be served is left out with a reason, the others stay'
   t.equal(await text(), `${GAUGE}x 1\nx{a="2"} 2\n${OWN.toString()}`);
 });
 
-t.test(
-  'a file that may not be read is an error of that file',
-  process.getuid?.() === 0 ? { skip: 'root may read everything' } : {},
-  async (t) => {
-    const { store, directory, write } = storeOn(t);
-    write('closed.prom', `${GAUGE}x 1\n`);
-    chmodSync(join(directory, 'closed.prom'), 0);
-    const closed = /closed\.prom is left out: it cannot be read: EACCES/;
-    await until(() => closed.test(store.status().files[0]?.error ?? ''), { what: 'EACCES' });
-    chmodSync(join(directory, 'closed.prom'), 0o644);
-    await until(() => store.status().files[0]?.error === null, { what: 'it is served again' });
-  },
-);
+t.test('a file that may not be read is an error of that file', async (t) => {
+  const directory = temporaryFolder(t);
+  chmodSync(directory, 0o777);
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.('nobody'); // root may read everything
+  t.teardown(() => isRoot && process.seteuid?.(0));
+  const { store, write } = storeOn(t, { directory });
+  write('closed.prom', `${GAUGE}x 1\n`);
+  chmodSync(join(directory, 'closed.prom'), 0);
+  const closed = /closed\.prom is left out: it cannot be read: EACCES/;
+  await until(() => closed.test(store.status().files[0]?.error ?? ''), { what: 'EACCES' });
+  chmodSync(join(directory, 'closed.prom'), 0o644);
+  await until(() => store.status().files[0]?.error === null, { what: 'it is served again' });
+});
 
 t.test('netwatch.prom grows stale by time alone, and comes back with the next write', async (t) => {
   const { store, clock, write, text } = storeOn(t, { pollMs: 3_600_000 });

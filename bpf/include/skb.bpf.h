@@ -8,9 +8,6 @@
 
 #include "socket.bpf.h"
 
-/* skb_drop_reason: not dropped yet, consumed, not specified */
-#define NW_DROP_NOT_SPECIFIED 2
-
 #define NW_IPPROTO_TCP 6
 #define NW_TCP_FIN 0x01
 #define NW_TCP_SYN 0x02
