@@ -4,7 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { copyFile, link, open, readFile, rename, unlink } from 'node:fs/promises';
+import { copyFile, link, open, readFile, stat, unlink } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeIfThere } from './ageing.js';
@@ -19,8 +20,9 @@ const LOCK_NAME = '.netwatch.lock';
  */
 const MOST_TRIES = 10;
 
-/** Milliseconds a lock that was taken over must last before it is believed. */
-const PROBATION_MS = 20;
+/** Milliseconds between two looks whether another taker is done, and how many are worth it. */
+const GUARD_WAIT_MS = 5;
+const GUARD_TRIES = 1000;
 
 /** Proof that this process owns the directory. */
 export interface DirectoryLock {
@@ -41,17 +43,18 @@ export async function lockDirectory(directory: string): Promise<Result<Directory
   const own = await ownContent();
   for (let tries = 0; tries < MOST_TRIES; tries += 1) {
     const created = await attempt('lock', path, () => createLock(path, own));
-    if (created.ok) {
-      if (tries > 0) await sleep(PROBATION_MS);
-      // Another taker that judged the old lock a moment ago may just have moved ours aside.
-      if (tries > 0 && !(await holds(path, own))) continue;
-      return success({ path, release: () => releaseLock(path, own) });
-    }
+    if (created.ok) return success({ path, release: () => releaseLock(path, own) });
     if (created.error.code !== 'io' || created.error.errno !== 'EEXIST') return created;
-    const blocker = await removeIfStale(path, resolve(directory));
+    const blocker = await alone(resolve(directory), () => removeIfStale(path, resolve(directory)));
     if (blocker !== null) return failure(blocker);
   }
   return failure({ code: 'io', operation: 'lock', path, errno: 'EBUSY' });
+}
+
+/** Pid of the living process that has the lock of `directory`; null: nobody, or it cannot be read. */
+export async function lockHolder(directory: string): Promise<number | null> {
+  const found = await readLock(join(resolve(directory), LOCK_NAME));
+  return found.ok ? livingOwner(found.value) : null;
 }
 
 /**
@@ -95,15 +98,41 @@ async function removeIfStale(path: string, directory: string): Promise<SinkError
   if (!found.ok) return isMissing(found.error) ? null : found.error;
   const pid = await livingOwner(found.value);
   if (pid !== null) return { code: 'already-running', pid, directory };
-  // Moved aside first, and looked at again: another taker may have been faster, and then this is
-  // its living lock.
-  const aside = besides(path);
-  const moved = await attempt('take over', path, () => rename(path, aside));
-  if (!moved.ok) return isMissing(moved.error) ? null : moved.error;
-  const taken = await readLock(aside);
-  const same = taken.ok && taken.value === found.value;
-  if (!same) await attempt('give back', path, () => link(aside, path));
-  await removeIfThere(aside);
+  const removed = await attempt('take over', path, () => unlink(path));
+  return removed.ok || isMissing(removed.error) ? null : removed.error;
+}
+
+/**
+ * Runs `action` while no other taker does: one that judged a lock must not remove the one that came
+ * after it. An abstract socket is the guard, as the kernel frees it with the process.
+ */
+async function alone<T>(directory: string, action: () => Promise<T>): Promise<T> {
+  const guard = await listenAlone(`\0${await guardName(directory)}`);
+  try {
+    return await action();
+  } finally {
+    guard?.close();
+  }
+}
+
+/** The same for all names of a directory. */
+async function guardName(directory: string): Promise<string> {
+  const found = await attempt('look at', directory, () => stat(directory));
+  return found.ok ? `netwatch-${found.value.dev}-${found.value.ino}` : `netwatch-${directory}`;
+}
+
+/** Null where there are no such sockets: better without a guard than not at all. */
+async function listenAlone(path: string): Promise<Server | null> {
+  for (let tries = 0; tries < GUARD_TRIES; tries += 1) {
+    const server = createServer();
+    const errno = await new Promise<string | null>((done) => {
+      server.once('error', (error) => done(errnoOf(error) ?? 'EIO'));
+      server.listen({ path }, () => done(null));
+    });
+    if (errno === null) return server;
+    if (errno !== 'EADDRINUSE') return null;
+    await sleep(GUARD_WAIT_MS);
+  }
   return null;
 }
 
