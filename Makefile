@@ -47,7 +47,7 @@ C_FILES := $(BPF_SRC) $(wildcard bpf/include/*.h bpf/include/http/*.h bpf/includ
 TS_SRC := $(shell find src -path src/page -prune -o -name '*.ts' -print -o -type d -print)
 PAGE_SRC := $(shell find src/page)
 
-.PHONY: all setup bpf bpf-arm64 generate contrib build docs install uninstall check fmt test test-unit run demo bench clean help
+.PHONY: all setup bpf bpf-arm64 generate contrib build docs install uninstall check fmt test test-unit test-vm run demo bench clean help
 .PHONY: setup-test check-lint check-format check-c check-types check-generated
 
 all: setup ## set up what is missing, compile, make ./netwatch
@@ -187,6 +187,14 @@ test: setup-test ## set up, build, run all tests (root); FILES="test/x.test.ts" 
 
 test-unit: node_modules/.package-lock.json ## tests that need no root, no clang, no network
 	@$(call run-tests,--unit)
+
+# One line per kernel and test; --quick (as CI runs it): an old and a new kernel, the sharpest tests.
+test-vm: setup-test ## kernel-facing tests on several kernels in qemu (root); KERNELS="5.10 6.1", VM_ARGS=--quick
+	@[ "$$(id -u)" = 0 ] || { echo 'netwatch: sharing file systems with a virtual machine needs root' >&2; \
+		echo '  run: sudo make test-vm' >&2; exit 3; }
+	@scripts/setup --vm $(if $(KERNELS)$(VM_ARGS),,--arm64)
+	@$(MAKE) all bpf-arm64
+	@$(TS) scripts/vm.ts $(if $(KERNELS),--kernels "$(KERNELS)") $(VM_ARGS)
 
 # --- use ---------------------------------------------------------------------------------------------
 # Ctrl-C must reach netwatch but not make, which would call it an error: on a terminal, bash's job

@@ -13,6 +13,7 @@
  */
 #include "connection.bpf.h"
 #include "connection_totals.bpf.h"
+#include "owner.bpf.h"
 #include "retransmit.bpf.h"
 #include "ring.bpf.h"
 
@@ -175,29 +176,6 @@ int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
 	return 0;
 }
 
-static __always_inline struct file **nw_current_files(void)
-{
-	struct task_struct *task;
-
-	if (nw_has_task_btf())
-		return bpf_get_current_task_btf()->files->fdt->fd;
-	task = (struct task_struct *)bpf_get_current_task();
-	return BPF_CORE_READ(task, files, fdt, fd);
-}
-
-/* The socket behind a descriptor of the current task. */
-static __always_inline struct sock *nw_sock_of_fd(long fd)
-{
-	struct file *file = NULL;
-	struct socket *socket;
-
-	bpf_probe_read_kernel(&file, sizeof(file), nw_current_files() + fd);
-	if (!file)
-		return NULL;
-	socket = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(socket, sk);
-}
-
 static __always_inline int nw_accepted(long fd)
 {
 	struct nw_connection_owner *record;
@@ -260,67 +238,15 @@ int BPF_PROG(forget_socket, struct sock *sk)
 	return 0;
 }
 
-static __always_inline void nw_hold(struct nw_socket *s,
-				    struct task_struct *task, __u8 state)
-{
-	if (!s || s->owner_source != NW_OWNER_NONE)
-		return;
-	nw_task_of(&s->task, task);
-	s->owner_source = NW_OWNER_FILE;
-	s->verdict = NW_VERDICT_NONE;
-	if (state == TCP_LISTEN)
-		s->role = NW_ROLE_LISTENER;
-}
-
-extern const void socket_file_ops __ksym __weak;
-
-/* The same where bpf_sock_from_file is missing: field by field. */
-static __always_inline void nw_hold_unchecked(struct task_struct *task,
-					      struct file *file)
-{
-	struct socket *socket;
-	struct sock *sk;
-	__u16 family;
-
-	if ((const void *)file->f_op != &socket_file_ops)
-		return;
-	socket = file->private_data;
-	sk = BPF_CORE_READ(socket, sk);
-	if (!sk || BPF_CORE_READ(socket, type) != SOCK_STREAM)
-		return;
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if ((family != AF_INET && family != AF_INET6) ||
-	    !nw_netns_allowed(
-		    BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum)))
-		return;
-	nw_hold(nw_socket_by_address((__u64)sk), task,
-		BPF_CORE_READ(sk, __sk_common.skc_state));
-}
-
 /* Once, at start: writes the holder of every TCP socket into its storage. */
 SEC("iter/task_file")
 int task_file(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
-	struct socket *socket;
-	struct sock *sk;
 
-	if (!task || !file)
-		return 0;
-	if (!nw_has_socket_storage()) {
-		nw_hold_unchecked(task, file);
-		return 0;
-	}
-	socket = bpf_sock_from_file(file);
-	if (!socket)
-		return 0;
-	sk = socket->sk;
-	if (!sk)
-		return 0;
-	if (!bpf_skc_to_tcp_sock(sk) || !nw_netns_allowed(nw_sock_netns(sk)))
-		return 0;
-	nw_hold(nw_socket_make(sk), task, sk->__sk_common.skc_state);
+	if (task && file)
+		nw_hold_file(task, file);
 	return 0;
 }
 

@@ -58,7 +58,7 @@ static __always_inline int nw_record(struct __sk_buff *ctx, struct bpf_sock *sk,
 	if (!timed)
 		nw_finish_packet(&packet);
 	else if (rx)
-		nw_receive(ctx, sk, &packet);
+		nw_receive(ctx, sk, &seen->headers, &packet);
 	else
 		nw_transmit(ctx, sk, &seen->headers, &packet);
 	return 0;
@@ -249,6 +249,44 @@ int BPF_PROG(netif_receive_skb, struct sk_buff *skb)
 	return 0;
 }
 
+/* ---- receive: exactly where IP and TCP begin, if fentry may be used ---- */
+
+static __always_inline int nw_reach_ip(const struct sk_buff *skb)
+{
+	struct nw_rx_slot *slot;
+
+	if (!nw_skb_watched(skb))
+		return 0;
+	slot = nw_rx_find(nw_number(skb));
+	if (slot)
+		slot->ip_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+SEC("?fentry/ip_rcv_core")
+int BPF_PROG(ip_rcv_core, struct sk_buff *skb)
+{
+	return nw_reach_ip(skb);
+}
+
+SEC("?fentry/ip6_rcv_core")
+int BPF_PROG(ip6_rcv_core, struct sk_buff *skb)
+{
+	return nw_reach_ip(skb);
+}
+
+SEC("?fentry/tcp_v4_rcv")
+int BPF_PROG(tcp_v4_rcv, struct sk_buff *skb)
+{
+	return nw_reach_tcp(skb);
+}
+
+SEC("?fentry/tcp_v6_rcv")
+int BPF_PROG(tcp_v6_rcv, struct sk_buff *skb)
+{
+	return nw_reach_tcp(skb);
+}
+
 /* ---- receive: the application reads ---- */
 
 SEC("?tp_btf/tcp_rcv_space_adjust")
@@ -299,35 +337,24 @@ SEC("?tp_btf/tcp_sendmsg_locked")
 int BPF_PROG(tcp_sendmsg_locked, struct sock *sk, struct msghdr *msg,
 	     struct sk_buff *skb, int size_goal)
 {
-	struct nw_flow *flow;
-	struct nw_write *w;
-	struct tcp_sock *tp;
-	__u32 last;
-
 	/* goes to the end of a packet that has begun: that one's time counts */
 	if (skb && (int)skb->len < size_goal)
 		return 0;
-	if (!nw_netns_allowed(nw_sock_netns(sk)))
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp)
-		return 0;
-	flow = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!flow)
-		return 0;
-	last = flow->write_count - 1;
-	w = &flow->writes[last & (NW_WRITES - 1)];
-	if (flow->write_count && w->seq == tp->write_seq)
-		return 0;
-	/* full of bytes that have not been sent: they count from its last write */
-	w = &flow->writes[(flow->write_count + 1) & (NW_WRITES - 1)];
-	if (flow->write_count >= NW_WRITES && (__s32)(w->seq - tp->snd_nxt) > 0)
-		return 0;
-	w = &flow->writes[flow->write_count & (NW_WRITES - 1)];
-	w->seq = tp->write_seq;
-	w->ns = bpf_ktime_get_ns();
-	flow->write_count++;
-	return 0;
+	return nw_note_write(sk);
+}
+
+/* Instead of it, if fentry may be used: the entry of the function itself. */
+SEC("?fentry/tcp_sendmsg_locked")
+int BPF_PROG(sendmsg_entry, struct sock *sk)
+{
+	return nw_note_write(sk);
+}
+
+/* Until 6.4 sendfile and splice took another way. */
+SEC("?fentry/tcp_sendpage_locked")
+int BPF_PROG(sendpage_entry, struct sock *sk)
+{
+	return nw_note_write(sk);
 }
 
 SEC("?tp_btf/net_dev_queue")

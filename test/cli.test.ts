@@ -313,7 +313,12 @@ t.test(
       command.outputHelp();
       const lines = examples(help).filter((line) => line.startsWith('  ') && line[2] !== ' ');
       t.ok(
-        lines.some((line) => line.trim().startsWith(`netwatch ${name} `)),
+        lines.some((line) =>
+          line
+            .trim()
+            .replace(/^sudo /, '')
+            .startsWith(`netwatch ${name} `),
+        ),
         `${name}: examples`,
       );
     }

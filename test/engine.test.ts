@@ -664,7 +664,11 @@ const FAILURES: { readonly [C in Failure['code']]: Case<C> } = {
     /5\.4\.0.*\/btf.*\n.*CONFIG_DEBUG_INFO_BTF/,
   ],
   'no-object': [{ code: 'no-object', path: 'x.bpf.o' }, 3, /x\.bpf\.o.*\n.*make/],
-  'no-cgroup2': [{ code: 'no-cgroup2' }, 4, /cgroup v2.*\n.*mount -t cgroup2/],
+  'no-source': [
+    { code: 'no-source', source: 'packet', reason: 'no mount', mend: 'mount it' },
+    3,
+    /source packet cannot run: no mount\n.*mount it/,
+  ],
   'no-netns': [{ code: 'no-netns', name: 'web' }, 2, /namespace web\n.*ip netns list/],
   'no-cgroup': [{ code: 'no-cgroup', path: '/x' }, 2, /directory \/x\n.*cgroup v2 mount/],
   'big-endian': [{ code: 'big-endian' }, 3, /big-endian\n.*x86-64 and arm64/],

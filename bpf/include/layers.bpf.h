@@ -12,6 +12,10 @@
  *           IP   -> queueing discipline (net_dev_queue)
  *           MAC  -> driver (net_dev_start_xmit)
  *
+ * Where fentry may be used the boundaries are the functions themselves:
+ * ip_rcv_core and ip6_rcv_core (MAC to IP), tcp_v4_rcv and tcp_v6_rcv (IP to
+ * TCP), tcp_sendmsg_locked (application to TCP).
+ *
  * Received packets are found again by their skb's address, transmitted ones by
  * ports, seq and ack (segmentation gives them new addresses), in
  * set-associative arrays: 5 ns where a hash costs 280 ns.
@@ -79,7 +83,7 @@ static __always_inline bool nw_skb_watched(const struct sk_buff *skb)
 
 /* Data written by the application and not yet handed to IP, per socket. */
 #define NW_WRITES 128
-#define NW_PENDING 256
+#define NW_PENDING 128
 
 struct nw_write {
 	__u32 seq; /* of the first byte */
@@ -87,11 +91,13 @@ struct nw_write {
 	__u64 ns;
 };
 
+#define NW_SHORT_UNKNOWN 0xffffffff
+
 /* A received packet the application has not read. */
 struct nw_pending {
 	__u64 ns; /* when TCP got it */
-	__u64 mac_ns;
-	__u64 ip_ns;
+	__u32 mac_ns; /* NW_SHORT_UNKNOWN: not known, or more than 4 s */
+	__u32 ip_ns;
 	__u32 seq;
 	__u32 ack;
 	__u32 payload_bytes;
@@ -107,6 +113,7 @@ enum nw_pending_state {
 	NW_PENDING_READY = 1,
 };
 
+/* Below 8 KB with what the kernel adds: 7.x allocates no more for a socket. */
 struct nw_flow {
 	__u32 write_count; /* entries ever written; newest at count - 1 */
 	__u32 head; /* next to pop */

@@ -73,6 +73,79 @@ static __always_inline struct nw_rx_slot *nw_rx_find(__u64 skb)
 	return NULL;
 }
 
+/*
+ * The packet that TCP on this CPU has just been given: told by fentry where
+ * the kernel allows that, for the exact moment, and for kernels before 6.2,
+ * where cgroup_skb does not know its skb.
+ */
+struct nw_rx_now {
+	__u64 mac_ns; /* arrival; 0 = not seen */
+	__u64 ip_ns; /* IP took it; 0 = not seen */
+	__u64 tcp_ns; /* TCP took it; 0 = none */
+	__be32 ports; /* as in the TCP header */
+	__be32 seq;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct nw_rx_now);
+} rx_now SEC(".maps");
+
+/* fentry programs tell where IP and TCP begin; set by the reader. */
+const volatile bool nw_exact = false;
+
+static __always_inline int nw_reach_tcp(const struct sk_buff *skb)
+{
+	struct nw_rx_slot *slot;
+	struct nw_rx_now *now;
+	__u32 zero = 0;
+
+	if (!nw_skb_watched(skb))
+		return 0;
+	now = bpf_map_lookup_elem(&rx_now, &zero);
+	if (!now)
+		return 0;
+	slot = nw_rx_find(nw_number(skb));
+	now->mac_ns = slot && slot->ip_ns ? slot->mac_ns : 0;
+	now->ip_ns = slot ? slot->ip_ns : 0;
+	bpf_probe_read_kernel(&now->ports,
+			      sizeof(now->ports) + sizeof(now->seq),
+			      skb->head + skb->transport_header);
+	now->tcp_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+/* Takes over what fentry has told of this very packet. */
+static __always_inline void nw_take_exact(struct nw_packet *p,
+					  const struct nw_headers *h)
+{
+	struct nw_rx_now *now;
+	__u32 zero = 0;
+
+	now = bpf_map_lookup_elem(&rx_now, &zero);
+	if (!now || !now->tcp_ns || now->ports != h->ports ||
+	    now->seq != bpf_htonl(h->seq))
+		return;
+	if (now->mac_ns) {
+		p->mac_ns = now->ip_ns - now->mac_ns;
+		p->ip_ns = now->tcp_ns - now->ip_ns;
+	}
+	p->head.ts_ns = now->tcp_ns;
+	now->tcp_ns = 0;
+}
+
+static __always_inline __u32 nw_short_ns(__u64 ns)
+{
+	return ns < NW_SHORT_UNKNOWN ? ns : NW_SHORT_UNKNOWN;
+}
+
+static __always_inline __u64 nw_long_ns(__u32 ns)
+{
+	return ns == NW_SHORT_UNKNOWN ? NW_UNKNOWN : ns;
+}
+
 static __always_inline void nw_push(struct nw_flow *flow,
 				    const struct nw_packet *p)
 {
@@ -85,8 +158,8 @@ static __always_inline void nw_push(struct nw_flow *flow,
 		return;
 	}
 	slot->ns = p->head.ts_ns;
-	slot->mac_ns = p->mac_ns;
-	slot->ip_ns = p->ip_ns;
+	slot->mac_ns = nw_short_ns(p->mac_ns);
+	slot->ip_ns = nw_short_ns(p->ip_ns);
 	slot->seq = p->seq;
 	slot->ack = p->ack;
 	slot->payload_bytes = p->payload_bytes;
@@ -112,12 +185,16 @@ static __always_inline bool nw_will_be_read(struct bpf_sock *sk,
 }
 
 static __always_inline void nw_receive(struct __sk_buff *ctx,
-				       struct bpf_sock *sk, struct nw_packet *p)
+				       struct bpf_sock *sk,
+				       const struct nw_headers *h,
+				       struct nw_packet *p)
 {
 	struct nw_rx_slot *slot = NULL;
 	struct nw_flow *flow;
 
-	if (nw_has_kernel_context)
+	if (nw_exact)
+		nw_take_exact(p, h);
+	else if (nw_has_kernel_context)
 		slot = nw_rx_find(nw_number(bpf_cast_to_kern_ctx(ctx)));
 	if (slot && slot->ip_ns) {
 		p->mac_ns = slot->ip_ns - slot->mac_ns;
@@ -166,8 +243,8 @@ __noinline int nw_finish_scratch(__u32 which)
 static __always_inline void nw_pop(struct nw_packet *p, __u32 which,
 				   struct nw_pending *slot, bool read)
 {
-	p->mac_ns = slot->mac_ns;
-	p->ip_ns = slot->ip_ns;
+	p->mac_ns = nw_long_ns(slot->mac_ns);
+	p->ip_ns = nw_long_ns(slot->ip_ns);
 	p->tcp_ns = read ? p->head.ts_ns - slot->ns : NW_UNKNOWN;
 	p->seq = slot->seq;
 	p->ack = slot->ack;

@@ -34,6 +34,7 @@ enum nw_kind {
 	NW_KIND_HTTP_HEAD = 6,
 	NW_KIND_DROP = 7,
 	NW_KIND_RESET = 8,
+	NW_KIND_INSIGHT = 9,
 };
 
 enum nw_role {

@@ -233,4 +233,35 @@ static __always_inline struct nw_tx_slot *nw_tx_find(const struct sk_buff *skb)
 	return NULL;
 }
 
+/* The application writes: its next byte has this sequence number. */
+static __always_inline int nw_note_write(struct sock *sk)
+{
+	struct nw_flow *flow;
+	struct nw_write *w;
+	struct tcp_sock *tp;
+	__u32 last;
+
+	if (!nw_netns_allowed(nw_sock_netns(sk)))
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	flow = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!flow)
+		return 0;
+	last = flow->write_count - 1;
+	w = &flow->writes[last & (NW_WRITES - 1)];
+	if (flow->write_count && w->seq == tp->write_seq)
+		return 0;
+	/* full of bytes that have not been sent: they count from its last write */
+	w = &flow->writes[(flow->write_count + 1) & (NW_WRITES - 1)];
+	if (flow->write_count >= NW_WRITES && (__s32)(w->seq - tp->snd_nxt) > 0)
+		return 0;
+	w = &flow->writes[flow->write_count & (NW_WRITES - 1)];
+	w->seq = tp->write_seq;
+	w->ns = bpf_ktime_get_ns();
+	flow->write_count++;
+	return 0;
+}
+
 #endif /* NW_TRANSMIT_BPF_H */

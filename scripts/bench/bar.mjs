@@ -29,6 +29,16 @@ export const BARS = {
   },
   'kernel-packet-all': { title: 'kernel, per packet, `-x -r -t -i -e`', unit: 'ns' },
   'kernel-state': { title: 'kernel, per state change', unit: 'ns', limits: [160, 300, 500] },
+  'kernel-insight': {
+    title: 'kernel, `netwatch insight` with all 15 events, per program run',
+    unit: 'ns',
+    limits: [300, 450, 800],
+  },
+  'user-insight': {
+    title: 'user side, `netwatch insight`, per event decoded and shown as a row',
+    unit: 'ns',
+    limits: [2000, 4000, 10_000],
+  },
   'user-packet': {
     title: 'user side, per packet record decoded, formatted, written',
     unit: 'ns',

@@ -13,7 +13,7 @@ import { HTTP_CLIENT, HTTP_SERVER } from './rows/http.js';
 import { LAYERS } from './rows/layers.js';
 import { OVERVIEW } from './rows/overview.js';
 import { SELF } from './rows/self.js';
-import { CONNECTIONS, FAULTS, RETRANSMITS, RTT } from './rows/tcp.js';
+import { CONNECTIONS, EVENTS, FAULTS, RETRANSMITS, RTT } from './rows/tcp.js';
 
 const UID = 'netwatch';
 /** Of Grafana 10.1 and newer. */
@@ -36,6 +36,7 @@ export const ROWS: readonly FilledRow[] = fillRows(
     HTTP_CLIENT,
     RETRANSMITS,
     FAULTS,
+    EVENTS,
     ONE_CONNECTION,
     SELF,
   ],

@@ -20,7 +20,8 @@ export function toolNames(): string[] {
     .sort();
 }
 
-async function loadTool(name: string): Promise<Tool> {
+/** The definition of a tool, from its file. */
+export async function loadTool(name: string): Promise<Tool> {
   const module = (await import(new URL(`${name}.js`, TOOLS).href)) as { default: Tool };
   return module.default;
 }

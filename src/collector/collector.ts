@@ -9,24 +9,20 @@ import { NetwatchError, type Failure } from '../kernel/errors.js';
 import { listNamespaces, type NetworkNamespace } from '../kernel/host.js';
 import { releaseKernelBtf } from '../kernel/kernel-btf.js';
 import { checkEnvironment } from '../kernel/system.js';
-import type { ProgramState, Source } from '../kernel/source.js';
+import type { ProgramState, Source, SourceMissing } from '../kernel/source.js';
 import { buildInSlices } from '../metrics/snapshot.js';
 import { writePromFile } from '../sinks/prom-file.js';
-import { ConnectionSource, type Connection } from '../sources/connection.js';
-import { FaultSource } from '../sources/fault.js';
-import { PacketSource } from '../sources/packet.js';
+import type { Connection, ConnectionSource } from '../sources/connection.js';
 import { Files, PROM_FILE } from './files.js';
 import { Intake, type RowSink } from './intake.js';
 import { LossWarning } from './loss-warning.js';
+import { openSources, programsOf, sourcesOf, type OpenSources } from './open-sources.js';
 import { filterOf, namespacesOf, type CollectorOptions } from './options.js';
 import { nextWaitMs } from './pace.js';
 import { SelfWatch } from './self.js';
 import { takeSnapshot } from './state.js';
 import { NeverFalling } from './state-file.js';
 
-/** 12,000 connection records, 10,000 drops: more than come between two drains. */
-const CONNECTION_RING_BYTES = 1 << 22;
-const FAULT_RING_BYTES = 1 << 20;
 /** Connections turned into lines at once: 3 ms and, with -x, 1 MB. */
 const SLICE = 256;
 
@@ -53,9 +49,8 @@ export class Collector {
   readonly #options: CollectorOptions;
   readonly #hooks: CollectorHooks;
   readonly #namespaces: readonly NetworkNamespace[];
+  readonly #open: OpenSources;
   readonly #connections: ConnectionSource;
-  readonly #packets: PacketSource;
-  readonly #faults: FaultSource | null;
   readonly #clock = createClock();
   readonly #self = new SelfWatch();
   readonly #intake: Intake;
@@ -79,40 +74,17 @@ export class Collector {
     const namespaces = namespacesOf(options);
     const filter = filterOf(options, namespaces);
     const files = await Files.open(options, hooks.say);
-    const opened: { source: Source }[] = [];
-    const keep = <T extends { source: Source }>(source: T): T => {
-      opened.push(source);
-      return source;
-    };
+    let sources: OpenSources | null = null;
     try {
-      const connections = keep(
-        new ConnectionSource({
-          filter,
-          retransmits: options.retrans,
-          ringBytes: CONNECTION_RING_BYTES,
-        }),
-      );
-      const packets = keep(
-        new PacketSource({
-          filter,
-          time: options.time,
-          http: options.http,
-          ringBytes: options.ring,
-        }),
-      );
-      const faults = options.err ? keep(new FaultSource(filter, FAULT_RING_BYTES)) : null;
-      const collector = new Collector(options, hooks, namespaces, files, {
-        connections,
-        packets,
-        faults,
-      });
+      sources = openSources(options, filter);
+      const collector = new Collector(options, hooks, namespaces, files, sources);
       releaseKernelBtf();
       collector.#checkStrict();
       dropCapabilities({ root: process.getuid?.() === 0, listens: options.listen !== undefined });
       collector.#begin();
       return collector;
     } catch (error) {
-      for (const { source } of opened) source.close();
+      if (sources !== null) for (const source of sourcesOf(sources)) source.close();
       await files.close();
       throw error;
     }
@@ -123,16 +95,15 @@ export class Collector {
     hooks: CollectorHooks,
     namespaces: readonly NetworkNamespace[],
     files: Files,
-    sources: { connections: ConnectionSource; packets: PacketSource; faults: FaultSource | null },
+    sources: OpenSources,
   ) {
     this.#options = options;
     this.#hooks = hooks;
     this.#namespaces = namespaces;
     this.#files = files;
     this.#lossWarning = new LossWarning(hooks.say);
+    this.#open = sources;
     this.#connections = sources.connections;
-    this.#packets = sources.packets;
-    this.#faults = sources.faults;
     this.#intake = new Intake(options, {
       ...sources,
       files,
@@ -143,13 +114,17 @@ export class Collector {
   }
 
   get #sources(): Source[] {
-    const sources = [this.#connections.source, this.#packets.source];
-    return this.#faults === null ? sources : [...sources, this.#faults.source];
+    return sourcesOf(this.#open);
   }
 
   /** Every program asked for, and whether it is attached. */
   get programs(): ProgramState[] {
-    return this.#sources.flatMap(({ programs }) => programs);
+    return programsOf(this.#open);
+  }
+
+  /** Sources that this machine does not let be. */
+  get missing(): readonly SourceMissing[] {
+    return this.#open.missing;
   }
 
   #checkStrict(): void {
@@ -252,10 +227,9 @@ export class Collector {
   async #writeState(): Promise<void> {
     const snapshot = takeSnapshot({
       options: this.#options,
-      connections: this.#connections,
-      packets: this.#packets,
-      faults: this.#faults,
+      ...this.#open,
       sources: this.#sources,
+      programs: this.programs,
       entries: this.#intake.table.entries,
       files: this.#files,
       self: this.#self,
@@ -298,7 +272,7 @@ export class Collector {
     this.#stopped = true;
     if (this.#pullTimer !== null) clearInterval(this.#pullTimer);
     if (this.#drainTimer !== null) clearTimeout(this.#drainTimer);
-    this.#faults?.source.detach();
+    this.#open.faults?.source.detach();
     this.#intake.finishPackets(this.#namespacePaths());
     await this.#pulling;
     await this.#pullConnections();

@@ -235,10 +235,7 @@ export class ConnectionTable {
 
   #write(entry: Entry, closing: boolean): void {
     const { last } = entry;
-    // Before accept() only the listener's owner is known: the process that
-    // will get the connection may be another.
-    if (!entry.infoWritten && (closing || last.ownerSource !== OWNER_SOURCE.NW_OWNER_LISTENER))
-      this.#writeInfo(entry, last.tsNs);
+    if (!entry.infoWritten && (closing || !awaitsAccept(last))) this.#writeInfo(entry, last.tsNs);
     if (this.#options.extra || this.#options.all) this.#writeState(entry);
     const values = last.state === TCP_LISTEN ? LISTENER_VALUES : this.#values;
     if (last.state === TCP_LISTEN && !this.#options.extra) return;
@@ -358,6 +355,12 @@ function isOther(a: Connection, b: Connection): boolean {
   if (a.localPort !== b.localPort || a.peerPort !== b.peerPort) return true;
   if (a.localAddr !== b.localAddr || a.peerAddr !== b.peerAddr) return true;
   return a.openNs !== null && b.openNs !== null && a.openNs !== b.openNs;
+}
+
+/** Before accept() at most the listener's owner is known: the process that gets it may be another. */
+function awaitsAccept({ ownerSource, role }: Connection): boolean {
+  if (ownerSource === OWNER_SOURCE.NW_OWNER_NONE) return role === ROLE.NW_ROLE_SERVER;
+  return ownerSource === OWNER_SOURCE.NW_OWNER_LISTENER;
 }
 
 /** What accept() told stands, also where a later record does not know it yet. */

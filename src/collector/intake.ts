@@ -25,7 +25,8 @@ export interface RowSink {
 
 export interface IntakeParts {
   readonly connections: ConnectionSource;
-  readonly packets: PacketSource;
+  /** Null where this machine cannot have it. */
+  readonly packets: PacketSource | null;
   /** Null without -e. */
   readonly faults: FaultSource | null;
   readonly files: Files;
@@ -96,8 +97,7 @@ export class Intake {
 
   get #rings(): RingReader[] {
     const { connections, packets, faults } = this.#parts;
-    const rings = [connections.source.ring, packets.source.ring];
-    return faults === null ? rings : [...rings, faults.source.ring];
+    return [connections, packets, faults].flatMap((part) => part?.source.ring ?? []);
   }
 
   /** How full the fullest ring is, from 0 to 1. */
@@ -107,11 +107,11 @@ export class Intake {
 
   /** Moves one batch of each source to the files; returns the number of records. */
   drain(): number {
-    const { connections, clock, faults } = this.#parts;
+    const { connections, packets, clock, faults } = this.#parts;
     clock.refresh();
     let taken = connections.drain(this.#takeConnection);
     this.flushConnections();
-    taken += this.#drainPackets();
+    if (packets !== null) taken += this.#drainPackets(packets);
     if (faults !== null) taken += this.#drainFaults(faults);
     if (taken > 0) this.#lastEventMs = Date.now();
     return taken;
@@ -139,9 +139,9 @@ export class Intake {
     this.#connectLines.reset();
   }
 
-  #drainPackets(): number {
+  #drainPackets(packets: PacketSource): number {
     let records = 0;
-    const taken = this.#parts.packets.drain((view, places, count) => {
+    const taken = packets.drain((view, places, count) => {
       for (let i = 0; i < count; i++) {
         const at = places[i]!;
         if (!isPacket(view, at)) this.#heads.add(view, at);
@@ -197,6 +197,7 @@ export class Intake {
    */
   finishPackets(namespacePaths: readonly (string | null)[]): void {
     const { packets } = this.#parts;
+    if (packets === null) return;
     packets.stopWatching();
     this.drainAll();
     for (const path of namespacePaths) {

@@ -5,6 +5,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { setVerbose } from '../kernel/object.js';
+import type { ProgramState } from '../kernel/source.js';
 import { StandardOutput } from '../sinks/standard-output.js';
 import { Collector, type Summary } from './collector.js';
 import { Endpoint, endpointCommand } from './endpoint.js';
@@ -55,12 +56,13 @@ export async function runCollector(options: CollectorOptions): Promise<void> {
             },
           },
   });
-  announce(collector, options, performance.now() - startMs);
   output?.write(PACKET_TABLE_HEADER, 1);
   output?.flush();
   const endpoint = startEndpoint(options);
   const service = startService(collector, options);
   listen(collector, end.resolve, service);
+  // Not before signals are listened for: whoever reads it may send one.
+  announce(collector, options, performance.now() - startMs);
   const status = options.quiet && process.stderr.isTTY ? startStatus(collector) : null;
   const timer =
     options.duration === undefined
@@ -91,12 +93,26 @@ function withResolvers(): { promise: Promise<void>; resolve: () => void } {
 function announce(collector: Collector, options: CollectorOptions, ms: number): void {
   const programs = collector.programs;
   const attached = programs.filter((program) => program.attached).length;
-  for (const { program, reason, attached: on } of programs)
-    if (!on) say(`without ${program}: ${reason ?? 'not attached'}`);
+  for (const { source, obstacle } of collector.missing)
+    say(`without ${source} records: ${obstacle.reason}; to mend it: ${obstacle.mend ?? ''}`);
+  const left = new Set(collector.missing.map(({ source }) => source));
+  for (const [reason, names] of reasonsOf(programs.filter(({ source }) => !left.has(source))))
+    say(`without ${names.join(', ')}: ${reason}`);
   const files = [...collector.logNames, PROM_FILE];
   say(
     `ready after ${Math.round(ms)} ms: ${attached} programs attached; writing ${files.join(', ')} in ${options.data}`,
   );
+}
+
+/** Names of programs that are not attached, by the reason, which often is one for many. */
+function reasonsOf(programs: readonly ProgramState[]): Map<string, string[]> {
+  const reasons = new Map<string, string[]>();
+  for (const { program, reason, attached } of programs) {
+    if (attached) continue;
+    const text = reason ?? 'not attached';
+    reasons.set(text, [...(reasons.get(text) ?? []), program]);
+  }
+  return reasons;
 }
 
 /** Null without --listen. */

@@ -1,6 +1,6 @@
 /** Reads everything that netwatch.prom shows and puts it together. */
 import { programInfo } from '../kernel/program-info.js';
-import type { Source } from '../kernel/source.js';
+import type { ProgramState, Source } from '../kernel/source.js';
 import { DEFAULT_CAP, Snapshot } from '../metrics/snapshot.js';
 import type { ConnectionSource } from '../sources/connection.js';
 import type { FaultSource } from '../sources/fault.js';
@@ -14,9 +14,12 @@ import * as state from './state-file.js';
 export interface StateReadings {
   readonly options: CollectorOptions;
   readonly connections: ConnectionSource;
-  readonly packets: PacketSource;
+  /** Null where this machine cannot have it. */
+  readonly packets: PacketSource | null;
   readonly faults: FaultSource | null;
   readonly sources: readonly Source[];
+  /** All that were asked for. */
+  readonly programs: readonly ProgramState[];
   readonly entries: ReadonlyMap<number, Entry>;
   readonly files: Files;
   readonly self: SelfWatch;
@@ -38,13 +41,7 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   const live = state.sumLive(from.entries.values());
   state.addConnectionTotals(snapshot, totals, live, from.counters);
   if (retrans) state.addRetransmits(snapshot, from.connections.retransmits());
-  if (time) state.addLayers(snapshot, from.packets.layers());
-  if (http) {
-    const durations = from.packets.httpDurations();
-    state.addHttp(snapshot, durations);
-    state.addMaps(snapshot, [reading(from.packets.source, 'http_durations', durations.length)]);
-    state.addHttpHealth(snapshot, from.packets.httpTotals());
-  }
+  if (from.packets !== null) addPackets(snapshot, from.packets, { http, time });
   if (from.faults !== null) {
     const totals = from.faults.totals();
     state.addFaults(snapshot, totals);
@@ -60,6 +57,19 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   return snapshot;
 }
 
+function addPackets(
+  snapshot: Snapshot,
+  packets: PacketSource,
+  { http, time }: Pick<CollectorOptions, 'http' | 'time'>,
+): void {
+  if (time) state.addLayers(snapshot, packets.layers());
+  if (!http) return;
+  const durations = packets.httpDurations();
+  state.addHttp(snapshot, durations);
+  state.addMaps(snapshot, [reading(packets.source, 'http_durations', durations.length)]);
+  state.addHttpHealth(snapshot, packets.httpTotals());
+}
+
 function addConnections(snapshot: Snapshot, { options, entries, dropped }: StateReadings): void {
   const [shown, left] = state.busiest(entries.values(), options.maxConnections);
   state.addConnections(snapshot, shown, { extra: options.extra, retransmits: options.retrans });
@@ -69,9 +79,8 @@ function addConnections(snapshot: Snapshot, { options, entries, dropped }: State
 
 function addHealth(
   snapshot: Snapshot,
-  { options, sources, files, self, lastEventMs }: StateReadings,
+  { options, sources, programs, files, self, lastEventMs }: StateReadings,
 ): void {
-  const programs = sources.flatMap(({ programs }) => programs);
   state.addPrograms(
     snapshot,
     programs.map((program) => ({

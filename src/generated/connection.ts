@@ -438,6 +438,7 @@ export const KIND = {
   NW_KIND_HTTP_HEAD: 6,
   NW_KIND_DROP: 7,
   NW_KIND_RESET: 8,
+  NW_KIND_INSIGHT: 9,
 } as const;
 
 /** enum nw_outcome */

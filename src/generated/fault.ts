@@ -272,6 +272,7 @@ export const KIND = {
   NW_KIND_HTTP_HEAD: 6,
   NW_KIND_DROP: 7,
   NW_KIND_RESET: 8,
+  NW_KIND_INSIGHT: 9,
 } as const;
 
 /** Variables the reader sets in .rodata before loading. */

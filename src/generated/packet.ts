@@ -49,7 +49,7 @@ export function decodeFilter(view: DataView, at: number): Filter {
 
 /** struct nw_flow: size and field offsets in bytes. */
 export const FLOW = {
-  size: 14352,
+  size: 7184,
   at: { writeCount: 0, head: 4, tail: 8, unread: 12, writes: 16, pending: 2064 },
 } as const;
 
@@ -69,7 +69,7 @@ export function decodeFlow(view: DataView, at: number): Flow {
     tail: view.getUint32(at + 8, true),
     unread: view.getUint32(at + 12, true),
     writes: Array.from({ length: 128 }, (_, i) => decodeWrite(view, at + 16 + i * 16)),
-    pending: Array.from({ length: 256 }, (_, i) => decodePending(view, at + 2064 + i * 48)),
+    pending: Array.from({ length: 128 }, (_, i) => decodePending(view, at + 2064 + i * 40)),
   };
 }
 
@@ -377,8 +377,8 @@ export function decodePacket(view: DataView, at: number): Packet {
 
 /** struct nw_pending: size and field offsets in bytes. */
 export const PENDING = {
-  size: 48,
-  at: { ns: 0, macNs: 8, ipNs: 16, seq: 24, ack: 28, payloadBytes: 32, skbBytes: 36, state: 40, tcpFlags: 44, httpHeads: 45 },
+  size: 40,
+  at: { ns: 0, macNs: 8, ipNs: 12, seq: 16, ack: 20, payloadBytes: 24, skbBytes: 28, state: 32, tcpFlags: 36, httpHeads: 37 },
 } as const;
 
 export interface Pending {
@@ -397,15 +397,15 @@ export interface Pending {
 export function decodePending(view: DataView, at: number): Pending {
   return {
     ns: readU64(view, at),
-    macNs: readU64(view, at + 8),
-    ipNs: readU64(view, at + 16),
-    seq: view.getUint32(at + 24, true),
-    ack: view.getUint32(at + 28, true),
-    payloadBytes: view.getUint32(at + 32, true),
-    skbBytes: view.getUint32(at + 36, true),
-    state: view.getUint32(at + 40, true),
-    tcpFlags: view.getUint8(at + 44),
-    httpHeads: view.getUint8(at + 45),
+    macNs: view.getUint32(at + 8, true),
+    ipNs: view.getUint32(at + 12, true),
+    seq: view.getUint32(at + 16, true),
+    ack: view.getUint32(at + 20, true),
+    payloadBytes: view.getUint32(at + 24, true),
+    skbBytes: view.getUint32(at + 28, true),
+    state: view.getUint32(at + 32, true),
+    tcpFlags: view.getUint8(at + 36),
+    httpHeads: view.getUint8(at + 37),
   };
 }
 
@@ -442,6 +442,30 @@ export function decodeRingCounts(view: DataView, at: number): RingCounts {
   return {
     accepted: readU64(view, at),
     lost: readU64(view, at + 8),
+  };
+}
+
+/** struct nw_rx_now: size and field offsets in bytes. */
+export const RX_NOW = {
+  size: 32,
+  at: { macNs: 0, ipNs: 8, tcpNs: 16, ports: 24, seq: 28 },
+} as const;
+
+export interface RxNow {
+  readonly macNs: number;
+  readonly ipNs: number;
+  readonly tcpNs: number;
+  readonly ports: number;
+  readonly seq: number;
+}
+
+export function decodeRxNow(view: DataView, at: number): RxNow {
+  return {
+    macNs: readU64(view, at),
+    ipNs: readU64(view, at + 8),
+    tcpNs: readU64(view, at + 16),
+    ports: view.getUint32(at + 24, true),
+    seq: view.getUint32(at + 28, true),
   };
 }
 
@@ -683,6 +707,7 @@ export const KIND = {
   NW_KIND_HTTP_HEAD: 6,
   NW_KIND_DROP: 7,
   NW_KIND_RESET: 8,
+  NW_KIND_INSIGHT: 9,
 } as const;
 
 /** Variables the reader sets in .rodata before loading. */
@@ -692,6 +717,7 @@ export const RODATA = {
   nw_filter: { offset: 8, size: 1336 },
   nw_time: { offset: 1344, size: 1 },
   nw_records: { offset: 1345, size: 1 },
+  nw_exact: { offset: 1346, size: 1 },
   nw_http_on: { offset: 1384, size: 1 },
   nw_has_drop_socket: { offset: 1385, size: 1 },
   nw_no_socket_reason: { offset: 1388, size: 4 },

@@ -19,6 +19,7 @@ const CAPABILITIES = {
   CAP_NET_ADMIN: { bit: 12, purpose: 'see packets' },
   CAP_SYS_PTRACE: { bit: 19, purpose: 'find network namespaces of processes of other users' },
   CAP_SYS_ADMIN: { bit: 21, purpose: 'enter other network namespaces' },
+  CAP_SYS_RESOURCE: { bit: 24, purpose: 'lock memory for maps, before Linux 5.11' },
   CAP_PERFMON: { bit: 38, purpose: 'attach to tracepoints' },
   CAP_BPF: { bit: 39, purpose: 'load programs' },
 } as const;
@@ -29,6 +30,14 @@ export type Capability = keyof typeof CAPABILITIES;
 export function describeCapability(name: Capability): string {
   return `${name} (${CAPABILITIES[name].purpose})`;
 }
+
+/** `load programs`. */
+export function purposeOf(name: Capability): string {
+  return CAPABILITIES[name].purpose;
+}
+
+/** Those that netwatch has a use for, in the order of their bits. */
+export const KNOWN_CAPABILITIES = Object.keys(CAPABILITIES) as Capability[];
 
 /** Sets of capabilities of a process, as bits. */
 export interface CapabilitySets {

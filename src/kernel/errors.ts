@@ -11,7 +11,12 @@ export type Failure =
   | { readonly code: 'old-libbpf'; readonly version: string }
   | { readonly code: 'no-btf'; readonly path: string; readonly kernel: string }
   | { readonly code: 'no-object'; readonly path: string }
-  | { readonly code: 'no-cgroup2' }
+  | {
+      readonly code: 'no-source';
+      readonly source: string;
+      readonly reason: string;
+      readonly mend: string;
+    }
   | { readonly code: 'no-netns'; readonly name: string }
   | { readonly code: 'no-cgroup'; readonly path: string }
   | { readonly code: 'big-endian' }
@@ -53,7 +58,6 @@ export function exitCodeOf(failure: Failure): number {
     case 'no-btf':
     case 'verifier':
     case 'attach':
-    case 'no-cgroup2':
       return 4;
     default:
       return 3;
@@ -89,8 +93,8 @@ export function explain(failure: Failure): string {
       );
     case 'no-object':
       return `the BPF object ${failure.path} is missing\n  build it with: make`;
-    case 'no-cgroup2':
-      return 'no cgroup v2 hierarchy is mounted, so packets cannot be seen\n  mount one: mount -t cgroup2 none /sys/fs/cgroup/unified';
+    case 'no-source':
+      return `the source ${failure.source} cannot run: ${failure.reason}\n  ${failure.mend}`;
     case 'no-netns':
       return `no network namespace ${failure.name}\n  give a name of \`ip netns list\`, a path such as /proc/PID/ns/net, or an inode number`;
     case 'no-cgroup':

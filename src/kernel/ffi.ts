@@ -11,12 +11,28 @@ export type Pointer = bigint;
 
 const LIBBPF = 'libbpf.so.1';
 
-function loadLibbpf(): ReturnType<typeof koffi.load> {
+type Library = ReturnType<typeof koffi.load>;
+
+/** `v1.1`. Libraries before 0.6 cannot tell. */
+function versionOf(library: Library): string {
   try {
-    return koffi.load(LIBBPF);
+    return fn<() => string>(library, 'str libbpf_version_string()')();
+  } catch {
+    return 'v0.5 or older';
+  }
+}
+
+/** Asked first: an old one lacks functions, and koffi would only say that. */
+function loadLibbpf(): Library {
+  let library: Library;
+  try {
+    library = koffi.load(LIBBPF);
   } catch {
     throw new NetwatchError({ code: 'no-libbpf', tried: LIBBPF });
   }
+  const version = versionOf(library);
+  if (version.startsWith('v0.')) throw new NetwatchError({ code: 'old-libbpf', version });
+  return library;
 }
 
 const bpf = loadLibbpf();
@@ -24,7 +40,7 @@ const libc = koffi.load('libc.so.6');
 
 // koffi returns `any`; the signature written beside each symbol is the promise.
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
-function fn<F>(library: ReturnType<typeof koffi.load>, prototype: string): F {
+function fn<F>(library: Library, prototype: string): F {
   return library.func(prototype) as unknown as F;
 }
 
@@ -118,10 +134,26 @@ export const libbpf = {
     bpf,
     'int bpf_obj_get_info_by_fd(int fd, void *info, void *len)',
   ),
+  programLoad: fn<
+    (
+      type: number,
+      name: string,
+      license: string,
+      instructions: Uint8Array,
+      count: number,
+      options: Uint8Array,
+    ) => number
+  >(
+    bpf,
+    'int bpf_prog_load(int type, const char *name, const char *license, const void *insns, size_t count, const void *opts)',
+  ),
+  rawTracepointOpen: fn<(name: null, programFd: number) => number>(
+    bpf,
+    'int bpf_raw_tracepoint_open(const char *name, int prog_fd)',
+  ),
   enableStats: fn<(type: number) => number>(bpf, 'int bpf_enable_stats(int type)'),
   possibleCpus: fn<() => number>(bpf, 'int libbpf_num_possible_cpus()'),
   version: fn<() => string>(bpf, 'str libbpf_version_string()'),
-  majorVersion: fn<() => number>(bpf, 'uint32_t libbpf_major_version()'),
   setPrint: fn<(callback: unknown) => unknown>(bpf, 'void *libbpf_set_print(void *fn)'),
   btfLoadKernel: fn<() => Maybe>(bpf, 'void *btf__load_vmlinux_btf()'),
   btfFree: fn<(btf: Pointer) => void>(bpf, 'void btf__free(void *btf)'),
@@ -218,7 +250,8 @@ export function viewMemory(pointer: Pointer, length: number): ArrayBuffer {
 }
 
 const LIBBPF_PRINT = koffi.proto('int netwatch_print(int level, void *format, void *args)');
-const MESSAGE_BYTES = 1 << 16;
+/** The largest log of the verifier that libbpf takes. Pages that no message needs take no memory. */
+const MESSAGE_BYTES = 1 << 24;
 
 /**
  * Hands every message of libbpf to `take`. An exception in a callback from C

@@ -3,7 +3,7 @@ import { existsSync, openSync, readdirSync, readFileSync, statSync } from 'node:
 import { NetwatchError } from './errors.js';
 
 /** Mount points of a file system type, oldest first. */
-function mountsOf(type: string): string[] {
+export function mountsOf(type: string): string[] {
   return readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
     .map((line) => line.split(' '))
@@ -11,16 +11,19 @@ function mountsOf(type: string): string[] {
     .map((fields) => (fields[1] ?? '').replaceAll('\\040', ' '));
 }
 
-/** Where cgroup v2 is mounted. */
-export function cgroupRoot(): string {
-  const root = mountsOf('cgroup2')[0];
-  if (root === undefined) throw new NetwatchError({ code: 'no-cgroup2' });
-  return root;
+/** Where cgroup v2 is mounted; null if it is not. */
+export function cgroupRoot(): string | null {
+  return mountsOf('cgroup2')[0] ?? null;
 }
 
 /** A descriptor of the root of cgroup v2, to attach cgroup_skb programs to. */
 export function openCgroupRoot(): number {
-  return openSync(cgroupRoot(), 'r');
+  const root = cgroupRoot();
+  if (root === null) {
+    const what = 'cannot attach to cgroup v2';
+    throw new NetwatchError({ code: 'system', what, reason: 'it is not mounted' });
+  }
+  return openSync(root, 'r');
 }
 
 /** The kernel's id of a cgroup v2 directory (its inode number). */

@@ -1,5 +1,5 @@
 /** What this kernel says about itself through its BTF: tracepoints, kfuncs, enums. */
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { release } from 'node:os';
 import { libbpf, viewMemory, type Pointer } from './ffi.js';
 import { NetwatchError } from './errors.js';
@@ -16,16 +16,21 @@ let loaded: Pointer | null = null;
 
 function kernelBtf(): Pointer {
   if (loaded !== null) return loaded;
-  try {
-    accessSync(BTF_PATH, constants.R_OK);
-  } catch {
-    throw new NetwatchError({ code: 'no-btf', path: BTF_PATH, kernel: release() });
-  }
-  loaded = libbpf.btfLoadKernel();
+  // Asked first: libbpf would complain on standard error.
+  loaded = kernelBtfBytes() > 0 ? libbpf.btfLoadKernel() : null;
   if (loaded === null) {
     throw new NetwatchError({ code: 'no-btf', path: BTF_PATH, kernel: release() });
   }
   return loaded;
+}
+
+function kernelBtfBytes(): number {
+  try {
+    accessSync(BTF_PATH, constants.R_OK);
+    return statSync(BTF_PATH).size;
+  } catch {
+    return 0;
+  }
 }
 
 /** Gives the memory back (7 MB); the next question loads it again. */
@@ -59,9 +64,21 @@ function typeWords(id: number): [number, number, number] {
   return [view.getUint32(0, true), view.getUint32(4, true), view.getUint32(8, true)];
 }
 
+/** The id of a function in the kernel's BTF; null if vmlinux does not have it (a module may). */
+export function functionId(name: string): number | null {
+  const id = libbpf.btfFind(kernelBtf(), name, KIND_FUNC);
+  return id > 0 ? id : null;
+}
+
+/** How many parameters a function of the kernel has; 0 if vmlinux does not have it. */
+export function functionParameters(name: string): number {
+  const id = functionId(name);
+  return id === null ? 0 : typeWords(typeWords(id)[2])[1] & 0xffff;
+}
+
 /** True if the kernel has this function, in vmlinux (not in a module). */
 export function hasFunction(name: string): boolean {
-  return libbpf.btfFind(kernelBtf(), name, KIND_FUNC) > 0;
+  return functionId(name) !== null;
 }
 
 let helpers: Set<string> | null = null;

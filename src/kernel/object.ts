@@ -97,9 +97,16 @@ function verifierFailure(): NetwatchError | null {
   return new NetwatchError({
     code: 'verifier',
     program: program[1] ?? program[2] ?? '?',
-    line: lines.at(-1) ?? describeErrno(errno()),
+    line: missingField(log) ?? lines.at(-1) ?? describeErrno(errno()),
     omitted: Math.max(0, lines.length - 1),
   });
+}
+
+/** What libbpf says where the kernel's structs lack what a program reads, in plain words. */
+function missingField(log: string): string | null {
+  const [, type, field] =
+    /failed to resolve CO-RE relocation <\w+> \[\d+\] \w+ (\w+)\.([\w.]+)/.exec(log) ?? [];
+  return type === undefined ? null : `this kernel has no field ${field ?? ''} in its ${type}`;
 }
 
 export class BpfObject {
@@ -267,9 +274,19 @@ export class BpfObject {
     for (const name of [...this.#links.keys()]) this.detach(name);
   }
 
+  /** Descriptors that are about to be closed are no good to other objects. */
+  #unshare(): void {
+    if (!this.#loaded) return;
+    for (const map of mapsOf(this.#pointer)) {
+      const name = libbpf.mapName(map);
+      if (sharedMaps.get(name) === libbpf.mapFd(map)) sharedMaps.delete(name);
+    }
+  }
+
   close(): void {
     if (this.#object === null) return;
     this.detachAll();
+    this.#unshare();
     libbpf.objectClose(this.#object);
     this.#object = null;
   }

@@ -3,16 +3,17 @@
  * hooks it has, loads those programs, opens the ring and attaches. A program
  * that the kernel refuses is left out if the source can do without it.
  */
+import { closeSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { NetwatchError } from './errors.js';
+import { NetwatchError, type Failure } from './errors.js';
 import { libbpf } from './ffi.js';
-import { hasSocketStorage, hasTracepoint } from './kernel-btf.js';
+import { missingHook, placeOf, type Obstacle, type Place } from './hooks.js';
+import { hasSocketStorage } from './kernel-btf.js';
 import { sumPerCpu } from './map.js';
-import { BpfObject, type BpfMap, type Rodata } from './object.js';
+import { BpfObject, type BpfMap, type Program, type Rodata } from './object.js';
 import { openRing, type RingReader } from './ring.js';
 import { readU64 } from './read.js';
 import { openCgroupRoot } from './host.js';
-import { ensureTracefs, hasClassicTracepoint } from './system.js';
 
 export interface SourceSpec {
   /** The file is bpf/NAME.bpf.o. */
@@ -36,6 +37,8 @@ export interface ProgramState {
   readonly fd: number;
   readonly attached: boolean;
   readonly reason: string | null;
+  /** What would help on this machine; null: nothing is wrong, or it takes another kernel. */
+  readonly mend: string | null;
 }
 
 /** Records that passed the filter, and those the ring could not take. */
@@ -59,99 +62,201 @@ export interface Source {
 const NO_TABLE = ['shared_socket_table', 1] as const;
 
 const OBJECTS = fileURLToPath(new URL('../../bpf/', import.meta.url));
+const SUFFIX = '.bpf.o';
 
-/** Null if the kernel has the hook of this section, else why not. */
-function missingHook(section: string): string | null {
-  const [type, ...rest] = section.replace('?', '').split('/');
-  const hook = rest.join('/');
-  if (type === 'tp_btf') return hasTracepoint(hook) ? null : `no tracepoint ${hook}`;
-  if (type === 'tracepoint') {
-    const unreadable = ensureTracefs();
-    if (unreadable !== null) return unreadable;
-    return hasClassicTracepoint(hook) ? null : `no tracepoint ${hook}`;
+const objectPath = (source: string): string => `${OBJECTS}${source}${SUFFIX}`;
+
+/** Names of all sources: those of their objects. */
+export function sourceNames(): string[] {
+  return readdirSync(OBJECTS)
+    .filter((name) => name.endsWith(SUFFIX))
+    .map((name) => name.slice(0, -SUFFIX.length))
+    .sort();
+}
+
+/** A program of an object, and where it would go. */
+export interface ListedProgram extends Place {
+  readonly name: string;
+}
+
+/** All programs of a source, wanted or not. */
+export function listPrograms(source: string): ListedProgram[] {
+  const object = BpfObject.open(objectPath(source));
+  try {
+    return object.programs.map(({ name, section }) => ({ name, ...placeOf(section) }));
+  } finally {
+    object.close();
   }
-  return null;
 }
 
 interface Loaded {
   readonly object: BpfObject;
-  readonly reasons: Map<string, string>;
+  readonly obstacles: Map<string, Obstacle>;
 }
 
-/** Loads what can be loaded; `reasons` says why the rest was not. */
+/** Only another kernel, or a mended netwatch, takes this program. */
+const refused = (reason: string): Obstacle => ({ reason, mend: null });
+
+/** What keeps a wanted program out before the kernel has even seen it. */
+function obstacleTo(
+  spec: SourceSpec,
+  { name, section }: Program,
+  mayAct: boolean,
+): Obstacle | null {
+  const lack = spec.lacks?.(name) ?? null;
+  return missingHook(section, mayAct) ?? (lack === null ? null : refused(lack));
+}
+
+function wantedOf(spec: SourceSpec, object: BpfObject): Program[] {
+  return object.programs.filter(({ name }) => spec.wants?.(name) ?? true);
+}
+
+function obstaclesTo(
+  spec: SourceSpec,
+  object: BpfObject,
+  { mayAct }: { readonly mayAct: boolean },
+): Map<string, Obstacle> {
+  const found = new Map<string, Obstacle>();
+  for (const program of wantedOf(spec, object)) {
+    const obstacle = obstacleTo(spec, program, mayAct);
+    if (obstacle !== null) found.set(program.name, obstacle);
+  }
+  return found;
+}
+
+/** Loads what can be loaded; `obstacles` says why the rest was not. */
 function load(spec: SourceSpec): Loaded {
-  const reasons = new Map<string, string>();
+  const refusals = new Map<string, Obstacle>();
   for (;;) {
-    const object = BpfObject.open(`${OBJECTS}${spec.name}.bpf.o`);
-    const wanted = object.programs.filter(({ name }) => spec.wants?.(name) ?? true);
-    for (const { name, section } of wanted) {
-      const reason = missingHook(section) ?? spec.lacks?.(name) ?? null;
-      if (reason !== null) reasons.set(name, reason);
-    }
-    const names = new Set(wanted.map(({ name }) => name).filter((name) => !reasons.has(name)));
+    const object = BpfObject.open(objectPath(spec.name));
+    const obstacles = new Map([...obstaclesTo(spec, object, { mayAct: true }), ...refusals]);
+    const names = new Set(
+      wantedOf(spec, object)
+        .map(({ name }) => name)
+        .filter((name) => !obstacles.has(name)),
+    );
     try {
       object.load({
         wants: (name) => names.has(name),
         rodata: spec.rodata,
         mapSizes: hasSocketStorage() ? new Map([...spec.mapSizes, NO_TABLE]) : spec.mapSizes,
       });
-      return { object, reasons };
+      return { object, obstacles };
     } catch (error) {
       object.close();
       const failure = error instanceof NetwatchError ? error.failure : null;
       if (failure?.code !== 'verifier' || spec.essential(failure.program)) throw error;
-      if (reasons.has(failure.program)) throw error;
-      reasons.set(failure.program, failure.line);
+      if (obstacles.has(failure.program)) throw error;
+      refusals.set(failure.program, refused(failure.line));
     }
   }
 }
 
-function attachAll(spec: SourceSpec, { object, reasons }: Loaded): void {
-  let cgroup = -1;
-  for (const { name, section, fd } of object.programs) {
-    if (fd < 0 || reasons.has(name)) continue;
-    if (section.startsWith('cgroup') && cgroup < 0) cgroup = openCgroupRoot();
+function attachAll(spec: SourceSpec, { object, obstacles }: Loaded): void {
+  const programs = object.programs.filter(({ name, fd }) => fd >= 0 && !obstacles.has(name));
+  const isCgroup = ({ section }: { section: string }): boolean => section.startsWith('cgroup');
+  const cgroup = programs.some(isCgroup) ? openCgroupRoot() : -1;
+  for (const { name } of programs) {
     try {
       object.attach(name, cgroup);
     } catch (error) {
       if (!(error instanceof NetwatchError) || spec.essential(name)) throw error;
-      reasons.set(name, error.failure.code === 'attach' ? error.failure.reason : error.message);
+      const { failure, message } = error;
+      obstacles.set(name, refused(failure.code === 'attach' ? failure.reason : message));
     }
+  }
+  if (cgroup >= 0) closeSync(cgroup);
+}
+
+function programStates(spec: SourceSpec, { object, obstacles }: Loaded): ProgramState[] {
+  return wantedOf(spec, object).map(({ name, section, fd, attached }) => ({
+    source: spec.name,
+    program: name,
+    attachType: placeOf(section).type,
+    fd,
+    attached,
+    reason: obstacles.get(name)?.reason ?? null,
+    mend: obstacles.get(name)?.mend ?? null,
+  }));
+}
+
+/** This machine cannot have a source: one of its essential programs is missing. */
+export class SourceMissing extends NetwatchError {
+  readonly source: string;
+  /** All that were asked for; none is attached. */
+  readonly programs: readonly ProgramState[];
+  /** What is missing, and whether this machine could be given it. */
+  readonly obstacle: Obstacle;
+
+  constructor(spec: SourceSpec, essential: string, obstacle: Obstacle, loaded: Loaded) {
+    super(failureOf(spec.name, essential, obstacle));
+    this.source = spec.name;
+    this.obstacle = obstacle;
+    this.programs = programStates(spec, loaded).map((state) => ({
+      ...state,
+      fd: -1,
+      reason: state.reason ?? `not without ${essential}`,
+    }));
   }
 }
 
-function programStates(spec: SourceSpec, { object, reasons }: Loaded): ProgramState[] {
-  return object.programs
-    .filter(({ name }) => spec.wants?.(name) ?? true)
-    .map(({ name, section, fd, attached }) => ({
-      source: spec.name,
-      program: name,
-      attachType: section.replace('?', '').split('/')[0] ?? '',
-      fd,
-      attached,
-      reason: reasons.get(name) ?? null,
-    }));
+function failureOf(source: string, program: string, { reason, mend }: Obstacle): Failure {
+  return mend === null
+    ? { code: 'attach', program, reason }
+    : { code: 'no-source', source, reason, mend };
 }
 
 /** Loads and attaches a source; throws if something essential is missing. */
 export function openSource(spec: SourceSpec): Source {
   const loaded = load(spec);
-  const { object, reasons } = loaded;
-  const missing = [...reasons].find(([name]) => spec.essential(name));
-  if (missing !== undefined) {
+  const { object, obstacles } = loaded;
+  try {
+    const missing = [...obstacles].find(([name]) => spec.essential(name));
+    if (missing !== undefined) throw new SourceMissing(spec, ...missing, loaded);
+    const events = object.map('events');
+    const ring = openRing(events.fd, events.maxEntries);
+    attachAll(spec, loaded);
+    return opened(spec, loaded, ring);
+  } catch (error) {
     object.close();
-    throw new NetwatchError({ code: 'attach', program: missing[0], reason: missing[1] });
+    throw error;
   }
-  const events = object.map('events');
-  const ring = openRing(events.fd, events.maxEntries);
+}
+
+/**
+ * How every program that a source asks for gets on here. Each is loaded and attached for a moment;
+ * nothing stays. Throws if the source cannot be loaded at all, for want of a right for example.
+ */
+export function trySource(spec: SourceSpec): ProgramState[] {
+  const lenient = { ...spec, essential: () => false };
+  const loaded = load(lenient);
+  try {
+    attachAll(lenient, loaded);
+    return programStates(spec, loaded);
+  } finally {
+    loaded.object.close();
+  }
+}
+
+/** The same without loading anything, which needs no rights: a program without a reason may do. */
+export function askForSource(spec: SourceSpec): ProgramState[] {
+  const object = BpfObject.open(objectPath(spec.name));
+  try {
+    const obstacles = obstaclesTo(spec, object, { mayAct: false });
+    return programStates(spec, { object, obstacles });
+  } finally {
+    object.close();
+  }
+}
+
+function opened(spec: SourceSpec, loaded: Loaded, ring: RingReader): Source {
+  const { object } = loaded;
   const counts = object.map('ring_counts');
-  attachAll(spec, loaded);
-  const programs = programStates(spec, loaded);
   return {
     name: spec.name,
     object,
     ring,
-    programs,
+    programs: programStates(spec, loaded),
     ringCounts: () => {
       const sum = sumPerCpu(counts);
       return { accepted: readU64(sum, 0), lost: readU64(sum, 8) };

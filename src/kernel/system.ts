@@ -2,15 +2,14 @@
 import { statSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { describeCapability, missingCapabilities, ownCapabilities } from './capabilities.js';
-import { c, errno, libbpf } from './ffi.js';
+import { c, errno } from './ffi.js';
 import { NetwatchError } from './errors.js';
+import type { Obstacle } from './hooks.js';
 import { describeErrno } from './system-error.js';
 
 /** Throws unless this machine and this process can run the programs. */
 export function checkEnvironment(): void {
   if (endianness() !== 'LE') throw new NetwatchError({ code: 'big-endian' });
-  if (libbpf.majorVersion() < 1)
-    throw new NetwatchError({ code: 'old-libbpf', version: libbpf.version() });
   const missing = missingCapabilities(ownCapabilities().effective);
   if (missing.length > 0)
     throw new NetwatchError({ code: 'privilege', uid: process.getuid?.() ?? -1, missing });
@@ -32,15 +31,24 @@ function whyMissing(path: string): string | null {
 }
 
 /**
- * Classic tracepoints are found through tracefs; mounts it where it is not. Null if it can be read,
- * else why not.
+ * Classic tracepoints are found through tracefs; mounts it where it is not, if it may. Null if it
+ * can be read, else why not.
  */
-export function ensureTracefs(): string | null {
+export function ensureTracefs(mayMount: boolean): Obstacle | null {
   const missing = whyMissing(`${TRACEFS}/events`);
   if (missing === null) return null;
-  if (missing === 'EACCES') return `no ${describeCapability('CAP_DAC_READ_SEARCH')}`;
-  if (c.mount('tracefs', TRACEFS, 'tracefs', 0, null) === 0) return null;
-  return `${TRACEFS} is not mounted: ${describeErrno(errno())}`;
+  if (missing === 'EACCES')
+    return {
+      reason: `no ${describeCapability('CAP_DAC_READ_SEARCH')}`,
+      mend: 'run it as root, or give it CAP_DAC_READ_SEARCH',
+    };
+  const mounted = mayMount && c.mount('tracefs', TRACEFS, 'tracefs', 0, null) === 0;
+  if (mounted) return null;
+  const reason = mayMount ? describeErrno(errno()) : missing;
+  return {
+    reason: `${TRACEFS} is not mounted: ${reason}`,
+    mend: `mount -t tracefs tracefs ${TRACEFS}`,
+  };
 }
 
 /** True if the kernel has this classic tracepoint (`syscalls/sys_exit_accept`). */

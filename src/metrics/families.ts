@@ -145,6 +145,7 @@ export const FAMILIES = {
     'network_io_direction',
     'reason',
   ]),
+  netwatch_tcp_events_total: counter('Events that netwatch insight has seen.', ['event']),
   netwatch_tcp_io_bytes_total: counter('Payload bytes that applications sent or received.', [
     'network_io_direction',
   ]),
@@ -281,9 +282,7 @@ export const FAMILIES = {
     'Events that were lost, by source and by the place of the loss.',
     ['source', 'stage'],
   ),
-  netwatch_records_accepted_total: counter('Records that were to be written; written plus lost.', [
-    'file',
-  ]),
+  netwatch_records_accepted_total: counter('Records to be written: written plus lost.', ['file']),
   netwatch_records_written_total: counter('Records written.', ['file']),
   netwatch_file_write_errors_total: counter('Failed writes.', ['file', 'errno']),
   netwatch_bpf_program_attached: gauge(

@@ -18,8 +18,9 @@ import {
 import { readIterator } from '../kernel/iterator.js';
 import { sumPerCpu } from '../kernel/map.js';
 import { hasSocketStorage } from '../kernel/kernel-btf.js';
-import { openSource, type Source } from '../kernel/source.js';
+import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
+import { helperFeature, rightFeature, TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
 
 export type { Connection } from '../generated/connection.js';
 
@@ -57,21 +58,59 @@ export const STATE_NAMES = [
   'syn_received',
 ] as const;
 
+function specOf(options: ConnectionOptions): SourceSpec {
+  return {
+    name: 'connection',
+    rodata: [[RODATA.nw_filter, encodeFilter(options.filter)]],
+    mapSizes: new Map([['events', options.ringBytes]]),
+    wants: (program) =>
+      program === FORGET
+        ? !hasSocketStorage()
+        : options.retransmits || !RETRANSMIT_PROGRAMS.includes(program),
+    essential: (program) => program === 'inet_sock_set_state' || program === 'tcp',
+  };
+}
+
+const ACCEPTER = {
+  gives: 'the process that accepts a connection, where it is not the one that listens',
+  options: ['pid', 'comm'],
+};
+
+/** For `netwatch doctor`. */
+export const PLAN: SourcePlan = {
+  spec: ({ filter, retrans }) =>
+    specOf({ filter, retransmits: retrans, ringBytes: TRIAL_RING_BYTES }),
+  programs: {
+    inet_sock_set_state: { gives: 'connections that open and close' },
+    tcp: { gives: 'the present state of connections' },
+    tcp_retransmit_skb: { gives: 'retransmits of an open connection as they happen' },
+    tcp_retransmit_synack: { gives: 'SYN-ACKs that are sent again' },
+    sys_exit_accept: ACCEPTER,
+    sys_exit_accept4: ACCEPTER,
+    task_file: {
+      gives: 'the owners of connections older than netwatch',
+      options: ['pid', 'comm'],
+    },
+    [FORGET]: { gives: 'room for more sockets than 65,536 in all' },
+  },
+  features: [
+    helperFeature('sock_from_file', {
+      gives: 'the owners of more than 65,536 sockets at a time',
+      since: '5.11',
+    }),
+    rightFeature('CAP_SYS_ADMIN', {
+      gives: 'the state of connections in other network namespaces',
+      options: ['netns'],
+    }),
+  ],
+};
+
 export class ConnectionSource {
   readonly source: Source;
   readonly #places = new Int32Array(BATCH);
 
   constructor(options: ConnectionOptions) {
-    this.source = openSource({
-      name: 'connection',
-      rodata: [[RODATA.nw_filter, encodeFilter(options.filter)]],
-      mapSizes: new Map([['events', options.ringBytes]]),
-      wants: (program) =>
-        program === FORGET
-          ? !hasSocketStorage()
-          : options.retransmits || !RETRANSMIT_PROGRAMS.includes(program),
-      essential: (program) => program === 'inet_sock_set_state' || program === 'tcp',
-    });
+    this.source = openSource(specOf(options));
   }
 
   /** Writes the owners of sockets that existed before into their storage. */

@@ -3,10 +3,9 @@
  * bpf/fault.bpf.c.
  */
 import { decodeFault, decodeFaultKey, KIND, RODATA } from '../generated/fault.js';
-import { tracepointArguments } from '../kernel/kernel-btf.js';
 import { readHash } from '../kernel/map.js';
 import { readU64 } from '../kernel/read.js';
-import { openSource, type Source } from '../kernel/source.js';
+import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import {
   dropReasons,
   KFREE_SKB_REASON,
@@ -15,6 +14,7 @@ import {
   resetReasons,
 } from './drop-reasons.js';
 import { encodeFilter, type Filter } from './filter.js';
+import { argumentFeature, has, TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
 
 export interface FaultRecord {
   readonly kind: 'drop' | 'reset';
@@ -44,37 +44,62 @@ const BATCH = 4096;
 
 const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 
-/** Arguments of tcp_send_reset: sk, skb, then reason (6.10). */
-const SEND_RESET_REASON = 3;
+const DROP_REASON = argumentFeature(['kfree_skb', 'reason', KFREE_SKB_REASON], {
+  gives: 'drops for any other reason than a bad checksum',
+  since: '5.17',
+  options: ['err'],
+});
+const DROP_SOCKET = argumentFeature(['kfree_skb', 'socket', KFREE_SKB_SOCKET], {
+  gives: 'the socket of a drop, and drops in a filter by process',
+  since: '6.11',
+  options: ['err'],
+});
+/** Arguments of tcp_send_reset: sk, skb, then reason. */
+const RESET_REASON = argumentFeature(['tcp_send_reset', 'reason', 3], {
+  gives: 'the reasons of resets that are sent',
+  since: '6.10',
+  options: ['err'],
+});
+
+function specOf(filter: Filter, ringBytes: number): SourceSpec {
+  const instead = has(DROP_REASON) ? 'tcp_bad_csum' : 'kfree_skb';
+  const purge = reasonNumber('QUEUE_PURGE');
+  return {
+    name: 'fault',
+    rodata: [
+      [RODATA.nw_filter, encodeFilter(filter)],
+      [RODATA.nw_has_drop_reason, flag(has(DROP_REASON))],
+      [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],
+      [RODATA.nw_purge_reason, Uint8Array.of(purge, 0, 0, 0)],
+      [RODATA.nw_has_reset_reason, flag(has(RESET_REASON))],
+    ],
+    mapSizes: new Map([['events', ringBytes]]),
+    wants: (program) => program !== instead,
+    essential: () => false,
+  };
+}
+
+/** For `netwatch doctor`. */
+export const PLAN: SourcePlan = {
+  spec: ({ filter, err }) => (err ? specOf(filter, TRIAL_RING_BYTES) : null),
+  programs: {
+    kfree_skb: { gives: 'drops', since: '5.17' },
+    tcp_bad_csum: { gives: 'drops for a bad checksum', since: '5.14' },
+    tcp_send_reset: { gives: 'resets that are sent' },
+    tcp_receive_reset: { gives: 'resets that are received' },
+  },
+  features: [DROP_REASON, DROP_SOCKET, RESET_REASON],
+};
 
 export class FaultSource {
   readonly source: Source;
   readonly #dropReasons = dropReasons();
   readonly #resetReasons = resetReasons();
-  readonly #hasDropReason: boolean;
+  readonly #hasDropReason = has(DROP_REASON);
   readonly #places = new Int32Array(BATCH);
 
   constructor(filter: Filter, ringBytes: number) {
-    const kfreeSkb = tracepointArguments('kfree_skb');
-    this.#hasDropReason = kfreeSkb >= KFREE_SKB_REASON;
-    const instead = this.#hasDropReason ? 'tcp_bad_csum' : 'kfree_skb';
-    const purge = reasonNumber('QUEUE_PURGE');
-    this.source = openSource({
-      name: 'fault',
-      rodata: [
-        [RODATA.nw_filter, encodeFilter(filter)],
-        [RODATA.nw_has_drop_reason, flag(this.#hasDropReason)],
-        [RODATA.nw_has_drop_socket, flag(kfreeSkb >= KFREE_SKB_SOCKET)],
-        [RODATA.nw_purge_reason, Uint8Array.of(purge, 0, 0, 0)],
-        [
-          RODATA.nw_has_reset_reason,
-          flag(tracepointArguments('tcp_send_reset') >= SEND_RESET_REASON),
-        ],
-      ],
-      mapSizes: new Map([['events', ringBytes]]),
-      wants: (program) => program !== instead,
-      essential: () => false,
-    });
+    this.source = openSource(specOf(filter, ringBytes));
   }
 
   #reason(kind: 'drop' | 'reset', reason: number): string {

@@ -18,13 +18,22 @@ import {
   type HttpTotals,
   type LayerTotals,
 } from '../generated/packet.js';
-import { hasFunction, hasHelper, tracepointArguments } from '../kernel/kernel-btf.js';
+import { hasFunction, hasHelper } from '../kernel/kernel-btf.js';
+import { whyNoTrampoline } from '../kernel/trampoline.js';
 import { KFREE_SKB_SOCKET, reasonNumber } from './drop-reasons.js';
 import { readIterator } from '../kernel/iterator.js';
 import { readArrayValue, readHash, readPerCpu, sumPerCpu } from '../kernel/map.js';
 import { readU64 } from '../kernel/read.js';
-import { openSource, type Source } from '../kernel/source.js';
+import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
+import {
+  argumentFeature,
+  functionFeature,
+  has,
+  TRIAL_RING_BYTES,
+  type Gain,
+  type SourcePlan,
+} from './plan.js';
 
 export interface PacketOptions {
   readonly filter: Filter;
@@ -46,12 +55,107 @@ const WITHOUT_TIMES = new Set([...PLAIN, 'packet_unowned']);
  */
 const ATOMICS = 'check_mtu';
 
+/** Where fentry may be used, the boundaries of the layers are the functions themselves. */
+const EXACT_BOUNDARIES: ReadonlyMap<string, string> = new Map([
+  ['ip_rcv_core', 'ip_rcv_core'],
+  ['ip6_rcv_core', 'ip6_rcv_core'],
+  ['tcp_v4_rcv', 'tcp_v4_rcv'],
+  ['tcp_v6_rcv', 'tcp_v6_rcv'],
+  ['sendmsg_entry', 'tcp_sendmsg_locked'],
+  ['sendpage_entry', 'tcp_sendpage_locked'],
+]);
+/** What they take the place of. */
+const SENDMSG_TRACEPOINT = 'tcp_sendmsg_locked';
+
 /** The iterator that gives up on packets nobody has read. */
 const FLUSH = 'flush_unread';
 /** Keys of free slots and of those being filled. */
 const TX_BUSY = 1;
 
 const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
+
+const KERNEL_CONTEXT = functionFeature('bpf_cast_to_kern_ctx', {
+  gives: 'the MAC and IP times of received packets',
+  since: '6.2',
+  options: ['time'],
+});
+const UNOWNED = {
+  gives: 'packets to closed ports and to connections in TIME_WAIT',
+  since: '6.11',
+} as const;
+const DROP_SOCKET = argumentFeature(['kfree_skb', 'socket', KFREE_SKB_SOCKET], UNOWNED);
+
+function specOf(options: PacketOptions): SourceSpec {
+  const noSocket = reasonNumber('NO_SOCKET');
+  const canTime = hasHelper(ATOMICS);
+  const time = options.time && canTime;
+  const chosen = time ? TIMED : PLAIN;
+  const exact = time && whyNoTrampoline() === null;
+  const wantsTimed = (program: string): boolean => {
+    const hook = EXACT_BOUNDARIES.get(program);
+    if (hook !== undefined) return exact && hasFunction(hook);
+    return options.time && !(exact && program === SENDMSG_TRACEPOINT);
+  };
+  return {
+    name: 'packet',
+    rodata: [
+      [RODATA.nw_filter, encodeFilter(options.filter)],
+      [RODATA.nw_time, flag(time)],
+      [RODATA.nw_exact, flag(exact)],
+      [RODATA.nw_http_on, flag(options.http)],
+      [RODATA.nw_has_kernel_context, flag(has(KERNEL_CONTEXT))],
+      [RODATA.nw_has_loop, flag(hasHelper('loop'))],
+      [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],
+      [RODATA.nw_no_socket_reason, Uint8Array.of(noSocket, 0, 0, 0)],
+      [RODATA.nw_records, flag(true)],
+    ],
+    mapSizes: new Map([['events', options.ringBytes]]),
+    wants: (program) =>
+      chosen.has(program) ||
+      (!PLAIN.has(program) && (WITHOUT_TIMES.has(program) || wantsTimed(program))),
+    lacks: (program) =>
+      canTime || WITHOUT_TIMES.has(program) ? null : 'layer times need Linux 5.12',
+    essential: (program) => chosen.has(program),
+  };
+}
+
+/** What a program gives that is only there for layer times. */
+const timed = (gives: string): Gain => ({ gives, since: '5.12' });
+
+const ARRIVAL = timed('the MAC time of packets from some drivers');
+const EXACT = timed('the exact moments at which IP and TCP take a packet');
+const UNREAD = timed('packets that nobody has read in the end');
+
+/** For `netwatch doctor`. */
+export const PLAN: SourcePlan = {
+  spec: ({ filter, time, http }) => specOf({ filter, time, http, ringBytes: TRIAL_RING_BYTES }),
+  programs: {
+    packet_ingress: { gives: 'received packets' },
+    packet_egress: { gives: 'sent packets' },
+    packet_unowned: UNOWNED,
+    timed_ingress: timed('the times of received packets'),
+    timed_egress: timed('the times of sent packets'),
+    netif_rx_entry: ARRIVAL,
+    napi_gro_receive_entry: ARRIVAL,
+    napi_gro_frags_entry: ARRIVAL,
+    netif_receive_skb_entry: ARRIVAL,
+    netif_receive_skb_list_entry: ARRIVAL,
+    netif_receive_skb: timed('the MAC and IP times of received packets'),
+    ip_rcv_core: EXACT,
+    ip6_rcv_core: EXACT,
+    tcp_v4_rcv: EXACT,
+    tcp_v6_rcv: EXACT,
+    tcp_rcv_space_adjust: timed('the TCP time of received packets'),
+    tcp_destroy_sock: UNREAD,
+    flush_unread: UNREAD,
+    tcp_sendmsg_locked: { gives: 'the TCP time of sent packets', since: '6.16' },
+    sendmsg_entry: timed('the TCP time of sent packets'),
+    sendpage_entry: timed('the TCP time of what sendfile sends'),
+    net_dev_queue: timed('the MAC and IP times of sent packets'),
+    net_dev_start_xmit: timed('the MAC and IP times of sent packets'),
+  },
+  features: [KERNEL_CONTEXT, DROP_SOCKET],
+};
 
 /** A batch of packet records, oldest first, to be read with {@link PACKET}.at. */
 export type TakePackets = (view: DataView, places: Int32Array, count: number) => void;
@@ -62,31 +166,7 @@ export class PacketSource {
   readonly #times = new Float64Array(BATCH);
 
   constructor(options: PacketOptions) {
-    const kernelContext = hasFunction('bpf_cast_to_kern_ctx');
-    const noSocket = reasonNumber('NO_SOCKET');
-    const canTime = hasHelper(ATOMICS);
-    const time = options.time && canTime;
-    const chosen = time ? TIMED : PLAIN;
-    this.source = openSource({
-      name: 'packet',
-      rodata: [
-        [RODATA.nw_filter, encodeFilter(options.filter)],
-        [RODATA.nw_time, flag(time)],
-        [RODATA.nw_http_on, flag(options.http)],
-        [RODATA.nw_has_kernel_context, flag(kernelContext)],
-        [RODATA.nw_has_loop, flag(hasHelper('loop'))],
-        [RODATA.nw_has_drop_socket, flag(tracepointArguments('kfree_skb') >= KFREE_SKB_SOCKET)],
-        [RODATA.nw_no_socket_reason, Uint8Array.of(noSocket, 0, 0, 0)],
-        [RODATA.nw_records, flag(true)],
-      ],
-      mapSizes: new Map([['events', options.ringBytes]]),
-      wants: (program) =>
-        chosen.has(program) ||
-        (!PLAIN.has(program) && (options.time || WITHOUT_TIMES.has(program))),
-      lacks: (program) =>
-        canTime || WITHOUT_TIMES.has(program) ? null : 'layer times need Linux 5.12',
-      essential: (program) => chosen.has(program),
-    });
+    this.source = openSource(specOf(options));
   }
 
   /** Hands over the packets since the last call, in order of time. */

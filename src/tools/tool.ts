@@ -6,6 +6,8 @@ export interface Tool {
   readonly name: string;
   /** One line for the list of commands. */
   readonly summary: string;
+  /** Sources that it opens; absent: it reads files only. For `netwatch doctor`. */
+  readonly sources?: readonly string[];
   /** A fresh command with options, help and action. */
   command(): Command;
 }

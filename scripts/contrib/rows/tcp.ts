@@ -84,3 +84,10 @@ export const FAULTS: Row = {
     recordedPanel(RECORDED.refused, 'Wrong checksums or sequence numbers, of all received.'),
   ],
 };
+
+export const EVENTS: Row = {
+  title: 'TCP events (netwatch insight --data)',
+  claims: /^netwatch_tcp_events/,
+  collapsed: true,
+  panels: [],
+};

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What is found by looking: CWND_CHANGE, RTT_UPDATE, SLOW_START, CONG_AVOID,
+ * WINDOW_UPDATE, and SACK, which stands in the segment itself.
+ */
+#ifndef NW_INSIGHT_CHANGES_BPF_H
+#define NW_INSIGHT_CHANGES_BPF_H
+
+#include "insight/emit.bpf.h"
+#include "insight/sack.bpf.h"
+#include "insight/seen.bpf.h"
+
+#define NW_EVENTS_BY_LOOKING                                          \
+	(NW_BIT(NW_EVENT_CWND_CHANGE) | NW_BIT(NW_EVENT_RTT_UPDATE) | \
+	 NW_BIT(NW_EVENT_SLOW_START) | NW_BIT(NW_EVENT_CONG_AVOID) |  \
+	 NW_BIT(NW_EVENT_WINDOW_UPDATE))
+
+/* The rest of a record whose event has happened, and whether it is wanted. */
+static __always_inline bool nw_fill_owned(struct nw_insight *e, struct sock *sk,
+					  struct tcp_sock *tp)
+{
+	struct nw_socket *s = nw_socket_find(sk);
+
+	if (s)
+		nw_adopt_owner(s, (__u64)sk);
+	nw_fill(e, sk, tp, s);
+	return nw_insight_allowed(e, sk);
+}
+
+static __always_inline void nw_emit_if(struct nw_insight *e, __u32 happened,
+				       __u32 event)
+{
+	if (nw_wants(event) && (happened & NW_BIT(event)))
+		nw_emit(e, event);
+}
+
+/* Looks at a socket whose lock is held, and tells what has changed. */
+static __always_inline void nw_tell_changes(struct nw_insight *e,
+					    struct sock *sk,
+					    struct tcp_sock *tp,
+					    struct nw_seen *seen)
+{
+	__u32 happened;
+
+	if (!nw_wants_any(NW_EVENTS_BY_LOOKING))
+		return;
+	nw_clear(e);
+	happened = nw_look(e, seen, tp) & nw_insight_filter.events;
+	if (!happened || !nw_fill_owned(e, sk, tp))
+		return;
+	nw_emit_if(e, happened, NW_EVENT_RTT_UPDATE);
+	nw_emit_if(e, happened, NW_EVENT_CWND_CHANGE);
+	nw_emit_if(e, happened, NW_EVENT_SLOW_START);
+	nw_emit_if(e, happened, NW_EVENT_CONG_AVOID);
+	nw_emit_if(e, happened, NW_EVENT_WINDOW_UPDATE);
+}
+
+static __always_inline void nw_tell_sack(struct nw_insight *e, struct sock *sk,
+					 struct tcp_sock *tp,
+					 const struct sk_buff *skb)
+{
+	if (!nw_wants(NW_EVENT_SACK))
+		return;
+	nw_clear(e);
+	if (nw_read_sack(e, skb) && nw_fill_owned(e, sk, tp))
+		nw_emit(e, NW_EVENT_SACK);
+}
+
+/* The socket behind a hook, if it is of a watched namespace. */
+static __always_inline struct tcp_sock *nw_watched(struct sock *sk)
+{
+	if (!nw_netns_allowed(nw_sock_netns(sk)))
+		return NULL;
+	return bpf_skc_to_tcp_sock(sk);
+}
+
+/* The application has read, and the window may have changed. */
+static __always_inline int nw_was_read(struct sock *sk)
+{
+	struct tcp_sock *tp = nw_watched(sk);
+	struct nw_insight e;
+	struct nw_seen *seen;
+
+	if (!tp)
+		return 0;
+	seen = nw_seen_of(sk);
+	if (seen)
+		nw_tell_changes(&e, sk, tp, seen);
+	return 0;
+}
+
+#endif /* NW_INSIGHT_CHANGES_BPF_H */

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Fills the record of an event, judges it by the filters, counts it, hands it
+ * over. What is counted is exact even when the ring is full.
+ */
+#ifndef NW_INSIGHT_EMIT_BPF_H
+#define NW_INSIGHT_EMIT_BPF_H
+
+#include "histogram.bpf.h"
+#include "ring.bpf.h"
+#include "socket.bpf.h"
+#include "insight/record.h"
+
+const volatile struct nw_insight_filter nw_insight_filter = {};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct nw_insight_totals);
+} insight_totals SEC(".maps");
+
+/* What the user did not ask for is dead code to the verifier. */
+#define nw_wants(event) (nw_insight_filter.events & NW_BIT(event))
+#define nw_wants_any(mask) (nw_insight_filter.events & (mask))
+
+static __always_inline void nw_fill_values(struct nw_insight *e,
+					   struct tcp_sock *tp)
+{
+	e->srtt_us = tp->srtt_us;
+	e->mdev_us = tp->mdev_us;
+	e->min_rtt_us = tp->rtt_min.s[0].v;
+	e->cwnd = tp->snd_cwnd;
+	e->ssthresh = tp->snd_ssthresh;
+	e->rcv_wnd = tp->rcv_wnd;
+	e->snd_wnd = tp->snd_wnd;
+	e->lost_out = tp->lost_out;
+	e->sacked_out = tp->sacked_out;
+	e->rto = tp->inet_conn.icsk_rto;
+	e->has_sock = 1;
+}
+
+/*
+ * A program has one record on its stack and fills it once for each event: two
+ * would be too many for the stack.
+ */
+static __always_inline void nw_clear(struct nw_insight *e)
+{
+	__builtin_memset(e, 0, sizeof(*e));
+}
+
+/* The socket's side of a record: everything but the event itself. */
+static __always_inline void nw_fill(struct nw_insight *e, struct sock *sk,
+				    struct tcp_sock *tp, struct nw_socket *s)
+{
+	struct inet_connection_sock *icsk = &tp->inet_conn;
+
+	e->head.ts_ns = bpf_ktime_get_ns();
+	e->head.sock = (__u64)sk;
+	e->head.kind = NW_KIND_INSIGHT;
+	e->head.netns = nw_sock_netns(sk);
+	e->state = sk->__sk_common.skc_state;
+	e->ca_state = BPF_CORE_READ_BITFIELD(icsk, icsk_ca_state);
+	e->old_ca_state = e->ca_state;
+	nw_sock_tuple(tp, &e->tuple);
+	nw_fill_values(e, tp);
+	e->age_ns = NW_UNKNOWN;
+	if (!s)
+		return;
+	if (s->open_ns)
+		e->age_ns = e->head.ts_ns - s->open_ns;
+	if (s->owner_source != NW_OWNER_NONE)
+		e->task = s->task;
+}
+
+/* The process is the one that runs: it sends, reads, connects or accepts. */
+static __always_inline void nw_fill_current(struct nw_insight *e)
+{
+	nw_current_task(&e->task);
+	e->tid = (__u32)bpf_get_current_pid_tgid();
+}
+
+/* The filter by process, address and cgroup; sk may be NULL. */
+static __always_inline bool nw_insight_allowed(const struct nw_insight *e,
+					       struct sock *sk)
+{
+	if (!nw_socket_filtered())
+		return true;
+	if (!nw_tuple_allowed(&e->tuple))
+		return false;
+	if (nw_filter.cgroup && (!sk || !nw_cgroup_allowed(sk)))
+		return false;
+	return !nw_task_filtered() ||
+	       (e->task.pid && nw_task_allowed(&e->task));
+}
+
+/* The filters by value; what is not known is in no range. */
+static __always_inline bool nw_values_allowed(const struct nw_insight *e,
+					      __u32 event)
+{
+	const volatile struct nw_insight_filter *f = &nw_insight_filter;
+	__u32 rtt_us = e->srtt_us >> 3;
+
+	if (f->state && f->state != e->state)
+		return false;
+	if (f->age_asked &&
+	    (e->age_ns == NW_UNKNOWN || e->age_ns < f->min_age_ns ||
+	     e->age_ns > f->max_age_ns))
+		return false;
+	if (f->rtt_asked &&
+	    (!e->srtt_us || rtt_us < f->min_rtt_us || rtt_us > f->max_rtt_us))
+		return false;
+	return !f->bytes_asked ||
+	       ((NW_BIT(event) & NW_EVENTS_WITH_BYTES) &&
+		e->bytes >= f->min_bytes && e->bytes <= f->max_bytes);
+}
+
+static __always_inline void nw_count_rtt(struct nw_insight_totals *totals,
+					 const struct nw_insight *e)
+{
+	__u32 us = e->srtt_us >> 3, bits = nw_bit_length(us), bucket = us;
+
+	if (us > 3) {
+		barrier_var(bits);
+		bits &= 31;
+		bucket = 4 * (bits - 2) + ((us >> (bits - 3)) & 3);
+	}
+	barrier_var(bucket);
+	if (bucket < NW_RTT_BUCKETS)
+		totals->rtt[bucket]++;
+	totals->rtt_us += us;
+	totals->cwnd += e->cwnd;
+}
+
+static __always_inline void nw_count_event(const struct nw_insight *e,
+					   __u32 event)
+{
+	struct nw_insight_totals *totals;
+	__u32 zero = 0;
+
+	totals = bpf_map_lookup_elem(&insight_totals, &zero);
+	if (!totals)
+		return;
+	barrier_var(event);
+	if (event < NW_EVENTS)
+		totals->events[event]++;
+	if (event == NW_EVENT_SEND)
+		totals->bytes_sent += e->bytes;
+	else if (event == NW_EVENT_RECEIVE)
+		totals->bytes_received += e->bytes;
+	else if (event == NW_EVENT_RETRANSMIT)
+		totals->segments_retransmitted += e->segments;
+	else if (event == NW_EVENT_RTT_UPDATE)
+		nw_count_rtt(totals, e);
+}
+
+/* One event of a socket that nw_insight_allowed() let through. */
+static __noinline int nw_emit(struct nw_insight *e, __u32 event)
+{
+	struct nw_insight *record;
+
+	if (!nw_values_allowed(e, event))
+		return 0;
+	nw_count_event(e, event);
+	record = nw_reserve(sizeof(*record));
+	if (!record)
+		return 0;
+	*record = *e;
+	record->event = event;
+	nw_submit(record);
+	return 0;
+}
+
+#endif /* NW_INSIGHT_EMIT_BPF_H */

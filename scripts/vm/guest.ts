@@ -1,0 +1,165 @@
+/**
+ * What runs inside the virtual machines and how: one tree with the tests, compiled on the host, and the
+ * program as it is now, so that a `make` meanwhile changes nothing.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Architecture, Kernel } from './kernels.js';
+import type { DoctorReport } from './matrix.js';
+import { TapReader, type TestResult } from './tap.js';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+export const CACHE = join(ROOT, '.cache/vm');
+
+/** Seconds that one machine may take, from its start to its end. */
+const LIMIT_SECONDS = 1200;
+
+/** What the exit codes of scripts/vm/boot say that are not those of the command. */
+const ENDS: Readonly<Record<number, string>> = {
+  124: `the machine was still at work after ${LIMIT_SECONDS} s`,
+  125: 'the machine could not be started',
+  126: 'the machine died',
+};
+
+/** The program's folders and files, and where they come from for an architecture. */
+const PROGRAM = (
+  architecture: Architecture,
+): readonly (readonly [name: string, from: string])[] => [
+  ['build', 'build'],
+  ['package.json', 'package.json'],
+  ['bpf', 'bpf'],
+  ...(architecture === 'arm64' ? [['bpf', '.cache/arm64'] as const] : []),
+];
+
+/** Compiles the tests and copies the program beside them; the folder's name. */
+export function prepareTree(architecture: Architecture): string {
+  const tree = join(CACHE, `tree-${architecture}`);
+  rmSync(tree, { recursive: true, force: true });
+  const tsc = join(ROOT, 'node_modules/.bin/tsc');
+  execFileSync(tsc, ['-p', join(ROOT, 'scripts/vm/tsconfig.json'), '--outDir', tree], {
+    stdio: 'inherit',
+  });
+  const traffic = join(ROOT, 'scripts/traffic');
+  for (const name of readdirSync(traffic).filter((file) => file.endsWith('.mjs')))
+    cpSync(join(traffic, name), join(tree, 'scripts/traffic', name));
+  for (const [name, from] of PROGRAM(architecture))
+    cpSync(join(ROOT, from), join(tree, name), { recursive: true });
+  return tree;
+}
+
+/** The names of the tests: attach, connections, … */
+export function testNames(): string[] {
+  return readdirSync(join(ROOT, 'test/vm'))
+    .filter((file) => file.endsWith('.test.ts'))
+    .map((file) => file.replace('.test.ts', ''))
+    .sort();
+}
+
+const KERNELS = join(ROOT, '.cache/kernels');
+/** The root of machines of another architecture. */
+const ARM64_ROOT = join(KERNELS, 'arm64-root');
+const folderOf = ({ name }: Kernel): string => join(KERNELS, name);
+
+/** Fetches a kernel, and a root if it needs one, if they are not there; null, or why they cannot be had. */
+export function fetchKernel(kernel: Kernel): string | null {
+  const { architecture, suites } = kernel;
+  const where = [folderOf(kernel), suites.join(','), kernel.package];
+  const scripts = [
+    ['fetch', '--arch', architecture, ...where],
+    ...(architecture === 'arm64' ? [['fetch-arm64', ARM64_ROOT]] : []),
+  ];
+  try {
+    for (const [script = '', ...args] of scripts)
+      execFileSync(join(ROOT, 'scripts/vm', script), args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    return null;
+  } catch (error) {
+    return String((error as { stderr?: Buffer }).stderr ?? error).trim();
+  }
+}
+
+/** The name of the package that a kernel was unpacked from. */
+export function packageOf(kernel: Kernel): string {
+  return readFileSync(join(folderOf(kernel), '.packages'), 'utf8').split('\n', 1)[0] ?? '';
+}
+
+export interface GuestResult {
+  readonly tests: readonly TestResult[];
+  /** What `netwatch doctor` has found there; null if the machine did not come that far. */
+  readonly doctor: DoctorReport | null;
+}
+
+/** How the machine ended, if that is a failure of its own; else null. */
+function ending(status: number, tap: TapReader, tests: readonly TestResult[]): TestResult | null {
+  const failed = tests.some(({ verdict }) => verdict === 'failed');
+  let name = ENDS[status];
+  if (!tap.complete) name ??= `the tests ended before the last one (status ${status})`;
+  if (status !== 0 && !failed) name ??= `the machine ended with status ${status}`;
+  if (name === undefined) return null;
+  return { name, verdict: 'failed', reason: '', ms: 0, output: tap.rest() };
+}
+
+/** The tests, then the doctor's report, which is the machine's only file. */
+function commandOf(tree: string, names: readonly string[], report: string): string {
+  const files = names.map((name) => `${tree}/test/vm/${name}.test.js`);
+  return [
+    `node ${tree}/test/support/vm-main.js ${files.join(' ')}`,
+    'status=$?',
+    `node ${tree}/build/main.js doctor --data /tmp -o json >${report}`,
+    'exit $status',
+  ].join('\n');
+}
+
+/** Starts a machine; `lines` is what its command prints. */
+function boot(
+  kernel: Kernel,
+  command: string,
+  out: string,
+): { readonly lines: AsyncIterable<string>; readonly status: Promise<number> } {
+  const root = kernel.architecture === 'arm64' ? { VM_ROOT: ARM64_ROOT } : {};
+  const child = spawn(join(ROOT, 'scripts/vm/boot'), [folderOf(kernel), command], {
+    cwd: ROOT,
+    env: { ...process.env, ...root, VM_OUT: out, VM_TIMEOUT: `${LIMIT_SECONDS}` },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const stop = (): void => void child.kill('SIGTERM');
+  process.once('SIGTERM', stop);
+  const status = new Promise<number>((done, fail) => {
+    child.on('error', fail);
+    child.on('close', (code) => {
+      process.removeListener('SIGTERM', stop);
+      done(code ?? NaN);
+    });
+  });
+  return { lines: createInterface({ input: child.stdout }), status };
+}
+
+/** Boots a kernel and runs tests in it; each is handed over as it ends. */
+export async function runGuest(
+  kernel: Kernel,
+  tree: string,
+  names: readonly string[],
+  onTest: (test: TestResult) => void,
+): Promise<GuestResult> {
+  const out = join(CACHE, kernel.name);
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  const report = join(out, 'doctor.json');
+  const { lines, status } = boot(kernel, commandOf(tree, names, report), out);
+  const tap = new TapReader();
+  const tests: TestResult[] = [];
+  const add = (test: TestResult | null): void => {
+    if (test === null) return;
+    tests.push(test);
+    onTest(test);
+  };
+  for await (const line of lines) add(tap.line(line));
+  add(ending(await status, tap, tests));
+  return { tests, doctor: readReport(report) };
+}
+
+function readReport(path: string): DoctorReport | null {
+  const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
+  return text.startsWith('{') ? (JSON.parse(text) as DoctorReport) : null;
+}

@@ -1,0 +1,68 @@
+/**
+ * Opens the sources that the options ask for. One that this machine does not let be, though its
+ * kernel would, is left out unless --strict: the others are worth having.
+ */
+import { SourceMissing, type ProgramState, type Source } from '../kernel/source.js';
+import { ConnectionSource } from '../sources/connection.js';
+import { FaultSource } from '../sources/fault.js';
+import type { Filter } from '../sources/filter.js';
+import { PacketSource } from '../sources/packet.js';
+import type { CollectorOptions } from './options.js';
+
+/** 12,000 connection records, 10,000 drops: more than come between two drains. */
+const CONNECTION_RING_BYTES = 1 << 22;
+const FAULT_RING_BYTES = 1 << 20;
+
+export interface OpenSources {
+  readonly connections: ConnectionSource;
+  /** Null where it was left out. */
+  readonly packets: PacketSource | null;
+  /** Null without -e. */
+  readonly faults: FaultSource | null;
+  /** Those that were left out. */
+  readonly missing: readonly SourceMissing[];
+}
+
+/** Throws NetwatchError if one cannot be opened; nothing is left attached then. */
+export function openSources(options: CollectorOptions, filter: Filter): OpenSources {
+  const { retrans: retransmits, time, http, ring } = options;
+  const opened: { readonly source: Source }[] = [];
+  const missing: SourceMissing[] = [];
+  const keep = <T extends { readonly source: Source }>(part: T): T => {
+    opened.push(part);
+    return part;
+  };
+  const keepOrLeave = <T extends { readonly source: Source }>(open: () => T): T | null => {
+    try {
+      return keep(open());
+    } catch (error) {
+      const mendable = error instanceof SourceMissing && error.obstacle.mend !== null;
+      if (!mendable || options.strict) throw error;
+      missing.push(error);
+      return null;
+    }
+  };
+  try {
+    const connections = keep(
+      new ConnectionSource({ filter, retransmits, ringBytes: CONNECTION_RING_BYTES }),
+    );
+    const packets = keepOrLeave(() => new PacketSource({ filter, time, http, ringBytes: ring }));
+    const faults = options.err
+      ? keepOrLeave(() => new FaultSource(filter, FAULT_RING_BYTES))
+      : null;
+    return { connections, packets, faults, missing };
+  } catch (error) {
+    for (const { source } of opened) source.close();
+    throw error;
+  }
+}
+
+/** Those that are open. */
+export function sourcesOf({ connections, packets, faults }: OpenSources): Source[] {
+  return [connections, packets, faults].flatMap((part) => part?.source ?? []);
+}
+
+/** Every program that was asked for, also of sources that were left out. */
+export function programsOf(sources: OpenSources): ProgramState[] {
+  return [...sourcesOf(sources), ...sources.missing].flatMap(({ programs }) => programs);
+}

@@ -1,0 +1,256 @@
+/**
+ * Source `insight`: fifteen kinds of TCP event, filtered and counted in the kernel. Kernel side:
+ * bpf/insight.bpf.c.
+ */
+import {
+  decodeInsight,
+  decodeInsightTotals,
+  INSIGHT_FILTER,
+  RODATA,
+  type Insight,
+  type InsightTotals,
+} from '../generated/insight.js';
+import { ALL_EVENTS, maskOf } from '../insight/events.js';
+import { isWanted, type KernelHas } from '../insight/probes.js';
+import { listNamespaces } from '../kernel/host.js';
+import { readIterator } from '../kernel/iterator.js';
+import {
+  functionParameters,
+  hasSocketStorage,
+  hasTracepoint,
+  jiffiesPerSecond,
+  tracepointArguments,
+} from '../kernel/kernel-btf.js';
+import { sumPerCpu } from '../kernel/map.js';
+import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
+import { whyNoTrampoline } from '../kernel/trampoline.js';
+import { resetReasons } from './drop-reasons.js';
+import { encodeFilter, type Filter } from './filter.js';
+import type { LiveSource } from './live.js';
+import { argumentFeature, has, TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
+
+export type { InsightTotals } from '../generated/insight.js';
+
+export type InsightRecord = Insight;
+
+/** What numbers in the records mean on this kernel. */
+export interface KernelNames {
+  /** Why a reset was sent, by number; null where the kernel does not tell. */
+  readonly resetReasons: ReadonlyMap<number, string> | null;
+  readonly msPerJiffy: number;
+}
+
+/** Inclusive; null: no limit. */
+export interface Range {
+  readonly min: number | null;
+  readonly max: number | null;
+}
+
+export interface InsightOptions {
+  readonly filter: Filter;
+  /** Mask of events. */
+  readonly events: number;
+  /** The kernel's number of a state; 0 for any. */
+  readonly state: number;
+  readonly durationMs: Range;
+  readonly bytes: Range;
+  readonly rttUs: Range;
+  /** Also count the connections that are open at the end. */
+  readonly statistics: boolean;
+  readonly ringBytes: number;
+}
+
+/** Few enough to be garbage while they are young. */
+const BATCH = 512;
+const NS_PER_MS = 1_000_000;
+const MAX_U64 = (1n << 64n) - 1n;
+const MAX_U32 = 0xffff_ffff;
+/** Counts what is open at the end; no event needs it. */
+const OPEN_CONNECTIONS = 'open_connections';
+const OPEN_CONNECTION_BYTES = 8;
+
+const RESET_REASON = argumentFeature(['tcp_send_reset', 'reason', 3], {
+  gives: 'the reasons of resets that are sent',
+  since: '6.10',
+});
+/** It tells of attempts that failed too, which are then left out. */
+const RETRANSMIT_ERROR_ARGUMENTS = 3;
+
+const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
+
+function kernelHas(): KernelHas {
+  return {
+    socketLengths: hasTracepoint('sock_send_length'),
+    congestionStates: hasTracepoint('tcp_cong_state_set'),
+    socketStorage: hasSocketStorage(),
+    receiveParameters: functionParameters('tcp_recvmsg'),
+  };
+}
+
+const isAsked = ({ min, max }: Range): boolean => min !== null || max !== null;
+
+/** The options as struct nw_insight_filter. */
+export function encodeInsightFilter(options: InsightOptions): Uint8Array {
+  const { events, state, durationMs, bytes, rttUs } = options;
+  const { at, size } = INSIGHT_FILTER;
+  const view = new DataView(new ArrayBuffer(size));
+  const u64 = (place: number, value: number | null, unit: number, none: bigint): void => {
+    view.setBigUint64(place, value === null ? none : BigInt(Math.round(value * unit)), true);
+  };
+  u64(at.minAgeNs, durationMs.min, NS_PER_MS, 0n);
+  u64(at.maxAgeNs, durationMs.max, NS_PER_MS, MAX_U64);
+  u64(at.minBytes, bytes.min, 1, 0n);
+  u64(at.maxBytes, bytes.max, 1, MAX_U64);
+  view.setUint32(at.minRttUs, rttUs.min ?? 0, true);
+  view.setUint32(at.maxRttUs, rttUs.max ?? MAX_U32, true);
+  view.setUint32(at.events, events, true);
+  view.setUint32(at.state, state, true);
+  view.setUint32(at.ageAsked, Number(isAsked(durationMs)), true);
+  view.setUint32(at.bytesAsked, Number(isAsked(bytes)), true);
+  view.setUint32(at.rttAsked, Number(isAsked(rttUs)), true);
+  return new Uint8Array(view.buffer);
+}
+
+function specOf(options: InsightOptions): SourceSpec {
+  const kernel = kernelHas();
+  const { events, statistics, filter, ringBytes } = options;
+  const isFunction = (program: string): boolean => /^tcp_(sendmsg|recvmsg)/.test(program);
+  const noTrampoline =
+    kernel.socketLengths || (events & maskOf(['SEND', 'RECEIVE'])) === 0 ? null : whyNoTrampoline();
+  return {
+    name: 'insight',
+    rodata: [
+      [RODATA.nw_filter, encodeFilter(filter)],
+      [RODATA.nw_insight_filter, encodeInsightFilter(options)],
+      [RODATA.nw_has_cong_state, flag(kernel.congestionStates)],
+      [RODATA.nw_has_reset_reason, flag(has(RESET_REASON))],
+      [
+        RODATA.nw_has_retransmit_error,
+        flag(tracepointArguments('tcp_retransmit_skb') >= RETRANSMIT_ERROR_ARGUMENTS),
+      ],
+    ],
+    mapSizes: new Map([
+      ['events', ringBytes],
+      ...(kernel.socketStorage ? [['insight_seen_table', 1] as const] : []),
+    ]),
+    wants: (program) =>
+      program === OPEN_CONNECTIONS ? statistics : isWanted(program, events, kernel),
+    lacks: (program) => (isFunction(program) ? noTrampoline : null),
+    essential: (program) => program === 'inet_sock_set_state',
+  };
+}
+
+const ANY: Range = { min: null, max: null };
+const ACCEPTER = { gives: 'the event ACCEPT' };
+/** Until 6.3; after that tracepoints tell. */
+const SENT = { gives: 'the event SEND' };
+const RECEIVED = { gives: 'the event RECEIVE' };
+
+/** For `netwatch doctor`. */
+export const PLAN: SourcePlan = {
+  spec: () => null,
+  tools: {
+    insight: (filter) =>
+      specOf({
+        filter,
+        events: ALL_EVENTS,
+        state: 0,
+        durationMs: ANY,
+        bytes: ANY,
+        rttUs: ANY,
+        statistics: true,
+        ringBytes: TRIAL_RING_BYTES,
+      }),
+  },
+  programs: {
+    inet_sock_set_state: { gives: 'the events CONNECT and CLOSE' },
+    sys_exit_accept: ACCEPTER,
+    sys_exit_accept4: ACCEPTER,
+    sock_send_length: { ...SENT, since: '6.3' },
+    sock_recv_length: { ...RECEIVED, since: '6.3' },
+    tcp_sendmsg: SENT,
+    tcp_recvmsg: RECEIVED,
+    tcp_recvmsg_noblock: RECEIVED,
+    tcp_retransmit_skb: { gives: 'the event RETRANSMIT' },
+    tcp_retransmit_synack: { gives: 'SYN-ACKs that are sent again' },
+    tcp_send_reset: { gives: 'the event RESET for those that are sent' },
+    tcp_receive_reset: { gives: 'the event RESET for those that are received' },
+    tcp_probe: { gives: 'changes of window, round-trip time and phase' },
+    tcp_rcv_space_adjust: { gives: 'the event WINDOW_UPDATE as the application reads' },
+    tcp_cong_state_set: { gives: 'the moment of FAST_RECOVERY', since: '5.19' },
+    forget_socket: { gives: 'room for more sockets than 65,536 in all' },
+    task_file: { gives: 'the owners of connections older than netwatch' },
+    [OPEN_CONNECTIONS]: { gives: 'the number of connections that are open at the end' },
+  },
+  features: [RESET_REASON],
+};
+
+export class InsightSource implements LiveSource<InsightRecord> {
+  readonly source: Source;
+  /** Mask of those that are watched. */
+  readonly events: number;
+  readonly #filter: Filter;
+  readonly names: KernelNames = {
+    resetReasons: has(RESET_REASON) ? resetReasons() : null,
+    msPerJiffy: 1000 / jiffiesPerSecond(),
+  };
+  readonly #places = new Int32Array(BATCH);
+  #active: number | null = null;
+
+  constructor(options: InsightOptions) {
+    this.#filter = options.filter;
+    this.events = options.events;
+    this.source = openSource(specOf(options));
+    this.#seedOwners();
+  }
+
+  #isAttached(name: string): boolean {
+    return this.source.programs.some(({ program, attached }) => program === name && attached);
+  }
+
+  /** Writes the owners of sockets that existed before into their storage. */
+  #seedOwners(): void {
+    if (!this.#isAttached('task_file')) return;
+    readIterator(this.source.object.linkFd('task_file'), null, 1, () => undefined);
+    this.source.object.detach('task_file');
+  }
+
+  /** Hands over what happened since the last call, a batch at most; returns how much it was. */
+  drain(take: (record: InsightRecord) => void): number {
+    return this.source.ring.drain(this.#places, (view, places, count) => {
+      for (let i = 0; i < count; i++) {
+        take(decodeInsight(view, places[i] ?? 0));
+      }
+    });
+  }
+
+  totals(): InsightTotals {
+    return decodeInsightTotals(sumPerCpu(this.source.map('insight_totals')), 0);
+  }
+
+  /** Connections that were open at the end and pass the filter; null if they were not counted. */
+  get active(): number | null {
+    return this.#active;
+  }
+
+  finish(): void {
+    this.#active = this.#openConnections();
+    this.source.detach();
+  }
+
+  #openConnections(): number | null {
+    if (!this.#isAttached(OPEN_CONNECTIONS)) return null;
+    const link = this.source.object.linkFd(OPEN_CONNECTIONS);
+    const wanted = new Set(this.#filter.namespaces);
+    let count = 0;
+    for (const [inode, path] of listNamespaces()) {
+      if (wanted.size > 0 && !wanted.has(inode)) continue;
+      try {
+        count += readIterator(link, path, OPEN_CONNECTION_BYTES, () => undefined);
+      } catch {
+        // a namespace may have gone meanwhile, and its connections with it
+      }
+    }
+    return count;
+  }
+}

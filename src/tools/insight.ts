@@ -1,0 +1,49 @@
+/** `netwatch insight`: fifteen kinds of TCP event as they happen. After tcp-insight. */
+import { insightColumns } from '../insight/columns.js';
+import { EVENT_NAMES, namesIn } from '../insight/events.js';
+import { addInsightOptions, insightOptions, type TypedOptions } from '../insight/options.js';
+import { statistics } from '../insight/statistics.js';
+import type { InsightRecord, InsightSource } from '../sources/insight.js';
+import { eventTool } from '../terminal/event-tool.js';
+
+const HELP = `
+Events, from bit 0 on:
+  CONNECT ACCEPT SEND RECEIVE RETRANSMIT CLOSE RESET CWND_CHANGE RTT_UPDATE
+  SLOW_START CONG_AVOID FAST_RECOVERY WINDOW_UPDATE SACK TIMEOUT
+
+A filter by value lets through only what has that value: --min-bytes no CONNECT,
+--min-rtt no socket without a measurement, --min-duration no connection that is
+older than netwatch.
+
+Examples:
+  sudo netwatch insight                       all events of this host
+  sudo netwatch insight -t -e 0x63            CONNECT ACCEPT CLOSE RESET, with time
+  sudo netwatch insight -e RETRANSMIT,SACK,TIMEOUT -d 192.0.2.0/24
+  sudo netwatch insight -p 1234 --min-rtt 50000 -e SEND,RECEIVE
+  sudo netwatch insight -T --duration 60 -o json > events.ndjson
+  sudo netwatch insight -T -e 0x1180 --data data > /dev/null
+`;
+
+export default eventTool<TypedOptions, InsightRecord, InsightSource>({
+  name: 'insight',
+  sources: ['insight'],
+  summary: 'fifteen kinds of TCP event as they happen, with filters and statistics',
+  description: 'Fifteen kinds of TCP event as they happen, filtered in the kernel.',
+  help: HELP,
+  addOptions: addInsightOptions,
+  check: (options) => {
+    insightOptions(options, { namespaces: [], cgroup: null });
+  },
+  columns: ({ timestamp }, { wallMs }, { names }) => insightColumns(timestamp, wallMs, names),
+  open: async (options, scope) => {
+    const { InsightSource } = await import('../sources/insight.js');
+    return new InsightSource(insightOptions(options, scope));
+  },
+  atEnd: ({ stats, events }, source, lost) =>
+    stats ? statistics({ totals: source.totals(), events, active: source.active, lost }) : null,
+  metrics: (source, snapshot) => {
+    const { events } = source.totals();
+    for (const event of namesIn(source.events))
+      snapshot.add('netwatch_tcp_events_total', { event }, events[EVENT_NAMES.indexOf(event)] ?? 0);
+  },
+});
