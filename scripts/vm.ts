@@ -8,10 +8,18 @@
  * A whole run that passes also writes the table into README.md, between its markers. A kernel that
  * cannot be had any more is skipped, loudly; 6.1 cannot be skipped.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { CACHE, fetchKernel, packageOf, prepareTree, runGuest, testNames } from './vm/guest.js';
+import {
+  CACHE,
+  fetchKernel,
+  packageOf,
+  prepareTree,
+  runGuest,
+  sweepRuns,
+  testNames,
+} from './vm/guest.js';
 import { INDISPENSABLE, KERNELS, QUICK, type Kernel } from './vm/kernels.js';
 import { renderTable, withTable, type DoctorReport, type Matrix } from './vm/matrix.js';
 import type { TestResult } from './vm/tap.js';
@@ -130,7 +138,7 @@ async function main(): Promise<void> {
   }
   const kernels = chosenKernels();
   const tests = options.tests?.split(/[ ,]+/) ?? (options.quick ? QUICK.tests : testNames());
-  mkdirSync(CACHE, { recursive: true });
+  sweepRuns();
   const matrix = await runAll(fetchAll(kernels), tests);
   const whole = usual().every((name) => name in matrix);
   if (whole && total.failed === 0) saveTable(matrix);

@@ -349,7 +349,7 @@ t.test('a connection that was never accepted is named after its listener at the 
   t.end();
 });
 
-const UNKNOWN = { ownerSource: 0, role: 0, pid: 0, comm: '' } as const;
+const UNKNOWN = { ownerSource: 0, role: 0, pid: 0, comm: '', openNs: null } as const;
 
 t.test('an owner or a role that is not known is a dash', (t) => {
   const { table: connections, lines } = collectorTable();

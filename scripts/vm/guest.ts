@@ -1,6 +1,6 @@
 /**
- * What runs inside the virtual machines and how: one tree with the tests, compiled on the host, and the
- * program as it is now, so that a `make` meanwhile changes nothing.
+ * What runs inside the virtual machines and how: a tree with the tests, compiled on the host, and the
+ * program as it is now, so that neither a `make` meanwhile nor another run changes anything.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -12,6 +12,9 @@ import { TapReader, type TestResult } from './tap.js';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 export const CACHE = join(ROOT, '.cache/vm');
+/** Of this run, and gone with it. */
+const RUN = join(CACHE, `run-${process.pid}`);
+process.on('exit', () => rmSync(RUN, { recursive: true, force: true }));
 
 /** Seconds that one machine may take, from its start to its end. */
 const LIMIT_SECONDS = 1200;
@@ -33,10 +36,19 @@ const PROGRAM = (
   ...(architecture === 'arm64' ? [['bpf', '.cache/arm64'] as const] : []),
 ];
 
+/** Removes what runs have left behind that were killed. */
+export function sweepRuns(): void {
+  mkdirSync(CACHE, { recursive: true });
+  for (const name of readdirSync(CACHE)) {
+    const pid = /^run-(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`))
+      rmSync(join(CACHE, name), { recursive: true });
+  }
+}
+
 /** Compiles the tests and copies the program beside them; the folder's name. */
 export function prepareTree(architecture: Architecture): string {
-  const tree = join(CACHE, `tree-${architecture}`);
-  rmSync(tree, { recursive: true, force: true });
+  const tree = join(RUN, `tree-${architecture}`);
   const tsc = join(ROOT, 'node_modules/.bin/tsc');
   execFileSync(tsc, ['-p', join(ROOT, 'scripts/vm/tsconfig.json'), '--outDir', tree], {
     stdio: 'inherit',
@@ -142,8 +154,7 @@ export async function runGuest(
   names: readonly string[],
   onTest: (test: TestResult) => void,
 ): Promise<GuestResult> {
-  const out = join(CACHE, kernel.name);
-  rmSync(out, { recursive: true, force: true });
+  const out = join(RUN, kernel.name);
   mkdirSync(out, { recursive: true });
   const report = join(out, 'doctor.json');
   const { lines, status } = boot(kernel, commandOf(tree, names, report), out);

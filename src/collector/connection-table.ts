@@ -358,8 +358,10 @@ function isOther(a: Connection, b: Connection): boolean {
 }
 
 /** Before accept() at most the listener's owner is known: the process that gets it may be another. */
-function awaitsAccept({ ownerSource, role }: Connection): boolean {
-  if (ownerSource === OWNER_SOURCE.NW_OWNER_NONE) return role === ROLE.NW_ROLE_SERVER;
+function awaitsAccept({ ownerSource, role, openNs }: Connection): boolean {
+  // of one that is older than netwatch nobody will tell any more
+  if (ownerSource === OWNER_SOURCE.NW_OWNER_NONE)
+    return role === ROLE.NW_ROLE_SERVER && openNs !== null;
   return ownerSource === OWNER_SOURCE.NW_OWNER_LISTENER;
 }
 
