@@ -42,7 +42,7 @@ ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 BPF_SRC := $(wildcard bpf/*.bpf.c)
 BPF_OBJ := $(BPF_SRC:.c=.o)
 ARM64_OBJ := $(BPF_SRC:bpf/%.c=$(CACHE)/arm64/%.o)
-C_FILES := $(BPF_SRC) $(wildcard bpf/include/*.h bpf/include/http/*.h bpf/include/vmlinux/vmlinux.h test/*/*.c test/*/*.h)
+C_FILES := $(BPF_SRC) $(wildcard bpf/include/*.h bpf/include/http/*.h bpf/include/insight/*.h bpf/include/vmlinux/vmlinux.h test/*/*.c test/*/*.h)
 # Folders too: their time changes when a file goes away.
 TS_SRC := $(shell find src -path src/page -prune -o -name '*.ts' -print -o -type d -print)
 PAGE_SRC := $(shell find src/page)
@@ -113,7 +113,7 @@ build/.built: $(TS_SRC) tsconfig.json node_modules/.package-lock.json
 	@# Programs whose source is gone.
 	@[ ! -d build ] || cd build && find . -path ./page -prune -o -name '*.js' -print | while read -r js; do \
 		[ -e "../src/$${js%.js}.ts" ] || rm -f "$$js" "$$js.map"; done
-	@$(OWNER) chmod 755 build/main.js
+	@$(OWNER) chmod 755 build/main.js build/tcp-insight.js
 	@$(OWNER) touch $@
 
 # The page, bundled with its chart library: nothing is fetched from elsewhere.

@@ -83,7 +83,7 @@ static __always_inline bool nw_skb_watched(const struct sk_buff *skb)
 
 /* Data written by the application and not yet handed to IP, per socket. */
 #define NW_WRITES 128
-#define NW_PENDING 128
+#define NW_PENDING 256
 
 struct nw_write {
 	__u32 seq; /* of the first byte */
@@ -113,7 +113,7 @@ enum nw_pending_state {
 	NW_PENDING_READY = 1,
 };
 
-/* Below 8 KB with what the kernel adds: 7.x allocates no more for a socket. */
+/* 7.x allocates at most 8 KB for a socket: there TCP has no times. */
 struct nw_flow {
 	__u32 write_count; /* entries ever written; newest at count - 1 */
 	__u32 head; /* next to pop */

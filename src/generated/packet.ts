@@ -49,7 +49,7 @@ export function decodeFilter(view: DataView, at: number): Filter {
 
 /** struct nw_flow: size and field offsets in bytes. */
 export const FLOW = {
-  size: 7184,
+  size: 12304,
   at: { writeCount: 0, head: 4, tail: 8, unread: 12, writes: 16, pending: 2064 },
 } as const;
 
@@ -69,7 +69,7 @@ export function decodeFlow(view: DataView, at: number): Flow {
     tail: view.getUint32(at + 8, true),
     unread: view.getUint32(at + 12, true),
     writes: Array.from({ length: 128 }, (_, i) => decodeWrite(view, at + 16 + i * 16)),
-    pending: Array.from({ length: 128 }, (_, i) => decodePending(view, at + 2064 + i * 40)),
+    pending: Array.from({ length: 256 }, (_, i) => decodePending(view, at + 2064 + i * 40)),
   };
 }
 
