@@ -292,10 +292,7 @@ int BPF_PROG(tcp_v6_rcv, struct sk_buff *skb)
 SEC("?tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 {
-	struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
-
-	if (flow && flow->head != flow->tail)
-		nw_pop_read(sk, flow, NW_SCRATCH_READ);
+	nw_pop_read(sk, NW_SCRATCH_READ);
 	return 0;
 }
 
@@ -303,10 +300,7 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 SEC("?tp_btf/tcp_destroy_sock")
 int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
-	struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
-
-	if (flow && flow->head != flow->tail)
-		nw_pop_read(sk, flow, NW_SCRATCH_DESTROY);
+	nw_pop_read(sk, NW_SCRATCH_DESTROY);
 	return 0;
 }
 
@@ -315,19 +309,14 @@ SEC("?iter/tcp")
 int flush_unread(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *common = ctx->sk_common;
-	struct nw_flow *flow;
 	struct tcp_sock *tp;
-	struct sock *sk;
 
 	if (!common)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(common);
 	if (!tp)
 		return 0;
-	sk = &tp->inet_conn.icsk_inet.sk;
-	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
-	if (flow && flow->head != flow->tail)
-		nw_pop_read(sk, flow, NW_SCRATCH_DESTROY);
+	nw_pop_read(&tp->inet_conn.icsk_inet.sk, NW_SCRATCH_DESTROY);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
  * program. Prints one line per kernel and test and ends with `N passed, N failed, N skipped`.
  *
  *   scripts/vm.ts [--kernels 5.10,6.1] [--tests attach,http] [--quick] [--keep-going] [--jobs N]
+ *   scripts/vm.ts --kernels 5.10 --tests e2e/insight-events    tests of another folder
  *   scripts/vm.ts --table     prints the table of the last whole run, and runs nothing
  *
  * A whole run that passes also writes the table into README.md, between its markers. A kernel that
@@ -101,7 +102,7 @@ async function runOne(
 /** Runs the kernels, `jobs` at a time; what doctor found in each. */
 async function runAll(kernels: readonly Kernel[], tests: readonly string[]): Promise<Matrix> {
   const architectures = new Set(kernels.map(({ architecture }) => architecture));
-  const trees = new Map([...architectures].map((one) => [one, prepareTree(one)]));
+  const trees = new Map([...architectures].map((one) => [one, prepareTree(one, tests)]));
   const found = new Map<string, DoctorReport>();
   const waiting = [...kernels];
   let ended = false;

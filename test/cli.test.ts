@@ -208,7 +208,7 @@ t.test('the filter is what the options say', (t) => {
     return filterOf(options, namespacesOf(options));
   };
   const none = {
-    ...{ pids: [], comm: null, localPorts: [], peerPorts: [], localAddresses: [] },
+    ...{ pids: [], comm: null, localPorts: [], peerPorts: [], ports: [], localAddresses: [] },
     ...{ peerAddresses: [], family: null, namespaces: [], cgroup: null },
   };
   t.strictSame(filter(), none);
@@ -389,7 +389,7 @@ t.test('help and version are printed and end well', { skip }, async (t) => {
   t.match(short?.out, /^Usage: netwatch \[options\] \[command\]\n/);
   t.match(
     short?.out,
-    /\nCommands:\n(.*\n)* {2}export \[options\] <LOG\.\.\.> .*/,
+    /\nAbout the files:\n(.*\n)* {2}export \[options\] <LOG\.\.\.> .*/,
     'with the tools',
   );
   t.ok(examples(short?.out ?? '').length >= 5, 'examples come last');

@@ -259,8 +259,8 @@ t.test('the sizes of what programs share with the reader are those of the C stru
     head: 24,
     task: 32,
     tuple: 40,
-    filter: 1336,
-    filterVariable: 1336,
+    filter: 1408,
+    filterVariable: 1408,
     histogram: 41 * 8,
     connectionTotals: (2 * 7 + 4 + 14 + (2 + 2 + 1 + 14) * 41) * 8,
     retransmitTotals: 6 * 8,
@@ -429,7 +429,7 @@ t.test('many process names are told apart and do not fill the memory', (t) => {
 /** What differs from an empty filter, as [offset, bytes in hex]. */
 function encoded(filter: Partial<Filter>): [offset: number, hex: string][] {
   const bytes = Buffer.from(encodeFilter({ ...NO_FILTER, ...filter }));
-  t.equal(bytes.length, 1336);
+  t.equal(bytes.length, 1408);
   const runs: [number, string][] = [];
   for (let at = 0; at < bytes.length; at += 4) {
     const hex = bytes.toString('hex', at, at + 4);
@@ -467,6 +467,7 @@ t.test('each condition of a filter has its place in what the kernel side reads',
     [808, '0000ffff0a4d0001' + 'f'.repeat(32) + '20010db8'],
     [848, 'ffffffff'],
   ]);
+  t.strictSame(encoded({ ports: [53] }), [[1336, '01000000' + '35000000']]);
   t.strictSame(encoded({ family: 4 }), [[1312, '02000000']]);
   t.strictSame(encoded({ family: 6 }), [[1312, '0a000000']]);
   t.end();
@@ -487,7 +488,7 @@ t.test('a process name is matched whole, with its NUL, and as the kernel cuts it
 
 t.test('a filter takes sixteen entries of a kind and refuses more', (t) => {
   const list = (length: number): number[] => Array.from({ length }, (_, i) => i + 1);
-  const places = { namespaces: 8, pids: 76, localPorts: 144, peerPorts: 212 } as const;
+  const places = { namespaces: 8, pids: 76, localPorts: 144, peerPorts: 212, ports: 1336 } as const;
   for (const [name, at] of Object.entries(places)) {
     const words = [16, ...list(16)].map((n) => `${n.toString(16).padStart(2, '0')}000000`);
     t.strictSame(encoded({ [name]: list(16) }), [[at, words.join('')]], name);
@@ -688,6 +689,11 @@ const FAILURES: { readonly [C in Failure['code']]: Case<C> } = {
     { code: 'directory', path: '/data', reason: 'EROFS' },
     3,
     /\/data: EROFS\n.*--data DIR/,
+  ],
+  'pinned-map': [
+    { code: 'pinned-map', path: '/sys/fs/bpf/x', reason: 'it is not there' },
+    2,
+    /\/sys\/fs\/bpf\/x: it is not there\n.*hash map/,
   ],
   'already-running': [
     { code: 'already-running', pid: 42, directory: 'data' },

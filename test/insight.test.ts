@@ -21,7 +21,6 @@ import { quantile, rttBucket, statisticsOf } from '../src/insight/statistics.js'
 import { decodeInsight, INSIGHT } from '../src/generated/insight.js';
 import type { InsightRecord, KernelNames } from '../src/sources/insight.js';
 import { addInsightOptions, insightOptions, type TypedOptions } from '../src/insight/options.js';
-import { column, type Column } from '../src/terminal/column.js';
 import { formatter, timeOfDay } from '../src/terminal/format.js';
 import { programsInSources } from './support/vm-programs.js';
 
@@ -283,37 +282,7 @@ t.test('what an event does not have is N/A, and null in JSON', (t) => {
   t.end();
 });
 
-interface Sample {
-  readonly name: string | null;
-  readonly size: number;
-}
-
-const COLUMNS: readonly Column<Sample>[] = [
-  column('NAME', 6, 'name', ({ name }) => name),
-  { ...column<Sample>('HIDDEN', 3, 'hidden', () => 1), inTable: false },
-  column('SIZE', 4, 'size', ({ size }) => size),
-];
-
-t.test('one declaration of columns gives a table, JSON lines and CSV', (t) => {
-  const shown = (format: 'table' | 'json' | 'csv', sample: Sample): string => {
-    const { head, line } = formatter(format, COLUMNS);
-    return head + line(sample);
-  };
-  t.equal(shown('table', { name: 'a', size: 7 }), 'NAME   SIZE\na      7\n');
-  t.equal(shown('table', { name: null, size: 7 }), 'NAME   SIZE\nN/A    7\n');
-  t.equal(shown('json', { name: null, size: 7 }), '{"name":null,"hidden":1,"size":7}\n');
-  t.equal(shown('csv', { name: 'a,"b"', size: 7 }), 'NAME,HIDDEN,SIZE\n"a,""b""",1,7\n');
-  t.equal(shown('csv', { name: null, size: 7 }), 'NAME,HIDDEN,SIZE\n,1,7\n');
-  t.end();
-});
-
-t.test('a hostile name cannot break a line or move the cursor', (t) => {
-  const name = 'a\nb\x1b[2J\u202e';
-  for (const format of ['table', 'csv', 'json'] as const) {
-    const line = formatter(format, COLUMNS).line({ name, size: 1 });
-    t.equal(line.indexOf('\n'), line.length - 1, format);
-    t.notOk(line.includes('\u001b'), format);
-  }
+t.test('a time of day has milliseconds', (t) => {
   t.match(timeOfDay(0), /^\d\d:\d\d:\d\d\.000$/);
   t.end();
 });

@@ -464,11 +464,14 @@ t.test('the health tables tell losses, costs, rings and waiting records', (t) =>
     written(seconds, {
       [LOST]: [one(3, { source: 'err.log', stage: 'file' })],
       netwatch_bpf_program_attached: [
-        one(1, { program: 'a', attach_type: 'tp_btf' }),
-        one(0, { program: 'b', attach_type: 'iter' }),
+        one(1, { source: 's', program: 'a', attach_type: 'tp_btf' }),
+        one(0, { source: 's', program: 'b', attach_type: 'iter' }),
+        one(1, { source: 'other', program: 'a', attach_type: 'iter' }),
       ],
-      netwatch_bpf_program_run_count_total: [one(runs, { program: 'a' })],
-      netwatch_bpf_program_run_time_seconds_total: [one(runs / 1000, { program: 'a' })],
+      netwatch_bpf_program_run_count_total: [one(runs, { source: 's', program: 'a' })],
+      netwatch_bpf_program_run_time_seconds_total: [
+        one(runs / 1000, { source: 's', program: 'a' }),
+      ],
       netwatch_ringbuf_capacity_bytes: [one(100, { source: 'packet' })],
       netwatch_ringbuf_used_bytes: [one(25, { source: 'packet' })],
       netwatch_records_accepted_total: [one(runs + 9, { file: 'err.log' })],
@@ -479,7 +482,8 @@ t.test('the health tables tell losses, costs, rings and waiting records', (t) =>
   t.match(losses(now, both), [{ source: 'err.log', stage: 'file', total: 3, rate: 0 }]);
   t.match(programs(now, both), [
     { name: 'b', attached: false, cpu: null },
-    { name: 'a', attached: true, cpu: 0.04, runsPerSecond: 40, secondsPerRun: 0.001 },
+    { source: 's', name: 'a', attached: true, cpu: 0.04, runsPerSecond: 40, secondsPerRun: 0.001 },
+    { source: 'other', name: 'a', attached: true, cpu: null, secondsPerRun: null },
   ]);
   t.match(rings(now, both), [{ source: 'packet', usedBytes: 25, capacityBytes: 100 }]);
   t.match(files(now, both), [{ file: 'err.log', written: 100, rate: 40, waiting: 6 }]);

@@ -379,6 +379,7 @@ t.test('netwatch reports its programs, its rings and its files', (t) => {
   const lines = stateLines((snapshot) => {
     state.addPrograms(snapshot, [
       { state: { ...program, program: 'a', attached: true }, info: null },
+      { state: { ...program, source: 'fault', program: 'a', attached: true }, info: null },
       {
         state: { ...program, program: 'b', attached: false },
         info: { runTimeNs: 1_500_000_000, runCount: 3, recursionMisses: 2 },
@@ -400,10 +401,11 @@ t.test('netwatch reports its programs, its rings and its files', (t) => {
     'records_accepted_total{file="packets.log"} 12',
     'records_written_total{file="packets.log"} 10',
     'file_write_errors_total{file="packets.log",errno="ENOSPC"} 4',
-    'bpf_program_attached{program="a",attach_type="tp_btf"} 1',
-    'bpf_program_attached{program="b",attach_type="tp_btf"} 0',
-    'bpf_program_run_time_seconds_total{program="b"} 1.5',
-    'bpf_program_run_count_total{program="b"} 3',
+    'bpf_program_attached{source="packet",program="a",attach_type="tp_btf"} 1',
+    'bpf_program_attached{source="fault",program="a",attach_type="tp_btf"} 1',
+    'bpf_program_attached{source="packet",program="b",attach_type="tp_btf"} 0',
+    'bpf_program_run_time_seconds_total{source="packet",program="b"} 1.5',
+    'bpf_program_run_count_total{source="packet",program="b"} 3',
     'map_entries{map="http_durations"} 5',
     'map_capacity{map="http_durations"} 4096',
     'ringbuf_used_bytes{source="packet"} 96',

@@ -28,6 +28,7 @@ struct nw_filter {
 	__u32 family; /* 0 = both */
 	__u32 comm_length; /* 0 = any; else comm begins with these bytes */
 	__u8 comm[NW_COMM_LEN];
+	__u32 port_count, port[NW_FILTER_MAX]; /* of either end */
 };
 
 const volatile struct nw_filter nw_filter = {};
@@ -82,6 +83,10 @@ static __always_inline bool nw_any_prefix(const volatile struct nw_prefix *list,
 static __always_inline bool nw_tuple_allowed(const struct nw_tuple *t)
 {
 	if (nw_filter.family && nw_filter.family != t->family)
+		return false;
+	if (nw_filter.port_count &&
+	    !nw_any_u32(nw_filter.port, nw_filter.port_count, t->local_port) &&
+	    !nw_any_u32(nw_filter.port, nw_filter.port_count, t->peer_port))
 		return false;
 	return nw_any_u32(nw_filter.local_port, nw_filter.local_port_count,
 			  t->local_port) &&

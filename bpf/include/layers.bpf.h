@@ -83,7 +83,6 @@ static __always_inline bool nw_skb_watched(const struct sk_buff *skb)
 
 /* Data written by the application and not yet handed to IP, per socket. */
 #define NW_WRITES 128
-#define NW_PENDING 256
 
 struct nw_write {
 	__u32 seq; /* of the first byte */
@@ -113,15 +112,27 @@ enum nw_pending_state {
 	NW_PENDING_READY = 1,
 };
 
-/* 7.x allocates at most 8 KB for a socket: there TCP has no times. */
-struct nw_flow {
-	__u32 write_count; /* entries ever written; newest at count - 1 */
+/*
+ * Received packets that wait to be read. A socket's storage may take 8 KB from
+ * Linux 7.0 on, so two queues hold them: the second is made when the first is
+ * full, which few sockets ever see.
+ */
+#define NW_PENDING 128
+
+struct nw_unread {
 	__u32 head; /* next to pop */
 	__u32 tail; /* next to push */
 	/* of a walk; here, as the verifier follows every value on the stack */
-	__u32 unread;
-	struct nw_write writes[NW_WRITES];
+	__u32 passed;
+	__u32 pad;
 	struct nw_pending pending[NW_PENDING];
+};
+
+struct nw_flow {
+	__u32 write_count; /* entries ever written; newest at count - 1 */
+	__u32 overflowed; /* there is a second queue, in `overflows` */
+	struct nw_write writes[NW_WRITES];
+	struct nw_unread unread;
 };
 
 struct {
@@ -130,6 +141,13 @@ struct {
 	__type(key, int);
 	__type(value, struct nw_flow);
 } flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct nw_unread);
+} overflows SEC(".maps");
 
 #define NW_COUNT_TRANSMIT 1
 #define NW_COUNT_IPV6 2

@@ -146,17 +146,16 @@ static __always_inline __u64 nw_long_ns(__u32 ns)
 	return ns == NW_SHORT_UNKNOWN ? NW_UNKNOWN : ns;
 }
 
-static __always_inline void nw_push(struct nw_flow *flow,
+/* False if the queue has no room. */
+static __always_inline bool nw_push(struct nw_unread *queue,
 				    const struct nw_packet *p)
 {
-	__u32 tail = flow->tail;
-	struct nw_pending *slot = &flow->pending[tail & (NW_PENDING - 1)];
+	__u32 tail = queue->tail;
+	struct nw_pending *slot = &queue->pending[tail & (NW_PENDING - 1)];
 
-	if (tail - flow->head >= NW_PENDING || slot->state ||
-	    __sync_val_compare_and_swap(&flow->tail, tail, tail + 1) != tail) {
-		nw_finish_packet(p);
-		return;
-	}
+	if (tail - queue->head >= NW_PENDING || slot->state ||
+	    __sync_val_compare_and_swap(&queue->tail, tail, tail + 1) != tail)
+		return false;
 	slot->ns = p->head.ts_ns;
 	slot->mac_ns = nw_short_ns(p->mac_ns);
 	slot->ip_ns = nw_short_ns(p->ip_ns);
@@ -167,6 +166,32 @@ static __always_inline void nw_push(struct nw_flow *flow,
 	slot->tcp_flags = p->tcp_flags;
 	slot->http_heads = p->http_heads;
 	__sync_lock_test_and_set(&slot->state, NW_PENDING_READY);
+	return true;
+}
+
+/* When the first queue is full; a frame of its own, as it is rare. */
+static __noinline bool nw_push_overflow(struct bpf_sock *sk,
+					struct nw_flow *flow,
+					const struct nw_packet *p)
+{
+	struct nw_unread *queue = bpf_sk_storage_get(
+		&overflows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!queue)
+		return false;
+	flow->overflowed = 1;
+	return nw_push(queue, p);
+}
+
+/* Lets a packet wait to be read; false if there is no room for it. */
+static __always_inline bool nw_await_read(struct bpf_sock *sk,
+					  const struct nw_packet *p)
+{
+	struct nw_flow *flow =
+		bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	return flow &&
+	       (nw_push(&flow->unread, p) || nw_push_overflow(sk, flow, p));
 }
 
 /* True if the application will read this packet's data some day. */
@@ -190,7 +215,6 @@ static __always_inline void nw_receive(struct __sk_buff *ctx,
 				       struct nw_packet *p)
 {
 	struct nw_rx_slot *slot = NULL;
-	struct nw_flow *flow;
 
 	if (nw_exact)
 		nw_take_exact(p, h);
@@ -201,15 +225,8 @@ static __always_inline void nw_receive(struct __sk_buff *ctx,
 		p->ip_ns = p->head.ts_ns - slot->ip_ns;
 		slot->skb = 0;
 	}
-	if (nw_will_be_read(sk, p)) {
-		flow = bpf_sk_storage_get(&flows, sk, 0,
-					  BPF_SK_STORAGE_GET_F_CREATE);
-		if (flow) {
-			nw_push(flow, p);
-			return;
-		}
-	}
-	nw_finish_packet(p);
+	if (!nw_will_be_read(sk, p) || !nw_await_read(sk, p))
+		nw_finish_packet(p);
 }
 
 /*
@@ -261,7 +278,7 @@ static __always_inline void nw_pop(struct nw_packet *p, __u32 which,
 
 /* A walk through the packets of a socket that wait to be read. */
 struct nw_read_walk {
-	struct nw_flow *flow;
+	struct nw_unread *queue;
 	struct nw_packet *packet;
 	__u32 which; /* enum nw_scratch */
 	__u32 head;
@@ -272,9 +289,9 @@ struct nw_read_walk {
 /* One packet of the walk; 1 ends it. */
 static long nw_walk_pending(__u32 i, struct nw_read_walk *walk)
 {
-	struct nw_flow *flow = walk->flow;
+	struct nw_unread *queue = walk->queue;
 	__u32 place = walk->head + i;
-	struct nw_pending *slot = &flow->pending[place & (NW_PENDING - 1)];
+	struct nw_pending *slot = &queue->pending[place & (NW_PENDING - 1)];
 	bool read;
 
 	if (place == walk->tail)
@@ -284,42 +301,59 @@ static long nw_walk_pending(__u32 i, struct nw_read_walk *walk)
 			       slot->payload_bytes) >= 0;
 		if (read || walk->which == NW_SCRATCH_DESTROY)
 			nw_pop(walk->packet, walk->which, slot, read);
-		else if (++flow->unread > NW_UNREAD_LOOKAHEAD)
+		else if (++queue->passed > NW_UNREAD_LOOKAHEAD)
 			return 1;
 	}
-	if (!flow->unread)
-		flow->head = place + 1;
+	if (!queue->passed)
+		queue->head = place + 1;
 	return 0;
 }
 
-static __always_inline void nw_pop_read(struct sock *sk, struct nw_flow *flow,
-					__u32 which)
+static __always_inline void nw_pop_queue(struct nw_unread *queue,
+					 struct nw_packet *p, __u32 which,
+					 __u32 copied_seq)
 {
-	struct nw_packet *p = bpf_map_lookup_elem(&scratch, &which);
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct nw_read_walk walk = {
-		.flow = flow,
+		.queue = queue,
 		.packet = p,
 		.which = which,
-		.head = flow->head,
-		.tail = flow->tail,
+		.head = queue->head,
+		.tail = queue->tail,
+		.copied_seq = copied_seq,
 	};
 
+	queue->passed = 0;
+	/* nearly always there is just one */
+	if (nw_walk_pending(0, &walk) || walk.head + 1 == walk.tail)
+		return;
+	walk.head++;
+	nw_loop(NW_PENDING - 1, nw_walk_pending, &walk);
+}
+
+static __always_inline void nw_pop_read(struct sock *sk, __u32 which)
+{
+	struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+	struct nw_unread *more = NULL;
+	struct nw_packet *p;
+	struct tcp_sock *tp;
+
+	if (flow && flow->overflowed)
+		more = bpf_sk_storage_get(&overflows, sk, 0, 0);
+	if (!flow || (flow->unread.head == flow->unread.tail && !more))
+		return;
+	p = bpf_map_lookup_elem(&scratch, &which);
+	tp = bpf_skc_to_tcp_sock(sk);
 	if (!p || !tp)
 		return;
-	flow->unread = 0;
-	walk.copied_seq = tp->copied_seq;
 	p->head.ts_ns = bpf_ktime_get_ns();
 	p->head.sock = (__u64)sk;
 	p->head.kind = NW_KIND_PACKET;
 	p->head.netns = nw_sock_netns(sk);
 	p->rx = 1;
 	nw_sock_tuple(tp, &p->tuple);
-	/* nearly always there is just one */
-	if (nw_walk_pending(0, &walk) || walk.head + 1 == walk.tail)
-		return;
-	walk.head++;
-	nw_loop(NW_PENDING - 1, nw_walk_pending, &walk);
+	nw_pop_queue(&flow->unread, p, which, tp->copied_seq);
+	if (more)
+		nw_pop_queue(more, p, which, tp->copied_seq);
 }
 
 #endif /* NW_RECEIVE_BPF_H */

@@ -35,6 +35,11 @@ enum nw_kind {
 	NW_KIND_DROP = 7,
 	NW_KIND_RESET = 8,
 	NW_KIND_INSIGHT = 9,
+	NW_KIND_LIFE = 10,
+	NW_KIND_TCP_DROP = 11,
+	NW_KIND_LISTEN = 12,
+	NW_KIND_FD_PASS = 13,
+	NW_KIND_DNS = 14,
 };
 
 enum nw_role {

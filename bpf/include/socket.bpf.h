@@ -204,7 +204,8 @@ static __always_inline bool nw_socket_filtered(void)
 	return nw_filter.pid_count || nw_filter.comm_length ||
 	       nw_filter.cgroup || nw_filter.family ||
 	       nw_filter.local_port_count || nw_filter.peer_port_count ||
-	       nw_filter.local_addr_count || nw_filter.peer_addr_count;
+	       nw_filter.port_count || nw_filter.local_addr_count ||
+	       nw_filter.peer_addr_count;
 }
 
 /*

@@ -3,7 +3,16 @@
  * program as it is now, so that neither a `make` meanwhile nor another run changes anything.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Architecture, Kernel } from './kernels.js';
@@ -46,20 +55,37 @@ export function sweepRuns(): void {
   }
 }
 
-/** Compiles the tests and copies the program beside them; the folder's name. */
-export function prepareTree(architecture: Architecture): string {
-  const tree = join(RUN, `tree-${architecture}`);
+/** Compiles these tests and what they import into a folder. */
+function compileTests(tree: string, tests: readonly string[]): void {
+  const files = [...tests.map((test) => `${pathOf(test)}.ts`), 'test/support/vm-main.ts'];
+  const settings = join(RUN, 'tsconfig.json');
+  const project = {
+    extends: join(ROOT, 'tsconfig.json'),
+    compilerOptions: { rootDir: ROOT, outDir: tree, sourceMap: false, skipLibCheck: true },
+    include: files.map((file) => join(ROOT, file)),
+    exclude: [],
+  };
+  writeFileSync(settings, JSON.stringify(project));
   const tsc = join(ROOT, 'node_modules/.bin/tsc');
-  execFileSync(tsc, ['-p', join(ROOT, 'scripts/vm/tsconfig.json'), '--outDir', tree], {
-    stdio: 'inherit',
-  });
+  execFileSync(tsc, ['-p', settings], { stdio: 'inherit' });
+}
+
+/** Compiles the tests and copies the program beside them; the folder's name. */
+export function prepareTree(architecture: Architecture, tests: readonly string[]): string {
+  const tree = join(RUN, `tree-${architecture}`);
+  mkdirSync(tree, { recursive: true });
+  compileTests(tree, tests);
   const traffic = join(ROOT, 'scripts/traffic');
   for (const name of readdirSync(traffic).filter((file) => file.endsWith('.mjs')))
     cpSync(join(traffic, name), join(tree, 'scripts/traffic', name));
   for (const [name, from] of PROGRAM(architecture))
     cpSync(join(ROOT, from), join(tree, name), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(tree, 'node_modules')); // for copies of the program
   return tree;
 }
+
+/** The file of a test by its name, without its suffix: attach, or e2e/packets for one of another folder. */
+const pathOf = (test: string): string => `test/${test.includes('/') ? test : `vm/${test}`}.test`;
 
 /** The names of the tests: attach, connections, … */
 export function testNames(): string[] {
@@ -114,7 +140,7 @@ function ending(status: number, tap: TapReader, tests: readonly TestResult[]): T
 
 /** The tests, then the doctor's report, which is the machine's only file. */
 function commandOf(tree: string, names: readonly string[], report: string): string {
-  const files = names.map((name) => `${tree}/test/vm/${name}.test.js`);
+  const files = names.map((name) => `${tree}/${pathOf(name)}.js`);
   return [
     `node ${tree}/test/support/vm-main.js ${files.join(' ')}`,
     'status=$?',

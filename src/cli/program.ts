@@ -6,7 +6,7 @@
 import { readdirSync } from 'node:fs';
 import { Command } from 'commander';
 import { addCollectorOptions, type CollectorOptions } from '../collector/options.js';
-import type { Tool } from '../tools/tool.js';
+import { TOOL_GROUPS, type Tool } from '../tools/tool.js';
 import { VERSION } from '../version.js';
 
 const TOOLS = new URL('../tools/', import.meta.url);
@@ -35,6 +35,13 @@ function toolsFor(args: readonly string[]): string[] {
   return wantsHelp ? names : [];
 }
 
+/** In the order in which help shows them: by what a person wants to know. */
+async function loadTools(names: readonly string[]): Promise<Tool[]> {
+  const tools = await Promise.all(names.map(loadTool));
+  const place = ({ group }: Tool): number => TOOL_GROUPS.indexOf(group);
+  return tools.sort((a, b) => place(a) - place(b));
+}
+
 /** The program with the tools that these arguments need; `['help']` needs them all. */
 export async function buildProgram(args: readonly string[]): Promise<Command> {
   const program = addCollectorOptions(new Command('netwatch'))
@@ -44,9 +51,8 @@ export async function buildProgram(args: readonly string[]): Promise<Command> {
     .enablePositionalOptions()
     .showHelpAfterError('(netwatch -h shows all options, with examples)')
     .exitOverride();
-  for (const name of toolsFor(args)) {
-    const tool = await loadTool(name);
-    program.addCommand(tool.command().exitOverride().summary(tool.summary));
+  for (const tool of await loadTools(toolsFor(args))) {
+    program.addCommand(tool.command().exitOverride().summary(tool.summary).helpGroup(tool.group));
   }
   // Without a tool beside it commander would leave the help command out.
   program.helpCommand('help [command]', 'show help for a command');

@@ -188,6 +188,7 @@ export function filterOf(
     comm: options.comm ?? null,
     localPorts: options.sport ?? [],
     peerPorts: options.dport ?? [],
+    ports: [],
     localAddresses: options.saddr ?? [],
     peerAddresses: options.daddr ?? [],
     family: options.ipv4 ? 4 : options.ipv6 ? 6 : null,

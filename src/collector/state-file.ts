@@ -322,7 +322,7 @@ export function addPrograms(snapshot: Snapshot, programs: readonly ProgramReadin
     const { program, source, attachType, attached } = state;
     snapshot.add(
       'netwatch_bpf_program_attached',
-      { program, attach_type: attachType },
+      { source, program, attach_type: attachType },
       attached ? 1 : 0,
     );
     if (info === null) continue;
@@ -334,8 +334,8 @@ export function addPrograms(snapshot: Snapshot, programs: readonly ProgramReadin
       );
     if (info.runCount === 0) continue;
     const seconds = info.runTimeNs / NS_PER_S;
-    snapshot.add('netwatch_bpf_program_run_time_seconds_total', { program }, seconds);
-    snapshot.add('netwatch_bpf_program_run_count_total', { program }, info.runCount);
+    snapshot.add('netwatch_bpf_program_run_time_seconds_total', { source, program }, seconds);
+    snapshot.add('netwatch_bpf_program_run_count_total', { source, program }, info.runCount);
   }
 }
 

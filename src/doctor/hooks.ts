@@ -40,6 +40,7 @@ const FULL_FILTER: Filter = {
   comm: 'netwatch-doctor',
   localPorts: times(9),
   peerPorts: times(9),
+  ports: times(9),
   localAddresses: prefix === null ? [] : times(prefix),
   peerAddresses: prefix === null ? [] : times(prefix),
   family: 6,

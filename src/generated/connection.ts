@@ -201,8 +201,8 @@ export function decodeConnectionTotals(view: DataView, at: number): ConnectionTo
 
 /** struct nw_filter: size and field offsets in bytes. */
 export const FILTER = {
-  size: 1336,
-  at: { cgroup: 0, netnsCount: 8, netns: 12, pidCount: 76, pid: 80, localPortCount: 144, localPort: 148, peerPortCount: 212, peerPort: 216, localAddrCount: 280, peerAddrCount: 284, localAddr: 288, peerAddr: 800, family: 1312, commLength: 1316, comm: 1320 },
+  size: 1408,
+  at: { cgroup: 0, netnsCount: 8, netns: 12, pidCount: 76, pid: 80, localPortCount: 144, localPort: 148, peerPortCount: 212, peerPort: 216, localAddrCount: 280, peerAddrCount: 284, localAddr: 288, peerAddr: 800, family: 1312, commLength: 1316, comm: 1320, portCount: 1336, port: 1340 },
 } as const;
 
 export interface Filter {
@@ -222,6 +222,8 @@ export interface Filter {
   readonly family: number;
   readonly commLength: number;
   readonly comm: Uint8Array;
+  readonly portCount: number;
+  readonly port: readonly number[];
 }
 
 export function decodeFilter(view: DataView, at: number): Filter {
@@ -242,6 +244,8 @@ export function decodeFilter(view: DataView, at: number): Filter {
     family: view.getUint32(at + 1312, true),
     commLength: view.getUint32(at + 1316, true),
     comm: readBytes(view, at + 1320, 16),
+    portCount: view.getUint32(at + 1336, true),
+    port: Array.from({ length: 16 }, (_, i) => view.getUint32(at + 1340 + i * 4, true)),
   };
 }
 
@@ -439,6 +443,11 @@ export const KIND = {
   NW_KIND_DROP: 7,
   NW_KIND_RESET: 8,
   NW_KIND_INSIGHT: 9,
+  NW_KIND_LIFE: 10,
+  NW_KIND_TCP_DROP: 11,
+  NW_KIND_LISTEN: 12,
+  NW_KIND_FD_PASS: 13,
+  NW_KIND_DNS: 14,
 } as const;
 
 /** enum nw_outcome */
@@ -484,5 +493,5 @@ export const ROLE = {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
-  nw_filter: { offset: 8, size: 1336 },
+  nw_filter: { offset: 8, size: 1408 },
 } as const;

@@ -3,8 +3,8 @@ import { readAddress, readBytes, readComm, readDuration, readIp, readU64 } from 
 
 /** struct nw_filter: size and field offsets in bytes. */
 export const FILTER = {
-  size: 1336,
-  at: { cgroup: 0, netnsCount: 8, netns: 12, pidCount: 76, pid: 80, localPortCount: 144, localPort: 148, peerPortCount: 212, peerPort: 216, localAddrCount: 280, peerAddrCount: 284, localAddr: 288, peerAddr: 800, family: 1312, commLength: 1316, comm: 1320 },
+  size: 1408,
+  at: { cgroup: 0, netnsCount: 8, netns: 12, pidCount: 76, pid: 80, localPortCount: 144, localPort: 148, peerPortCount: 212, peerPort: 216, localAddrCount: 280, peerAddrCount: 284, localAddr: 288, peerAddr: 800, family: 1312, commLength: 1316, comm: 1320, portCount: 1336, port: 1340 },
 } as const;
 
 export interface Filter {
@@ -24,6 +24,8 @@ export interface Filter {
   readonly family: number;
   readonly commLength: number;
   readonly comm: Uint8Array;
+  readonly portCount: number;
+  readonly port: readonly number[];
 }
 
 export function decodeFilter(view: DataView, at: number): Filter {
@@ -44,32 +46,30 @@ export function decodeFilter(view: DataView, at: number): Filter {
     family: view.getUint32(at + 1312, true),
     commLength: view.getUint32(at + 1316, true),
     comm: readBytes(view, at + 1320, 16),
+    portCount: view.getUint32(at + 1336, true),
+    port: Array.from({ length: 16 }, (_, i) => view.getUint32(at + 1340 + i * 4, true)),
   };
 }
 
 /** struct nw_flow: size and field offsets in bytes. */
 export const FLOW = {
-  size: 12304,
-  at: { writeCount: 0, head: 4, tail: 8, unread: 12, writes: 16, pending: 2064 },
+  size: 7192,
+  at: { writeCount: 0, overflowed: 4, writes: 8, unread: 2056 },
 } as const;
 
 export interface Flow {
   readonly writeCount: number;
-  readonly head: number;
-  readonly tail: number;
-  readonly unread: number;
+  readonly overflowed: number;
   readonly writes: readonly Write[];
-  readonly pending: readonly Pending[];
+  readonly unread: Unread;
 }
 
 export function decodeFlow(view: DataView, at: number): Flow {
   return {
     writeCount: view.getUint32(at, true),
-    head: view.getUint32(at + 4, true),
-    tail: view.getUint32(at + 8, true),
-    unread: view.getUint32(at + 12, true),
-    writes: Array.from({ length: 128 }, (_, i) => decodeWrite(view, at + 16 + i * 16)),
-    pending: Array.from({ length: 256 }, (_, i) => decodePending(view, at + 2064 + i * 40)),
+    overflowed: view.getUint32(at + 4, true),
+    writes: Array.from({ length: 128 }, (_, i) => decodeWrite(view, at + 8 + i * 16)),
+    unread: decodeUnread(view, at + 2056),
   };
 }
 
@@ -655,6 +655,28 @@ export function decodeTxSlot(view: DataView, at: number): TxSlot {
   };
 }
 
+/** struct nw_unread: size and field offsets in bytes. */
+export const UNREAD = {
+  size: 5136,
+  at: { head: 0, tail: 4, passed: 8, pending: 16 },
+} as const;
+
+export interface Unread {
+  readonly head: number;
+  readonly tail: number;
+  readonly passed: number;
+  readonly pending: readonly Pending[];
+}
+
+export function decodeUnread(view: DataView, at: number): Unread {
+  return {
+    head: view.getUint32(at, true),
+    tail: view.getUint32(at + 4, true),
+    passed: view.getUint32(at + 8, true),
+    pending: Array.from({ length: 128 }, (_, i) => decodePending(view, at + 16 + i * 40)),
+  };
+}
+
 /** struct nw_write: size and field offsets in bytes. */
 export const WRITE = {
   size: 16,
@@ -708,17 +730,22 @@ export const KIND = {
   NW_KIND_DROP: 7,
   NW_KIND_RESET: 8,
   NW_KIND_INSIGHT: 9,
+  NW_KIND_LIFE: 10,
+  NW_KIND_TCP_DROP: 11,
+  NW_KIND_LISTEN: 12,
+  NW_KIND_FD_PASS: 13,
+  NW_KIND_DNS: 14,
 } as const;
 
 /** Variables the reader sets in .rodata before loading. */
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
-  nw_filter: { offset: 8, size: 1336 },
-  nw_time: { offset: 1344, size: 1 },
-  nw_records: { offset: 1345, size: 1 },
-  nw_exact: { offset: 1346, size: 1 },
-  nw_http_on: { offset: 1384, size: 1 },
-  nw_has_drop_socket: { offset: 1385, size: 1 },
-  nw_no_socket_reason: { offset: 1388, size: 4 },
+  nw_filter: { offset: 8, size: 1408 },
+  nw_time: { offset: 1416, size: 1 },
+  nw_records: { offset: 1417, size: 1 },
+  nw_exact: { offset: 1418, size: 1 },
+  nw_http_on: { offset: 1456, size: 1 },
+  nw_has_drop_socket: { offset: 1457, size: 1 },
+  nw_no_socket_reason: { offset: 1460, size: 4 },
 } as const;

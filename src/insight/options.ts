@@ -3,7 +3,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import * as parse from '../cli/parse.js';
 import { NO_FILTER, type Filter, type Prefix } from '../sources/filter.js';
 import type { InsightOptions, Range } from '../sources/insight.js';
-import type { CommonOptions, Scope } from '../terminal/event-tool.js';
+import type { CommonOptions, Scope } from '../terminal/common.js';
 import { UserError } from '../tools/tool.js';
 import { ALL_EVENTS, EVENT_NAMES, parseMask, parseState, STATES } from './events.js';
 

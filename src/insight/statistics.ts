@@ -1,6 +1,6 @@
 /** What -T says at the end, out of the totals that the kernel side has counted. Pure. */
 import type { InsightTotals } from '../generated/insight.js';
-import type { Summary } from '../terminal/event-tool.js';
+import type { Summary } from '../terminal/common.js';
 import { EVENT_BITS, EVENT_CLASSES, EVENT_NAMES, maskOf, type EventName } from './events.js';
 
 /** NW_RTT_BUCKETS: values up to 3 us have one each, then four for each doubling. */

@@ -34,6 +34,7 @@ export type Failure =
       readonly found: number;
     }
   | { readonly code: 'system'; readonly what: string; readonly reason: string }
+  | { readonly code: 'pinned-map'; readonly path: string; readonly reason: string }
   | { readonly code: 'directory'; readonly path: string; readonly reason: string }
   | { readonly code: 'already-running'; readonly pid: number; readonly directory: string };
 
@@ -54,6 +55,7 @@ export function exitCodeOf(failure: Failure): number {
     case 'usage':
     case 'no-netns':
     case 'no-cgroup':
+    case 'pinned-map':
       return 2;
     case 'no-btf':
     case 'verifier':
@@ -115,6 +117,8 @@ export function explain(failure: Failure): string {
       );
     case 'system':
       return `${failure.what}: ${failure.reason}`;
+    case 'pinned-map':
+      return `cannot use the pinned BPF map ${failure.path}: ${failure.reason}\n  give the path of a hash map below /sys/fs/bpf, see: bpftool map list`;
     case 'directory':
       return `cannot use the directory ${failure.path}: ${failure.reason}\n  choose another one with --data DIR`;
     case 'already-running':

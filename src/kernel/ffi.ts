@@ -100,6 +100,7 @@ export const libbpf = {
     bpf,
     'int bpf_map__reuse_fd(void *map, int fd)',
   ),
+  objectGet: fn<(path: string) => number>(bpf, 'int bpf_obj_get(const char *path)'),
   mapSetInitialValue: fn<(map: Pointer, data: Uint8Array, size: number) => number>(
     bpf,
     'int bpf_map__set_initial_value(void *map, const void *data, size_t size)',

@@ -3,7 +3,7 @@
  * detach. Links, not legacy attachment: whatever happens to the process, the
  * kernel detaches everything when its descriptors are gone.
  */
-import { accessSync } from 'node:fs';
+import { accessSync, closeSync } from 'node:fs';
 import { c, captureLibbpf, errno, libbpf, viewMemory, type Pointer } from './ffi.js';
 import { NetwatchError } from './errors.js';
 import { describeErrno } from './system-error.js';
@@ -31,6 +31,8 @@ export interface LoadOptions {
   readonly rodata: Rodata;
   /** max_entries by map name. */
   readonly mapSizes: ReadonlyMap<string, number>;
+  /** Paths of pinned maps to use, by map name. */
+  readonly pinnedMaps: ReadonlyMap<string, string>;
 }
 
 const messages: string[] = [];
@@ -151,6 +153,8 @@ export class BpfObject {
       if (entries !== undefined) libbpf.mapSetMaxEntries(map, entries);
       const shared = sharedMaps.get(name);
       if (shared !== undefined) libbpf.mapReuseFd(map, shared);
+      const path = options.pinnedMaps.get(name);
+      if (path !== undefined) this.#usePinned(map, path);
     }
     for (const program of programsOf(this.#pointer))
       libbpf.setAutoload(program, options.wants(libbpf.programName(program)));
@@ -172,6 +176,24 @@ export class BpfObject {
       if (name.startsWith(SHARED_PREFIX) && !sharedMaps.has(name))
         sharedMaps.set(name, libbpf.mapFd(map));
     }
+  }
+
+  /** Takes a map that somebody else has made; throws if there is none or it is of another kind. */
+  #usePinned(map: Pointer, path: string): void {
+    const fd = libbpf.objectGet(path);
+    if (fd < 0) {
+      const reason = describeErrno(errno());
+      throw new NetwatchError({ code: 'pinned-map', path, reason });
+    }
+    const [keySize, valueSize] = [libbpf.mapKeySize(map), libbpf.mapValueSize(map)];
+    const result = libbpf.mapReuseFd(map, fd);
+    closeSync(fd);
+    if (
+      result !== 0 ||
+      libbpf.mapKeySize(map) !== keySize ||
+      libbpf.mapValueSize(map) !== valueSize
+    )
+      throw new NetwatchError({ code: 'pinned-map', path, reason: 'it is a map of another kind' });
   }
 
   #setRodata(rodata: Rodata): void {

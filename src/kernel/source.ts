@@ -24,6 +24,8 @@ export interface SourceSpec {
   readonly wants?: (program: string) => boolean;
   /** Why this kernel cannot have a program whose hook it has; null: it can. */
   readonly lacks?: (program: string) => string | null;
+  /** Maps that others have made and pinned, by their names here. */
+  readonly pinnedMaps?: ReadonlyMap<string, string>;
   /** Programs the source cannot do without. */
   readonly essential: (program: string) => boolean;
 }
@@ -47,15 +49,20 @@ export interface RingCounts {
   readonly lost: number;
 }
 
-export interface Source {
+/** A source whose programs are at work. */
+export interface Attached {
   readonly name: string;
   readonly object: BpfObject;
-  readonly ring: RingReader;
   readonly programs: readonly ProgramState[];
-  ringCounts(): RingCounts;
   map(name: string, valueSize?: number): BpfMap;
   detach(): void;
   close(): void;
+}
+
+/** One that hands over records. */
+export interface Source extends Attached {
+  readonly ring: RingReader;
+  ringCounts(): RingCounts;
 }
 
 /** The table that stands in for socket storage takes no memory where it is not needed. */
@@ -139,6 +146,7 @@ function load(spec: SourceSpec): Loaded {
       object.load({
         wants: (name) => names.has(name),
         rodata: spec.rodata,
+        pinnedMaps: spec.pinnedMaps ?? new Map(),
         mapSizes: hasSocketStorage() ? new Map([...spec.mapSizes, NO_TABLE]) : spec.mapSizes,
       });
       return { object, obstacles };
@@ -206,21 +214,42 @@ function failureOf(source: string, program: string, { reason, mend }: Obstacle):
     : { code: 'no-source', source, reason, mend };
 }
 
-/** Loads and attaches a source; throws if something essential is missing. */
-export function openSource(spec: SourceSpec): Source {
+/** Loads and attaches; `finish` makes of it what the caller wants. Throws if something essential is missing. */
+function open<S extends Attached>(
+  spec: SourceSpec,
+  prepare: (object: BpfObject) => (attached: Attached) => S,
+): S {
   const loaded = load(spec);
   const { object, obstacles } = loaded;
   try {
     const missing = [...obstacles].find(([name]) => spec.essential(name));
     if (missing !== undefined) throw new SourceMissing(spec, ...missing, loaded);
-    const events = object.map('events');
-    const ring = openRing(events.fd, events.maxEntries);
+    const finish = prepare(object);
     attachAll(spec, loaded);
-    return opened(spec, loaded, ring);
+    return finish(attached(spec, loaded));
   } catch (error) {
     object.close();
     throw error;
   }
+}
+
+/** Opens a source with a ring of records; throws if something essential is missing. */
+export function openSource(spec: SourceSpec): Source {
+  return open(spec, (object) => {
+    const events = object.map('events');
+    const ring = openRing(events.fd, events.maxEntries);
+    const counts = object.map('ring_counts');
+    const ringCounts = (): RingCounts => {
+      const sum = sumPerCpu(counts);
+      return { accepted: readU64(sum, 0), lost: readU64(sum, 8) };
+    };
+    return (source) => ({ ...source, ring, ringCounts });
+  });
+}
+
+/** Opens a source that only counts in maps; throws if something essential is missing. */
+export function openCounts(spec: SourceSpec): Attached {
+  return open(spec, () => (source) => source);
 }
 
 /**
@@ -249,18 +278,12 @@ export function askForSource(spec: SourceSpec): ProgramState[] {
   }
 }
 
-function opened(spec: SourceSpec, loaded: Loaded, ring: RingReader): Source {
+function attached(spec: SourceSpec, loaded: Loaded): Attached {
   const { object } = loaded;
-  const counts = object.map('ring_counts');
   return {
     name: spec.name,
     object,
-    ring,
     programs: programStates(spec, loaded),
-    ringCounts: () => {
-      const sum = sumPerCpu(counts);
-      return { accepted: readU64(sum, 0), lost: readU64(sum, 8) };
-    },
     map: (name, valueSize) => object.map(name, valueSize),
     detach: () => {
       object.detachAll();

@@ -287,12 +287,13 @@ export const FAMILIES = {
   netwatch_file_write_errors_total: counter('Failed writes.', ['file', 'errno']),
   netwatch_bpf_program_attached: gauge(
     '1 if the BPF program is attached, 0 if the kernel refused it.',
-    ['program', 'attach_type'],
+    ['source', 'program', 'attach_type'],
   ),
   netwatch_bpf_program_run_time_seconds_total: counter('Time spent in the BPF program.', [
+    'source',
     'program',
   ]),
-  netwatch_bpf_program_run_count_total: counter('Runs of the BPF program.', ['program']),
+  netwatch_bpf_program_run_count_total: counter('Runs of the BPF program.', ['source', 'program']),
   netwatch_map_entries: gauge('Entries in the BPF map.', ['map']),
   netwatch_map_capacity: gauge('Entries that the BPF map can hold.', ['map']),
   netwatch_ringbuf_used_bytes: gauge('Bytes in the ring buffer that wait to be read.', ['source']),

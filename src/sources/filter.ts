@@ -20,6 +20,8 @@ export interface Filter {
   readonly comm: string | null;
   readonly localPorts: readonly number[];
   readonly peerPorts: readonly number[];
+  /** Of either end. */
+  readonly ports: readonly number[];
   readonly localAddresses: readonly Prefix[];
   readonly peerAddresses: readonly Prefix[];
   readonly family: 4 | 6 | null;
@@ -34,6 +36,7 @@ export const NO_FILTER: Filter = {
   comm: null,
   localPorts: [],
   peerPorts: [],
+  ports: [],
   localAddresses: [],
   peerAddresses: [],
   family: null,
@@ -128,6 +131,7 @@ export function encodeFilter(filter: Filter): Uint8Array {
   list(at.pidCount, at.pid, filter.pids);
   list(at.localPortCount, at.localPort, filter.localPorts);
   list(at.peerPortCount, at.peerPort, filter.peerPorts);
+  list(at.portCount, at.port, filter.ports);
   prefixes(at.localAddrCount, at.localAddr, filter.localAddresses);
   prefixes(at.peerAddrCount, at.peerAddr, filter.peerAddresses);
   view.setUint32(

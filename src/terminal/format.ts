@@ -25,26 +25,25 @@ function tableText(cell: Cell): string {
   return typeof cell === 'number' ? String(cell) : inOneLine(cell);
 }
 
-/** Cells padded to their columns, but for the last one. */
-function tableLine(cells: readonly string[], widths: readonly number[]): string {
-  const last = cells.length - 1;
-  const padded = cells.map((cell, i) => (i < last ? cell.padEnd(widths[i] ?? 0) : cell));
-  return `${padded.join(' ')}\n`;
+/** One cell as its column wants it. */
+function placed<R>({ width, alignRight, most }: Column<R>, text: string): string {
+  const cut = most === undefined ? text : text.slice(0, most);
+  return alignRight === true ? cut.padStart(width) : cut.padEnd(width);
+}
+
+function tableLine<R>(columns: readonly Column<R>[], text: (column: Column<R>) => string): string {
+  const cells = columns.map((column, i) => {
+    const { before = i === 0 ? '' : ' ' } = column;
+    return before + placed(column, text(column));
+  });
+  return `${cells.join('')}\n`;
 }
 
 function table<R>(all: readonly Column<R>[]): Formatter<R> {
   const columns = all.filter(({ inTable }) => inTable);
-  const widths = columns.map(({ width }) => width);
   return {
-    head: tableLine(
-      columns.map(({ title }) => title),
-      widths,
-    ),
-    line: (record) =>
-      tableLine(
-        columns.map(({ cell }) => tableText(cell(record))),
-        widths,
-      ),
+    head: tableLine(columns, ({ title }) => title),
+    line: (record) => tableLine(columns, ({ cell }) => tableText(cell(record))),
   };
 }
 
@@ -61,10 +60,19 @@ function csv<R>(columns: readonly Column<R>[]): Formatter<R> {
   };
 }
 
+/** A record as a program reads it: the fields of all columns. */
+export function jsonFields<R>(
+  columns: readonly Column<R>[],
+  record: R,
+): Readonly<Record<string, unknown>> {
+  return Object.assign({}, ...columns.map(({ fields }) => fields(record))) as Record<
+    string,
+    unknown
+  >;
+}
+
 function json<R>(columns: readonly Column<R>[]): Formatter<R> {
-  const object = (record: R): unknown =>
-    Object.assign({}, ...columns.map(({ fields }) => fields(record)));
-  return { head: '', line: (record) => `${JSON.stringify(object(record))}\n` };
+  return { head: '', line: (record) => `${JSON.stringify(jsonFields(columns, record))}\n` };
 }
 
 export function formatter<R>(format: Format, columns: readonly Column<R>[]): Formatter<R> {
@@ -80,10 +88,15 @@ export function formatter<R>(format: Format, columns: readonly Column<R>[]): For
   }
 }
 
-/** `HH:MM:SS.mmm`, as the clock on the wall shows it. */
-export function timeOfDay(wallMs: number): string {
+/** `HH:MM:SS`, as the clock on the wall shows it. */
+export function clockTime(wallMs: number): string {
   const date = new Date(wallMs);
   const two = (value: number): string => String(value).padStart(2, '0');
-  const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':');
-  return `${time}.${String(date.getMilliseconds()).padStart(3, '0')}`;
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':');
+}
+
+/** `HH:MM:SS.mmm`. */
+export function timeOfDay(wallMs: number): string {
+  const ms = String(new Date(wallMs).getMilliseconds()).padStart(3, '0');
+  return `${clockTime(wallMs)}.${ms}`;
 }

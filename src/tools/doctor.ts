@@ -32,6 +32,7 @@ async function run({ output, load, data }: DoctorFlags): Promise<void> {
 const tool: Tool = {
   name: 'doctor',
   summary: 'say what works on this machine, and what would mend the rest',
+  group: 'About netwatch itself:',
   command: () =>
     new Command('doctor')
       .description('Say what works on this machine, and what would mend the rest.')

@@ -52,6 +52,7 @@ async function run(logs: readonly string[], options: ExportOptions): Promise<voi
 const tool: Tool = {
   name: 'export',
   summary: 'turn history logs into OpenMetrics, to back-fill Prometheus',
+  group: 'About the files:',
   command: () =>
     new Command('export')
       .description('Turn history logs into OpenMetrics, to back-fill Prometheus.')

@@ -27,6 +27,7 @@ Examples:
 export default eventTool<TypedOptions, InsightRecord, InsightSource>({
   name: 'insight',
   sources: ['insight'],
+  group: 'Who connects to whom:',
   summary: 'fifteen kinds of TCP event as they happen, with filters and statistics',
   description: 'Fifteen kinds of TCP event as they happen, filtered in the kernel.',
   help: HELP,

@@ -37,6 +37,7 @@ async function run({ data, listen, webConfig, child }: ServeOptions): Promise<vo
 const tool: Tool = {
   name: 'serve',
   summary: 'serve the files over HTTP, for Prometheus and as a live page',
+  group: 'About the files:',
   command: () =>
     new Command('serve')
       .description('Serve the files over HTTP, for Prometheus and as a live page.')

@@ -1,11 +1,26 @@
 /** What every command of netwatch is: a file in this folder whose default export is a `Tool`. */
 import type { Command } from 'commander';
 
+/** What a person wants to know, as the headings of `netwatch --help`. */
+export const TOOL_GROUPS = [
+  'Who connects to whom:',
+  'How long it takes:',
+  'How much goes through:',
+  'What gets lost:',
+  'Sockets and their files:',
+  'The machine:',
+  'About the files:',
+  'About netwatch itself:',
+] as const;
+
+export type ToolGroup = (typeof TOOL_GROUPS)[number];
+
 export interface Tool {
   /** The word after `netwatch`; also the name of the file. */
   readonly name: string;
   /** One line for the list of commands. */
   readonly summary: string;
+  readonly group: ToolGroup;
   /** Sources that it opens; absent: it reads files only. For `netwatch doctor`. */
   readonly sources?: readonly string[];
   /** A fresh command with options, help and action. */

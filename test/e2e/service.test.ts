@@ -242,7 +242,11 @@ t.test('the service manager hears of readiness, life, reload and end', { skip },
   const env = { NOTIFY_SOCKET: address, WATCHDOG_USEC: '200000' };
   const collector = await startService(t, namespace, { env, readyMs: null });
   await manager.hears('READY=1');
-  const [, attached = ''] = /: (\d+) programs attached/.exec(collector.stderr()) ?? [];
+  // the socket and the pipe are read in any order
+  const [, attached = ''] =
+    (await until(() => /: (\d+) programs attached/.exec(collector.stderr()), {
+      what: 'the ready line',
+    })) ?? [];
   t.equal(
     attachedLinks(collector.pid),
     Number(attached) - 1,

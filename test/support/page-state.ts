@@ -89,7 +89,11 @@ function addHealth(s: Snapshot, factor: number, intervalSeconds: number): void {
   }
   s.add('netwatch_records_accepted_total', { file: 'err.log' }, 30 * factor);
   s.add('netwatch_records_written_total', { file: 'err.log' }, 30 * factor);
-  s.add('netwatch_bpf_program_attached', { program: 'ingress', attach_type: 'cgroup_skb' }, 1);
+  s.add(
+    'netwatch_bpf_program_attached',
+    { source: 'packet', program: 'ingress', attach_type: 'cgroup_skb' },
+    1,
+  );
   s.add('netwatch_build_info', { version: '9.8.7', kernel: 'k', libbpf: 'l', node: 'n' }, 1);
   s.add('netwatch_collection_interval_seconds', {}, intervalSeconds);
   s.add('netwatch_process_start_time_seconds', {}, 1000);

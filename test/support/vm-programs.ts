@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { hasExactTimes, hasTimes, since } from './vm-kernel.js';
+import { hasExactTimes, hasTimes, hasTrampolines, since } from './vm-kernel.js';
 
 const BPF = resolve(import.meta.dirname, '../../bpf');
 
@@ -50,55 +50,89 @@ const exact: Rule = (asked) => (hasExactTimes() ? timed(asked) : 'unasked');
 /** What there is instead of the timed programs. */
 const plain: Rule = (asked) => (timed(asked) === 'attached' ? 'unasked' : 'attached');
 
-/** Sources of which only tools load programs; `netwatch doctor` tries them all, see test/vm/doctor.test.ts. */
-const OF_TOOLS = new Set(['insight']);
+/** Sources that the collector opens; all others are of commands with a source of their own. */
+const COLLECTED: ReadonlySet<string> = new Set(['connection', 'packet', 'fault']);
 
-const RULES: Readonly<Record<string, Rule>> = {
-  tcp_retransmit_skb: only('-r'),
-  tcp_retransmit_synack: only('-r'),
-  // sockets remember by themselves since 5.11
-  forget_socket: () => (since('5.11') ? 'unasked' : 'attached'),
-  packet_ingress: plain,
-  packet_egress: plain,
-  timed_ingress: timed,
-  timed_egress: timed,
-  netif_rx_entry: timed,
-  napi_gro_receive_entry: timed,
-  napi_gro_frags_entry: timed,
-  netif_receive_skb_entry: timed,
-  netif_receive_skb_list_entry: timed,
-  netif_receive_skb: timed,
-  tcp_rcv_space_adjust: timed,
-  tcp_destroy_sock: timed,
-  flush_unread: timed,
-  net_dev_queue: timed,
-  net_dev_start_xmit: timed,
-  ip_rcv_core: exact,
-  ip6_rcv_core: exact,
-  tcp_v4_rcv: exact,
-  tcp_v6_rcv: exact,
-  sendmsg_entry: exact,
-  // the function is gone since 6.5
-  sendpage_entry: (asked) => (since('6.5') ? 'unasked' : exact(asked)),
-  // where the function itself cannot be had; a tracepoint since 6.16
-  tcp_sendmsg_locked: (asked) =>
-    hasExactTimes() || !asked('-t') ? 'unasked' : since('6.16') ? 'attached' : 'missing',
-  // drops have a reason since 5.17, bad checksums a tracepoint since 5.14
-  kfree_skb: (asked) => (since('5.17') ? only('-e')(asked) : 'unasked'),
-  tcp_bad_csum: (asked) =>
-    !asked('-e') || since('5.17') ? 'unasked' : since('5.14') ? 'attached' : 'missing',
-  tcp_send_reset: only('-e'),
-  tcp_receive_reset: only('-e'),
+/** Sockets remember by themselves since 5.11. */
+const forgetSocket: Rule = () => (since('5.11') ? 'unasked' : 'attached');
+
+/** Functions that stand in for tracepoints of 6.3. */
+const before63: Rule = () => (since('6.3') ? 'unasked' : hasTrampolines() ? 'attached' : 'missing');
+const since63: Rule = () => (since('6.3') ? 'attached' : 'unasked');
+
+/** By source and program. */
+const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
+  connection: {
+    tcp_retransmit_skb: only('-r'),
+    tcp_retransmit_synack: only('-r'),
+    forget_socket: forgetSocket,
+  },
+  packet: {
+    packet_ingress: plain,
+    packet_egress: plain,
+    timed_ingress: timed,
+    timed_egress: timed,
+    netif_rx_entry: timed,
+    napi_gro_receive_entry: timed,
+    napi_gro_frags_entry: timed,
+    netif_receive_skb_entry: timed,
+    netif_receive_skb_list_entry: timed,
+    netif_receive_skb: timed,
+    tcp_rcv_space_adjust: timed,
+    tcp_destroy_sock: timed,
+    flush_unread: timed,
+    net_dev_queue: timed,
+    net_dev_start_xmit: timed,
+    ip_rcv_core: exact,
+    ip6_rcv_core: exact,
+    tcp_v4_rcv: exact,
+    tcp_v6_rcv: exact,
+    sendmsg_entry: exact,
+    // the function is gone since 6.5
+    sendpage_entry: (asked) => (since('6.5') ? 'unasked' : exact(asked)),
+    // where the function itself cannot be had; a tracepoint since 6.16
+    tcp_sendmsg_locked: (asked) =>
+      hasExactTimes() || !asked('-t') ? 'unasked' : since('6.16') ? 'attached' : 'missing',
+  },
+  fault: {
+    // drops have a reason since 5.17, bad checksums a tracepoint since 5.14
+    kfree_skb: (asked) => (since('5.17') ? only('-e')(asked) : 'unasked'),
+    tcp_bad_csum: (asked) =>
+      !asked('-e') || since('5.17') ? 'unasked' : since('5.14') ? 'attached' : 'missing',
+    tcp_send_reset: only('-e'),
+    tcp_receive_reset: only('-e'),
+  },
+  insight: {
+    forget_socket: forgetSocket,
+    sock_send_length: since63,
+    sock_recv_length: since63,
+    tcp_sendmsg: before63,
+    // one of the two: its parameters changed in 5.19
+    tcp_recvmsg: () => (since('5.19') ? before63(() => true) : 'unasked'),
+    tcp_recvmsg_noblock: () => (since('5.19') ? 'unasked' : before63(() => true)),
+    tcp_cong_state_set: () => (since('5.19') ? 'attached' : 'unasked'),
+  },
 };
 
+const stateOf = ({ source, name }: Program, asked: (option: string) => boolean): Expected =>
+  RULES[source]?.[name]?.(asked) ?? 'attached';
+
 /** What the collector has to do with a program under these options on this kernel. */
-export function expectedState({ source, name }: Program, options: Options): Expected {
-  if (OF_TOOLS.has(source)) return 'unasked';
-  return RULES[name]?.((option) => options.includes(option)) ?? 'attached';
+export function expectedState(program: Program, options: Options): Expected {
+  if (!COLLECTED.has(program.source)) return 'unasked';
+  return stateOf(program, (option) => options.includes(option));
+}
+
+/** The same for netwatch as a whole: the collector with all options or none, and every command. */
+export function expectedOfAll(program: Program): Expected {
+  const states = [true, false].map((asked) => stateOf(program, () => asked));
+  return states.find((state) => state !== 'unasked') ?? 'unasked';
 }
 
 /** Rules about programs that are no longer there. */
 export function staleRules(): string[] {
-  const names = new Set(programsInSources().map(({ name }) => name));
-  return Object.keys(RULES).filter((name) => !names.has(name));
+  const names = new Set(programsInSources().map(({ source, name }) => `${source} ${name}`));
+  return Object.entries(RULES)
+    .flatMap(([source, rules]) => Object.keys(rules).map((name) => `${source} ${name}`))
+    .filter((name) => !names.has(name));
 }

@@ -20,12 +20,12 @@ for (const options of [[], ['-x'], ['-r'], ['-t'], ['-i'], ['-e'], EVERYTHING]) 
     for (const program of programsInSources()) {
       const state = expectedState(program, options);
       if (state === 'unasked') continue;
-      wanted[program.name] = `${program.attachType} ${state}`;
+      wanted[`${program.source} ${program.name}`] = `${program.attachType} ${state}`;
       if (state === 'missing') missing.push(program.name);
     }
     const found = select(collector.samples('netwatch.prom'), 'netwatch_bpf_program_attached').map(
-      ({ labels: { program = '', attach_type }, value }) =>
-        [program, `${attach_type} ${value === 1 ? 'attached' : 'missing'}`] as const,
+      ({ labels: { source, program, attach_type }, value }) =>
+        [`${source} ${program}`, `${attach_type} ${value === 1 ? 'attached' : 'missing'}`] as const,
     );
     t.strictSame(Object.fromEntries(found), wanted);
     const said = [...collector.stderr().matchAll(/^netwatch: without ([\w, ]+): \S/gm)];

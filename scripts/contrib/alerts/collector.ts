@@ -100,15 +100,25 @@ export const COLLECTOR_ALERTS: readonly Alert[] = [
     for: '5m',
     summary: 'A BPF program of netwatch is not attached on {{ $labels.instance }}',
     description:
-      'The kernel refused {{ $labels.program }} ({{ $labels.attach_type }}): what it would see is absent.',
+      'The kernel refused {{ $labels.program }} of the source {{ $labels.source }} ({{ $labels.attach_type }}): what it would see is absent.',
     runbook:
       'On the host: netwatch -v says what the kernel objects to; older kernels lack some hooks (README, "Limits, honestly").',
     fires: {
-      series: [steady('netwatch_bpf_program_attached{program="p", attach_type="tp_btf"}', 0)],
-      labels: { program: 'p', attach_type: 'tp_btf' },
+      series: [
+        steady(
+          'netwatch_bpf_program_attached{source="packet", program="p", attach_type="tp_btf"}',
+          0,
+        ),
+      ],
+      labels: { source: 'packet', program: 'p', attach_type: 'tp_btf' },
       value: '',
     },
-    quiet: [steady('netwatch_bpf_program_attached{program="p", attach_type="tp_btf"}', 1)],
+    quiet: [
+      steady(
+        'netwatch_bpf_program_attached{source="packet", program="p", attach_type="tp_btf"}',
+        1,
+      ),
+    ],
   },
   {
     alert: 'NetwatchFileDescriptorsNearlyUsed',

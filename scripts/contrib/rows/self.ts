@@ -6,7 +6,7 @@ import { RECORDED } from '../recording.js';
 import type { Row } from '../row.js';
 
 const FILE = ['instance', 'file'];
-const PROGRAM = ['instance', 'program'];
+const PROGRAM = ['instance', 'source', 'program'];
 
 const perFile = (
   name: 'netwatch_records_accepted_total' | 'netwatch_records_written_total',

@@ -23,6 +23,7 @@ export function losses(now: PageSnapshot, step: Step | null): Loss[] {
 }
 
 export interface Program {
+  readonly source: string;
   readonly name: string;
   readonly type: string;
   readonly attached: boolean;
@@ -32,23 +33,25 @@ export interface Program {
   readonly secondsPerRun: number | null;
 }
 
+/** Sources may name programs alike. */
+const keyOf = ({ source = '', program = '' }: Readonly<Record<string, string>>): string =>
+  `${source} ${program}`;
+
 /** The most expensive first; run times are only known while BPF statistics are on. */
 export function programs(now: PageSnapshot, step: Step | null): Program[] {
   const growth = (name: string): Map<string, number> =>
     new Map(
-      step === null
-        ? []
-        : increases(step, name).map((one) => [one.labels['program'] ?? '', one.increase]),
+      step === null ? [] : increases(step, name).map((one) => [keyOf(one.labels), one.increase]),
     );
   const time = growth('netwatch_bpf_program_run_time_seconds_total');
   const runs = growth('netwatch_bpf_program_run_count_total');
   return scalars(now, 'netwatch_bpf_program_attached')
     .map(({ labels, value }) => {
-      const name = labels['program'] ?? '';
-      const seconds = time.get(name);
-      const count = runs.get(name);
+      const seconds = time.get(keyOf(labels));
+      const count = runs.get(keyOf(labels));
       return {
-        name,
+        source: labels['source'] ?? '',
+        name: labels['program'] ?? '',
         type: labels['attach_type'] ?? '',
         attached: value === 1,
         cpu: step === null || seconds === undefined ? null : seconds / step.seconds,

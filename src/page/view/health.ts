@@ -63,6 +63,7 @@ export function programTable(): View {
   const table = dataTable<Row>(
     'BPF programs',
     [
+      text('source', ({ source }) => source),
       text('program', ({ name }) => name),
       text('type', ({ type }) => type),
       text('attached', ({ attached }) => (attached ? 'yes' : 'no')),
@@ -70,7 +71,7 @@ export function programTable(): View {
       number('runs', 'rate', ({ runsPerSecond }) => runsPerSecond),
       number('per run', 'seconds', ({ secondsPerRun }) => secondsPerRun),
     ],
-    ({ name, type }) => `${name} ${type}`,
+    ({ source, name, type }) => `${source} ${name} ${type}`,
     NOT_RUNNING,
   );
   const of = ({ snapshot, minute }: State): Row[] =>

@@ -4,42 +4,23 @@
  */
 import { performance } from 'node:perf_hooks';
 import { createClock, type Clock } from '../kernel/clock.js';
-import { cgroupId, resolveNamespace } from '../kernel/host.js';
 import { releaseKernelBtf } from '../kernel/kernel-btf.js';
 import { setVerbose } from '../kernel/object.js';
-import type { ProgramState } from '../kernel/source.js';
 import { checkEnvironment } from '../kernel/system.js';
-import { StandardOutput } from '../sinks/standard-output.js';
+import type { StandardOutput } from '../sinks/standard-output.js';
 import type { LiveSource } from '../sources/live.js';
+import type { CommonOptions, Summary } from './common.js';
 import { Drain } from './drain.js';
 import { End } from './end.js';
-import type { CommonOptions, EventTool, Scope, Summary } from './event-tool.js';
-import { formatter, type Format } from './format.js';
+import type { EventTool } from './event-tool.js';
+import { formatter, type Format, type Formatter } from './format.js';
 import { PromFile } from './prom-file.js';
+import { announce, Output, sayAs, scopeOf, type Say } from './run-common.js';
 
-const MAX_QUEUED_BYTES = 8 * 2 ** 20;
 /** Between two looks at what was lost, and two versions of the .prom file. */
 const INTERVAL_MS = 5000;
 
-type Say = (message: string) => void;
 type Timed = { readonly tsNs: number };
-
-function scopeOf({ netns, cgroup }: CommonOptions): Scope {
-  return {
-    namespaces: (netns ?? []).map((name) => resolveNamespace(name).inode),
-    cgroup: cgroup === undefined ? null : cgroupId(cgroup),
-  };
-}
-
-/** Says what cannot be had here, by the reason, which often is one for many; and what can. */
-function announce(programs: readonly ProgramState[], ms: number, say: Say): void {
-  const reasons = new Map<string, string[]>();
-  const missing = programs.filter(({ reason }) => reason !== null);
-  for (const { program, reason } of missing)
-    reasons.set(reason ?? '', [...(reasons.get(reason ?? '') ?? []), program]);
-  for (const [reason, names] of reasons) say(`without ${names.join(', ')}: ${reason}`);
-  say(`ready after ${Math.round(ms)} ms: ${programs.length - missing.length} programs attached`);
-}
 
 /** Tells of losses as they grow. */
 function lossWatch(from: LiveSource<unknown>, say: Say): () => void {
@@ -60,6 +41,33 @@ function writeSummary(output: StandardOutput, format: Format, { lines, json }: S
   else process.stderr.write(text);
 }
 
+/** The records as the tool wants them shown, if it does. */
+function showing<O extends CommonOptions, R extends Timed, S extends LiveSource<R>>(
+  tool: EventTool<O, R, S>,
+  options: O,
+  live: S,
+  wallMs: (tsNs: number) => number,
+): Formatter<R> {
+  const { take, below } = tool;
+  const shown = tool.showsRecords?.(options) ?? true;
+  const lines = formatter(options.output, tool.columns(options, { wallMs }, live));
+  const isTable = options.output === 'table';
+  const banner = isTable ? (tool.banner?.(options) ?? '') : '';
+  const under = (record: R): string =>
+    below === undefined || !isTable
+      ? ''
+      : below(record, live)
+          .map((line) => `${line}\n`)
+          .join('');
+  return {
+    head: (banner === '' ? '' : `${banner}\n`) + (shown ? lines.head : ''),
+    line: (record) => {
+      take?.(record, options, live);
+      return shown ? lines.line(record) + under(record) : '';
+    },
+  };
+}
+
 /** A tool at work. */
 class Run<O extends CommonOptions, R extends Timed, S extends LiveSource<R>> {
   readonly #tool: EventTool<O, R, S>;
@@ -69,16 +77,7 @@ class Run<O extends CommonOptions, R extends Timed, S extends LiveSource<R>> {
   readonly #say: Say;
   readonly #end = new End();
   readonly #clock: Clock = createClock();
-  readonly #output = new StandardOutput({
-    stream: process.stdout,
-    maxQueuedBytes: MAX_QUEUED_BYTES,
-    onClosed: ({ code }) => {
-      this.#isGone = code === 'reader-gone';
-      this.#end.come();
-    },
-  });
-  /** Nobody reads any more, which is no error. */
-  #isGone = false;
+  readonly #output = new Output(this.#end.come);
   readonly #drain: Drain<R>;
   readonly #checkLosses: () => void;
 
@@ -89,9 +88,9 @@ class Run<O extends CommonOptions, R extends Timed, S extends LiveSource<R>> {
     this.#file = file;
     this.#say = say;
     const wallMs = (tsNs: number): number => this.#clock.toWallMs(tsNs);
-    const lines = formatter(options.output, tool.columns(options, { wallMs }, live));
-    if (lines.head !== '') this.#output.write(lines.head, 1);
-    this.#drain = new Drain(live, this.#output, lines);
+    const lines = showing(tool, options, live, wallMs);
+    if (lines.head !== '') this.#output.rows.write(lines.head, 1);
+    this.#drain = new Drain(live, this.#output.rows, lines);
     this.#checkLosses = lossWatch(live, say);
   }
 
@@ -120,12 +119,8 @@ class Run<O extends CommonOptions, R extends Timed, S extends LiveSource<R>> {
     await this.#keep();
     const { lost } = this.#live.source.ringCounts();
     const summary = this.#tool.atEnd?.(this.#options, this.#live, lost) ?? null;
-    if (summary !== null) writeSummary(this.#output, this.#options.output, summary);
-    const taken = await this.#output.close();
-    const dropped = this.#output.stats().dropped + this.#drain.unread;
-    if (dropped > 0 && !this.#isGone)
-      this.#say(`${dropped} rows not shown: the reader was too slow`);
-    return taken;
+    if (summary !== null) writeSummary(this.#output.rows, this.#options.output, summary);
+    return await this.#output.close(this.#drain.unread, this.#say);
   }
 
   async #keep(): Promise<void> {
@@ -144,8 +139,8 @@ export async function runEventTool<
   S extends LiveSource<R>,
 >(tool: EventTool<O, R, S>, options: O): Promise<void> {
   const startMs = performance.now();
-  const say: Say = (message) => void process.stderr.write(`netwatch ${tool.name}: ${message}\n`);
-  if (options.verbose) setVerbose((message) => void process.stderr.write(message));
+  const say = sayAs(tool.name);
+  if (options.libbpfLog) setVerbose((message) => void process.stderr.write(message));
   checkEnvironment();
   const scope = scopeOf(options);
   const file = options.data === undefined ? null : await PromFile.open(options.data, tool.name);

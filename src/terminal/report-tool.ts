@@ -1,0 +1,55 @@
+/**
+ * What a tool that shows a report each interval declares: options, where the numbers come from, and
+ * how they are shown. The rest is the same for all of them: run-reports.ts.
+ */
+import type { Snapshot } from '../metrics/snapshot.js';
+import type { CountingSource } from '../sources/counting.js';
+import type { Tool } from '../tools/tool.js';
+import type { CommonOptions, Scope } from './common.js';
+import type { Block } from './report.js';
+import { watchingTool, type ToolDefinition } from './tool.js';
+
+/** When reports come. */
+export interface Schedule {
+  /** Between two of them; null: one, at the end. */
+  readonly everySeconds: number | null;
+  /** How many, then it ends; null: until it is stopped. */
+  readonly count: number | null;
+  /** The terminal is cleared before each. */
+  readonly clears: boolean;
+  /** At the end there is one more, of the interval that was cut short. */
+  readonly atEnd: boolean;
+}
+
+/** What a report is made at. */
+export interface Moment {
+  readonly wallMs: number;
+  /** Since the last one, or since the start. */
+  readonly elapsedSeconds: number;
+}
+
+/** O: all its options. C: what its source counted in an interval. S: its source. */
+export interface ReportTool<
+  O extends CommonOptions,
+  C,
+  S extends CountingSource<C>,
+> extends ToolDefinition<O> {
+  /** The first line of the table's output. */
+  readonly banner?: (options: O) => string;
+  readonly schedule: (options: O) => Schedule;
+  readonly open: (options: O, scope: Scope) => Promise<S>;
+  /** The counts of one interval as blocks. */
+  readonly report: (counts: C, options: O, moment: Moment, source: S) => readonly Block[];
+  /** What --data DIR keeps in DIR/NAME.prom: sums since the start. */
+  readonly metrics?: (source: S, snapshot: Snapshot) => void;
+}
+
+/** The command of a tool. */
+export function reportTool<O extends CommonOptions, C, S extends CountingSource<C>>(
+  tool: ReportTool<O, C, S>,
+): Tool {
+  return watchingTool(tool, tool.metrics !== undefined, async (options: O) => {
+    const { runReportTool } = await import('./run-reports.js');
+    await runReportTool(tool, options);
+  });
+}
