@@ -113,6 +113,16 @@ t.test('the table is whole Markdown: a row per line, no stray bars', (t) => {
   t.end();
 });
 
+t.test('what the tools cost is a table of its own, never less than nothing', (t) => {
+  const tools = [
+    { tool: 'tcplife', perConnection: 1234.4, perRoundTrip: -3 },
+    { tool: 'tcptop', perConnection: 99, perRoundTrip: 250 },
+  ];
+  const text = render(MACHINE, [{ id: 'kernel-tools', value: 250, detail: 'tcptop', tools }]);
+  t.match(text, '| `tcplife` | 1,234 | 0 |\n| `tcptop` | 99 | 250 |');
+  t.end();
+});
+
 t.test('every row that is measured has a bar, and every bar is measured', (t) => {
   const folder = resolve(import.meta.dirname, '../scripts/bench/rows');
   const source = readdirSync(folder)

@@ -39,6 +39,7 @@ export const BARS = {
     unit: 'ns',
     limits: [2000, 4000, 10_000],
   },
+  'kernel-tools': { title: 'kernel, the dearest tool, per 1-byte round trip', unit: 'ns' },
   'user-packet': {
     title: 'user side, per packet record decoded, formatted, written',
     unit: 'ns',

@@ -4,12 +4,18 @@ export interface Hook {
   readonly ours: number;
   readonly twin: number;
 }
+export interface ToolCost {
+  readonly tool: string;
+  readonly perConnection: number;
+  readonly perRoundTrip: number;
+}
 export interface Row {
   readonly id: string;
   readonly value: number | null;
   readonly detail: string;
   readonly refused?: string;
   readonly hooks?: readonly Hook[];
+  readonly tools?: readonly ToolCost[];
 }
 export interface Machine {
   readonly date: string;

@@ -14,6 +14,12 @@ import { BARS, grade } from './bar.mjs';
  * @property {string} detail what stands beside it
  * @property {string} [refused] why it is not judged
  * @property {readonly Hook[]} [hooks]
+ * @property {readonly ToolCost[]} [tools]
+ *
+ * @typedef {object} ToolCost what a tool takes in the kernel
+ * @property {string} tool
+ * @property {number} perConnection ns
+ * @property {number} perRoundTrip ns
  *
  * @typedef {object} Machine
  * @property {string} date
@@ -106,6 +112,16 @@ function hookTable({ id, hooks = [] }) {
   return `${BARS[id].title}:\n\n${table}`;
 }
 
+/** @param {readonly ToolCost[]} tools */
+function toolTable(tools) {
+  const header = ['tool', 'ns per short connection', 'ns per round trip'];
+  const body = tools.map(({ tool, perConnection, perRoundTrip }) => [
+    `\`${tool}\``,
+    ...[perConnection, perRoundTrip].map((ns) => number(Math.max(0, Math.round(ns)))),
+  ]);
+  return markdown([header, ...body], [false, true, true]);
+}
+
 /**
  * Everything: a line about the machine, the table, and one table per kernel row.
  * @param {Machine} machine
@@ -116,5 +132,6 @@ export function render(machine, rows) {
   const about = `Measured ${date} with \`make bench\` on ${cpus} × ${cpu}, Linux ${kernel}, Node.js ${node}.`;
   const noise = `Noisy: ${Math.round(busy * 100)} % of the CPUs were busy with other things before the start.`;
   const hooks = rows.filter((row) => (row.hooks ?? []).length > 0).map(hookTable);
-  return `${[busy > QUIET ? `${about} ${noise}` : about, mainTable(rows), ...hooks].join('\n\n')}\n`;
+  const tools = rows.flatMap((row) => (row.tools === undefined ? [] : [toolTable(row.tools)]));
+  return `${[busy > QUIET ? `${about} ${noise}` : about, mainTable(rows), ...hooks, ...tools].join('\n\n')}\n`;
 }

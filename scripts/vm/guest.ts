@@ -2,7 +2,7 @@
  * What runs inside the virtual machines and how: a tree with the tests, compiled on the host, and the
  * program as it is now, so that neither a `make` meanwhile nor another run changes anything.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -100,21 +100,32 @@ const KERNELS = join(ROOT, '.cache/kernels');
 const ARM64_ROOT = join(KERNELS, 'arm64-root');
 const folderOf = ({ name }: Kernel): string => join(KERNELS, name);
 
-/** Fetches a kernel, and a root if it needs one, if they are not there; null, or why they cannot be had. */
-export function fetchKernel(kernel: Kernel): string | null {
+/** Why there is no kernel: it cannot be had, or something broke. */
+export interface FetchObstacle {
+  readonly verdict: 'skipped' | 'failed';
+  readonly reason: string;
+}
+
+/** What scripts/vm/fetch ends with if something cannot be had. */
+const CANNOT_BE_HAD = 3;
+
+/** Fetches a kernel, and a root if it needs one, if they are not there; null if all went well. */
+export function fetchKernel(kernel: Kernel): FetchObstacle | null {
   const { architecture, suites } = kernel;
   const where = [folderOf(kernel), suites.join(','), kernel.package];
   const scripts = [
     ['fetch', '--arch', architecture, ...where],
     ...(architecture === 'arm64' ? [['fetch-arm64', ARM64_ROOT]] : []),
   ];
-  try {
-    for (const [script = '', ...args] of scripts)
-      execFileSync(join(ROOT, 'scripts/vm', script), args, { stdio: ['ignore', 'ignore', 'pipe'] });
-    return null;
-  } catch (error) {
-    return String((error as { stderr?: Buffer }).stderr ?? error).trim();
+  for (const [script = '', ...args] of scripts) {
+    const { status, stderr } = spawnSync(join(ROOT, 'scripts/vm', script), args, {
+      encoding: 'utf8',
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    if (status !== 0)
+      return { verdict: status === CANNOT_BE_HAD ? 'skipped' : 'failed', reason: stderr.trim() };
   }
+  return null;
 }
 
 /** The name of the package that a kernel was unpacked from. */

@@ -29,9 +29,6 @@ export const KERNELS: readonly Kernel[] = [
   debian('arm64', ['bookworm', 'bookworm-security'], 'cloud', 'arm64'),
 ];
 
-/** Without this one a run proves nothing. */
-export const INDISPENSABLE = '6.1';
-
 /** What --quick means: an old and a new kernel, and one exact count for each source. */
 export const QUICK = {
   kernels: ['6.1', '6.18'],
