@@ -103,6 +103,12 @@ t.test(
   },
 );
 
+t.test('tcp-insight is netwatch insight under its own name', { skip }, (t) => {
+  const { path } = install(t);
+  t.match(run(path('/usr/local/bin/tcp-insight'), '-h'), /^Usage: netwatch insight \[options\]\n/);
+  t.end();
+});
+
 t.test('another PREFIX is also that of the units', { skip }, (t) => {
   const { path } = install(t, { PREFIX: '/usr' });
   t.equal(run(path('/usr/bin/netwatch'), '--version'), `${VERSION}\n`);

@@ -19,8 +19,9 @@ import {
   ownCapabilities,
   type Capability,
 } from '../src/kernel/capabilities.js';
-import { createNotifier, encodeNotification, unixAddress } from '../src/kernel/notify.js';
+import { createNotifier, encodeNotification } from '../src/kernel/notify.js';
 import type { Notification } from '../src/kernel/notify.js';
+import { unixAddress } from '../src/kernel/unix-datagram.js';
 import { explain } from '../src/kernel/errors.js';
 import { temporaryFolder } from './support/collector.js';
 import { needsCommands } from './support/skip.js';

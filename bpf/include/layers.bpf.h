@@ -128,11 +128,12 @@ struct nw_unread {
 	struct nw_pending pending[NW_PENDING];
 };
 
+/* The three heads share a cache line. */
 struct nw_flow {
 	__u32 write_count; /* entries ever written; newest at count - 1 */
 	__u32 overflowed; /* there is a second queue, in `overflows` */
-	struct nw_write writes[NW_WRITES];
 	struct nw_unread unread;
+	struct nw_write writes[NW_WRITES];
 };
 
 struct {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The processes behind sockets: who has one open already (iter/task_file, once
- * at start), and which socket a descriptor of the current task is.
+ * at start), which socket a descriptor of the current task is, and what can be
+ * read of it there.
  */
 #ifndef NW_OWNER_BPF_H
 #define NW_OWNER_BPF_H
@@ -88,6 +89,47 @@ static __always_inline void nw_hold_file(struct task_struct *task,
 	if (!bpf_skc_to_tcp_sock(sk) || !nw_netns_allowed(nw_sock_netns(sk)))
 		return;
 	nw_hold(nw_socket_make(sk), task, sk->__sk_common.skc_state);
+}
+
+/* A connection begins, or a listener. */
+static __always_inline void nw_begin_socket(struct nw_socket *s, __u64 now,
+					    __u8 role, __u8 owner_source)
+{
+	s->open_ns = now;
+	s->role = role;
+	s->owner_source = owner_source;
+	s->verdict = NW_VERDICT_NONE;
+}
+
+/* Addresses of a socket that cannot be read but field by field. */
+static __always_inline void nw_probe_tuple(struct nw_tuple *t, struct sock *sk)
+{
+	struct inet_sock *inet = (struct inet_sock *)sk;
+
+	t->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	t->local_port = bpf_ntohs(BPF_CORE_READ(inet, inet_sport));
+	t->peer_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	if (t->family == AF_INET) {
+		nw_map_ipv4(t->local_addr,
+			    BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+		nw_map_ipv4(t->peer_addr,
+			    BPF_CORE_READ(sk, __sk_common.skc_daddr));
+		return;
+	}
+	BPF_CORE_READ_INTO((struct in6_addr *)t->local_addr, sk,
+			   __sk_common.skc_v6_rcv_saddr);
+	BPF_CORE_READ_INTO((struct in6_addr *)t->peer_addr, sk,
+			   __sk_common.skc_v6_daddr);
+	if (nw_is_mapped(t->local_addr))
+		t->family = AF_INET;
+}
+
+static __always_inline bool nw_is_tcp(struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	return (family == AF_INET || family == AF_INET6) &&
+	       BPF_CORE_READ(sk, sk_type) == SOCK_STREAM;
 }
 
 #endif /* NW_OWNER_BPF_H */

@@ -233,4 +233,21 @@ static __always_inline bool nw_socket_allowed(struct sock *sk,
 	return allowed;
 }
 
+/*
+ * The same for one event, by its own ends and the process that it is told of.
+ * Nothing is remembered; sk may be NULL.
+ */
+static __always_inline bool nw_event_allowed(const struct nw_tuple *tuple,
+					     const struct nw_task *task,
+					     struct sock *sk)
+{
+	if (!nw_socket_filtered())
+		return true;
+	if (!nw_tuple_allowed(tuple))
+		return false;
+	if (nw_filter.cgroup && (!sk || !nw_cgroup_allowed(sk)))
+		return false;
+	return !nw_task_filtered() || (task->pid && nw_task_allowed(task));
+}
+
 #endif /* NW_SOCKET_BPF_H */

@@ -54,22 +54,22 @@ export function decodeFilter(view: DataView, at: number): Filter {
 /** struct nw_flow: size and field offsets in bytes. */
 export const FLOW = {
   size: 7192,
-  at: { writeCount: 0, overflowed: 4, writes: 8, unread: 2056 },
+  at: { writeCount: 0, overflowed: 4, unread: 8, writes: 5144 },
 } as const;
 
 export interface Flow {
   readonly writeCount: number;
   readonly overflowed: number;
-  readonly writes: readonly Write[];
   readonly unread: Unread;
+  readonly writes: readonly Write[];
 }
 
 export function decodeFlow(view: DataView, at: number): Flow {
   return {
     writeCount: view.getUint32(at, true),
     overflowed: view.getUint32(at + 4, true),
-    writes: Array.from({ length: 128 }, (_, i) => decodeWrite(view, at + 8 + i * 16)),
-    unread: decodeUnread(view, at + 2056),
+    unread: decodeUnread(view, at + 8),
+    writes: Array.from({ length: 128 }, (_, i) => decodeWrite(view, at + 5144 + i * 16)),
   };
 }
 

@@ -127,6 +127,24 @@ export const libbpf = {
     bpf,
     'int bpf_map_lookup_batch(int fd, void *in_batch, void *out_batch, void *keys, void *values, void *count, const void *opts)',
   ),
+  lookupAndDeleteBatch: fn<
+    (
+      fd: number,
+      inBatch: Uint8Array | null,
+      outBatch: Uint8Array,
+      keys: Uint8Array,
+      values: Uint8Array,
+      count: Uint32Array,
+      options: null,
+    ) => number
+  >(
+    bpf,
+    'int bpf_map_lookup_and_delete_batch(int fd, void *in_batch, void *out_batch, void *keys, void *values, void *count, const void *opts)',
+  ),
+  update: fn<(fd: number, key: Uint8Array, value: Uint8Array, flags: number) => number>(
+    bpf,
+    'int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)',
+  ),
   nextKey: fn<(fd: number, key: Uint8Array | null, next: Uint8Array) => number>(
     bpf,
     'int bpf_map_get_next_key(int fd, const void *key, void *next_key)',
@@ -220,6 +238,16 @@ export const c = {
   >(
     libc,
     'int64_t sendto(int fd, const void *buf, size_t len, int flags, const void *addr, uint32_t addrlen)',
+  ),
+  connect: fn<(fd: number, to: Uint8Array, toLength: number) => number>(
+    libc,
+    'int connect(int fd, const void *addr, uint32_t addrlen)',
+  ),
+  setsockopt: fn<
+    (fd: number, level: number, option: number, value: Uint8Array, length: number) => number
+  >(
+    libc,
+    'int setsockopt(int fd, int level, int optname, const void *optval, uint32_t optlen)',
   ),
   close: fn<(fd: number) => number>(libc, 'int close(int fd)'),
   pthreadSigmask: fn<(how: number, set: Uint8Array, before: Uint8Array | null) => number>(

@@ -84,14 +84,7 @@ static __always_inline void nw_fill_current(struct nw_insight *e)
 static __always_inline bool nw_insight_allowed(const struct nw_insight *e,
 					       struct sock *sk)
 {
-	if (!nw_socket_filtered())
-		return true;
-	if (!nw_tuple_allowed(&e->tuple))
-		return false;
-	if (nw_filter.cgroup && (!sk || !nw_cgroup_allowed(sk)))
-		return false;
-	return !nw_task_filtered() ||
-	       (e->task.pid && nw_task_allowed(&e->task));
+	return nw_event_allowed(&e->tuple, &e->task, sk);
 }
 
 /* The filters by value; what is not known is in no range. */

@@ -4,6 +4,7 @@
 #define NW_INSIGHT_LIFE_BPF_H
 
 #include "owner.bpf.h"
+#include "volume.bpf.h"
 #include "insight/changes.bpf.h"
 
 /*
@@ -16,15 +17,6 @@ struct {
 	__type(key, __u64);
 	__type(value, __u64);
 } insight_waiting SEC(".maps");
-
-static __always_inline void nw_begin_socket(struct nw_socket *s, __u64 now,
-					    __u8 role, __u8 owner_source)
-{
-	s->open_ns = now;
-	s->role = role;
-	s->owner_source = owner_source;
-	s->verdict = NW_VERDICT_NONE;
-}
 
 /* connect() or listen(): by the process that runs. */
 static __always_inline void nw_begin_active(struct nw_socket *s,
@@ -82,33 +74,6 @@ nw_tell_connect(struct nw_insight *e, struct sock *sk, struct tcp_sock *tp,
 		nw_emit(e, NW_EVENT_CONNECT);
 }
 
-#define NW_SOCK_DONE 1 /* enum sock_flags: the peer's FIN has been taken */
-
-/*
- * The kernel counts sequence numbers: a SYN that connect() sent is one, and so
- * is each FIN. What is left is data.
- */
-static __always_inline void nw_fill_volume(struct nw_insight *e,
-					   struct sock *sk, struct tcp_sock *tp,
-					   const struct nw_socket *s,
-					   int old_state)
-{
-	__u64 sent = tp->bytes_acked, received = tp->bytes_received;
-	bool fin_sent = old_state == TCP_FIN_WAIT1 ||
-			old_state == TCP_FIN_WAIT2 ||
-			old_state == TCP_CLOSING || old_state == TCP_LAST_ACK;
-
-	if (sent && s->role == NW_ROLE_CLIENT)
-		sent--;
-	if (sent && fin_sent && tp->snd_una == tp->write_seq)
-		sent--;
-	if (received && (sk->__sk_common.skc_flags & (1UL << NW_SOCK_DONE)))
-		received--;
-	e->bytes_sent = sent;
-	e->bytes_received = received;
-	e->bytes = sent + received;
-}
-
 static __always_inline void nw_tell_close(struct nw_insight *e, struct sock *sk,
 					  struct tcp_sock *tp,
 					  struct nw_socket *s, int old_state)
@@ -120,7 +85,8 @@ static __always_inline void nw_tell_close(struct nw_insight *e, struct sock *sk,
 	e->state = TCP_CLOSE;
 	e->old_state = old_state;
 	e->error = sk->sk_err;
-	nw_fill_volume(e, sk, tp, s, old_state);
+	nw_data_volume(sk, tp, s, old_state, &e->bytes_sent, &e->bytes_received);
+	e->bytes = e->bytes_sent + e->bytes_received;
 	if (nw_insight_allowed(e, sk))
 		nw_emit(e, NW_EVENT_CLOSE);
 }
@@ -163,29 +129,6 @@ static __always_inline int nw_state_changed(struct sock *sk, int old_state,
 	return 0;
 }
 
-/* Addresses of a socket that cannot be read but field by field. */
-static __always_inline void nw_probe_tuple(struct nw_tuple *t, struct sock *sk)
-{
-	struct inet_sock *inet = (struct inet_sock *)sk;
-
-	t->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	t->local_port = bpf_ntohs(BPF_CORE_READ(inet, inet_sport));
-	t->peer_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
-	if (t->family == AF_INET) {
-		nw_map_ipv4(t->local_addr,
-			    BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
-		nw_map_ipv4(t->peer_addr,
-			    BPF_CORE_READ(sk, __sk_common.skc_daddr));
-		return;
-	}
-	BPF_CORE_READ_INTO((struct in6_addr *)t->local_addr, sk,
-			   __sk_common.skc_v6_rcv_saddr);
-	BPF_CORE_READ_INTO((struct in6_addr *)t->peer_addr, sk,
-			   __sk_common.skc_v6_daddr);
-	if (nw_is_mapped(t->local_addr))
-		t->family = AF_INET;
-}
-
 /* The same values as nw_fill_values(), field by field. */
 static __always_inline void nw_probe_values(struct nw_insight *e,
 					    struct tcp_sock *tp)
@@ -197,14 +140,6 @@ static __always_inline void nw_probe_values(struct nw_insight *e,
 	e->rcv_wnd = BPF_CORE_READ(tp, rcv_wnd);
 	e->snd_wnd = BPF_CORE_READ(tp, snd_wnd);
 	e->has_sock = 1;
-}
-
-static __always_inline bool nw_is_tcp(struct sock *sk)
-{
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
-
-	return (family == AF_INET || family == AF_INET6) &&
-	       BPF_CORE_READ(sk, sk_type) == SOCK_STREAM;
 }
 
 /* accept() has returned a descriptor. */

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * bytes: what each process gives to a TCP connection and takes from it.
+ *
+ * Traces  sock_send_length, sock_recv_length; where these are missing (before
+ *         6.3) the return from tcp_sendmsg(), tcp_sendpage() and tcp_recvmsg();
+ *         splice() out of a socket, which none of them sees.
+ * Emits   nothing. Counts in `traffic`, a pair of maps that the reader swaps.
+ * Cost    one lookup per call that sends or receives, on any kind of socket
+ *         two loads more.
+ */
+#include "pinned.bpf.h"
+#include "splice.bpf.h"
+#include "swapped.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define NW_MSG_PEEK 2
+
+/* Two processes with one connection are two keys, as are two names of one. */
+struct nw_traffic_key {
+	struct nw_tuple tuple;
+	__u32 pid;
+	__u32 netns;
+	nw_comm_t comm;
+};
+
+struct nw_traffic {
+	__u64 sent;
+	__u64 received;
+};
+
+NW_RECORD(nw_traffic_key);
+NW_RECORD(nw_traffic);
+
+NW_SWAPPED_MAP(traffic, struct nw_traffic_key, struct nw_traffic, 65536);
+
+/* Adds what the current process has moved; key->tuple and key->netns are there. */
+static __always_inline int nw_add(struct nw_traffic_key *key, struct sock *sk,
+				  __u64 sent, __u64 received)
+{
+	struct nw_traffic none = {}, *moved;
+	struct nw_task task = {};
+
+	if (!nw_tuple_allowed(&key->tuple) || !nw_cgroup_allowed(sk) ||
+	    !nw_current_in_pinned_maps())
+		return 0;
+	nw_current_task(&task);
+	if (!nw_task_allowed(&task))
+		return 0;
+	key->pid = task.pid;
+	__builtin_memcpy(key->comm, task.comm, sizeof(key->comm));
+	moved = nw_counted(&traffic, key, &none);
+	if (!moved)
+		return 0;
+	if (sent)
+		__sync_fetch_and_add(&moved->sent, sent);
+	if (received)
+		__sync_fetch_and_add(&moved->received, received);
+	return 0;
+}
+
+static __always_inline int nw_moved(struct sock *sk, __s64 sent, __s64 received)
+{
+	struct nw_traffic_key key = {};
+	struct tcp_sock *tp;
+
+	/* an error, or the end of the stream */
+	if (sent <= 0 && received <= 0)
+		return 0;
+	key.netns = nw_sock_netns(sk);
+	if (!nw_netns_allowed(key.netns))
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	nw_sock_tuple(tp, &key.tuple);
+	return nw_add(&key, sk, sent, received);
+}
+
+/* A look ahead (MSG_PEEK) takes nothing. */
+static __always_inline int nw_received(struct sock *sk, int bytes, int flags)
+{
+	return flags & NW_MSG_PEEK ? 0 : nw_moved(sk, 0, bytes);
+}
+
+SEC("?tp_btf/sock_send_length")
+int BPF_PROG(sock_send_length, struct sock *sk, int bytes, int flags)
+{
+	return nw_moved(sk, bytes, 0);
+}
+
+SEC("?tp_btf/sock_recv_length")
+int BPF_PROG(sock_recv_length, struct sock *sk, int bytes, int flags)
+{
+	return nw_received(sk, bytes, flags);
+}
+
+SEC("?fexit/tcp_sendmsg")
+int BPF_PROG(tcp_sendmsg, struct sock *sk, struct msghdr *msg, size_t size,
+	     int bytes)
+{
+	return nw_moved(sk, bytes, 0);
+}
+
+/* sendfile(), until 6.5 made it use tcp_sendmsg() too. */
+SEC("?fexit/tcp_sendpage")
+int BPF_PROG(tcp_sendpage, struct sock *sk, struct page *page, int offset,
+	     size_t size, int flags, int bytes)
+{
+	return nw_moved(sk, bytes, 0);
+}
+
+SEC("?fexit/tcp_recvmsg")
+int BPF_PROG(tcp_recvmsg, struct sock *sk, struct msghdr *msg, size_t size,
+	     int flags, int *address_bytes, int bytes)
+{
+	return nw_received(sk, bytes, flags);
+}
+
+/* Before 5.19 it had one more parameter. */
+SEC("?fexit/tcp_recvmsg")
+int BPF_PROG(tcp_recvmsg_noblock, struct sock *sk, struct msghdr *msg,
+	     size_t size, int noblock, int flags, int *address_bytes, int bytes)
+{
+	return nw_received(sk, bytes, flags);
+}
+
+SEC("?tracepoint/syscalls/sys_enter_splice")
+int sys_enter_splice(struct trace_event_raw_sys_enter *ctx)
+{
+	nw_splice_begins(ctx->args[0]);
+	return 0;
+}
+
+SEC("?tracepoint/syscalls/sys_exit_splice")
+int sys_exit_splice(struct trace_event_raw_sys_exit *ctx)
+{
+	struct nw_traffic_key key = {};
+	struct sock *sk = nw_splice_ended();
+
+	if (!sk || ctx->ret <= 0)
+		return 0;
+	key.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (!nw_netns_allowed(key.netns))
+		return 0;
+	nw_unchecked_tuple(sk, &key.tuple);
+	return nw_add(&key, sk, 0, ctx->ret);
+}
