@@ -144,6 +144,6 @@ int sys_exit_splice(struct trace_event_raw_sys_exit *ctx)
 	key.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	if (!nw_netns_allowed(key.netns))
 		return 0;
-	nw_unchecked_tuple(sk, &key.tuple);
+	nw_probe_tuple(&key.tuple, sk);
 	return nw_add(&key, sk, 0, ctx->ret);
 }

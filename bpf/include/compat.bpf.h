@@ -19,6 +19,7 @@
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86DD
 #define SOCK_STREAM 1
+#define NW_IPPROTO_TCP 6
 
 #ifndef likely
 #define likely(x) __builtin_expect(!!(x), 1)

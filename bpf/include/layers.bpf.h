@@ -113,9 +113,9 @@ enum nw_pending_state {
 };
 
 /*
- * Received packets that wait to be read. A socket's storage may take 8 KB from
- * Linux 7.0 on, so two queues hold them: the second is made when the first is
- * full, which few sockets ever see.
+ * Received packets that wait to be read. Linux 7.x lets a map have 8 KB in a
+ * socket, so two queues hold them: the second is made when the first is full,
+ * which few sockets ever see.
  */
 #define NW_PENDING 128
 

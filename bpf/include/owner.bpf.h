@@ -129,7 +129,8 @@ static __always_inline bool nw_is_tcp(struct sock *sk)
 	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 
 	return (family == AF_INET || family == AF_INET6) &&
-	       BPF_CORE_READ(sk, sk_type) == SOCK_STREAM;
+	       BPF_CORE_READ(sk, sk_type) == SOCK_STREAM &&
+	       BPF_CORE_READ(sk, sk_protocol) == NW_IPPROTO_TCP;
 }
 
 #endif /* NW_OWNER_BPF_H */

@@ -8,7 +8,6 @@
 
 #include "socket.bpf.h"
 
-#define NW_IPPROTO_TCP 6
 #define NW_TCP_FIN 0x01
 #define NW_TCP_SYN 0x02
 
@@ -17,6 +16,7 @@ struct nw_headers {
 	__u32 ports; /* as on the wire */
 	__u32 seq;
 	__u32 ack;
+	__u32 header_bytes; /* of the TCP header, as it says itself */
 	__u32 payload_offset; /* from the IP header */
 	__u32 payload_bytes;
 	__u32 skb_bytes;
@@ -66,7 +66,8 @@ static __always_inline bool nw_skb_headers(const struct sk_buff *skb, bool rx,
 	h->seq = bpf_ntohl(tcp.seq);
 	h->ack = bpf_ntohl(tcp.ack_seq);
 	h->flags = ((__u8 *)&tcp)[13];
-	h->payload_offset = offset + (((__u8 *)&tcp)[12] >> 4) * 4;
+	h->header_bytes = (((__u8 *)&tcp)[12] >> 4) * 4;
+	h->payload_offset = offset + h->header_bytes;
 	h->skb_bytes = bytes;
 	h->payload_bytes =
 		bytes > h->payload_offset ? bytes - h->payload_offset : 0;

@@ -9,7 +9,8 @@
 
 #include "owner.bpf.h"
 
-#define IPPROTO_TCP 6
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
 
 /* Descriptors that threads are reading from. */
 struct {
@@ -19,52 +20,22 @@ struct {
 	__type(value, __s32);
 } splicing SEC(".maps");
 
-extern const void socket_file_ops __ksym __weak;
-
 /* The TCP socket behind a descriptor of the current task; NULL if it is none. */
 static __always_inline struct sock *nw_tcp_sock_of_fd(__s32 fd)
 {
 	struct file *file = NULL;
 	struct socket *socket;
 	struct sock *sk;
-	__u16 family;
 
 	if (fd < 0)
 		return NULL;
 	bpf_probe_read_kernel(&file, sizeof(file), nw_current_files() + fd);
-	if (!file || BPF_CORE_READ(file, f_op) != &socket_file_ops)
+	if (!file ||
+	    (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return NULL;
 	socket = BPF_CORE_READ(file, private_data);
 	sk = BPF_CORE_READ(socket, sk);
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if (!sk || BPF_CORE_READ(socket, type) != SOCK_STREAM ||
-	    (family != AF_INET && family != AF_INET6))
-		return NULL;
-	return sk;
-}
-
-/* nw_sock_tuple() for a socket that the verifier does not know. */
-static __always_inline void nw_unchecked_tuple(struct sock *sk,
-					       struct nw_tuple *t)
-{
-	struct inet_sock *inet = (struct inet_sock *)sk;
-
-	t->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	t->local_port = bpf_ntohs(BPF_CORE_READ(inet, inet_sport));
-	t->peer_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
-	if (t->family == AF_INET) {
-		nw_map_ipv4(t->local_addr,
-			    BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
-		nw_map_ipv4(t->peer_addr,
-			    BPF_CORE_READ(sk, __sk_common.skc_daddr));
-		return;
-	}
-	BPF_CORE_READ_INTO((struct in6_addr *)t->local_addr, sk,
-			   __sk_common.skc_v6_rcv_saddr);
-	BPF_CORE_READ_INTO((struct in6_addr *)t->peer_addr, sk,
-			   __sk_common.skc_v6_daddr);
-	if (nw_is_mapped(t->local_addr))
-		t->family = AF_INET;
+	return sk && nw_is_tcp(sk) ? sk : NULL;
 }
 
 static __always_inline void nw_splice_begins(__s32 fd)

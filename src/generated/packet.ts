@@ -97,8 +97,8 @@ export function decodeHead(view: DataView, at: number): Head {
 
 /** struct nw_headers: size and field offsets in bytes. */
 export const HEADERS = {
-  size: 68,
-  at: { localAddr: 0, peerAddr: 16, localPort: 32, peerPort: 34, family: 36, ports: 40, seq: 44, ack: 48, payloadOffset: 52, payloadBytes: 56, skbBytes: 60, flags: 64 },
+  size: 72,
+  at: { localAddr: 0, peerAddr: 16, localPort: 32, peerPort: 34, family: 36, ports: 40, seq: 44, ack: 48, headerBytes: 52, payloadOffset: 56, payloadBytes: 60, skbBytes: 64, flags: 68 },
 } as const;
 
 export interface Headers {
@@ -110,6 +110,7 @@ export interface Headers {
   readonly ports: number;
   readonly seq: number;
   readonly ack: number;
+  readonly headerBytes: number;
   readonly payloadOffset: number;
   readonly payloadBytes: number;
   readonly skbBytes: number;
@@ -126,10 +127,11 @@ export function decodeHeaders(view: DataView, at: number): Headers {
     ports: view.getUint32(at + 40, true),
     seq: view.getUint32(at + 44, true),
     ack: view.getUint32(at + 48, true),
-    payloadOffset: view.getUint32(at + 52, true),
-    payloadBytes: view.getUint32(at + 56, true),
-    skbBytes: view.getUint32(at + 60, true),
-    flags: view.getUint8(at + 64),
+    headerBytes: view.getUint32(at + 52, true),
+    payloadOffset: view.getUint32(at + 56, true),
+    payloadBytes: view.getUint32(at + 60, true),
+    skbBytes: view.getUint32(at + 64, true),
+    flags: view.getUint8(at + 68),
   };
 }
 

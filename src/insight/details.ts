@@ -19,6 +19,11 @@ const CAUSES = new Map(
   ]),
 );
 
+/** What made the kernel send a segment again: `fast`, `timeout`, `tail_loss_probe`, `syn`, `synack`. */
+export function causeName({ cause }: InsightRecord): string | null {
+  return CAUSES.get(cause) ?? null;
+}
+
 export function eventName({ event }: InsightRecord): EventName {
   return EVENT_NAMES[event] ?? 'CONNECT';
 }
@@ -69,7 +74,7 @@ const DESCRIBE: Readonly<Record<EventName, Describe>> = {
   ACCEPT: ({ ageNs }) => ({ waited_us: ageNs === null ? null : ageNs / 1000 }),
   SEND: ({ queued }) => ({ unsent: queued }),
   RECEIVE: ({ queued }) => ({ unread: queued }),
-  RETRANSMIT: (r) => ({ cause: CAUSES.get(r.cause) ?? null, segments: r.segments, seq: r.seq }),
+  RETRANSMIT: (r) => ({ cause: causeName(r), segments: r.segments, seq: r.seq }),
   CLOSE: (r) => ({
     sent: r.bytesSent,
     received: r.bytesReceived,

@@ -245,10 +245,7 @@ export const c = {
   ),
   setsockopt: fn<
     (fd: number, level: number, option: number, value: Uint8Array, length: number) => number
-  >(
-    libc,
-    'int setsockopt(int fd, int level, int optname, const void *optval, uint32_t optlen)',
-  ),
+  >(libc, 'int setsockopt(int fd, int level, int optname, const void *optval, uint32_t optlen)'),
   close: fn<(fd: number) => number>(libc, 'int close(int fd)'),
   pthreadSigmask: fn<(how: number, set: Uint8Array, before: Uint8Array | null) => number>(
     libc,
@@ -257,6 +254,21 @@ export const c = {
   mount: fn<(source: string, target: string, type: string, flags: number, data: null) => number>(
     libc,
     'int mount(const char *source, const char *target, const char *fstype, uint64_t flags, const void *data)',
+  ),
+  // libc has no functions for these before glibc 2.36
+  fsopen: fn<(number: number, type: string, flags: number) => number>(
+    libc,
+    'int64_t syscall(int64_t number, const char *fs_name, uint32_t flags)',
+  ),
+  fsconfig: fn<
+    (number: number, fd: number, command: number, key: null, value: null, aux: number) => number
+  >(
+    libc,
+    'int64_t syscall(int64_t number, int fd, uint32_t cmd, const void *key, const void *value, int aux)',
+  ),
+  fsmount: fn<(number: number, fd: number, flags: number, attributes: number) => number>(
+    libc,
+    'int64_t syscall(int64_t number, int fd, uint32_t flags, uint32_t attr_flags)',
   ),
   sysconf: fn<(name: number) => number>(libc, 'int64_t sysconf(int name)'),
   vsnprintf: fn<(into: Uint8Array, size: number, format: Pointer, args: Pointer) => number>(

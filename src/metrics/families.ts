@@ -99,6 +99,9 @@ const HTTP_LABELS = [
   'server_port',
 ] as const;
 
+/** The highest length in each of the kernel's buckets. */
+const BACKLOG_BOUNDS = Array.from({ length: 16 }, (_, i) => 2 ** (i + 1) - 1);
+
 export const FAMILIES = {
   // HTTP/1.x
   http_server_request_duration_seconds: family(
@@ -169,6 +172,25 @@ export const FAMILIES = {
   netwatch_tcp_errors_total: counter('Segments that the kernel refused, by its own reason.', [
     'reason',
   ]),
+  netwatch_tcp_process_bytes_total: counter(
+    'Payload bytes that processes of a name sent or received, as a tool has counted them.',
+    ['tool', 'process', 'network_io_direction'],
+  ),
+  netwatch_tcp_subnet_bytes_total: counter(
+    'Payload bytes sent to a subnet, as netwatch tcpsubnet has counted them.',
+    ['subnet'],
+  ),
+  netwatch_tcp_segment_rtt_seconds: timing(
+    'Smoothed round-trip time of a connection, at every segment that arrived on it.',
+    log2Seconds(0, 24),
+  ),
+  netwatch_tcp_accept_queue_length_at_arrival: family(
+    'histogram',
+    'prom',
+    'Connections that waited for accept() when another one came, by the limit of the queue.',
+    ['limit'],
+    { buckets: BACKLOG_BOUNDS },
+  ),
   netwatch_packet_layer_duration_seconds: timing(
     'Time that a packet spent in one layer of the network stack.',
     log2Seconds(0, 17, 1, 125e-9),
@@ -178,6 +200,20 @@ export const FAMILIES = {
     'reason',
     'network_type',
   ]),
+
+  // The machine
+  netwatch_nic_queue_bytes_total: counter(
+    'Bytes of frames that went through a queue of a network device; queue "-": none that it has.',
+    ['device', 'queue', 'network_io_direction'],
+  ),
+  netwatch_nic_queue_packets_total: counter(
+    'Packets that went through a queue of a network device; queue "-": none that it has.',
+    ['device', 'queue', 'network_io_direction'],
+  ),
+  netwatch_softirq_seconds_total: counter('Time spent in software interrupts, by vector.', [
+    'vector',
+  ]),
+  netwatch_softirqs_total: counter('Software interrupts that were handled, by vector.', ['vector']),
 
   // One connection
   netwatch_connection_info: family(

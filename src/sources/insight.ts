@@ -146,21 +146,27 @@ const ACCEPTER = { gives: 'the event ACCEPT' };
 const SENT = { gives: 'the event SEND' };
 const RECEIVED = { gives: 'the event RECEIVE' };
 
+/** Some of the events, with no filter by value. */
+export function onlyEvents(events: number, filter: Filter, ringBytes: number): InsightOptions {
+  return {
+    filter,
+    events,
+    state: 0,
+    durationMs: ANY,
+    bytes: ANY,
+    rttUs: ANY,
+    statistics: false,
+    ringBytes,
+  };
+}
+
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
   tools: {
     insight: (filter) =>
-      specOf({
-        filter,
-        events: ALL_EVENTS,
-        state: 0,
-        durationMs: ANY,
-        bytes: ANY,
-        rttUs: ANY,
-        statistics: true,
-        ringBytes: TRIAL_RING_BYTES,
-      }),
+      specOf({ ...onlyEvents(ALL_EVENTS, filter, TRIAL_RING_BYTES), statistics: true }),
+    tcpretrans: (filter) => specOf(onlyEvents(maskOf(['RETRANSMIT']), filter, TRIAL_RING_BYTES)),
   },
   programs: {
     inet_sock_set_state: { gives: 'the events CONNECT and CLOSE' },

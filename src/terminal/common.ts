@@ -26,6 +26,8 @@ export interface Scope {
 export interface Summary {
   readonly lines: readonly string[];
   readonly json: Readonly<Record<string, unknown>>;
+  /** Rows with their head; absent: the lines are said beside the output. */
+  readonly csv?: readonly string[];
 }
 
 export interface Context {
@@ -60,15 +62,17 @@ export function addCommonOptions(command: Command, hasMetrics: boolean): void {
 }
 
 /**
- * The options of a run: what was typed, the arguments by their names, and whether `--verbose` is
- * ours to obey.
+ * The options of a run: what was typed, the arguments by their names, and whether libbpf's words are
+ * wanted: `--verbose` where it is ours, or `--debug`.
  */
 export function typedOptions(command: Command, isOurs: boolean): Record<string, unknown> {
   const options: Record<string, unknown> = command.opts();
   const args = command.registeredArguments.map(
     (argument, i) => [argument.name(), command.processedArgs[i] as unknown] as const,
   );
-  const libbpfLog = isOurs && options['verbose'] === true;
+  const isVerbose = isOurs && options['verbose'] === true;
+  // bcc's tcprtt calls it so
+  const libbpfLog = isVerbose || options['debug'] === true;
   return { ...Object.fromEntries(args), ...options, libbpfLog };
 }
 

@@ -24,6 +24,8 @@ export interface EventTool<
   /** False: the records are not shown one by one; atEnd says what became of them. Absent: shown. */
   readonly showsRecords?: (options: O) => boolean;
   readonly open: (options: O, scope: Scope) => Promise<S>;
+  /** Said at the start: what this kernel does not tell. */
+  readonly notes?: (options: O, source: S) => readonly string[];
   /** Takes a record elsewhere too, before it is shown: to count it, to a journal. */
   readonly take?: (record: R, options: O, source: S) => void;
   /** Said at the end; null: nothing. */

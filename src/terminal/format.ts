@@ -100,3 +100,14 @@ export function timeOfDay(wallMs: number): string {
   const ms = String(new Date(wallMs).getMilliseconds()).padStart(3, '0');
   return `${clockTime(wallMs)}.${ms}`;
 }
+
+const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
+const MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
+
+/** `Sat Nov 21 13:07:29 2026`, as asctime() of C and Python writes it. */
+export function asctime(wallMs: number): string {
+  const date = new Date(wallMs);
+  const day = `${DAYS[date.getDay()] ?? ''} ${MONTHS[date.getMonth()] ?? ''}`;
+  const ofMonth = String(date.getDate()).padStart(2);
+  return `${day} ${ofMonth} ${clockTime(wallMs)} ${date.getFullYear()}`;
+}

@@ -68,6 +68,16 @@ export function histogramBlock({ title, labels, unit, counts }: Histogram): Bloc
   };
 }
 
+/** A block that only a person sees: what it shows, a program reads elsewhere. */
+export function onlyTable({ table }: Block): Block {
+  return { table, json: () => [], csv: () => null };
+}
+
+/** A block that only a program sees. */
+export function onlyData({ json, csv }: Block): Block {
+  return { table: () => [], json, csv };
+}
+
 /** All blocks of one interval as text. CSV heads are not repeated: `told` holds those already shown. */
 export function reportText(
   blocks: readonly Block[],

@@ -34,11 +34,15 @@ function lossWatch(from: LiveSource<unknown>, say: Say): () => void {
 }
 
 /** The summary goes where a reader of that format looks for it. */
-function writeSummary(output: StandardOutput, format: Format, { lines, json }: Summary): void {
-  const text = `${lines.join('\n')}\n`;
-  if (format === 'json') output.write(`${JSON.stringify(json)}\n`, 1);
-  else if (format === 'table') output.write(text, lines.length);
-  else process.stderr.write(text);
+function writeSummary(output: StandardOutput, format: Format, summary: Summary): void {
+  const { lines, json, csv } = summary;
+  const write = (rows: readonly string[]): void => {
+    output.write(rows.map((row) => `${row}\n`).join(''), rows.length);
+  };
+  if (format === 'json') write([JSON.stringify(json)]);
+  else if (format === 'table') write(lines);
+  else if (csv !== undefined) write(csv);
+  else process.stderr.write(`${lines.join('\n')}\n`);
 }
 
 /** The records as the tool wants them shown, if it does. */
@@ -147,6 +151,7 @@ export async function runEventTool<
   const live = await tool.open(options, scope);
   releaseKernelBtf();
   const run = new Run(tool, options, live, file, say);
+  tool.notes?.(options, live).forEach(say);
   announce(live.source.programs, performance.now() - startMs, say);
   await run.untilEnd();
   const taken = await run.finish();

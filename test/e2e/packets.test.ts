@@ -3,6 +3,7 @@
 import t, { type Test } from 'tap';
 import { plainDevice, setOffloads, slowQueue, wideWindow } from '../../scripts/traffic/faults.js';
 import { startCollector } from '../support/collector.js';
+import { readLate, STOPPED_MS } from '../support/late-reader.js';
 import { createJoinedNamespaces, createNamespace, type Namespace } from '../support/netns.js';
 import {
   difference,
@@ -43,30 +44,13 @@ const tcp =
 const arrivals = (lines: readonly PacketLine[], port: number): PacketLine[] =>
   lines.filter(({ received, bytes, src }) => received && bytes > 0 && src.endsWith(`:${port}`));
 
-const STOPPED_MS = 150;
-
-/** The server sleeps while `segments` arrive, each a write of its own, and reads them later. */
+/** The server sleeps while `segments` arrive, and reads them later. */
 const stoppedReader =
   (segments: number, host: string): Case['play'] =>
-  async (namespace, port) => {
-    const common = { host, port, requestBytes: 101, replyBytes: 0 };
-    const server = await startProgram(namespace, 'tcp-server', common);
-    const client = await startProgram(namespace, 'tcp-client', {
-      ...common,
-      rounds: segments,
-      connectFirst: true,
-      close: 'hold',
-    });
-    server.signal('SIGSTOP');
-    await client.go();
-    const writtenMs = performance.now();
-    await until(() => performance.now() > writtenMs + STOPPED_MS, { what: 'a pause' });
-    server.signal('SIGCONT');
-    await client.stop();
-    await server.stop();
-  };
+  (namespace, port) =>
+    readLate(namespace, { segments, host, port });
 
-const readLate =
+const areLate =
   (segments: number): NonNullable<Case['check']> =>
   (t, lines, port) => {
     const arrived = arrivals(lines, port);
@@ -136,9 +120,9 @@ const LOOPBACK: Readonly<Record<string, Case>> = {
   'a slow reader': {
     play: tcp({ requestBytes: 1_000_003, replyBytes: 0 }, { mode: 'slow', slowMs: 10 }),
   },
-  'a reader that sleeps': { play: stoppedReader(61, '127.0.0.1'), check: readLate(61) },
-  'a reader that sleeps, over IPv6': { play: stoppedReader(7, '::1'), check: readLate(7) },
-  'a reader that sleeps long': { play: stoppedReader(211, '127.0.0.1'), check: readLate(211) },
+  'a reader that sleeps': { play: stoppedReader(61, '127.0.0.1'), check: areLate(61) },
+  'a reader that sleeps, over IPv6': { play: stoppedReader(7, '::1'), check: areLate(7) },
+  'a reader that sleeps long': { play: stoppedReader(211, '127.0.0.1'), check: areLate(211) },
   'a reader that never reads': {
     play: neverRead,
     check(t, lines, port) {

@@ -53,19 +53,24 @@ const plain: Rule = (asked) => (timed(asked) === 'attached' ? 'unasked' : 'attac
 /** Sources that the collector opens; all others are of commands with a source of their own. */
 const COLLECTED: ReadonlySet<string> = new Set(['connection', 'packet', 'fault']);
 
-/** Sockets remember by themselves since 5.11. */
-const forgetSocket: Rule = () => (since('5.11') ? 'unasked' : 'attached');
-
 /** Functions that stand in for tracepoints of 6.3. */
 const before63: Rule = () => (since('6.3') ? 'unasked' : hasTrampolines() ? 'attached' : 'missing');
 const since63: Rule = () => (since('6.3') ? 'attached' : 'unasked');
+
+/** Of sources that have no rule of their own for them. */
+const SHARED_RULES: Readonly<Record<string, Rule>> = {
+  // sockets remember by themselves since 5.11
+  forget_socket: () => (since('5.11') ? 'unasked' : 'attached'),
+  // drops have a reason since 5.17, which says the same
+  tcp_bad_csum: () => (since('5.17') ? 'unasked' : since('5.14') ? 'attached' : 'missing'),
+  tcp_drop: () => (since('5.17') ? 'unasked' : 'attached'),
+};
 
 /** By source and program. */
 const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   connection: {
     tcp_retransmit_skb: only('-r'),
     tcp_retransmit_synack: only('-r'),
-    forget_socket: forgetSocket,
   },
   packet: {
     packet_ingress: plain,
@@ -103,7 +108,6 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     tcp_receive_reset: only('-e'),
   },
   insight: {
-    forget_socket: forgetSocket,
     sock_send_length: since63,
     sock_recv_length: since63,
     tcp_sendmsg: before63,
@@ -115,7 +119,7 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
 };
 
 const stateOf = ({ source, name }: Program, asked: (option: string) => boolean): Expected =>
-  RULES[source]?.[name]?.(asked) ?? 'attached';
+  (RULES[source]?.[name] ?? SHARED_RULES[name])?.(asked) ?? 'attached';
 
 /** What the collector has to do with a program under these options on this kernel. */
 export function expectedState(program: Program, options: Options): Expected {

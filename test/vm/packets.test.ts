@@ -2,11 +2,12 @@
 import t, { type Test } from 'tap';
 import { startCollector } from '../support/collector.js';
 import { countPackets } from '../support/account.js';
+import { readLate, STOPPED_MS } from '../support/late-reader.js';
 import { createNamespace } from '../support/netns.js';
 import { first, onTheWire, packetLines, type PacketLine } from '../support/packets.js';
 import { total } from '../support/samples.js';
-import { runTcp } from '../support/traffic.js';
-import { hasExactTimes, hasTimes, since } from '../support/vm-kernel.js';
+import { runTcp, TCP_PORT } from '../support/traffic.js';
+import { hasExactTimes, hasTimes, needsKernel, since } from '../support/vm-kernel.js';
 
 const CONNECTIONS = 3;
 /** Less than a segment on the loopback: no packet is cut or merged. */
@@ -67,6 +68,23 @@ t.test('with -t every packet has the times that this kernel can tell', async (t)
     bytes > 0 && hasTimes() && (received || since('6.16') || hasExactTimes());
   t.strictSame(wrong('tcpUs', tcp), [], 'TCP times, of data');
 });
+
+t.test(
+  'packets that wait long to be read keep their TCP times',
+  { skip: needsKernel('5.12', 'layer times') },
+  async (t) => {
+    const namespace = createNamespace(t);
+    const collector = await startCollector(t, namespace, ['-q', '-t']);
+    const segments = 211; // more than the first of the queues for them holds
+    await readLate(namespace, { segments, host: '127.0.0.1', port: TCP_PORT });
+    t.strictSame(await collector.stop(), { code: 0, signal: null });
+    const lines = packetLines(collector.samples('packets.log'));
+    const arrived = lines.filter(({ received, bytes }) => received && bytes > 0);
+    t.equal(arrived.length, segments);
+    const early = arrived.filter(({ tcpUs }) => !(tcpUs && tcpUs >= STOPPED_MS * 1000));
+    t.strictSame(first(early.map(onTheWire)), [], 'each was read after the pause');
+  },
+);
 
 t.test('with all options at once every packet is there, too', async (t) => {
   await watch(t, ['-a', '-x', '-r', '-t', '-i', '-e']);

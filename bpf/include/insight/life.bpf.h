@@ -85,7 +85,8 @@ static __always_inline void nw_tell_close(struct nw_insight *e, struct sock *sk,
 	e->state = TCP_CLOSE;
 	e->old_state = old_state;
 	e->error = sk->sk_err;
-	nw_data_volume(sk, tp, s, old_state, &e->bytes_sent, &e->bytes_received);
+	nw_data_volume(sk, tp, s, old_state, &e->bytes_sent,
+		       &e->bytes_received);
 	e->bytes = e->bytes_sent + e->bytes_received;
 	if (nw_insight_allowed(e, sk))
 		nw_emit(e, NW_EVENT_CLOSE);

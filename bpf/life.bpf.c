@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * life: how TCP connections come to be, and how they end.
+ *
+ * Traces  inet_sock_set_state, tcp_retransmit_skb (for connect() alone), the
+ *         return from accept() and connect(), and for names UDP that sockets
+ *         receive; iterates task/file once.
+ * Emits   nw_life per event, nw_dns per answer of a name server.
+ * Cost    a few hundred ns for each change of state; nothing for a packet, but
+ *         with names a look at its protocol.
+ *
+ * program              serves
+ * inet_sock_set_state  STATE CONNECT ESTABLISHED REFUSED END CLOSE
+ * sys_exit_accept{,4}  ACCEPT, and the owners of what was accepted
+ * sys_exit_connect     CONNECT, before the answer
+ * tcp_retransmit_skb   CONNECT, where connect() waits for an answer
+ * dns_ingress          the names that were asked for before connect()
+ * task_file            owners of connections older than this program
+ *
+ * Which program serves what, the reader knows from src/sources/life.ts.
+ */
+#include "dns.bpf.h"
+#include "life.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+NW_RECORD(nw_life);
+NW_RECORD(nw_dns);
+NW_ENUM(nw_life_event);
+
+SEC("?tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
+{
+	return nw_state_changed(sk, old_state, state);
+}
+
+SEC("?tracepoint/syscalls/sys_exit_accept")
+int sys_exit_accept(struct trace_event_raw_sys_exit *ctx)
+{
+	return nw_accept_returned(ctx->ret);
+}
+
+SEC("?tracepoint/syscalls/sys_exit_accept4")
+int sys_exit_accept4(struct trace_event_raw_sys_exit *ctx)
+{
+	return nw_accept_returned(ctx->ret);
+}
+
+SEC("?tracepoint/syscalls/sys_exit_connect")
+int sys_exit_connect(struct trace_event_raw_sys_exit *ctx)
+{
+	return nw_connect_returned();
+}
+
+SEC("?tp_btf/tcp_retransmit_skb")
+int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
+{
+	return nw_retransmitted(sk);
+}
+
+SEC("?cgroup_skb/ingress")
+int dns_ingress(struct __sk_buff *ctx)
+{
+	return nw_dns_received(ctx);
+}
+
+/* Before 5.11: what storage in the socket would forget by itself. */
+SEC("?tp_btf/tcp_destroy_sock")
+int BPF_PROG(forget_socket, struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	bpf_map_delete_elem(&shared_socket_table, &key);
+	return 0;
+}
+
+/* Once, at start: writes the holder of every TCP socket into its storage. */
+SEC("?iter/task_file")
+int task_file(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+
+	if (task && file)
+		nw_hold_file(task, file);
+	return 0;
+}

@@ -1,0 +1,177 @@
+/**
+ * Source `drop`: TCP packets that the kernel gave up, with reason and kernel stack. Kernel side:
+ * bpf/drop.bpf.c.
+ */
+import { decodeTcpDrop, RODATA, SEGMENT_FAULT, type TcpDrop } from '../generated/drop.js';
+import { readIterator } from '../kernel/iterator.js';
+import { areSymbolsHidden, kernelSymbols } from '../kernel/kallsyms.js';
+import { hasSocketStorage } from '../kernel/kernel-btf.js';
+import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
+import { dropReasons, KFREE_SKB_REASON, KFREE_SKB_SOCKET, reasonNumber } from './drop-reasons.js';
+import { encodeFilter, type Filter } from './filter.js';
+import type { LiveSource } from './live.js';
+import { framesOf } from './stack.js';
+import { argumentFeature, has, TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
+
+/** What is wrong with a segment that came in. */
+export type SegmentFault = 'sequence' | 'data-offset' | 'checksum';
+
+export interface DropRecord extends Omit<TcpDrop, 'fault'> {
+  /** The kernel's name for it: `TCP_INVALID_SEQUENCE`; null where it gives none. */
+  readonly reasonName: string | null;
+  readonly fault: SegmentFault | null;
+}
+
+export interface DropOptions {
+  readonly filter: Filter;
+  /** Only segments that came in and were wrong. */
+  readonly onlyFaults: boolean;
+  readonly ringBytes: number;
+}
+
+/** Reasons that say that a segment itself was wrong; which of them there are differs. */
+const FAULTS: Readonly<Record<string, SegmentFault>> = {
+  TCP_CSUM: 'checksum',
+  PKT_TOO_SMALL: 'data-offset',
+  TCP_OLD_SEQUENCE: 'sequence',
+  TCP_INVALID_SEQUENCE: 'sequence',
+  TCP_INVALID_END_SEQUENCE: 'sequence',
+};
+
+/** By what bpf/drop.bpf.c found. */
+const FOUND: ReadonlyMap<number, SegmentFault> = new Map([
+  [SEGMENT_FAULT.NW_SEGMENT_SEQUENCE, 'sequence'],
+  [SEGMENT_FAULT.NW_SEGMENT_DATA_OFFSET, 'data-offset'],
+  [SEGMENT_FAULT.NW_SEGMENT_CHECKSUM, 'checksum'],
+]);
+
+const BATCH = 128;
+
+const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
+
+const DROP_REASON = argumentFeature(['kfree_skb', 'reason', KFREE_SKB_REASON], {
+  gives: 'the reasons of drops, and drops outside of TCP itself',
+  since: '5.17',
+});
+const DROP_SOCKET = argumentFeature(['kfree_skb', 'socket', KFREE_SKB_SOCKET], {
+  gives: 'process and state of what was dropped as it came in',
+  since: '6.11',
+});
+
+/** Reasons that are wanted, as bits; a reason up to "not specified" is none. */
+function reasonBits(onlyFaults: boolean): Uint8Array {
+  const bits = new Uint8Array(RODATA.nw_reasons.size);
+  const none = reasonNumber('NOT_SPECIFIED');
+  for (const [reason, name] of dropReasons()) {
+    const isWanted = onlyFaults ? name in FAULTS : reason > none;
+    if (isWanted && reason < bits.length * 8)
+      bits[reason >> 3] = (bits[reason >> 3] ?? 0) | (1 << (reason & 7));
+  }
+  return bits;
+}
+
+/** Which program tells of drops where kfree_skb has no reason for them: TCP's own function. */
+function isWanted(program: string, onlyFaults: boolean): boolean {
+  switch (program) {
+    case 'kfree_skb':
+      return has(DROP_REASON) || onlyFaults;
+    case 'tcp_drop':
+      return !has(DROP_REASON);
+    case 'tcp_bad_csum':
+      return !has(DROP_REASON) && onlyFaults;
+    case 'forget_socket':
+      return !hasSocketStorage();
+    default:
+      return true;
+  }
+}
+
+function specOf({ filter, onlyFaults, ringBytes }: DropOptions): SourceSpec {
+  const purge = reasonNumber('QUEUE_PURGE');
+  const teller = has(DROP_REASON) || onlyFaults ? 'kfree_skb' : 'tcp_drop';
+  return {
+    name: 'drop',
+    rodata: [
+      [RODATA.nw_filter, encodeFilter(filter)],
+      [RODATA.nw_has_drop_reason, flag(has(DROP_REASON))],
+      [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],
+      [RODATA.nw_only_faults, flag(onlyFaults)],
+      [RODATA.nw_reasons, reasonBits(onlyFaults)],
+      [RODATA.nw_purge_reason, Uint8Array.of(purge, 0, 0, 0)],
+    ],
+    mapSizes: new Map([['events', ringBytes]]),
+    wants: (program) => isWanted(program, onlyFaults),
+    essential: (program) => program === teller,
+  };
+}
+
+const OWNER = { gives: 'the process that owns a socket' };
+
+/** For `netwatch doctor`. */
+export const PLAN: SourcePlan = {
+  spec: () => null,
+  tools: {
+    tcpdrop: (filter) => specOf({ filter, onlyFaults: false, ringBytes: TRIAL_RING_BYTES }),
+    tcp_inerrs: (filter) => specOf({ filter, onlyFaults: true, ringBytes: TRIAL_RING_BYTES }),
+  },
+  programs: {
+    kfree_skb: { gives: 'drops' },
+    tcp_drop: { gives: 'drops by TCP' },
+    tcp_bad_csum: { gives: 'wrong checksums', since: '5.14' },
+    inet_sock_set_state: OWNER,
+    sys_exit_accept: OWNER,
+    sys_exit_accept4: OWNER,
+    forget_socket: { gives: 'room for more sockets than 65,536 in all' },
+    task_file: { gives: 'the owners of sockets older than netwatch' },
+  },
+  features: [DROP_REASON, DROP_SOCKET],
+};
+
+export class DropSource implements LiveSource<DropRecord> {
+  readonly source: Source;
+  /** The kernel tells why it drops. */
+  readonly hasReasons = has(DROP_REASON);
+  readonly hasSymbols = !areSymbolsHidden();
+  readonly #reasons = dropReasons();
+  readonly #symbols = kernelSymbols();
+  readonly #places = new Int32Array(BATCH);
+
+  constructor(options: DropOptions) {
+    this.source = openSource(specOf(options));
+    this.#seedOwners();
+  }
+
+  /** Writes the owners of sockets that existed before into their storage. */
+  #seedOwners(): void {
+    const seeder = 'task_file';
+    if (!this.source.programs.some(({ program, attached }) => program === seeder && attached))
+      return;
+    readIterator(this.source.object.linkFd(seeder), null, 1, () => undefined);
+    this.source.object.detach(seeder);
+  }
+
+  drain(take: (record: DropRecord) => void): number {
+    return this.source.ring.drain(this.#places, (view, places, count) => {
+      for (let i = 0; i < count; i++) {
+        const wire = decodeTcpDrop(view, places[i] ?? 0);
+        const { reason, fault } = wire;
+        const reasonName = this.hasReasons ? (this.#reasons.get(reason) ?? `${reason}`) : null;
+        take({
+          ...wire,
+          reasonName,
+          fault: FOUND.get(fault) ?? FAULTS[reasonName ?? ''] ?? null,
+        });
+      }
+    });
+  }
+
+  /** The functions that led to a drop, the innermost first: `tcp_v4_rcv+0x9c7`. */
+  frames({ stack, stackBytes, location }: DropRecord): string[] {
+    const addresses = stack.slice(0, stackBytes / 8);
+    return framesOf(addresses, location, this.#symbols);
+  }
+
+  finish(): void {
+    this.source.detach();
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * Source `life`: how TCP connections come to be, and how they end. Seven tools show it, each with
+ * the events it needs. Kernel side: bpf/life.bpf.c.
+ */
+import { DnsCache } from '../dns/cache.js';
+import {
+  decodeDns,
+  decodeLife,
+  KIND,
+  LIFE,
+  LIFE_FILTER,
+  RODATA,
+  type Life,
+} from '../generated/life.js';
+import { LIFE_EVENTS, lifeMask, type LifeEvent } from '../life/events.js';
+import { readIterator } from '../kernel/iterator.js';
+import { hasSocketStorage } from '../kernel/kernel-btf.js';
+import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
+import { encodeFilter, NO_FILTER, type Filter } from './filter.js';
+import type { LiveSource } from './live.js';
+import { NO_PINNED_MAPS, pinnedByName, type PinnedMaps } from './pinned.js';
+import { TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
+
+export type LifeRecord = Life;
+
+export interface LifeOptions {
+  readonly events: readonly LifeEvent[];
+  readonly filter: Filter;
+  /** The user of the process; null: any. */
+  readonly uid: number | null;
+  /** Answers to connect() that took at least so long. */
+  readonly minLatencyMs: number;
+  readonly pinned: PinnedMaps;
+  /** Also listen to name servers, for `LifeSource.names`. */
+  readonly names: boolean;
+  readonly ringBytes: number;
+}
+
+export const ALL_LIFE: LifeOptions = {
+  events: LIFE_EVENTS,
+  filter: NO_FILTER,
+  uid: null,
+  minLatencyMs: 0,
+  pinned: NO_PINNED_MAPS,
+  names: false,
+  ringBytes: 1 << 22,
+};
+
+/** Few enough to be garbage while they are young. */
+const BATCH = 512;
+const NS_PER_US = 1000;
+const US_PER_MS = 1000;
+
+/** The only one that no event needs. */
+const NAMES = 'dns_ingress';
+
+const ACCEPTED: readonly LifeEvent[] = ['ACCEPT'];
+/** What happens to a socket whose process has to be remembered. */
+const OWNED: readonly LifeEvent[] = ['STATE', 'END', 'CLOSE'];
+const BY_STATE: readonly LifeEvent[] = [...OWNED, 'CONNECT', 'ESTABLISHED', 'REFUSED'];
+
+/** Which program serves which events; the kernel side has the same table at its head. */
+const SERVES: Readonly<Record<string, readonly LifeEvent[]>> = {
+  inet_sock_set_state: BY_STATE,
+  sys_exit_accept: [...ACCEPTED, ...OWNED],
+  sys_exit_accept4: [...ACCEPTED, ...OWNED],
+  sys_exit_connect: ['CONNECT'],
+  tcp_retransmit_skb: ['CONNECT'],
+  forget_socket: BY_STATE,
+  task_file: OWNED,
+};
+
+/** Whether a program is to be loaded for these events. */
+export function servesLife(
+  program: string,
+  events: readonly LifeEvent[],
+  hasStorage: boolean,
+): boolean {
+  if (program === 'forget_socket' && hasStorage) return false;
+  return SERVES[program]?.some((event) => events.includes(event)) ?? false;
+}
+
+/** The options as struct nw_life_filter. */
+export function encodeLifeFilter({ events, uid, minLatencyMs }: LifeOptions): Uint8Array {
+  const { at, size } = LIFE_FILTER;
+  const view = new DataView(new ArrayBuffer(size));
+  const minLatencyNs = Math.round(minLatencyMs * US_PER_MS) * NS_PER_US;
+  view.setBigUint64(at.minLatencyNs, BigInt(minLatencyNs), true);
+  view.setUint32(at.events, lifeMask(events), true);
+  view.setUint32(at.uidAsked, Number(uid !== null), true);
+  view.setUint32(at.uid, uid ?? 0, true);
+  return new Uint8Array(view.buffer);
+}
+
+const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
+
+function specOf(options: LifeOptions): SourceSpec {
+  const { events, filter, pinned, names, ringBytes } = options;
+  const hasStorage = hasSocketStorage();
+  const wants = (program: string): boolean =>
+    program === NAMES ? names : servesLife(program, events, hasStorage);
+  const byState = wants('inet_sock_set_state');
+  return {
+    name: 'life',
+    rodata: [
+      [RODATA.nw_filter, encodeFilter(filter)],
+      [RODATA.nw_life_filter, encodeLifeFilter(options)],
+      [RODATA.nw_by_cgroup_map, flag(pinned.cgroups !== null)],
+      [RODATA.nw_by_mntns_map, flag(pinned.mountNamespaces !== null)],
+    ],
+    mapSizes: new Map([['events', ringBytes]]),
+    wants,
+    pinnedMaps: pinnedByName(pinned),
+    essential: (program) => program === (byState ? 'inet_sock_set_state' : 'sys_exit_accept4'),
+  };
+}
+
+/** As a tool opens it that is asked for all it can. */
+function trial(options: Pick<LifeOptions, 'events'> & Partial<LifeOptions>) {
+  return (filter: Filter): SourceSpec =>
+    specOf({ ...ALL_LIFE, ...options, filter, ringBytes: TRIAL_RING_BYTES });
+}
+
+const ACCEPTER = { gives: 'the processes that accept connections' };
+
+/** For `netwatch doctor`. */
+export const PLAN: SourcePlan = {
+  spec: () => null,
+  tools: {
+    tcpstates: trial({ events: ['STATE'] }),
+    tcplife: trial({ events: ['CLOSE'] }),
+    tcptracer: trial({ events: ['ESTABLISHED', 'ACCEPT', 'END'] }),
+    tcpaccept: trial({ events: ['ACCEPT'] }),
+    tcp_connection: trial({ events: ['CONNECT', 'ACCEPT'] }),
+    tcpconnect: trial({ events: ['CONNECT'], names: true }),
+    tcpconnlat: trial({ events: ['ESTABLISHED', 'REFUSED'] }),
+  },
+  programs: {
+    inet_sock_set_state: { gives: 'the life of connections' },
+    sys_exit_accept: ACCEPTER,
+    sys_exit_accept4: ACCEPTER,
+    sys_exit_connect: { gives: 'connect() at once where it does not wait for the answer' },
+    tcp_retransmit_skb: { gives: 'connect() before the answer where it waits for one' },
+    [NAMES]: { gives: 'the names in front of connections' },
+    forget_socket: { gives: 'room for more sockets than 65,536 in all' },
+    task_file: { gives: 'the owners of connections older than netwatch' },
+  },
+  features: [],
+};
+
+export class LifeSource implements LiveSource<LifeRecord> {
+  readonly source: Source;
+  /** What name servers have said so far. */
+  readonly names = new DnsCache();
+  readonly #places = new Int32Array(BATCH);
+
+  constructor(options: LifeOptions) {
+    this.source = openSource(specOf(options));
+    this.#seedOwners();
+  }
+
+  /** Writes the owners of sockets that existed before into their storage. */
+  #seedOwners(): void {
+    const { object, programs } = this.source;
+    if (!programs.some(({ program, attached }) => program === 'task_file' && attached)) return;
+    readIterator(object.linkFd('task_file'), null, 1, () => undefined);
+    object.detach('task_file');
+  }
+
+  drain(take: (record: LifeRecord) => void): number {
+    return this.source.ring.drain(this.#places, (view, places, count) => {
+      for (let i = 0; i < count; i++) {
+        const place = places[i] ?? 0;
+        const kind = view.getUint32(place + LIFE.at.kind, true);
+        if (kind === KIND.NW_KIND_DNS) this.names.take(decodeDns(view, place));
+        else take(decodeLife(view, place));
+      }
+    });
+  }
+
+  finish(): void {
+    this.source.detach();
+  }
+}

@@ -1,0 +1,48 @@
+/** Source `listen`: calls of listen() on TCP sockets. Kernel side: bpf/listen.bpf.c. */
+import { decodeListen, RODATA, type Listen } from '../generated/listen.js';
+import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
+import { encodeFilter, type Filter } from './filter.js';
+import type { LiveSource } from './live.js';
+import { TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
+
+export type ListenRecord = Listen;
+
+const BATCH = 128;
+
+function specOf(filter: Filter, ringBytes: number): SourceSpec {
+  return {
+    name: 'listen',
+    rodata: [[RODATA.nw_filter, encodeFilter(filter)]],
+    mapSizes: new Map([['events', ringBytes]]),
+    essential: () => true,
+  };
+}
+
+const CALLS = { gives: 'calls of listen()' };
+
+/** For `netwatch doctor`. */
+export const PLAN: SourcePlan = {
+  spec: () => null,
+  tools: { solisten: (filter) => specOf(filter, TRIAL_RING_BYTES) },
+  programs: { sys_enter_listen: CALLS, sys_exit_listen: CALLS },
+  features: [],
+};
+
+export class ListenSource implements LiveSource<ListenRecord> {
+  readonly source: Source;
+  readonly #places = new Int32Array(BATCH);
+
+  constructor(filter: Filter, ringBytes: number) {
+    this.source = openSource(specOf(filter, ringBytes));
+  }
+
+  drain(take: (record: ListenRecord) => void): number {
+    return this.source.ring.drain(this.#places, (view, places, count) => {
+      for (let i = 0; i < count; i++) take(decodeListen(view, places[i] ?? 0));
+    });
+  }
+
+  finish(): void {
+    this.source.detach();
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * Source `nic`: packets and bytes of each queue of one network device. Kernel side: bpf/nic.bpf.c.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { decodeQueue, DIRECTION, QUEUE, RODATA, type Queue } from '../generated/nic.js';
+import { resolveNamespace } from '../kernel/host.js';
+import { sumPerCpu } from '../kernel/map.js';
+import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js';
+import { OWN_NAMESPACE, withSysfs } from '../kernel/sysfs.js';
+import { UserError } from '../tools/tool.js';
+import type { CountingSource } from './counting.js';
+import type { SourcePlan } from './plan.js';
+
+/** As bcc: more queues are refused. */
+export const MAX_QUEUES = 1024;
+
+export const DIRECTIONS = ['transmit', 'receive'] as const;
+export type Direction = (typeof DIRECTIONS)[number];
+
+/** A device of a network namespace, and how many queues are in use. */
+export interface Device {
+  readonly name: string;
+  readonly ifindex: number;
+  /** Inode number. */
+  readonly netns: number;
+  readonly queues: Readonly<Record<Direction, number>>;
+}
+
+/** What went through a queue, by size too; null: no queue that the device has. */
+export interface QueueCounts extends Queue {
+  readonly direction: Direction;
+  readonly queue: number | null;
+}
+
+const WIRE_DIRECTION: Readonly<Record<Direction, number>> = {
+  transmit: DIRECTION.NW_DIRECTION_TRANSMIT,
+  receive: DIRECTION.NW_DIRECTION_RECEIVE,
+};
+
+const noDevice = (name: string): UserError =>
+  // bcc's words, as scripts may look for them
+  new UserError(2, `Net interface ${name} does not exits.`, 'see: ip link, in that namespace');
+
+function deviceIn(sysfs: string, name: string): Omit<Device, 'netns'> {
+  const folder = `${sysfs}/class/net/${name}`;
+  try {
+    const queues = readdirSync(`${folder}/queues`);
+    const countOf = (letter: string): number =>
+      queues.filter((queue) => queue.startsWith(letter)).length;
+    const ifindex = Number(readFileSync(`${folder}/ifindex`, 'utf8'));
+    return { name, ifindex, queues: { transmit: countOf('t'), receive: countOf('r') } };
+  } catch {
+    throw noDevice(name);
+  }
+}
+
+/** `namespace`: as `--netns` takes it; null: this one. Throws UserError if there is no such device. */
+export function findDevice(name: string, namespace: string | null): Device {
+  const { path, inode } = resolveNamespace(namespace ?? OWN_NAMESPACE);
+  if (name.includes('/')) throw noDevice(name);
+  const device = withSysfs(path ?? OWN_NAMESPACE, (sysfs) => deviceIn(sysfs, name));
+  const most = Math.max(device.queues.transmit, device.queues.receive);
+  if (most > MAX_QUEUES)
+    throw new UserError(
+      2,
+      `number of queues over ${MAX_QUEUES} is not supported`,
+      `${name} has ${most}; give it fewer with ethtool -L`,
+    );
+  return { ...device, netns: inode };
+}
+
+/** Queues that the kernel side tells apart in each direction; what is beyond has one entry more. */
+const keptQueues = ({ queues }: Device): number => Math.max(queues.transmit, queues.receive);
+
+const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+
+function specOf(device: Device): SourceSpec {
+  return {
+    name: 'nic',
+    rodata: [
+      [RODATA.nw_ifindex, u32(device.ifindex)],
+      [RODATA.nw_device_netns, u32(device.netns)],
+      [RODATA.nw_queues, u32(keptQueues(device))],
+    ],
+    mapSizes: new Map([['nic_queues', DIRECTIONS.length * (keptQueues(device) + 1)]]),
+    essential: () => true,
+  };
+}
+
+/** Nothing goes through it. */
+const NO_DEVICE: Device = {
+  name: '',
+  ifindex: 0,
+  netns: 0,
+  queues: { transmit: MAX_QUEUES, receive: MAX_QUEUES },
+};
+
+/** For `netwatch doctor`. */
+export const PLAN: SourcePlan = {
+  spec: () => null,
+  tools: { netqtop: () => specOf(NO_DEVICE), nic_throughput: () => specOf(NO_DEVICE) },
+  programs: {
+    net_dev_start_xmit: { gives: 'what a device sends' },
+    netif_receive_skb: { gives: 'what a device receives' },
+  },
+  features: [],
+};
+
+const combine = (a: Queue, b: Queue, sign: 1 | -1): Queue => ({
+  packets: a.packets + sign * b.packets,
+  bytes: a.bytes + sign * b.bytes,
+  sizes: a.sizes.map((count, i) => count + sign * (b.sizes[i] ?? 0)),
+});
+
+export class NicSource implements CountingSource<readonly QueueCounts[]> {
+  readonly source: Attached;
+  readonly device: Device;
+  #before: readonly QueueCounts[];
+
+  /** Throws UserError if there is no such device, NetwatchError if the kernel does not let us. */
+  constructor(name: string, namespace: string | null) {
+    this.device = findDevice(name, namespace);
+    this.source = openCounts(specOf(this.device));
+    this.#before = this.totals().map((counts) => ({ ...counts, ...combine(counts, counts, -1) }));
+  }
+
+  #read(direction: Direction, entry: number): Queue {
+    const first = WIRE_DIRECTION[direction] * (keptQueues(this.device) + 1);
+    return decodeQueue(sumPerCpu(this.source.map('nic_queues', QUEUE.size), first + entry), 0);
+  }
+
+  #countsOf(direction: Direction): QueueCounts[] {
+    const own = this.device.queues[direction];
+    const entries = Array.from({ length: keptQueues(this.device) + 1 }, (_, entry) =>
+      this.#read(direction, entry),
+    );
+    const others = entries.slice(own).reduce((a, b) => combine(a, b, 1));
+    const known = entries.slice(0, own).map((counts, queue) => ({ direction, queue, ...counts }));
+    return [...known, { direction, queue: null, ...others }];
+  }
+
+  /** Sums since the start: of each direction its queues, then what was in none of them. */
+  totals(): readonly QueueCounts[] {
+    return DIRECTIONS.flatMap((direction) => this.#countsOf(direction));
+  }
+
+  take(): readonly QueueCounts[] {
+    const now = this.totals();
+    const before = this.#before;
+    this.#before = now;
+    return now.map((counts, i) => ({ ...counts, ...combine(counts, before[i] ?? counts, -1) }));
+  }
+
+  /** Every packet has a place. */
+  lost(): number {
+    return 0;
+  }
+
+  finish(): void {
+    this.source.detach();
+  }
+}

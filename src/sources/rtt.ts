@@ -1,0 +1,121 @@
+/**
+ * Source `rtt`: smoothed round-trip times at every segment that arrives on an established
+ * connection. Kernel side: bpf/rtt.bpf.c.
+ */
+import {
+  decodeHistogram,
+  decodeRtt,
+  decodeRttKey,
+  HISTOGRAM,
+  RODATA,
+  RTT,
+  RTT_BY,
+  type Histogram,
+  type Rtt,
+  type RttKey,
+} from '../generated/rtt.js';
+import { sumPerCpu } from '../kernel/map.js';
+import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js';
+import { SwappedMap } from '../kernel/swapped-map.js';
+import type { CountingSource } from './counting.js';
+import { encodeFilter, type Filter } from './filter.js';
+import { IntervalCounts } from './interval-counts.js';
+import type { SourcePlan } from './plan.js';
+
+/** Whose round-trip times are counted apart. */
+export type RttBy = 'nothing' | 'local' | 'peer';
+export type RttUnit = 'usecs' | 'msecs';
+
+export interface RttOptions {
+  readonly filter: Filter;
+  readonly by: RttBy;
+  readonly unit: RttUnit;
+}
+
+/** The round-trip times of one address, or of all. */
+export interface RttCounts {
+  /** Null: all. */
+  readonly address: string | null;
+  /** By bucket, see src/terminal/histogram.ts, in the unit asked for. */
+  readonly buckets: readonly number[];
+  readonly sumUs: number;
+  readonly count: number;
+}
+
+const BY: Readonly<Record<RttBy, number>> = {
+  nothing: RTT_BY.NW_RTT_BY_NOTHING,
+  local: RTT_BY.NW_RTT_BY_LOCAL,
+  peer: RTT_BY.NW_RTT_BY_PEER,
+};
+
+const US_PER_UNIT: Readonly<Record<RttUnit, number>> = { usecs: 1, msecs: 1000 };
+
+const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+
+function specOf({ filter, by, unit }: RttOptions): SourceSpec {
+  return {
+    name: 'rtt',
+    rodata: [
+      [RODATA.nw_filter, encodeFilter(filter)],
+      [RODATA.nw_rtt_by, u32(BY[by])],
+      [RODATA.nw_us_per_unit, u32(US_PER_UNIT[unit])],
+    ],
+    mapSizes: new Map(),
+    essential: (program) => program === 'tcp_probe',
+  };
+}
+
+/** For `netwatch doctor`. */
+export const PLAN: SourcePlan = {
+  spec: () => null,
+  tools: { tcprtt: (filter) => specOf({ filter, by: 'peer', unit: 'usecs' }) },
+  programs: { tcp_probe: { gives: 'the round-trip times' } },
+  features: [],
+};
+
+/** The counts of two times of one interval as one. */
+export function sumOfRtts(a: Rtt, b: Rtt): Rtt {
+  return {
+    buckets: a.buckets.map((count, i) => count + (b.buckets[i] ?? 0)),
+    sumUs: a.sumUs + b.sumUs,
+    count: a.count + b.count,
+  };
+}
+
+export class RttSource implements CountingSource<readonly RttCounts[]> {
+  readonly source: Attached;
+  readonly #by: RttBy;
+  readonly #counts: IntervalCounts<RttKey, Rtt>;
+
+  /** Throws NetwatchError if the kernel does not let us. */
+  constructor(options: RttOptions) {
+    this.#by = options.by;
+    this.source = openCounts(specOf(options));
+    this.#counts = new IntervalCounts(new SwappedMap(this.source, 'rtts', RTT.size), {
+      key: (view) => decodeRttKey(view, 0),
+      value: (view) => decodeRtt(view, 0),
+      sum: sumOfRtts,
+    });
+  }
+
+  take(): readonly RttCounts[] {
+    this.#counts.collect(() => undefined);
+    const isByAddress = this.#by !== 'nothing';
+    return this.#counts
+      .take()
+      .map(({ key, value }) => ({ address: isByAddress ? key.addr : null, ...value }));
+  }
+
+  /** All since the start: microseconds, with bounds as in src/metrics/histogram.ts. */
+  totals(): Histogram {
+    return decodeHistogram(sumPerCpu(this.source.map('rtt_totals', HISTOGRAM.size)), 0);
+  }
+
+  lost(): number {
+    return this.#counts.lost;
+  }
+
+  finish(): void {
+    this.source.detach();
+  }
+}

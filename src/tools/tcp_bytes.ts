@@ -1,0 +1,96 @@
+/** `netwatch tcp_bytes`: bytes by process and connection. After tcp_bytes of lmp. */
+import { Option, type Command } from 'commander';
+import * as parse from '../cli/parse.js';
+import {
+  addEitherPort,
+  addFamily,
+  addPids,
+  familyOf,
+  filterOf,
+  type FamilyOptions,
+  type PidOptions,
+  type PortOptions,
+} from '../cli/tool-options.js';
+import type { BytesSource, TrafficRow } from '../sources/bytes.js';
+import { NO_PINNED_MAPS } from '../sources/pinned.js';
+import type { CommonOptions } from '../terminal/common.js';
+import { asctime } from '../terminal/format.js';
+import { reportTool } from '../terminal/report-tool.js';
+import { textBlock } from '../terminal/report.js';
+import {
+  addTrafficTotals,
+  topRows,
+  trafficBlocks,
+  type TrafficLayout,
+} from '../traffic/rows.js';
+
+interface Options extends CommonOptions, FamilyOptions, PidOptions, PortOptions {
+  readonly interval: number;
+  readonly count?: number;
+}
+
+const NAME = 'tcp_bytes';
+
+const LAYOUT: TrafficLayout = {
+  ipv4: { local: 'SADDR', peer: 'DADDR', width: 21 },
+  ipv6: { local: 'SADDR6', peer: 'DADDR6', width: 40 },
+};
+
+const LINE = '-'.repeat(60);
+
+const HELP = `
+RX_KB and TX_KB are payload that the process has received and sent, in whole
+KBytes (1024); bytes_received and bytes_sent of -o json are exact.
+
+Examples:
+  sudo netwatch tcp_bytes              every second
+  sudo netwatch tcp_bytes -i 0.5 -c 4  four times, twice a second
+  sudo netwatch tcp_bytes -p 1234 -4   IPv4 of one process
+  sudo netwatch tcp_bytes -o csv > bytes.csv
+`;
+
+function addOptions(command: Command): void {
+  command
+    .addOption(
+      new Option('-i, --interval <SECONDS>', 'between two reports')
+        .argParser(parse.seconds)
+        .default(1),
+    )
+    .addOption(new Option('-c, --count <REPORTS>', 'number of reports').argParser(parse.count));
+  addPids(command);
+  addFamily(command);
+  addEitherPort(command);
+}
+
+export default reportTool<Options, readonly TrafficRow[], BytesSource>({
+  name: NAME,
+  sources: ['bytes'],
+  group: 'How much goes through:',
+  summary: 'bytes that each process sends and receives, by connection',
+  description: 'TCP bytes by process and connection, most first.',
+  help: HELP,
+  addOptions,
+  schedule: ({ interval, count }) => ({
+    everySeconds: interval,
+    count: count ?? null,
+    clears: false,
+    atEnd: true,
+  }),
+  open: async (options, scope) => {
+    const { BytesSource } = await import('../sources/bytes.js');
+    const filter = filterOf(scope, {
+      pids: options.pid ?? [],
+      ports: options.port ?? [],
+      family: familyOf(options),
+    });
+    return new BytesSource({ filter, pinned: NO_PINNED_MAPS, received: true });
+  },
+  report: (rows, _options, { wallMs }) => [
+    textBlock(asctime(wallMs)),
+    ...trafficBlocks(topRows(rows), LAYOUT),
+    textBlock(LINE),
+  ],
+  metrics: (source, snapshot) => {
+    addTrafficTotals(NAME, source, snapshot);
+  },
+});

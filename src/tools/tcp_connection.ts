@@ -1,0 +1,87 @@
+/** `netwatch tcp_connection`: TCP connections as they are made, from both sides. After lmp's tcp_connection. */
+import { Option } from 'commander';
+import * as parse from '../cli/parse.js';
+import {
+  addFamily,
+  addPids,
+  familyOf,
+  type FamilyOptions,
+  type PidOptions,
+  type PortOptions,
+} from '../cli/tool-options.js';
+import {
+  addressColumn,
+  clockColumn,
+  commColumn,
+  ipColumn,
+  pidColumn,
+  portColumn,
+  timeForPrograms,
+} from '../life/columns.js';
+import { lifeEvent } from '../life/events.js';
+import { openLife } from '../life/open.js';
+import type { LifeRecord, LifeSource } from '../sources/life.js';
+import { column } from '../terminal/column.js';
+import type { CommonOptions } from '../terminal/common.js';
+import { eventTool } from '../terminal/event-tool.js';
+
+const EVENTS = { accept: ['ACCEPT'], connect: ['CONNECT'] } as const;
+const BOTH = ['ACCEPT', 'CONNECT'] as const;
+
+interface Options extends CommonOptions, FamilyOptions, PidOptions, PortOptions {
+  readonly direction?: keyof typeof EVENTS;
+}
+
+const HELP = `
+A connection between two processes of this host is shown twice: as it is connected, and
+as it is accepted.
+
+Examples:
+  sudo netwatch tcp_connection                  all connections that are made
+  sudo netwatch tcp_connection -r accept        those that others make to this host
+  sudo netwatch tcp_connection -P 80,443        with these local ports
+  sudo netwatch tcp_connection -p 181 -4        of one process, IPv4 only
+`;
+
+export default eventTool<Options, LifeRecord, LifeSource>({
+  name: 'tcp_connection',
+  sources: ['life'],
+  group: 'Who connects to whom:',
+  summary: 'TCP connections as they are made, from both sides',
+  description: 'Shows TCP connections as they are made: by connect() and by accept().',
+  help: HELP,
+  addOptions: (command) => {
+    addPids(command);
+    command
+      .addOption(new Option('-P, --port <PORTS>', 'these local ports only').argParser(parse.ports))
+      .addOption(
+        new Option('-r, --direction <DIRECTION>', 'this direction only').choices(
+          Object.keys(EVENTS),
+        ),
+      );
+    addFamily(command);
+  },
+  columns: (options, context) => [
+    ...timeForPrograms(options, context),
+    clockColumn(9, context),
+    pidColumn(7),
+    commColumn(12, { most: 12 }),
+    ipColumn(),
+    addressColumn('DADDR', 'peer', 16),
+    portColumn('DPORT', 'peer', 5),
+    addressColumn('SADDR', 'local', 16),
+    portColumn('SPORT', 'local', 5),
+    column('DIRECTION', 10, 'direction', (record) => lifeEvent(record).toLowerCase(), {
+      alignRight: true,
+    }),
+  ],
+  open: (options, scope) =>
+    openLife(scope, {
+      events: options.direction === undefined ? BOTH : EVENTS[options.direction],
+      filter: {
+        family: familyOf(options),
+        pids: options.pid ?? [],
+        localPorts: options.port ?? [],
+      },
+    }),
+});

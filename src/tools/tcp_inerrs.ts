@@ -1,0 +1,69 @@
+/**
+ * `netwatch tcp_inerrs`: TCP segments that came in and were wrong: sequence number, data offset,
+ * checksum. After lmp's tcp_inerrs, with the checks that its authors say are missing.
+ */
+import {
+  addEitherPort,
+  addFamily,
+  addPids,
+  familyOf,
+  filterOf,
+  type FamilyOptions,
+  type PidOptions,
+  type PortOptions,
+} from '../cli/tool-options.js';
+import { faultColumns } from '../loss/drop-columns.js';
+import type { DropRecord, DropSource } from '../sources/drop.js';
+import type { CommonOptions } from '../terminal/common.js';
+import { eventTool } from '../terminal/event-tool.js';
+
+type Options = CommonOptions & FamilyOptions & PidOptions & PortOptions;
+
+const RING_BYTES = 1 << 22;
+
+const HELP = `
+REASON   invalid seq   sequence numbers outside of the window, before or behind
+                       it: TCP_OLD_SEQUENCE, TCP_INVALID_SEQUENCE,
+                       TCP_INVALID_END_SEQUENCE. A keepalive probe is one, too:
+                       it asks with an old number.
+         invalid doff  a data offset that is less than a TCP header or more than
+                       the packet, or a packet of no full header (PKT_TOO_SMALL)
+         checksum      TCP_CSUM
+SADDR:SPORT sent the segment. PID, COMM and STATE are of the socket that it was
+for; N/A where there is none. In JSON "reason" is what the kernel calls it.
+
+Before Linux 5.17 the kernel gives no reasons: a wrong sequence number is found
+where TCP drops the segment, which takes fentry, and a wrong checksum not at all
+before 5.14.
+
+Examples:
+  sudo netwatch tcp_inerrs                    all wrong segments
+  sudo netwatch tcp_inerrs -p 1234,5678 -4    IPv4, for these two processes
+  sudo netwatch tcp_inerrs --port 443 -o json
+`;
+
+export default eventTool<Options, DropRecord, DropSource>({
+  name: 'tcp_inerrs',
+  sources: ['drop'],
+  group: 'What gets lost:',
+  summary: 'TCP segments that came in and were wrong: sequence, data offset, checksum',
+  description: 'TCP segments that came in and were wrong: sequence, data offset, checksum.',
+  help: HELP,
+  addOptions: (command) => {
+    addPids(command);
+    addFamily(command);
+    addEitherPort(command);
+  },
+  columns: ({ output }, { wallMs }) => faultColumns(output === 'json', wallMs),
+  open: async (options, scope) => {
+    const { DropSource } = await import('../sources/drop.js');
+    const { pid: pids = [], port: ports = [] } = options;
+    return new DropSource({
+      filter: filterOf(scope, { pids, ports, family: familyOf(options) }),
+      onlyFaults: true,
+      ringBytes: RING_BYTES,
+    });
+  },
+  notes: (_, { hasReasons }) =>
+    hasReasons ? [] : ['this kernel has no reasons for drops (Linux 5.17 has): see -h'],
+});

@@ -1,0 +1,70 @@
+/**
+ * `netwatch tcpdrop`: TCP packets that the kernel dropped, with reason and kernel stack. After bcc's
+ * tcpdrop, with the names of the running kernel, drops without a socket, and IPv6 the right way round.
+ */
+import {
+  addEitherPort,
+  addFamily,
+  familyOf,
+  filterOf,
+  type FamilyOptions,
+  type PortOptions,
+} from '../cli/tool-options.js';
+import { dropColumns } from '../loss/drop-columns.js';
+import { addNamespaces, namespacesOf, type NamespaceOptions } from '../loss/namespaces.js';
+import type { DropRecord, DropSource } from '../sources/drop.js';
+import type { CommonOptions } from '../terminal/common.js';
+import { eventTool } from '../terminal/event-tool.js';
+
+type Options = CommonOptions & FamilyOptions & PortOptions & NamespaceOptions;
+
+const RING_BYTES = 1 << 23;
+
+const HELP = `
+SADDR:SPORT sent the packet, DADDR:DPORT was to get it. PID is the process that
+owns the socket, STATE the socket's state, FLAGS the packet's; N/A where there is
+no socket. REASON and CODE are the running kernel's. Below each row stands the
+way through the kernel that led to the drop, the innermost function first.
+
+Not shown: what lay unread in a queue that was closed (QUEUE_PURGE).
+Before Linux 5.17 there are no reasons, and only drops by TCP itself are seen.
+
+Examples:
+  sudo netwatch tcpdrop                       all drops of TCP packets
+  sudo netwatch tcpdrop -6 --port 443         IPv6, to or from port 443
+  sudo netwatch tcpdrop --pid-netns 1234      in the namespace of process 1234
+  sudo netwatch tcpdrop -o json > drops.ndjson
+`;
+
+export default eventTool<Options, DropRecord, DropSource>({
+  name: 'tcpdrop',
+  sources: ['drop'],
+  group: 'What gets lost:',
+  summary: 'TCP packets that the kernel dropped: why, and by which functions',
+  description: 'TCP packets that the kernel dropped, each with its reason and kernel stack.',
+  help: HELP,
+  addOptions: (command) => {
+    addFamily(command);
+    addEitherPort(command);
+    addNamespaces(command);
+  },
+  columns: ({ output }, { wallMs }, source) =>
+    dropColumns(output === 'json', wallMs, (record) => source.frames(record)),
+  below: (record, source) => [...source.frames(record).map((frame) => `\t${frame}`), ''],
+  open: async (options, scope) => {
+    const { DropSource } = await import('../sources/drop.js');
+    const namespaces = [...scope.namespaces, ...namespacesOf(options)];
+    const filter = { namespaces, family: familyOf(options), ports: options.port ?? [] };
+    return new DropSource({
+      filter: filterOf(scope, filter),
+      onlyFaults: false,
+      ringBytes: RING_BYTES,
+    });
+  },
+  notes: (_, { hasReasons, hasSymbols }) => [
+    ...(hasReasons ? [] : ['this kernel has no reasons for drops (Linux 5.17 has)']),
+    ...(hasSymbols
+      ? []
+      : ['stacks show addresses: without CAP_SYSLOG the kernel hides the names of its functions']),
+  ],
+});

@@ -1,0 +1,70 @@
+/** `netwatch tcpretrans`: TCP segments that were sent again. After bcc's tcpretrans. */
+import {
+  addEitherPort,
+  addFamily,
+  addPids,
+  familyOf,
+  filterOf,
+  type FamilyOptions,
+  type PidOptions,
+  type PortOptions,
+} from '../cli/tool-options.js';
+import type { RetransmitSource } from '../loss/retransmits.js';
+import { retransmitColumns } from '../loss/retransmit-columns.js';
+import type { InsightRecord } from '../sources/insight.js';
+import type { CommonOptions } from '../terminal/common.js';
+import { eventTool } from '../terminal/event-tool.js';
+
+interface Options extends CommonOptions, FamilyOptions, PidOptions, PortOptions {
+  readonly lossprobe: boolean;
+  readonly sequence: boolean;
+  readonly count: boolean;
+}
+
+const HELP = `
+T   R  sent again: after a timeout, after duplicate acknowledgements, a SYN, a
+       SYN-ACK (state NEW_SYN_RECV), or, without -l, as a tail loss probe
+    L  with -l: sent again as a tail loss probe
+Each row is one call of the kernel's that did send something, of one segment or
+several in a row. PID is the process that owns the socket. In JSON "cause" is
+fast, timeout, tail_loss_probe, syn or synack, with -l or without.
+
+A tail loss probe that sends new data is no retransmission and is not shown.
+
+Examples:
+  sudo netwatch tcpretrans                    all retransmissions
+  sudo netwatch tcpretrans -l -s              tell tail loss probes, show SEQ
+  sudo netwatch tcpretrans -c --duration 60   count them by connection
+  sudo netwatch tcpretrans -6 --port 443 -o json
+`;
+
+export default eventTool<Options, InsightRecord, RetransmitSource>({
+  name: 'tcpretrans',
+  sources: ['insight'],
+  group: 'What gets lost:',
+  summary: 'TCP segments that were sent again, or how many by connection',
+  description: 'TCP segments that were sent again.',
+  help: HELP,
+  addOptions: (command) => {
+    command
+      .option('-s, --sequence', 'show the sequence numbers', false)
+      .option('-l, --lossprobe', 'tell tail loss probes from other retransmissions', false)
+      .option('-c, --count', 'count by connection, and show that at the end', false);
+    addFamily(command);
+    addPids(command);
+    addEitherPort(command);
+  },
+  banner: () => 'Tracing retransmits ... Hit Ctrl-C to end',
+  columns: ({ output, lossprobe, sequence }, { wallMs }) =>
+    retransmitColumns({ isJson: output === 'json', lossprobe, sequence }, wallMs),
+  showsRecords: ({ count }) => !count,
+  open: async (options, scope) => {
+    const { RetransmitSource } = await import('../loss/retransmits.js');
+    const { pid: pids = [], port: ports = [] } = options;
+    return new RetransmitSource(filterOf(scope, { pids, ports, family: familyOf(options) }));
+  },
+  take: (record, { count }, { flows }) => {
+    if (count) flows.add(record);
+  },
+  atEnd: ({ count }, { flows }) => (count ? flows.summary() : null),
+});

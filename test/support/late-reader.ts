@@ -1,0 +1,36 @@
+/** A server that sleeps while packets arrive, and reads them later. */
+import type { Namespace } from './netns.js';
+import { startProgram } from './traffic.js';
+import { until } from './wait.js';
+
+/** How long the server sleeps once all has been sent. */
+export const STOPPED_MS = 150;
+
+export interface LateReading {
+  /** Each is a write of its own, of 101 bytes. */
+  readonly segments: number;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Plays it; returns when all has been read. */
+export async function readLate(
+  namespace: Namespace,
+  { segments, host, port }: LateReading,
+): Promise<void> {
+  const common = { host, port, requestBytes: 101, replyBytes: 0 };
+  const server = await startProgram(namespace, 'tcp-server', common);
+  const client = await startProgram(namespace, 'tcp-client', {
+    ...common,
+    rounds: segments,
+    connectFirst: true,
+    close: 'hold',
+  });
+  server.signal('SIGSTOP');
+  await client.go();
+  const writtenMs = performance.now();
+  await until(() => performance.now() > writtenMs + STOPPED_MS, { what: 'a pause' });
+  server.signal('SIGCONT');
+  await client.stop();
+  await server.stop();
+}
