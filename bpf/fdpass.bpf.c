@@ -146,13 +146,22 @@ static __always_inline void nw_fill_file(struct nw_fd_pass *e,
 	bpf_probe_read_kernel_str(e->name, sizeof(e->name), name);
 }
 
-/* One descriptor of a control message. */
-static __always_inline void nw_passed(const struct nw_fd_call *call, __u32 fd)
-{
-	struct nw_fd_pass *e = nw_reserve(sizeof(*e));
+/*
+ * The functions that are not inlined are global: the verifier looks at each
+ * once, not once for each way to it.
+ */
 
+/* One descriptor of a control message. */
+__noinline int nw_passed(__u32 fd)
+{
+	struct nw_fd_call *call = nw_current_call();
+	struct nw_fd_pass *e;
+
+	if (!call)
+		return 0;
+	e = nw_reserve(sizeof(*e));
 	if (!e)
-		return;
+		return 0;
 	__builtin_memset(e, 0, sizeof(*e));
 	e->head.ts_ns = bpf_ktime_get_ns();
 	e->head.sock = call->sock;
@@ -167,18 +176,11 @@ static __always_inline void nw_passed(const struct nw_fd_call *call, __u32 fd)
 	e->fd = fd;
 	nw_fill_file(e, nw_file_of(fd));
 	nw_submit(e);
+	return 0;
 }
 
-/*
- * The two functions below are global: the verifier looks at each once, not
- * once for each way to it.
- */
 __noinline int nw_read_rights(__u64 numbers, __u32 count)
 {
-	struct nw_fd_call *call = nw_current_call();
-
-	if (!call)
-		return 0;
 	for (int i = 0; i < NW_MAX_DESCRIPTORS; i++) {
 		__u32 fd;
 
@@ -186,7 +188,7 @@ __noinline int nw_read_rights(__u64 numbers, __u32 count)
 		    bpf_probe_read_user(&fd, sizeof(fd),
 					(void *)(numbers + i * sizeof(fd))))
 			break;
-		nw_passed(call, fd);
+		nw_passed(fd);
 	}
 	return 0;
 }

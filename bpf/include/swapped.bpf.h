@@ -11,22 +11,22 @@
 #include "compat.bpf.h"
 
 /* NAME is the slot, NAME_a and NAME_b the maps. Names have 15 characters. */
-#define NW_SWAPPED_MAP(name, key_type, value_type, entries)      \
-	struct nw_swapped_##name {                               \
-		__uint(type, BPF_MAP_TYPE_HASH);                 \
-		__uint(map_flags, BPF_F_NO_PREALLOC);            \
-		__uint(max_entries, entries);                    \
-		__type(key, key_type);                           \
-		__type(value, value_type);                       \
-	};                                                       \
-	struct nw_swapped_##name name##_a SEC(".maps");          \
-	struct nw_swapped_##name name##_b SEC(".maps");          \
-	struct {                                                 \
-		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);        \
-		__uint(max_entries, 1);                          \
-		__type(key, __u32);                              \
-		__array(values, struct nw_swapped_##name);       \
-	} name SEC(".maps") = { .values = { &name##_a } }
+#define NW_SWAPPED_MAP(name, key_type, value_type, entries) \
+	struct nw_swapped_##name {                          \
+		__uint(type, BPF_MAP_TYPE_HASH);            \
+		__uint(map_flags, BPF_F_NO_PREALLOC);       \
+		__uint(max_entries, entries);               \
+		__type(key, key_type);                      \
+		__type(value, value_type);                  \
+	};                                                  \
+	struct nw_swapped_##name name##_a SEC(".maps");     \
+	struct nw_swapped_##name name##_b SEC(".maps");     \
+	struct {                                            \
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);   \
+		__uint(max_entries, 1);                     \
+		__type(key, __u32);                         \
+		__array(values, struct nw_swapped_##name);  \
+	} name SEC(".maps") = {.values = {&name##_a}}
 
 /* What found no room in a map. */
 struct {

@@ -11,6 +11,8 @@ export interface Segment {
   readonly flags: string;
   readonly payload?: string;
   readonly badChecksum?: boolean;
+  /** Length of the TCP header in words of four bytes, as the header says; default: 5, the truth. */
+  readonly dataOffset?: number;
 }
 
 const FLAGS: Readonly<Record<string, number>> = { F: 1, S: 2, R: 4, P: 8, A: 16 };
@@ -36,13 +38,14 @@ export async function injectSegment(namespace: Namespace, segment: Segment): Pro
   await namespace.exec('perl', ['-', ...args], { input: SEND });
 }
 
-function encode({ from, to, seq, ack = 0, flags, payload = '' }: Segment): Buffer {
+function encode({ dataOffset = 5, ...segment }: Segment): Buffer {
+  const { from, to, seq, ack = 0, flags, payload = '' } = segment;
   const header = Buffer.alloc(20);
   header.writeUInt16BE(from.port, 0);
   header.writeUInt16BE(to.port, 2);
   header.writeUInt32BE(seq >>> 0, 4);
   header.writeUInt32BE(ack >>> 0, 8);
-  header[12] = 5 << 4;
+  header[12] = dataOffset << 4;
   header[13] = flags.split('').reduce((bits, letter) => bits | (FLAGS[letter] ?? 0), 0);
   header.writeUInt16BE(1024, 14);
   return Buffer.concat([header, Buffer.from(payload)]);

@@ -32,5 +32,5 @@ export const KERNELS: readonly Kernel[] = [
 /** What --quick means: an old and a new kernel, and one exact count for each source. */
 export const QUICK = {
   kernels: ['6.1', '6.18'],
-  tests: ['attach', 'connections', 'packets', 'faults'],
+  tests: ['attach', 'connections', 'packets', 'faults', 'insight'],
 } as const;

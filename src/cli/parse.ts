@@ -29,6 +29,9 @@ const MAX_PORT = 65_535;
 /** PID_MAX_LIMIT of the kernel. */
 const MAX_PID = 4_194_304;
 
+/** The most that Linux can have (NR_CPUS_RANGE_END of x86-64). */
+const MAX_CPUS = 8192;
+
 export const ports = list((text) => integer(text, 1, MAX_PORT, 'a port'));
 export const pids = list((text) => integer(text, 1, MAX_PID, 'a process id'));
 /** Any text but none. */
@@ -42,6 +45,10 @@ export const addresses = list(
     parsePrefix(text) ??
     invalid('It should be an IPv4 or IPv6 address, with a prefix length if wanted: 10.0.0.0/8.'),
 );
+
+export function cpu(text: string): number {
+  return integer(text, 0, MAX_CPUS - 1, 'a CPU');
+}
 
 export function count(text: string): number {
   return integer(text, 1, 1_000_000_000, 'a number');

@@ -20,7 +20,11 @@ const SLOT = new Uint8Array(4);
 
 function fail(map: BpfMap, number: number, doing: string): never {
   const reason = describeErrno(number);
-  throw new NetwatchError({ code: 'system', what: `cannot ${doing} the BPF map ${map.name}`, reason });
+  throw new NetwatchError({
+    code: 'system',
+    what: `cannot ${doing} the BPF map ${map.name}`,
+    reason,
+  });
 }
 
 export class SwappedMap {
@@ -40,8 +44,7 @@ export class SwappedMap {
   drain(take: TakeCounts): void {
     const [now, other] = this.#maps;
     const descriptor = new Uint8Array(Uint32Array.of(other.fd).buffer);
-    if (libbpf.update(this.#slot.fd, SLOT, descriptor, 0) !== 0)
-      fail(this.#slot, errno(), 'swap');
+    if (libbpf.update(this.#slot.fd, SLOT, descriptor, 0) !== 0) fail(this.#slot, errno(), 'swap');
     this.#maps = [other, now];
     empty(now, take);
   }

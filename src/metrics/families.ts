@@ -3,26 +3,20 @@
  * Names follow OpenTelemetry where it is stable, else `netwatch_` with base units. The types below
  * make a sample with a wrong label set, or a value outside a closed list, a compile error.
  */
+import {
+  counter,
+  family,
+  gauge,
+  ofEndpoint,
+  timing,
+  type Family,
+  type FamilyFile,
+  type FamilyType,
+} from './family.js';
 import { log2Seconds, OTEL_HTTP_SECONDS } from './histogram.js';
+import { TOOL_FAMILIES } from './tool-families.js';
 
-/**
- * `connects`, `packets`, `err`: the history logs. `prom`: the state file. `endpoint`: only the HTTP
- * endpoint.
- */
-export type FamilyFile = 'prom' | 'connects' | 'packets' | 'err' | 'endpoint';
-export type FamilyType = 'counter' | 'gauge' | 'histogram';
-
-export interface Family {
-  readonly type: FamilyType;
-  readonly help: string;
-  /** Always present, in the order in which they are written. */
-  readonly labels: readonly string[];
-  /** May be absent; written after the others. */
-  readonly optional: readonly string[];
-  /** Upper bounds in seconds, without +Inf; empty unless a histogram. */
-  readonly buckets: readonly number[];
-  readonly file: FamilyFile;
-}
+export type { Family, FamilyFile, FamilyType };
 
 /** Labels whose values are a closed list. */
 export const LABEL_VALUES = {
@@ -49,48 +43,11 @@ export const LABEL_VALUES = {
   url_scheme: ['http', 'https'],
 } as const;
 
-function family<
-  const T extends FamilyType,
-  const F extends FamilyFile,
-  const L extends readonly string[] = [],
-  const O extends readonly string[] = [],
->(
-  type: T,
-  file: F,
-  help: string,
-  labels?: L,
-  more: { optional?: O; buckets?: readonly number[] } = {},
-) {
-  return {
-    type,
-    help,
-    labels: labels ?? ([] as unknown as L),
-    optional: more.optional ?? ([] as unknown as O),
-    buckets: more.buckets ?? [],
-    file,
-  } as const;
-}
-
 /** What names a connection on every line of the logs: kernel socket address, own end, other end. */
 export const CONNECTION_LABELS = ['sock', 'src', 'dst'] as const;
 
-const counter = <const L extends readonly string[] = []>(help: string, labels?: L) =>
-  family('counter', 'prom', help, labels);
-const gauge = <const L extends readonly string[] = []>(help: string, labels?: L) =>
-  family('gauge', 'prom', help, labels);
-const timing = <const L extends readonly string[] = []>(
-  help: string,
-  buckets: readonly number[],
-  labels?: L,
-) => family('histogram', 'prom', help, labels, { buckets });
 const ofConnection = (help: string) => family('gauge', 'connects', help, CONNECTION_LABELS);
 const totalOfConnection = (help: string) => family('counter', 'connects', help, CONNECTION_LABELS);
-const ofEndpoint = <const T extends 'counter' | 'gauge', const L extends readonly string[] = []>(
-  type: T,
-  help: string,
-  labels?: L,
-) => family(type, 'endpoint', help, labels);
-
 const HTTP_LABELS = [
   'http_request_method',
   'http_response_status_code',
@@ -98,9 +55,6 @@ const HTTP_LABELS = [
   'network_protocol_version',
   'server_port',
 ] as const;
-
-/** The highest length in each of the kernel's buckets. */
-const BACKLOG_BOUNDS = Array.from({ length: 16 }, (_, i) => 2 ** (i + 1) - 1);
 
 export const FAMILIES = {
   // HTTP/1.x
@@ -172,25 +126,7 @@ export const FAMILIES = {
   netwatch_tcp_errors_total: counter('Segments that the kernel refused, by its own reason.', [
     'reason',
   ]),
-  netwatch_tcp_process_bytes_total: counter(
-    'Payload bytes that processes of a name sent or received, as a tool has counted them.',
-    ['tool', 'process', 'network_io_direction'],
-  ),
-  netwatch_tcp_subnet_bytes_total: counter(
-    'Payload bytes sent to a subnet, as netwatch tcpsubnet has counted them.',
-    ['subnet'],
-  ),
-  netwatch_tcp_segment_rtt_seconds: timing(
-    'Smoothed round-trip time of a connection, at every segment that arrived on it.',
-    log2Seconds(0, 24),
-  ),
-  netwatch_tcp_accept_queue_length_at_arrival: family(
-    'histogram',
-    'prom',
-    'Connections that waited for accept() when another one came, by the limit of the queue.',
-    ['limit'],
-    { buckets: BACKLOG_BOUNDS },
-  ),
+  ...TOOL_FAMILIES,
   netwatch_packet_layer_duration_seconds: timing(
     'Time that a packet spent in one layer of the network stack.',
     log2Seconds(0, 17, 1, 125e-9),

@@ -8,12 +8,8 @@ const MEGA = KILO * KILO;
 
 /** Python's round(value, 2): exact ties, which are multiples of an eighth, go to the even digit. */
 function round2(value: number): number {
-  const hundredfold = value * 100;
-  if (!Number.isInteger(value * 8) || Number.isInteger(hundredfold))
-    return Number(value.toFixed(2));
-  const low = Math.floor(hundredfold);
-  if (hundredfold - low !== 0.5) return Number(value.toFixed(2));
-  return (low % 2 === 0 ? low : low + 1) / 100;
+  const isTie = Number.isInteger(value * 8) && (value * 100) % 1 === 0.5;
+  return isTie ? (2 * Math.round(value * 50)) / 100 : Number(value.toFixed(2));
 }
 
 /** `1.0`, `0.25`: with at least one digit behind the point. */

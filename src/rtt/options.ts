@@ -76,9 +76,7 @@ function addTutorialOptions(command: Command): void {
     ['sport', "like -p, in the tutorial's form"],
     ['dport', "like -P, in the tutorial's form"],
   ] as const)
-    command.addOption(
-      new Option(`--targ_${name} <PORT>`, text).argParser<number[]>(parse.ports),
-    );
+    command.addOption(new Option(`--targ_${name} <PORT>`, text).argParser<number[]>(parse.ports));
   for (const [name, text] of [
     ['saddr', "like -a, in the tutorial's form"],
     ['daddr', "like -A, in the tutorial's form"],
@@ -92,7 +90,9 @@ export function addRttOptions(command: Command): void {
       new Option('-i, --interval <SECONDS>', 'between two reports; without it one at the end') //
         .argParser(parse.seconds),
     )
-    .addOption(new Option('-d, --duration <SECONDS>', 'stop after this time').argParser(parse.seconds))
+    .addOption(
+      new Option('-d, --duration <SECONDS>', 'stop after this time').argParser(parse.seconds),
+    )
     .option('-T, --timestamp', 'show the time of each report', false)
     .option('-m, --milliseconds', 'histograms of milliseconds', false)
     .addOption(new Option('--millisecond', 'the same').default(false).hideHelp());

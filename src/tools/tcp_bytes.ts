@@ -17,12 +17,7 @@ import type { CommonOptions } from '../terminal/common.js';
 import { asctime } from '../terminal/format.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { textBlock } from '../terminal/report.js';
-import {
-  addTrafficTotals,
-  topRows,
-  trafficBlocks,
-  type TrafficLayout,
-} from '../traffic/rows.js';
+import { addTrafficTotals, topRows, trafficBlocks, type TrafficLayout } from '../traffic/rows.js';
 
 interface Options extends CommonOptions, FamilyOptions, PidOptions, PortOptions {
   readonly interval: number;

@@ -33,8 +33,9 @@ Examples:
 `;
 
 /** How many reports the time is enough for. */
-function countOf({ duration, ...options }: TypedOptions): number | null {
-  const interval = intervalOf({ ...options });
+function countOf(options: TypedOptions): number | null {
+  const { duration } = options;
+  const interval = intervalOf(options);
   return duration === undefined || interval === null ? null : Math.ceil(duration / interval);
 }
 
@@ -46,8 +47,7 @@ export default reportTool<TypedOptions, readonly RttCounts[], RttSource>({
   description: 'Smoothed round-trip times of TCP connections as histograms.',
   help: HELP,
   addOptions: addRttOptions,
-  banner: (options) =>
-    isTutorial(options) ? '' : 'Tracing TCP RTT... Hit Ctrl-C to end.',
+  banner: (options) => (isTutorial(options) ? '' : 'Tracing TCP RTT... Hit Ctrl-C to end.'),
   schedule: (options) => ({
     everySeconds: intervalOf(options),
     count: countOf(options),

@@ -59,6 +59,11 @@ function columnsFor({ local, peer, width }: TrafficLayout['ipv4']): readonly Col
   ];
 }
 
+/** So that rows with as many bytes do not change places on the screen. */
+function byEnds(a: TrafficRow, b: TrafficRow): number {
+  return a.pid - b.pid || a.localPort - b.localPort || a.peerPort - b.peerPort;
+}
+
 /** Most bytes first; `most` of them, or all. */
 export function topRows(
   rows: readonly TrafficRow[],
@@ -66,7 +71,7 @@ export function topRows(
   most = Infinity,
 ): readonly TrafficRow[] {
   const bytes = BYTES_OF[sort];
-  return [...rows].sort((a, b) => bytes(b) - bytes(a)).slice(0, most);
+  return [...rows].sort((a, b) => bytes(b) - bytes(a) || byEnds(a, b)).slice(0, most);
 }
 
 /** A family without rows has no block; before the rows of IPv6 there is an empty line. */

@@ -8,8 +8,7 @@ export interface Subnet {
 }
 
 /** Those of bcc's tcpsubnet. */
-export const DEFAULT_SUBNETS =
-  '127.0.0.1/32,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,0.0.0.0/0';
+export const DEFAULT_SUBNETS = '127.0.0.1/32,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,0.0.0.0/0';
 
 /** Units of amounts, by their letters: bits, and bytes, in powers of 1024. */
 const DIVISORS = { b: 1 / 8, k: 1024 / 8, m: 1024 ** 2 / 8, B: 1, K: 1024, M: 1024 ** 2 };

@@ -6,10 +6,7 @@ import { bytesOf, countsOf, startInsight } from '../support/insight.js';
 import { createNamespace } from '../support/netns.js';
 import { countFrom } from '../support/nstat.js';
 import { CLOSED_PORT, runTcp } from '../support/traffic.js';
-import { hasTrampolines, since } from '../support/vm-kernel.js';
-
-/** SEND and RECEIVE are tracepoints since 6.3, functions before. */
-const TELLS_LENGTHS = since('6.3') || hasTrampolines();
+import { hasLengths, since } from '../support/vm-kernel.js';
 
 t.test('insight tells each connection and each byte once, and so do its statistics', async (t) => {
   const namespace = createNamespace(t);
@@ -25,9 +22,9 @@ t.test('insight tells each connection and each byte once, and so do its statisti
   const counts = countsOf(events);
   t.match(counts, { CONNECT: 6, ACCEPT: 6, CLOSE: 12, SLOW_START: 12 });
   t.equal(bytes, 2 * 3 * 5 * (20_011 + 101));
-  const told = TELLS_LENGTHS ? bytes : 0;
+  const told = hasLengths() ? bytes : 0;
   t.strictSame([bytesOf(insight.of('SEND')), bytesOf(insight.of('RECEIVE'))], [told, told]);
-  t.equal(/without [\w, ]*tcp_sendmsg/.test(insight.stderr()), !TELLS_LENGTHS, insight.stderr());
+  t.equal(/without [\w, ]*tcp_sendmsg/.test(insight.stderr()), !hasLengths(), insight.stderr());
   t.ok((counts.RTT_UPDATE ?? 0) >= 12, 'a round trip at either end of each');
   t.match(insight.statistics(), { total: events.length, connections: 12, lost: 0, active: 0 });
   t.match(insight.statistics(), { bytesSent: told, bytesReceived: told });

@@ -10,6 +10,9 @@ import { runTcp, TCP_PORT } from '../support/traffic.js';
 import { hasExactTimes, hasTimes, needsKernel, since } from '../support/vm-kernel.js';
 
 const CONNECTIONS = 3;
+/** As many packets as a socket holds that have not been read, and as many as fit into its first queue. */
+const HELD = 256;
+const FIRST_QUEUE = 128;
 /** Less than a segment on the loopback: no packet is cut or merged. */
 const BYTES = 50_021;
 
@@ -73,14 +76,14 @@ t.test(
   'packets that wait long to be read keep their TCP times',
   { skip: needsKernel('5.12', 'layer times') },
   async (t) => {
-    const namespace = createNamespace(t);
+    // a slow machine would put several writes into a packet
+    const namespace = createNamespace(t, { sysctls: { 'ipv4/tcp_autocorking': 0 } });
     const collector = await startCollector(t, namespace, ['-q', '-t']);
-    const segments = 211; // more than the first of the queues for them holds
-    await readLate(namespace, { segments, host: '127.0.0.1', port: TCP_PORT });
+    await readLate(namespace, { segments: HELD, host: '127.0.0.1', port: TCP_PORT });
     t.strictSame(await collector.stop(), { code: 0, signal: null });
     const lines = packetLines(collector.samples('packets.log'));
     const arrived = lines.filter(({ received, bytes }) => received && bytes > 0);
-    t.equal(arrived.length, segments);
+    t.ok(arrived.length > FIRST_QUEUE, `${arrived.length} packets of ${HELD} writes`);
     const early = arrived.filter(({ tcpUs }) => !(tcpUs && tcpUs >= STOPPED_MS * 1000));
     t.strictSame(first(early.map(onTheWire)), [], 'each was read after the pause');
   },

@@ -1,0 +1,140 @@
+/** `netwatch softirqs`: time spent in software interrupts, or how many there were. After bcc's softirqs. */
+import { Option, type Command } from 'commander';
+import * as parse from '../cli/parse.js';
+import type { SoftirqSource, VectorCounts } from '../sources/softirq.js';
+import { column, columnWith, type Column } from '../terminal/column.js';
+import type { CommonOptions } from '../terminal/common.js';
+import { clockTime } from '../terminal/format.js';
+import { reportTool } from '../terminal/report-tool.js';
+import { histogramBlock, rowsBlock, textBlock, type Block } from '../terminal/report.js';
+import { UserError } from './tool.js';
+
+interface Options extends CommonOptions {
+  readonly interval?: number;
+  readonly count?: number;
+  readonly timestamp: boolean;
+  readonly nanoseconds: boolean;
+  readonly events: boolean;
+  readonly dist: boolean;
+  readonly cpu?: number;
+}
+
+interface Unit {
+  readonly name: 'usecs' | 'nsecs';
+  readonly field: 'duration_us' | 'duration_ns';
+  readonly ns: number;
+}
+
+const NS_PER_SECOND = 1e9;
+const MICROSECONDS: Unit = { name: 'usecs', field: 'duration_us', ns: 1000 };
+const NANOSECONDS: Unit = { name: 'nsecs', field: 'duration_ns', ns: 1 };
+const unitOf = ({ nanoseconds }: Options): Unit => (nanoseconds ? NANOSECONDS : MICROSECONDS);
+
+const HELP = `
+net_rx is packets that arrive, net_tx what is left of those sent, timer and
+hrtimer are timers, rcu frees memory that nobody uses any more, sched moves
+processes between CPUs. They belong to the machine: --netns changes nothing.
+
+Examples:
+  sudo netwatch softirqs               time in each, at the end
+  sudo netwatch softirqs 1 10          every second, ten times
+  sudo netwatch softirqs -NT 1         in nanoseconds, with the time
+  sudo netwatch softirqs -C -c 1 5     how many there were on CPU 1
+  sudo netwatch softirqs -d            how long they took, as histograms
+`;
+
+function addOptions(command: Command): void {
+  command
+    .argument('[interval]', 'seconds between two reports; without it one at the end', parse.seconds)
+    .argument('[count]', 'number of reports', parse.count)
+    .option('-T, --timestamp', 'show the time of each report', false)
+    .option('-N, --nanoseconds', 'times in nanoseconds instead of microseconds', false)
+    .option('-C, --events', 'show how many there were instead of their time', false)
+    .option('-d, --dist', 'show how long they took, as histograms', false)
+    .addOption(new Option('-c, --cpu <CPU>', 'on this CPU only').argParser(parse.cpu));
+}
+
+/** Throws UserError, in bcc's words. */
+function check({ events, dist, nanoseconds, cgroup }: Options): void {
+  if (events && (dist || nanoseconds))
+    throw new UserError(
+      2,
+      "The --events option can't be used with time-based options",
+      'leave out --dist and --nanoseconds',
+    );
+  if (cgroup !== undefined)
+    throw new UserError(2, 'software interrupts belong to no cgroup', 'leave out --cgroup');
+}
+
+const timeIn = ({ timeNs }: VectorCounts, { ns }: Unit): number => Math.floor(timeNs / ns);
+
+function columnsFor(options: Options): readonly Column<VectorCounts>[] {
+  const unit = unitOf(options);
+  const events = (counts: VectorCounts): number => counts.count;
+  const time = (counts: VectorCounts): number => timeIn(counts, unit);
+  return [
+    column('SOFTIRQ', 16, 'softirq', ({ vector }) => vector),
+    options.events
+      ? column('TOTAL_count', 11, 'events', events, { alignRight: true })
+      : columnWith(
+          `TOTAL_${unit.name}`,
+          11,
+          time,
+          (counts) => ({ [unit.field]: time(counts), events: events(counts) }),
+          { alignRight: true },
+        ),
+  ];
+}
+
+/** Those that there were, the smallest first, as bcc. */
+function totalsBlock(all: readonly VectorCounts[], options: Options): Block {
+  const value = ({ count, timeNs }: VectorCounts): number => (options.events ? count : timeNs);
+  const seen = all.filter((counts) => value(counts) > 0);
+  return rowsBlock(
+    columnsFor(options),
+    seen.sort((a, b) => value(a) - value(b)),
+  );
+}
+
+function histogramBlocks(all: readonly VectorCounts[], { name: unit }: Unit): Block[] {
+  const seen = all.filter(({ buckets }) => buckets.some((count) => count > 0));
+  return seen.flatMap(({ vector, buckets: counts }) => [
+    textBlock(''),
+    histogramBlock({ title: `softirq = ${vector}`, labels: { softirq: vector }, unit, counts }),
+  ]);
+}
+
+export default reportTool<Options, readonly VectorCounts[], SoftirqSource>({
+  name: 'softirqs',
+  sources: ['softirq'],
+  group: 'The machine:',
+  summary: 'time spent in software interrupts, by kind',
+  description: 'Time spent in software interrupts by kind, or how many there were.',
+  help: HELP,
+  addOptions,
+  check,
+  banner: ({ events }) =>
+    `Tracing soft irq ${events ? 'events' : 'event time'}... Hit Ctrl-C to end.`,
+  schedule: ({ interval, count }) => ({
+    everySeconds: interval ?? null,
+    count: count ?? null,
+    clears: false,
+    atEnd: true,
+  }),
+  open: async (options) => {
+    const { SoftirqSource } = await import('../sources/softirq.js');
+    const unitNs = options.dist ? unitOf(options).ns : null;
+    return new SoftirqSource({ cpu: options.cpu ?? null, unitNs });
+  },
+  report: (counts, options, { wallMs }) => [
+    textBlock(''),
+    ...(options.timestamp ? [textBlock(clockTime(wallMs))] : []),
+    ...(options.dist ? histogramBlocks(counts, unitOf(options)) : [totalsBlock(counts, options)]),
+  ],
+  metrics: (source, snapshot) => {
+    for (const { vector, count, timeNs } of source.totals()) {
+      snapshot.add('netwatch_softirq_seconds_total', { vector }, timeNs / NS_PER_SECOND);
+      snapshot.add('netwatch_softirqs_total', { vector }, count);
+    }
+  },
+});
