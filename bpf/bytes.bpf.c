@@ -6,8 +6,8 @@
  *         6.3) the return from tcp_sendmsg(), tcp_sendpage() and tcp_recvmsg();
  *         splice() out of a socket, which none of them sees.
  * Emits   nothing. Counts in `traffic`, a pair of maps that the reader swaps.
- * Cost    one lookup per call that sends or receives, on any kind of socket
- *         two loads more.
+ * Cost    per call that sends or receives: two lookups and the reading of
+ *         addresses and process, 110 ns; on other than TCP sockets two loads.
  */
 #include "pinned.bpf.h"
 #include "splice.bpf.h"
@@ -33,7 +33,8 @@ struct nw_traffic {
 NW_RECORD(nw_traffic_key);
 NW_RECORD(nw_traffic);
 
-NW_SWAPPED_MAP(traffic, struct nw_traffic_key, struct nw_traffic, 65536);
+NW_SWAPPED_MAP_AT_ONCE(traffic, struct nw_traffic_key, struct nw_traffic,
+		       32768);
 
 /* Adds what the current process has moved; key->tuple and key->netns are there. */
 static __always_inline int nw_add(struct nw_traffic_key *key, struct sock *sk,

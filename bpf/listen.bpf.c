@@ -91,8 +91,8 @@ static __always_inline void nw_listened(const struct nw_listen_call *call,
 SEC("?tracepoint/syscalls/sys_enter_listen")
 int sys_enter_listen(struct trace_event_raw_sys_enter *ctx)
 {
-	struct nw_listen_call call = { .fd = ctx->args[0],
-				       .backlog = ctx->args[1] };
+	struct nw_listen_call call = {.fd = ctx->args[0],
+				      .backlog = ctx->args[1]};
 	__u64 caller = bpf_get_current_pid_tgid();
 
 	bpf_map_update_elem(&listen_calls, &caller, &call, BPF_ANY);

@@ -4,7 +4,7 @@
  *
  *   scripts/vm.ts [--kernels 5.10,6.1] [--tests attach,http] [--quick] [--keep-going] [--jobs N]
  *   scripts/vm.ts --kernels 5.10 --tests e2e/insight-events    tests of another folder
- *   scripts/vm.ts --table     prints the table of the last whole run, and runs nothing
+ *   scripts/vm.ts --table     prints the table of the last run, and runs nothing
  *
  * A whole run that passes also writes the table into README.md, between its markers. A kernel that
  * cannot be had is skipped, with the reason.
@@ -117,9 +117,8 @@ async function runAll(kernels: readonly Kernel[], tests: readonly string[]): Pro
   return Object.fromEntries(inOrder.flatMap(([name, doctor]) => (doctor ? [[name, doctor]] : [])));
 }
 
-/** Of a whole run: into the cache, and into README.md if that has a place for it. */
-function saveTable(matrix: Matrix): void {
-  writeFileSync(MATRIX, `${JSON.stringify(matrix, null, 2)}\n`);
+/** Puts the table into README.md, if that has a place for it. */
+function writeTable(matrix: Matrix): void {
   const text = readFileSync(README, 'utf8');
   const changed = withTable(text, renderTable(matrix));
   if (changed === null || changed === text) return;
@@ -136,8 +135,9 @@ async function main(): Promise<void> {
   const tests = options.tests?.split(/[ ,]+/) ?? (options.quick ? QUICK.tests : testNames());
   sweepRuns();
   const matrix = await runAll(fetchAll(kernels), tests);
-  const whole = usual().every((name) => name in matrix);
-  if (whole && total.failed === 0) saveTable(matrix);
+  writeFileSync(MATRIX, `${JSON.stringify(matrix, null, 2)}\n`);
+  const whole = options.tests === undefined && usual().every((name) => name in matrix);
+  if (whole && total.failed === 0) writeTable(matrix);
   console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
   process.exitCode = total.failed > 0 || total.passed + total.skipped === 0 ? 1 : 0;
 }

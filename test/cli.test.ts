@@ -306,7 +306,7 @@ t.test(
       const name = file.replace(/\.ts$/, '');
       const { default: tool } = (await import(`../src/tools/${name}.js`)) as { default: Tool };
       t.equal(tool.name, name);
-      t.match(tool.summary, /^[a-z][^.\n]{10,}[^.]$/, `${name}: ${tool.summary}`);
+      t.match(tool.summary, /^(TCP |[a-z])[^.\n]{10,}[^.]$/, `${name}: ${tool.summary}`);
       let help = '';
       const command = tool.command().configureOutput({ writeOut: (text) => (help += text) });
       t.equal(command.name(), name);

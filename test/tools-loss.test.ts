@@ -212,13 +212,19 @@ t.test('tcpretrans -c counts by connection, fewest first, IPv4 before IPv6', (t)
   };
   const v6 = { ...one, family: 10, localAddr: '2001:db8::1', peerAddr: '2001:db8::2' };
   for (const flow of [v6, one, one, one, { ...one, peerPort: 10 }]) flows.add(flow);
-  const { lines, json } = flows.summary();
+  const { lines, json, csv } = flows.summary();
   t.strictSame(lines, [
     '',
     'LADDR:LPORT               RADDR:RPORT               RETRANSMITS',
     '[10.0.0.1]#22        <-> [10.0.0.2]#10                 1',
     '[10.0.0.1]#22        <-> [10.0.0.2]#9                  3',
     '[2001:db8::1]#22     <-> [2001:db8::2]#9               1',
+  ]);
+  t.strictSame(csv, [
+    'LADDR:LPORT,RADDR:RPORT,RETRANSMITS',
+    '10.0.0.1:22,10.0.0.2:10,1',
+    '10.0.0.1:22,10.0.0.2:9,3',
+    '[2001:db8::1]:22,[2001:db8::2]:9,1',
   ]);
   t.match(json, { flows: [{ retransmits: 1 }, { retransmits: 3 }, { retransmits: 1 }] });
   t.end();

@@ -1,6 +1,7 @@
-/** The tools for the machine without a kernel: numbers, reports, options of netqtop, nic_throughput and softirqs. */
+/** The tools for the machine without a kernel: numbers, reports, options. */
 import { CommanderError } from 'commander';
 import t from 'tap';
+import { portRange } from '../src/cli/parse.js';
 import { countText, rateText } from '../src/nic/number.js';
 import { nicReport } from '../src/nic/report.js';
 import type { Device, Direction, QueueCounts } from '../src/sources/nic.js';
@@ -9,6 +10,7 @@ import { reportText } from '../src/terminal/report.js';
 import netqtop from '../src/tools/netqtop.js';
 import nicThroughput from '../src/tools/nic_throughput.js';
 import softirqs from '../src/tools/softirqs.js';
+import tcpcong from '../src/tools/tcpcong.js';
 import { UserError, type Tool } from '../src/tools/tool.js';
 
 t.test('numbers are rounded and shortened as Python does it for the originals', (t) => {
@@ -176,6 +178,19 @@ t.test(
         t.match(await complaint(tool, args), says, `${tool.name} ${args.join(' ')}`);
   },
 );
+
+t.test('tcpcong takes a port or a range, and nothing else', async (t) => {
+  const cases = [
+    [['-L', '80-'], /It should be a port, or two with a dash, from 1 to 65535/],
+    [['-R', '1-2-3'], /It should be a port, or two with a dash between/],
+    [['-R', '65536'], /It should be a port/],
+    [['-4', '-6'], /cannot be used with/],
+    [['0'], /It should be seconds/],
+  ] as const;
+  for (const [args, says] of cases) t.match(await complaint(tcpcong, args), says, args.join(' '));
+  t.strictSame(portRange('3006-3000'), { from: 3000, to: 3006 });
+  t.strictSame(portRange('80'), { from: 80, to: 80 });
+});
 
 t.test('softirqs refuses what it cannot do', async (t) => {
   const cases = [

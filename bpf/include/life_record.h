@@ -14,7 +14,6 @@ enum nw_life_event {
 	NW_LIFE_ACCEPT = 4, /* accept() has returned */
 	NW_LIFE_END = 5, /* closed, shut down or reset; not when CLOSE comes */
 	NW_LIFE_CLOSE = 6, /* CLOSE: what it was, all in all */
-	NW_LIFE_EVENTS = 7,
 };
 
 /* One event. What does not belong to it, or is not known, is 0. */

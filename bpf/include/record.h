@@ -40,6 +40,7 @@ enum nw_kind {
 	NW_KIND_LISTEN = 12,
 	NW_KIND_FD_PASS = 13,
 	NW_KIND_DNS = 14,
+	NW_KIND_PACKET_LATENCY = 15,
 };
 
 enum nw_role {

@@ -11,22 +11,34 @@
 #include "compat.bpf.h"
 
 /* NAME is the slot, NAME_a and NAME_b the maps. Names have 15 characters. */
-#define NW_SWAPPED_MAP(name, key_type, value_type, entries) \
-	struct nw_swapped_##name {                          \
-		__uint(type, BPF_MAP_TYPE_HASH);            \
-		__uint(map_flags, BPF_F_NO_PREALLOC);       \
-		__uint(max_entries, entries);               \
-		__type(key, key_type);                      \
-		__type(value, value_type);                  \
-	};                                                  \
-	struct nw_swapped_##name name##_a SEC(".maps");     \
-	struct nw_swapped_##name name##_b SEC(".maps");     \
-	struct {                                            \
-		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);   \
-		__uint(max_entries, 1);                     \
-		__type(key, __u32);                         \
-		__array(values, struct nw_swapped_##name);  \
+#define NW_SWAPPED_MAP_WITH(flags, name, key_type, value_type, entries) \
+	struct nw_swapped_##name {                                      \
+		__uint(type, BPF_MAP_TYPE_HASH);                        \
+		__uint(map_flags, flags);                               \
+		__uint(max_entries, entries);                           \
+		__type(key, key_type);                                  \
+		__type(value, value_type);                              \
+	};                                                              \
+	struct nw_swapped_##name name##_a SEC(".maps");                 \
+	struct nw_swapped_##name name##_b SEC(".maps");                 \
+	struct {                                                        \
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);               \
+		__uint(max_entries, 1);                                 \
+		__type(key, __u32);                                     \
+		__array(values, struct nw_swapped_##name);              \
 	} name SEC(".maps") = {.values = {&name##_a}}
+
+/* Takes memory as it is needed. */
+#define NW_SWAPPED_MAP(name, key_type, value_type, entries)                \
+	NW_SWAPPED_MAP_WITH(BPF_F_NO_PREALLOC, name, key_type, value_type, \
+			    entries)
+
+/*
+ * Takes all its memory at once: for programs of which some hang at a
+ * tracepoint/ hook, where older kernels warn of anything else.
+ */
+#define NW_SWAPPED_MAP_AT_ONCE(name, key_type, value_type, entries) \
+	NW_SWAPPED_MAP_WITH(0, name, key_type, value_type, entries)
 
 /* What found no room in a map. */
 struct {

@@ -33,6 +33,14 @@ const MAX_PID = 4_194_304;
 const MAX_CPUS = 8192;
 
 export const ports = list((text) => integer(text, 1, MAX_PORT, 'a port'));
+/** `80`, `3000-3006`; the larger end may come first. */
+export function portRange(text: string): { readonly from: number; readonly to: number } {
+  const [first = '', last = first, ...rest] = text.split('-');
+  if (rest.length > 0) return invalid('It should be a port, or two with a dash between.');
+  const ends = [first, last].map((end) => integer(end, 1, MAX_PORT, 'a port, or two with a dash,'));
+  return { from: Math.min(...ends), to: Math.max(...ends) };
+}
+
 export const pids = list((text) => integer(text, 1, MAX_PID, 'a process id'));
 /** Any text but none. */
 export const name = (text: string): string =>

@@ -276,6 +276,7 @@ export const KIND = {
   NW_KIND_LISTEN: 12,
   NW_KIND_FD_PASS: 13,
   NW_KIND_DNS: 14,
+  NW_KIND_PACKET_LATENCY: 15,
 } as const;
 
 /** enum nw_segment_fault */

@@ -324,6 +324,7 @@ export const KIND = {
   NW_KIND_LISTEN: 12,
   NW_KIND_FD_PASS: 13,
   NW_KIND_DNS: 14,
+  NW_KIND_PACKET_LATENCY: 15,
 } as const;
 
 /** enum nw_life_event */
@@ -335,7 +336,6 @@ export const LIFE_EVENT = {
   NW_LIFE_ACCEPT: 4,
   NW_LIFE_END: 5,
   NW_LIFE_CLOSE: 6,
-  NW_LIFE_EVENTS: 7,
 } as const;
 
 /** Variables the reader sets in .rodata before loading. */

@@ -1,13 +1,13 @@
 /** The events of the source life, by name and as the mask that the kernel side reads. Pure. */
 import { LIFE_EVENT } from '../generated/life.js';
 
-type Wire = Exclude<keyof typeof LIFE_EVENT, 'NW_LIFE_EVENTS'>;
+type Wire = keyof typeof LIFE_EVENT;
 export type LifeEvent = Wire extends `NW_LIFE_${infer Name}` ? Name : never;
 
 /** By bit. */
-export const LIFE_EVENTS = Object.keys(LIFE_EVENT)
-  .filter((name) => name !== 'NW_LIFE_EVENTS')
-  .map((name) => name.replace('NW_LIFE_', '')) as readonly LifeEvent[];
+export const LIFE_EVENTS = Object.keys(LIFE_EVENT).map((name) =>
+  name.replace('NW_LIFE_', ''),
+) as readonly LifeEvent[];
 
 export function lifeMask(events: readonly LifeEvent[]): number {
   return events.reduce((mask, name) => mask | (1 << LIFE_EVENTS.indexOf(name)), 0);

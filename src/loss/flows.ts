@@ -1,4 +1,5 @@
 /** Counts retransmissions by flow, and shows them as bcc's tcpretrans -c does. Pure. */
+import { formatEndpoint } from '../kernel/read.js';
 import type { Ends } from '../terminal/record-columns.js';
 import type { Summary } from '../terminal/common.js';
 
@@ -42,9 +43,15 @@ export class FlowCounts {
     });
     return {
       lines: ['', line('LADDR:LPORT', 'RADDR:RPORT', 'RETRANSMITS'), ...rows],
+      csv: ['LADDR:LPORT,RADDR:RPORT,RETRANSMITS', ...flows.map(csvLine)],
       json: { flows: flows.map(({ ends, retransmits }) => ({ ...fieldsOf(ends), retransmits })) },
     };
   }
+}
+
+function csvLine({ ends, retransmits }: Flow): string {
+  const local = formatEndpoint(ends.localAddr, ends.localPort);
+  return `${local},${formatEndpoint(ends.peerAddr, ends.peerPort)},${retransmits}`;
 }
 
 function fieldsOf(ends: Ends): Readonly<Record<string, unknown>> {

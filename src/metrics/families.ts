@@ -48,6 +48,7 @@ export const CONNECTION_LABELS = ['sock', 'src', 'dst'] as const;
 
 const ofConnection = (help: string) => family('gauge', 'connects', help, CONNECTION_LABELS);
 const totalOfConnection = (help: string) => family('counter', 'connects', help, CONNECTION_LABELS);
+
 const HTTP_LABELS = [
   'http_request_method',
   'http_response_status_code',
@@ -150,6 +151,10 @@ export const FAMILIES = {
     'vector',
   ]),
   netwatch_softirqs_total: counter('Software interrupts that were handled, by vector.', ['vector']),
+  netwatch_tcp_congestion_seconds_total: counter(
+    'Time that connections spent in a state of congestion control before it changed.',
+    ['state'],
+  ),
 
   // One connection
   netwatch_connection_info: family(

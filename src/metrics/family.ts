@@ -19,19 +19,34 @@ export interface Family {
   readonly file: FamilyFile;
 }
 
+/** A family whose type, labels and file the compiler knows. */
+export interface Declared<
+  T extends FamilyType,
+  F extends FamilyFile,
+  L extends readonly string[],
+  O extends readonly string[],
+> extends Family {
+  readonly type: T;
+  readonly file: F;
+  readonly labels: L;
+  readonly optional: O;
+}
+
+type NoLabels = readonly [];
+
 /** Declares one; what it is called is the key it stands under. */
 export function family<
   const T extends FamilyType,
   const F extends FamilyFile,
-  const L extends readonly string[] = [],
-  const O extends readonly string[] = [],
+  const L extends readonly string[] = NoLabels,
+  const O extends readonly string[] = NoLabels,
 >(
   type: T,
   file: F,
   help: string,
   labels?: L,
   more: { optional?: O; buckets?: readonly number[] } = {},
-) {
+): Declared<T, F, L, O> {
   return {
     type,
     help,
@@ -39,27 +54,38 @@ export function family<
     optional: more.optional ?? ([] as unknown as O),
     buckets: more.buckets ?? [],
     file,
-  } as const;
+  };
 }
 
 /** Of the state file. */
-export const counter = <const L extends readonly string[] = []>(help: string, labels?: L) =>
-  family('counter', 'prom', help, labels);
-export const gauge = <const L extends readonly string[] = []>(help: string, labels?: L) =>
-  family('gauge', 'prom', help, labels);
-/** A histogram of seconds, with its bounds. */
-export const timing = <const L extends readonly string[] = []>(
+export function counter<const L extends readonly string[] = NoLabels>(
+  help: string,
+  labels?: L,
+): Declared<'counter', 'prom', L, NoLabels> {
+  return family('counter', 'prom', help, labels);
+}
+
+/** Of the state file. */
+export function gauge<const L extends readonly string[] = NoLabels>(
+  help: string,
+  labels?: L,
+): Declared<'gauge', 'prom', L, NoLabels> {
+  return family('gauge', 'prom', help, labels);
+}
+
+/** A histogram of the state file, with its bounds. */
+export function timing<const L extends readonly string[] = NoLabels>(
   help: string,
   buckets: readonly number[],
   labels?: L,
-) => family('histogram', 'prom', help, labels, { buckets });
+): Declared<'histogram', 'prom', L, NoLabels> {
+  return family('histogram', 'prom', help, labels, { buckets });
+}
 
 /** Only of the HTTP endpoint. */
-export const ofEndpoint = <
+export function ofEndpoint<
   const T extends 'counter' | 'gauge',
-  const L extends readonly string[] = [],
->(
-  type: T,
-  help: string,
-  labels?: L,
-) => family(type, 'endpoint', help, labels);
+  const L extends readonly string[] = NoLabels,
+>(type: T, help: string, labels?: L): Declared<T, 'endpoint', L, NoLabels> {
+  return family(type, 'endpoint', help, labels);
+}

@@ -11,7 +11,7 @@ import { dropReasons, KFREE_SKB_REASON, KFREE_SKB_SOCKET, reasonNumber } from '.
 import { encodeFilter, type Filter } from './filter.js';
 import type { LiveSource } from './live.js';
 import { framesOf } from './stack.js';
-import { argumentFeature, has, TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
+import { argumentFeature, has, TRIAL_RING_BYTES, type Feature, type SourcePlan } from './plan.js';
 
 /** What is wrong with a segment that came in. */
 export type SegmentFault = 'sequence' | 'data-offset' | 'checksum';
@@ -57,6 +57,18 @@ const DROP_SOCKET = argumentFeature(['kfree_skb', 'socket', KFREE_SKB_SOCKET], {
   gives: 'process and state of what was dropped as it came in',
   since: '6.11',
 });
+
+const SYMBOLS: Feature = {
+  needs: '/proc/kallsyms',
+  gives: 'the names of functions in kernel stacks',
+  obstacle: () =>
+    areSymbolsHidden()
+      ? {
+          reason: 'the kernel hides its addresses',
+          mend: 'run it as root or give it CAP_SYSLOG, with kernel.kptr_restrict below 2',
+        }
+      : null,
+};
 
 /** Reasons that are wanted, as bits; a reason up to "not specified" is none. */
 function reasonBits(onlyFaults: boolean): Uint8Array {
@@ -124,14 +136,14 @@ export const PLAN: SourcePlan = {
     forget_socket: { gives: 'room for more sockets than 65,536 in all' },
     task_file: { gives: 'the owners of sockets older than netwatch' },
   },
-  features: [DROP_REASON, DROP_SOCKET],
+  features: [DROP_REASON, DROP_SOCKET, SYMBOLS],
 };
 
 export class DropSource implements LiveSource<DropRecord> {
   readonly source: Source;
   /** The kernel tells why it drops. */
   readonly hasReasons = has(DROP_REASON);
-  readonly hasSymbols = !areSymbolsHidden();
+  readonly hasSymbols = has(SYMBOLS);
   readonly #reasons = dropReasons();
   readonly #symbols = kernelSymbols();
   readonly #places = new Int32Array(BATCH);

@@ -31,6 +31,7 @@ import {
   functionFeature,
   has,
   TRIAL_RING_BYTES,
+  type Feature,
   type Gain,
   type SourcePlan,
 } from './plan.js';
@@ -79,6 +80,11 @@ const KERNEL_CONTEXT = functionFeature('bpf_cast_to_kern_ctx', {
   since: '6.2',
   options: ['time'],
 });
+/** What doctor says of it: where programs may be attached to functions, those tell the same. */
+const RECEIVE_TIMES: Feature = {
+  ...KERNEL_CONTEXT,
+  obstacle: () => (whyNoTrampoline() === null ? null : KERNEL_CONTEXT.obstacle()),
+};
 const UNOWNED = {
   gives: 'packets to closed ports and to connections in TIME_WAIT',
   since: '6.11',
@@ -154,7 +160,7 @@ export const PLAN: SourcePlan = {
     net_dev_queue: timed('the MAC and IP times of sent packets'),
     net_dev_start_xmit: timed('the MAC and IP times of sent packets'),
   },
-  features: [KERNEL_CONTEXT, DROP_SOCKET],
+  features: [RECEIVE_TIMES, DROP_SOCKET],
 };
 
 /** A batch of packet records, oldest first, to be read with {@link PACKET}.at. */

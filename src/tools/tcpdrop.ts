@@ -5,9 +5,11 @@
 import {
   addEitherPort,
   addFamily,
+  addPids,
   familyOf,
   filterOf,
   type FamilyOptions,
+  type PidOptions,
   type PortOptions,
 } from '../cli/tool-options.js';
 import { dropColumns } from '../loss/drop-columns.js';
@@ -16,9 +18,10 @@ import type { DropRecord, DropSource } from '../sources/drop.js';
 import type { CommonOptions } from '../terminal/common.js';
 import { eventTool } from '../terminal/event-tool.js';
 
-type Options = CommonOptions & FamilyOptions & PortOptions & NamespaceOptions;
+type Options = CommonOptions & FamilyOptions & PidOptions & PortOptions & NamespaceOptions;
 
-const RING_BYTES = 1 << 23;
+/** About 14,000 drops with their stacks. */
+const RING_BYTES = 1 << 24;
 
 const HELP = `
 SADDR:SPORT sent the packet, DADDR:DPORT was to get it. PID is the process that
@@ -45,6 +48,7 @@ export default eventTool<Options, DropRecord, DropSource>({
   help: HELP,
   addOptions: (command) => {
     addFamily(command);
+    addPids(command);
     addEitherPort(command);
     addNamespaces(command);
   },
@@ -54,7 +58,8 @@ export default eventTool<Options, DropRecord, DropSource>({
   open: async (options, scope) => {
     const { DropSource } = await import('../sources/drop.js');
     const namespaces = [...scope.namespaces, ...namespacesOf(options)];
-    const filter = { namespaces, family: familyOf(options), ports: options.port ?? [] };
+    const { pid: pids = [], port: ports = [] } = options;
+    const filter = { namespaces, pids, ports, family: familyOf(options) };
     return new DropSource({
       filter: filterOf(scope, filter),
       onlyFaults: false,

@@ -9,6 +9,7 @@ import {
   type PidOptions,
   type PortOptions,
 } from '../cli/tool-options.js';
+import { EVENT_NAMES } from '../insight/events.js';
 import type { RetransmitSource } from '../loss/retransmits.js';
 import { retransmitColumns } from '../loss/retransmit-columns.js';
 import type { InsightRecord } from '../sources/insight.js';
@@ -36,6 +37,7 @@ Examples:
   sudo netwatch tcpretrans -l -s              tell tail loss probes, show SEQ
   sudo netwatch tcpretrans -c --duration 60   count them by connection
   sudo netwatch tcpretrans -6 --port 443 -o json
+  sudo netwatch tcpretrans -c --data data     keep the number in data/tcpretrans.prom
 `;
 
 export default eventTool<Options, InsightRecord, RetransmitSource>({
@@ -65,6 +67,12 @@ export default eventTool<Options, InsightRecord, RetransmitSource>({
   },
   take: (record, { count }, { flows }) => {
     if (count) flows.add(record);
+  },
+  metrics: (source, snapshot) => {
+    const { events } = source.totals();
+    const event = 'RETRANSMIT';
+    const count = events[EVENT_NAMES.indexOf(event)] ?? 0;
+    snapshot.add('netwatch_tcp_events_total', { event }, count);
   },
   atEnd: ({ count }, { flows }) => (count ? flows.summary() : null),
 });

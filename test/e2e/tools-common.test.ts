@@ -45,13 +45,13 @@ async function forEach(action: (tool: Tool) => Promise<void>): Promise<void> {
 }
 
 t.test('each tool watches, ends at Ctrl-C with 0, and leaves nothing', { skip }, async (t) => {
-  const namespace = createNamespace(t);
   await forEach(async (tool) => {
+    const namespace = createNamespace(t);
     const { name } = tool;
     const running = await startTool(t, namespace, name, [...neededArgs(tool), '-o', 'json']);
     const objects = bpfObjectsOf(running.pid);
     t.not(objects.programs.length, 0, `${name} has programs in the kernel`);
-    await runTcp(namespace, { port: 7200 }, { port: 7200 });
+    await runTcp(namespace);
     t.strictSame(await running.stop(), { code: 0, signal: null }, name);
     t.match(
       running.stderr(),

@@ -57,7 +57,7 @@ interface Target {
   readonly port: number;
   /** What the server could have sent next. */
   readonly right: Segment;
-  stop(): Promise<unknown>;
+  readonly stop: () => Promise<unknown>;
 }
 
 /** An idle connection, and the next segment of its server's. */

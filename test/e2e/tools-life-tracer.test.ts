@@ -1,6 +1,6 @@
 // tcptracer on known traffic: each connection once as C, A and X, by its process; every option.
 import t from 'tap';
-import { connectAndWait, provoke, watched, withVariants, type Variant } from '../support/life.js';
+import { checkVariants, connectAndWait, provoke, watched, type Variant } from '../support/life.js';
 import type { Json } from '../support/ndjson.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
 import { needsRoot } from '../support/skip.js';
@@ -94,22 +94,7 @@ t.test('each filter keeps exactly what it should', { skip }, async (t) => {
       keeps: (row) => row['network_local_port'] === 7302 || row['network_peer_port'] === 7302,
     },
   ];
-  const keyOf = ({ time: _time, ...row }: Json): string => JSON.stringify(row);
-  const wantedOf = (all: readonly Json[], { keeps }: Variant): string[] =>
-    all.filter(keeps).map(keyOf).sort();
-  const { all, found } = await provoke(
-    () => withVariants(t, namespace, 'tcptracer', variants, traffic),
-    ({ all, found }) =>
-      all.length === 16 &&
-      variants.every((variant, i) => wantedOf(all, variant).length === found[i]?.length),
-  );
-  t.equal(all.length, 16);
-  for (const [i, variant] of variants.entries()) {
-    const wanted = wantedOf(all, variant);
-    const label = `${variant.args.join(' ')}: ${wanted.length} of ${all.length}`;
-    t.strictSame((found[i] ?? []).map(keyOf).sort(), wanted, label);
-    t.ok(wanted.length > 0 && wanted.length < all.length, label);
-  }
+  await checkVariants(t, namespace, ['tcptracer', 16], variants, traffic);
   await client.stop();
   await server.stop();
 });

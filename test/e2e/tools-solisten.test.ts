@@ -143,15 +143,14 @@ t.test('processes are picked by their numbers', { skip }, async (t) => {
   const namespace = createNamespace(t);
   const started = [1, 2, 3].map(() => namespace.spawn('perl', ['-e', WAITS]));
   t.teardown(() => started.forEach((child) => child.kill()));
-  const said = started.map(() => '');
-  started.forEach(({ stdout }, i) => {
-    stdout?.setEncoding('utf8').on('data', (text: string) => (said[i] += text));
-  });
-  await until(() => said.every((text) => text === 'ready\n'), { what: 'all three wait' });
+  const said: string[] = [];
+  for (const { stdout } of started)
+    stdout?.setEncoding('utf8').on('data', (text: string) => said.push(text.trim()));
+  await until(() => said.join() === 'ready,ready,ready', { what: 'all three wait' });
   const picked = started.slice(1).map(({ pid }) => pid);
   const tool = await startTool(t, namespace, 'solisten', ['-o', 'json', '-p', picked.join(',')]);
   for (const { stdin } of started) stdin?.end('\n');
-  await until(() => said.every((text) => text.endsWith('done\n')), { what: 'all have called' });
+  await until(() => said.length === 6, { what: 'all have called' });
   await tool.stop();
   const found = tool.objects().map(({ pid }) => pid);
   t.strictSame(new Set(found), new Set(picked));

@@ -136,6 +136,7 @@ t.test('the owner is known of a socket that is older, too', { skip }, async (t) 
   const namespace = createNamespace(t);
   const { server, client } = await connected(namespace, namespace, '127.0.0.1');
   const tool = await startTool(t, namespace, 'tcpdrop', ['-o', 'json']);
+  const picked = await startTool(t, namespace, 'tcpdrop', ['-o', 'json', '-p', `1,${server.pid}`]);
   const later = await startProgram(namespace, 'tcp-server', { port: 7001 });
   const rules = [TCP_PORT, 7001].map((from) =>
     dropPackets(namespace, { from, only: 'data', kth: 1, hook: 'output' }),
@@ -147,8 +148,13 @@ t.test('the owner is known of a socket that is older, too', { skip }, async (t) 
     rules.map((rule) => rule.dropped()),
     [1, 1],
   );
-  await tool.stop();
+  await Promise.all([tool.stop(), picked.stop()]);
   const lost = tool.objects().filter(({ reason }) => reason === 'NETFILTER_DROP');
+  t.strictSame(
+    picked.objects().map(({ pid, reason }) => [pid, reason]),
+    [[server.pid, 'NETFILTER_DROP']],
+    '-p shows what is of that process',
+  );
   t.strictSame(
     lost.map((drop) => [drop['network_local_port'], drop['pid']]),
     [
@@ -185,8 +191,26 @@ t.test('each option of tcpdrop lets through what it says', { skip }, async (t) =
   t.strictSame(await of(), { ...v4, ...v6 });
   t.strictSame(await of('-4'), v4);
   t.strictSame(await of('-6'), v6);
+  t.strictSame(await of('-p', '1'), {}, 'no socket, no process');
   t.strictSame(await of('--port', String(CLOSED_PORT)), v4);
   t.strictSame(await of('--netns-id', String(other.inode)), { ...v4, ...v6, ...elsewhere });
   t.strictSame(await of('--pid-netns', String(inhabitant.pid)), { ...v4, ...v6, ...elsewhere });
   await inhabitant.stop();
 });
+
+t.test(
+  'without CAP_SYSLOG stacks are addresses, which is said',
+  { skip: skip || needsCommands('setpriv') },
+  async (t) => {
+    const namespace = createNamespace(t);
+    const without = ['setpriv', '--bounding-set', '-syslog', '--inh-caps', '-syslog'];
+    const tool = await startTool(t, namespace, 'tcpdrop', ['-o', 'json'], without);
+    await knock(namespace, 1, 0);
+    await tool.stop();
+    t.match(tool.stderr(), /^netwatch tcpdrop: stacks show addresses: without CAP_SYSLOG /m);
+    const [drop] = tool.objects();
+    t.match(drop, { reason: 'NO_SOCKET' });
+    const stack = drop?.['stack'] as string[];
+    t.ok(stack.length > 5 && stack.every((frame) => /^0x[0-9a-f]{16}$/.test(frame)));
+  },
+);

@@ -248,6 +248,42 @@ t.test('tcprtt reports as often as its time is enough for', { skip }, async (t) 
   t.notMatch(tool.stderr(), /libbpf: /);
 });
 
+/** More addresses than the table of tcprtt has room for, each of which receives a byte. */
+const MANY_ADDRESSES = `
+import socket, sys
+server = socket.socket(); server.bind(('127.0.0.1', 7504)); server.listen(5)
+for i in range(int(sys.argv[1])):
+    client = socket.socket()
+    client.bind((f'127.1.{i >> 8}.{i & 255}', 0))
+    client.connect(('127.0.0.1', 7504))
+    accepted = server.accept()[0]
+    accepted.send(b'x'); client.recv(1)
+    client.close(); accepted.close()
+`;
+
+t.test('what finds no room in the table is told, and counted', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const folder = temporary(t);
+  const args = ['-b', '-o', 'json', '--data', folder];
+  const tool = await startTool(t, namespace, 'tcprtt', args);
+  await namespace.exec('python3', ['-c', MANY_ADDRESSES, '11000'], { timeoutMs: 60_000 });
+  await tool.stop();
+  const file = readFileSync(join(folder, 'tcprtt.prom'), 'utf8');
+  const valueOf = (series: string): number =>
+    Number(
+      file
+        .split('\n')
+        .find((line) => line.startsWith(`${series} `))
+        ?.split(' ')[1],
+    );
+  const lost = valueOf('netwatch_events_lost_total{source="tcprtt",stage="map_full"}');
+  t.ok(lost > 0);
+  t.match(tool.stderr(), `${lost} counts found no room in the kernel's table; filter more`);
+  const shown = countOf(tool.objects());
+  t.ok(shown > 10_000);
+  t.equal(shown + lost, valueOf('netwatch_tcp_segment_rtt_seconds_count'));
+});
+
 /** Connects `count` times to a server that does not accept. */
 interface Queue {
   readonly host: string;

@@ -11,18 +11,21 @@ export interface LateReading {
   readonly segments: number;
   readonly host: string;
   readonly port: number;
+  /** Between two writes, so that a slow machine does not put them into one packet; default 0. */
+  readonly pauseMs?: number;
 }
 
 /** Plays it; returns when all has been read. */
 export async function readLate(
   namespace: Namespace,
-  { segments, host, port }: LateReading,
+  { segments, host, port, pauseMs = 0 }: LateReading,
 ): Promise<void> {
   const common = { host, port, requestBytes: 101, replyBytes: 0 };
   const server = await startProgram(namespace, 'tcp-server', common);
   const client = await startProgram(namespace, 'tcp-client', {
     ...common,
     rounds: segments,
+    pauseMs,
     connectFirst: true,
     close: 'hold',
   });

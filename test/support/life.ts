@@ -1,11 +1,13 @@
 /** Traffic and witnesses for the tools that show the life of connections. */
 import { spawn } from 'node:child_process';
+import type { Test } from 'tap';
+import { provoke } from './insight.js';
 import type { Namespace, Teardown } from './netns.js';
 import type { Json } from './ndjson.js';
 import { startTool, type RunningTool } from './tool.js';
 import { until } from './wait.js';
 
-export { provoke } from './insight.js';
+export { provoke };
 
 /** Runs a tool over some traffic, to its end; throws if it did not end well. */
 export async function watched(
@@ -22,21 +24,33 @@ export async function watched(
   return tool;
 }
 
-/** The objects of a tool that runs beside others, by its arguments. */
+/** What arguments let through. */
 export interface Variant {
   readonly args: readonly string[];
-  /** What is left of the objects of a run without arguments. */
+  /** Of the objects of a run without arguments. */
   readonly keeps: (object: Json) => boolean;
 }
 
+/** Two runs never agree on times; all else is the same. */
+const comparable = (row: Json): string =>
+  JSON.stringify({ ...row, time: 0, duration_ms: 0, handshake_ms: 0 });
+
+const sorted = (rows: readonly Json[]): string[] => rows.map(comparable).sort();
+
+interface VariantRun {
+  /** Of a run without arguments. */
+  readonly all: readonly Json[];
+  readonly found: readonly (readonly Json[])[];
+}
+
 /** Runs a tool once without arguments and once with those of each variant, on the same traffic. */
-export async function withVariants(
+async function runVariants(
   t: Teardown,
   namespace: Namespace,
   name: string,
   variants: readonly Variant[],
   traffic: () => Promise<unknown>,
-): Promise<{ readonly all: Json[]; readonly found: readonly Json[][] }> {
+): Promise<VariantRun> {
   const lines = [[], ...variants.map(({ args }) => args)];
   const start = (args: readonly string[]): Promise<RunningTool> =>
     startTool(t, namespace, name, ['-o', 'json', ...args]);
@@ -45,6 +59,32 @@ export async function withVariants(
   await Promise.all(tools.map((tool) => tool.stop()));
   const [all = [], ...found] = tools.map((tool) => tool.objects());
   return { all, found };
+}
+
+/**
+ * Shows that each variant lets through exactly what it should, of `length` objects in all, and that
+ * it is some of them and not all.
+ */
+export async function checkVariants(
+  t: Test,
+  namespace: Namespace,
+  [name, length]: readonly [tool: string, length: number],
+  variants: readonly Variant[],
+  traffic: () => Promise<unknown>,
+): Promise<void> {
+  const { all, found } = await provoke(
+    () => runVariants(t, namespace, name, variants, traffic),
+    ({ all, found }) =>
+      all.length === length &&
+      variants.every(({ keeps }, i) => all.filter(keeps).length === found[i]?.length),
+  );
+  t.equal(all.length, length, name);
+  for (const [i, { args, keeps }] of variants.entries()) {
+    const wanted = sorted(all.filter(keeps));
+    const label = `${name} ${args.join(' ')}: ${wanted.length} of ${all.length}`;
+    t.strictSame(sorted(found[i] ?? []), wanted, label);
+    t.ok(wanted.length > 0 && wanted.length < all.length, label);
+  }
 }
 
 export interface BlockingConnect {

@@ -17,15 +17,20 @@ export interface RunningTool {
   stop(signal?: NodeJS.Signals): Promise<Exit>;
 }
 
-/** Starts `netwatch NAME ARGS` on a namespace and returns when everything is attached. */
+/**
+ * Starts `netwatch NAME ARGS` on a namespace and returns when everything is attached. `within`: the
+ * command that runs it, with fewer rights for example, and stays the same process.
+ */
 export async function startTool(
   t: Teardown,
   namespace: Namespace,
   name: string,
   args: readonly string[] = [],
+  within: readonly string[] = [],
 ): Promise<RunningTool> {
-  const line = [PROGRAM, name, '--netns', namespace.name, ...args];
-  const child = spawn(process.execPath, line, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const own = [process.execPath, PROGRAM, name, '--netns', namespace.name, ...args];
+  const [command = '', ...line] = [...within, ...own];
+  const child = spawn(command, line, { stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));

@@ -1,11 +1,11 @@
 // On this kernel: `netwatch doctor` finds what tracefs shows, and every program of every source and command is
 // attached to its hook or has a reason not to be.
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import type { ProgramFinding, Report } from '../../src/doctor/report.js';
 import { PROGRAM, temporaryFolder } from '../support/collector.js';
-import { hasTrampolines } from '../support/vm-kernel.js';
+import { hasExactTimes, hasTimes, hasTrampolines, since } from '../support/vm-kernel.js';
 import { expectedOfAll } from '../support/vm-programs.js';
 
 const TRACEFS = '/sys/kernel/tracing';
@@ -64,7 +64,10 @@ function faultOf(
 }
 
 t.test('doctor finds every hook that this kernel has, and no other', async (t) => {
-  const report = JSON.parse(doctor(t, '-o', 'json')) as Report;
+  const text = doctor(t, '-o', 'json');
+  const report = JSON.parse(text) as Report;
+  const { VM_REPORT } = process.env; // for the table of kernels
+  if (VM_REPORT !== undefined) writeFileSync(VM_REPORT, text);
   const { has } = witnesses();
   for (const source of report.sources) {
     t.ok(source.programs.length > 0, source.source);
@@ -78,6 +81,10 @@ t.test('doctor finds every hook that this kernel has, and no other', async (t) =
     t.equal(verdict === 'degraded', without.length > 0);
     t.equal(verdict === 'cannot', problem !== null);
   }
+  const time = report.flags.find(({ flag }) => flag.startsWith('-t'));
+  t.equal(time?.verdict === 'cannot', !hasTimes());
+  const untimed = time?.without.some(({ what }) => what.includes('times of received packets'));
+  t.equal(untimed, hasTimes() && !hasExactTimes() && !since('6.2'), 'functions tell them, too');
 });
 
 t.test('doctor tells a reader in words what works', async (t) => {

@@ -76,10 +76,10 @@ t.test(
   'packets that wait long to be read keep their TCP times',
   { skip: needsKernel('5.12', 'layer times') },
   async (t) => {
-    // a slow machine would put several writes into a packet
-    const namespace = createNamespace(t, { sysctls: { 'ipv4/tcp_autocorking': 0 } });
+    const namespace = createNamespace(t);
     const collector = await startCollector(t, namespace, ['-q', '-t']);
-    await readLate(namespace, { segments: HELD, host: '127.0.0.1', port: TCP_PORT });
+    const writes = { segments: HELD, pauseMs: 1, host: '127.0.0.1', port: TCP_PORT };
+    await readLate(namespace, writes);
     t.strictSame(await collector.stop(), { code: 0, signal: null });
     const lines = packetLines(collector.samples('packets.log'));
     const arrived = lines.filter(({ received, bytes }) => received && bytes > 0);

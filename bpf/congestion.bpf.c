@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * congestion: how long connections are in each state of congestion control.
+ *
+ * Traces  tcp_cong_state_set, inet_sock_set_state; where the former is missing
+ *         (before 5.19) tcp_probe, at which a change is seen with the next
+ *         segment that arrives.
+ * Emits   nothing. Counts by connection in `flows`, a pair of maps that the
+ *         reader swaps, and by state in congest_totals.
+ * Cost    nothing while states stay as they are; without tcp_cong_state_set one
+ *         lookup per segment.
+ */
+#include "histogram.bpf.h"
+#include "socket.bpf.h"
+#include "swapped.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define NW_CA_STATES 5
+#define NW_CA_BUCKETS 40
+
+struct nw_flow {
+	nw_ip_t local_addr;
+	nw_ip_t peer_addr;
+	__u16 local_port;
+	__u16 peer_port;
+};
+
+/* What became known in the interval: visits of states that have ended. */
+struct nw_flow_states {
+	__u64 time_ns[NW_CA_STATES];
+	__u64 changes;
+};
+
+/* Of one state, all connections together; u64 only, to be added up. */
+struct nw_ca_totals {
+	__u64 time_ns;
+	__u64 visits;
+	__u64 buckets[NW_CA_BUCKETS]; /* b holds 2^(b-1) to 2^b - 1 units */
+};
+
+struct nw_ports {
+	__u16 from;
+	__u16 to;
+};
+
+NW_RECORD(nw_flow);
+NW_RECORD(nw_flow_states);
+NW_RECORD(nw_ca_totals);
+NW_RECORD(nw_ports);
+
+/* Set by the reader. */
+const volatile struct nw_ports nw_local_ports = {.from = 0, .to = 65535};
+const volatile struct nw_ports nw_peer_ports = {.from = 0, .to = 65535};
+const volatile __u32 nw_unit_ns = 1000; /* of the histograms */
+
+static const struct nw_flow_states nw_no_states = {};
+
+NW_SWAPPED_MAP(flows, struct nw_flow, struct nw_flow_states, 10240);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, NW_CA_STATES);
+	__type(key, __u32);
+	__type(value, struct nw_ca_totals);
+} congest_totals SEC(".maps");
+
+/* What is remembered of a connection. */
+struct nw_ca {
+	__u64 since_ns; /* when it entered its state; 0 = not seen */
+	__u32 changes;
+	__u8 state; /* at the last look; only where that is how one knows */
+	__u8 looked_at;
+	__u8 pad[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct nw_ca);
+} congestion_of SEC(".maps");
+
+/* Before 5.11, as shared_socket_table. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct nw_ca);
+} congestion_table SEC(".maps");
+
+static __always_inline struct nw_ca *nw_ca_of(void *sk)
+{
+	struct nw_ca *ca, none = {};
+	__u64 key = (__u64)sk;
+
+	if (nw_has_socket_storage())
+		return bpf_sk_storage_get(&congestion_of, sk, 0,
+					  BPF_SK_STORAGE_GET_F_CREATE);
+	ca = bpf_map_lookup_elem(&congestion_table, &key);
+	if (ca)
+		return ca;
+	bpf_map_update_elem(&congestion_table, &key, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&congestion_table, &key);
+}
+
+static __always_inline bool nw_in_range(const volatile struct nw_ports *range,
+					__u16 port)
+{
+	return port >= range->from && port <= range->to;
+}
+
+/* The socket's addresses; false if it is not watched. */
+static __always_inline bool
+nw_watched_flow(struct sock *sk, struct tcp_sock *tp, struct nw_flow *flow)
+{
+	struct nw_tuple tuple = {};
+
+	nw_sock_tuple(tp, &tuple);
+	if (!nw_tuple_allowed(&tuple) || !nw_cgroup_allowed(sk) ||
+	    !nw_in_range(&nw_local_ports, tuple.local_port) ||
+	    !nw_in_range(&nw_peer_ports, tuple.peer_port))
+		return false;
+	__builtin_memcpy(flow->local_addr, tuple.local_addr,
+			 sizeof(flow->local_addr));
+	__builtin_memcpy(flow->peer_addr, tuple.peer_addr,
+			 sizeof(flow->peer_addr));
+	flow->local_port = tuple.local_port;
+	flow->peer_port = tuple.peer_port;
+	return true;
+}
+
+static __always_inline void nw_add_visit(__u32 state, __u64 ns)
+{
+	__u32 bucket = nw_bit_length(ns / nw_unit_ns);
+	struct nw_ca_totals *totals;
+
+	totals = bpf_map_lookup_elem(&congest_totals, &state);
+	if (!totals)
+		return;
+	totals->time_ns += ns;
+	totals->visits++;
+	if (!bucket)
+		bucket = 1;
+	if (bucket > NW_CA_BUCKETS - 1)
+		bucket = NW_CA_BUCKETS - 1;
+	barrier_var(bucket);
+	if (bucket < NW_CA_BUCKETS)
+		totals->buckets[bucket]++;
+}
+
+/* A connection has left a state, by a change or because it is closed. */
+static __always_inline void nw_left(const struct nw_flow *flow,
+				    struct nw_ca *ca, __u32 state,
+				    __u32 changes)
+{
+	__u64 now = bpf_ktime_get_ns(), ns;
+	struct nw_flow_states *states;
+
+	states = nw_counted(&flows, flow, &nw_no_states);
+	if (states)
+		__sync_fetch_and_add(&states->changes, changes);
+	if (ca->since_ns) {
+		ns = now - ca->since_ns;
+		nw_add_visit(state, ns);
+		barrier_var(state);
+		if (states && state < NW_CA_STATES)
+			__sync_fetch_and_add(&states->time_ns[state], ns);
+	}
+	ca->since_ns = now;
+	ca->changes += changes;
+}
+
+static __always_inline __u8 nw_ca_state_of(struct tcp_sock *tp)
+{
+	struct inet_connection_sock *icsk = &tp->inet_conn;
+
+	return BPF_CORE_READ_BITFIELD(icsk, icsk_ca_state);
+}
+
+/* The state before is still in the socket. */
+SEC("?tp_btf/tcp_cong_state_set")
+int BPF_PROG(tcp_cong_state_set, struct sock *sk, __u8 state)
+{
+	struct nw_flow flow = {};
+	struct tcp_sock *tp;
+	struct nw_ca *ca;
+	__u8 before;
+
+	if (!nw_netns_allowed(nw_sock_netns(sk)))
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	before = nw_ca_state_of(tp);
+	if (before == state || !nw_watched_flow(sk, tp, &flow))
+		return 0;
+	ca = nw_ca_of(sk);
+	if (ca)
+		nw_left(&flow, ca, before, 1);
+	return 0;
+}
+
+/* Where the kernel does not tell: what is different from the last look. */
+SEC("?tp_btf/tcp_probe")
+int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
+{
+	struct nw_flow flow = {};
+	struct tcp_sock *tp;
+	struct nw_ca *ca;
+	__u8 state;
+
+	if (!nw_netns_allowed(nw_sock_netns(sk)))
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp || !nw_watched_flow(sk, tp, &flow))
+		return 0;
+	ca = nw_ca_of(sk);
+	if (!ca)
+		return 0;
+	state = nw_ca_state_of(tp);
+	if (ca->looked_at && ca->state != state)
+		nw_left(&flow, ca, ca->state, 1);
+	ca->looked_at = 1;
+	ca->state = state;
+	return 0;
+}
+
+/* From here on its first state is known; at the end, how long it had its last. */
+SEC("?tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
+{
+	struct nw_flow flow = {};
+	struct tcp_sock *tp;
+	struct nw_ca *ca;
+	__u64 key = (__u64)sk;
+
+	if ((state != TCP_ESTABLISHED && state != TCP_CLOSE) ||
+	    !nw_netns_allowed(nw_sock_netns(sk)))
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp || !nw_watched_flow(sk, tp, &flow))
+		return 0;
+	ca = nw_ca_of(sk);
+	if (!ca)
+		return 0;
+	if (state == TCP_ESTABLISHED) {
+		/* a SYN may have been lost before */
+		if (!ca->since_ns)
+			ca->since_ns = bpf_ktime_get_ns();
+		return 0;
+	}
+	if (ca->changes)
+		nw_left(&flow, ca, nw_ca_state_of(tp), 0);
+	/* the socket may be used again */
+	__builtin_memset(ca, 0, sizeof(*ca));
+	if (!nw_has_socket_storage())
+		bpf_map_delete_elem(&congestion_table, &key);
+	return 0;
+}

@@ -1,0 +1,152 @@
+/**
+ * Source `congestion`: how long connections are in each state of congestion control. Kernel side:
+ * bpf/congestion.bpf.c.
+ */
+import {
+  ANY_PORT,
+  CONGESTION_STATES,
+  type CongestionState,
+  type PortRange,
+} from '../congestion/states.js';
+import {
+  CA_TOTALS,
+  decodeCaTotals,
+  decodeFlow,
+  decodeFlowStates,
+  FLOW_STATES,
+  PORTS,
+  RODATA,
+  type CaTotals,
+  type Flow,
+  type FlowStates,
+} from '../generated/congestion.js';
+import { hasSocketStorage, hasTracepoint } from '../kernel/kernel-btf.js';
+import { sumPerCpu } from '../kernel/map.js';
+import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js';
+import { SwappedMap } from '../kernel/swapped-map.js';
+import type { CountingSource } from './counting.js';
+import { encodeFilter, type Filter } from './filter.js';
+import { IntervalCounts } from './interval-counts.js';
+import type { SourcePlan } from './plan.js';
+
+export interface CongestionOptions {
+  readonly filter: Filter;
+  readonly localPorts: PortRange;
+  readonly peerPorts: PortRange;
+  /** Nanoseconds that make a unit of the histograms. */
+  readonly unitNs: number;
+}
+
+/** A connection: times by state, as CONGESTION_STATES; only visits that have ended count. */
+export type FlowCounts = Flow & FlowStates;
+
+/** All visits of a state that have ended; the buckets are those of src/terminal/histogram.ts. */
+export interface StateCounts extends CaTotals {
+  readonly state: CongestionState;
+}
+
+export interface CongestionCounts {
+  readonly flows: readonly FlowCounts[];
+  readonly states: readonly StateCounts[];
+}
+
+/** It tells of changes at once; without it, with the next segment. */
+const TRACEPOINT = 'tcp_cong_state_set';
+
+const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+
+function encodePorts({ from, to }: PortRange): Uint8Array {
+  const view = new DataView(new ArrayBuffer(PORTS.size));
+  view.setUint16(PORTS.at.from, from, true);
+  view.setUint16(PORTS.at.to, to, true);
+  return new Uint8Array(view.buffer);
+}
+
+function specOf({ filter, localPorts, peerPorts, unitNs }: CongestionOptions): SourceSpec {
+  const instead = hasTracepoint(TRACEPOINT) ? 'tcp_probe' : TRACEPOINT;
+  return {
+    name: 'congestion',
+    rodata: [
+      [RODATA.nw_filter, encodeFilter(filter)],
+      [RODATA.nw_local_ports, encodePorts(localPorts)],
+      [RODATA.nw_peer_ports, encodePorts(peerPorts)],
+      [RODATA.nw_unit_ns, u32(unitNs)],
+    ],
+    mapSizes: new Map(hasSocketStorage() ? [['congestion_table', 1] as const] : []),
+    wants: (program) => program !== instead,
+    essential: (program) => program !== 'inet_sock_set_state',
+  };
+}
+
+/** For `netwatch doctor`. */
+export const PLAN: SourcePlan = {
+  spec: () => null,
+  tools: {
+    tcpcong: (filter) =>
+      specOf({ filter, localPorts: ANY_PORT, peerPorts: ANY_PORT, unitNs: 1000 }),
+  },
+  programs: {
+    [TRACEPOINT]: { gives: 'changes of state at once', since: '5.19' },
+    tcp_probe: { gives: 'changes of state, with the next segment' },
+    inet_sock_set_state: { gives: 'how long the first and the last state lasted' },
+  },
+  features: [],
+};
+
+const sumOfStates = (a: FlowStates, b: FlowStates): FlowStates => ({
+  timeNs: a.timeNs.map((ns, i) => ns + (b.timeNs[i] ?? 0)),
+  changes: a.changes + b.changes,
+});
+
+const minus = (a: CaTotals, b: CaTotals): CaTotals => ({
+  timeNs: a.timeNs - b.timeNs,
+  visits: a.visits - b.visits,
+  buckets: a.buckets.map((count, i) => count - (b.buckets[i] ?? 0)),
+});
+
+export class CongestionSource implements CountingSource<CongestionCounts> {
+  readonly source: Attached;
+  readonly #flows: IntervalCounts<Flow, FlowStates>;
+  #before: readonly StateCounts[] | null = null;
+
+  /** Throws NetwatchError if the kernel does not let us. */
+  constructor(options: CongestionOptions) {
+    this.source = openCounts(specOf(options));
+    this.#flows = new IntervalCounts(new SwappedMap(this.source, 'flows', FLOW_STATES.size), {
+      key: (view) => decodeFlow(view, 0),
+      value: (view) => decodeFlowStates(view, 0),
+      sum: sumOfStates,
+    });
+  }
+
+  /** Sums since the start, of every state. */
+  totals(): readonly StateCounts[] {
+    const map = this.source.map('congest_totals', CA_TOTALS.size);
+    return CONGESTION_STATES.map((state, i) => ({
+      state,
+      ...decodeCaTotals(sumPerCpu(map, i), 0),
+    }));
+  }
+
+  take(): CongestionCounts {
+    this.#flows.collect(() => undefined);
+    const now = this.totals();
+    const before = this.#before ?? [];
+    this.#before = now;
+    return {
+      flows: this.#flows.take().map(({ key, value }) => ({ ...key, ...value })),
+      states: now.map((counts, i) => {
+        const last = before[i];
+        return last === undefined ? counts : { ...counts, ...minus(counts, last) };
+      }),
+    };
+  }
+
+  lost(): number {
+    return this.#flows.lost;
+  }
+
+  finish(): void {
+    this.source.detach();
+  }
+}
