@@ -140,22 +140,47 @@ nw_carried_socket(const struct sk_buff *skb, const struct nw_headers *h,
 	return NULL;
 }
 
+/* Whose packet it was. */
+struct nw_drop_owner {
+	struct sock *sk; /* to be read field by field; NULL = not known */
+	struct nw_task task;
+};
+
+/* By the socket, or, where the packet did not get so far, by its ends. */
+static __always_inline void nw_find_owner(struct nw_drop_owner *owner,
+					  struct sock *sk,
+					  const struct nw_headers *h,
+					  __u32 netns)
+{
+	struct nw_owned *owned;
+
+	if (sk) {
+		owner->sk = sk;
+		nw_fill_owner(&owner->task, sk);
+		return;
+	}
+	owned = nw_owner_by_ends(&h->tuple, netns);
+	if (!owned)
+		return;
+	owner->sk = (struct sock *)owned->sock;
+	owner->task = owned->task;
+}
+
 static __always_inline void nw_emit_drop(void *ctx, const struct nw_headers *h,
-					 const struct nw_task *task,
+					 const struct nw_drop_owner *owner,
 					 const struct nw_drop_hint *hint,
 					 __u32 netns, bool rx)
 {
 	struct nw_tcp_drop *d = nw_reserve(sizeof(*d));
-	struct sock *sk = hint->sk;
 	long bytes;
 
 	if (!d)
 		return;
 	d->head.ts_ns = bpf_ktime_get_ns();
-	d->head.sock = (__u64)sk;
+	d->head.sock = (__u64)owner->sk;
 	d->head.kind = NW_KIND_TCP_DROP;
 	d->head.netns = netns;
-	d->task = *task;
+	d->task = owner->task;
 	d->tuple = h->tuple;
 	d->location = hint->location;
 	d->seq = h->seq;
@@ -164,7 +189,7 @@ static __always_inline void nw_emit_drop(void *ctx, const struct nw_headers *h,
 	d->skb_bytes = h->skb_bytes;
 	d->tcp_flags = h->flags;
 	d->rx = rx;
-	d->state = sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0;
+	d->state = BPF_CORE_READ(owner->sk, __sk_common.skc_state);
 	d->fault = hint->fault;
 	bytes = bpf_get_stack(ctx, d->stack, sizeof(d->stack), 0);
 	d->stack_bytes = bytes > 0 ? bytes : 0;
@@ -174,8 +199,8 @@ static __always_inline void nw_emit_drop(void *ctx, const struct nw_headers *h,
 static __always_inline int nw_dropped(void *ctx, const struct sk_buff *skb,
 				      struct nw_drop_hint *hint)
 {
+	struct nw_drop_owner owner = {};
 	struct nw_headers headers = {};
-	struct nw_task task = {};
 	bool rx = skb->skb_iif != 0;
 	__u32 netns;
 
@@ -193,10 +218,9 @@ static __always_inline int nw_dropped(void *ctx, const struct sk_buff *skb,
 					     !nw_reason_wanted(hint->reason))))
 			return 0;
 	}
-	if (hint->sk)
-		nw_fill_owner(&task, hint->sk);
-	if (nw_event_allowed(&headers.tuple, &task, hint->sk))
-		nw_emit_drop(ctx, &headers, &task, hint, netns, rx);
+	nw_find_owner(&owner, hint->sk, &headers, netns);
+	if (nw_event_allowed(&headers.tuple, &owner.task, owner.sk))
+		nw_emit_drop(ctx, &headers, &owner, hint, netns, rx);
 	return 0;
 }
 

@@ -53,7 +53,7 @@ export default eventTool<Options, LifeRecord, LifeSource & { readonly counts: Co
   sources: ['life'],
   group: 'Who connects to whom:',
   summary: 'TCP connections that processes of this host make',
-  description: 'Shows TCP connections that processes of this host make, with their names.',
+  description: 'Shows TCP connections that processes of this host make.',
   help: HELP,
   addOptions: (command) => {
     addTimestamp(command);

@@ -1,10 +1,11 @@
 // `netwatch tcppktlat`: one row for each read, and how long the oldest data that it takes has waited.
+import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import { provoke } from '../support/insight.js';
 import type { Json } from '../support/ndjson.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
 import { needsRoot } from '../support/skip.js';
-import { startTool, type RunningTool } from '../support/tool.js';
+import { startTool } from '../support/tool.js';
 import { runTcp, startProgram } from '../support/traffic.js';
 
 const skip = needsRoot;
@@ -90,40 +91,50 @@ t.test('the oldest data that a read takes says how long it was', { skip }, async
   }
 });
 
-t.test('each filter keeps what it should', { skip }, async (t) => {
-  const namespace = createNamespace(t);
-  const server = await startProgram(namespace, 'tcp-server', { port: PORT });
-  const options = { port: PORT, rounds: ROUNDS, connections: CONNECTIONS };
-  const client = await startProgram(namespace, 'tcp-client', options);
+/** Arguments, and how many rows they leave of the traffic below. */
+type Case = readonly [args: readonly string[], rows: number];
+
+function casesFor(client: number, server: number): readonly Case[] {
   const one = CONNECTIONS * ROUNDS;
-  const cases = [
+  return [
     [[], 2 * one],
-    [['-p', String(server.pid)], one],
-    [['-p', `${server.pid},${client.pid}`], 2 * one],
-    [['-t', String(client.pid)], one],
+    [['-p', String(server)], one],
+    [['-p', `${server},${client}`], 2 * one],
+    [['-t', String(client)], one],
     [['-t', '1'], 0],
     [['-l', String(PORT)], one],
     [['-r', `${PORT},1`], one],
-    [['-r', String(PORT), '-p', String(server.pid)], 0],
+    [['-r', String(PORT), '-p', String(server)], 0],
     [['--port', String(PORT)], 2 * one],
     [['--port', '1'], 0],
     [['-4'], 2 * one],
     [['-6'], 0],
     [['10000000'], 0],
-  ] as const;
-  const counts = (running: readonly RunningTool[]): number[] =>
-    running.map((tool) => tool.objects().length);
-  const started = await Promise.all(
-    cases.map(([args]) => startTool(t, namespace, 'tcppktlat', [...args, '-o', 'json'])),
+  ];
+}
+
+t.test('each filter keeps what it should', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const { found, wanted } = await provoke(
+    async () => {
+      const server = await startProgram(namespace, 'tcp-server', { port: PORT });
+      const options = { port: PORT, rounds: ROUNDS, connections: CONNECTIONS };
+      const client = await startProgram(namespace, 'tcp-client', options);
+      const cases = casesFor(client.pid, server.pid);
+      const running = await Promise.all(
+        cases.map(([args]) => startTool(t, namespace, 'tcppktlat', [...args, '-o', 'json'])),
+      );
+      await client.go();
+      await client.stop();
+      await server.stop();
+      await Promise.all(running.map((tool) => tool.stop()));
+      const rows = running.map((tool) => tool.objects().length);
+      const named = (count: number, i: number): string => `${cases[i]?.[0].join(' ')}: ${count}`;
+      return { found: rows.map(named), wanted: cases.map(([, count], i) => named(count, i)) };
+    },
+    ({ found, wanted }) => isDeepStrictEqual(found, wanted),
   );
-  await client.go();
-  await client.stop();
-  await server.stop();
-  await Promise.all(started.map((tool) => tool.stop()));
-  t.strictSame(
-    counts(started),
-    cases.map(([, rows]) => rows),
-  );
+  t.strictSame(found, wanted);
 });
 
 t.test('a minimum leaves out what waited less', { skip }, async (t) => {
