@@ -172,12 +172,13 @@ static __always_inline void nw_emit_drop(void *ctx, const struct nw_headers *h,
 					 __u32 netns, bool rx)
 {
 	struct nw_tcp_drop *d = nw_reserve(sizeof(*d));
+	struct sock *sk = owner->sk;
 	long bytes;
 
 	if (!d)
 		return;
 	d->head.ts_ns = bpf_ktime_get_ns();
-	d->head.sock = (__u64)owner->sk;
+	d->head.sock = (__u64)sk;
 	d->head.kind = NW_KIND_TCP_DROP;
 	d->head.netns = netns;
 	d->task = owner->task;
@@ -189,7 +190,7 @@ static __always_inline void nw_emit_drop(void *ctx, const struct nw_headers *h,
 	d->skb_bytes = h->skb_bytes;
 	d->tcp_flags = h->flags;
 	d->rx = rx;
-	d->state = BPF_CORE_READ(owner->sk, __sk_common.skc_state);
+	d->state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	d->fault = hint->fault;
 	bytes = bpf_get_stack(ctx, d->stack, sizeof(d->stack), 0);
 	d->stack_bytes = bytes > 0 ? bytes : 0;

@@ -26,6 +26,56 @@ export {
   KIND,
 } from './shared.js';
 
+/** struct nw_ends: size and field offsets in bytes. */
+export const ENDS = {
+  size: 44,
+  at: { localAddr: 0, peerAddr: 16, localPort: 32, peerPort: 34, family: 36, netns: 40 },
+} as const;
+
+export interface Ends {
+  readonly localAddr: string;
+  readonly peerAddr: string;
+  readonly localPort: number;
+  readonly peerPort: number;
+  readonly family: number;
+  readonly netns: number;
+}
+
+export function decodeEnds(view: DataView, at: number): Ends {
+  return {
+    localAddr: readIp(view, at),
+    peerAddr: readIp(view, at + 16),
+    localPort: view.getUint16(at + 32, true),
+    peerPort: view.getUint16(at + 34, true),
+    family: view.getUint8(at + 36),
+    netns: view.getUint32(at + 40, true),
+  };
+}
+
+/** struct nw_owned: size and field offsets in bytes. */
+export const OWNED = {
+  size: 40,
+  at: { sock: 0, startNs: 8, pid: 16, uid: 20, comm: 24 },
+} as const;
+
+export interface Owned {
+  readonly sock: number;
+  readonly startNs: number;
+  readonly pid: number;
+  readonly uid: number;
+  readonly comm: string;
+}
+
+export function decodeOwned(view: DataView, at: number): Owned {
+  return {
+    sock: readU64(view, at),
+    startNs: readU64(view, at + 8),
+    pid: view.getUint32(at + 16, true),
+    uid: view.getUint32(at + 20, true),
+    comm: readComm(view, at + 24),
+  };
+}
+
 /** struct nw_tcp_drop: size and field offsets in bytes. */
 export const TCP_DROP = {
   size: 1144,
