@@ -9,7 +9,7 @@
  *         once.
  * Emits   nw_tcp_drop per drop, with its kernel stack.
  * Cost    none on packets that nobody drops; about 2 us per drop, most of it
- *         for the stack; 0.3 us per change of a socket's state.
+ *         for the stack; 0.5 us per change of a socket's state.
  */
 #include "ring.bpf.h"
 #include "skb.bpf.h"

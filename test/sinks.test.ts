@@ -599,6 +599,17 @@ t.test('rows leave standard output as one write per flush', async (t) => {
   t.match(output.stats(), { accepted: 6, written: 6, dropped: 0, pending: 0 });
 });
 
+t.test('no text is no row, however many it is said to be', async (t) => {
+  const { stream, taken } = slowReader();
+  const onClosed = (): unknown => t.fail('closed');
+  const output = new StandardOutput({ stream, maxQueuedBytes: 1e6, onClosed });
+  output.write('', 5000);
+  output.flush();
+  t.ok(await output.close());
+  t.match(output.stats(), { accepted: 0, written: 0, dropped: 0, pending: 0 });
+  t.equal(taken.length, 0);
+});
+
 t.test('a slow reader costs bounded memory and then rows, all counted', async (t) => {
   const { stream, taken, proceed } = slowReader();
   const output = new StandardOutput({

@@ -4,6 +4,7 @@ import t from 'tap';
 import { portRange } from '../src/cli/parse.js';
 import { countText, rateText } from '../src/nic/number.js';
 import { nicReport } from '../src/nic/report.js';
+import { Growth } from '../src/sources/growth.js';
 import type { Device, Direction, QueueCounts } from '../src/sources/nic.js';
 import type { Format } from '../src/terminal/format.js';
 import { reportText } from '../src/terminal/report.js';
@@ -41,6 +42,14 @@ t.test('numbers are rounded and shortened as Python does it for the originals', 
     [1_179_648, '1.12M'],
   ] as const;
   for (const [rate, text] of rates) t.equal(rateText(rate), text, String(rate));
+  t.end();
+});
+
+t.test('what has grown since the last look is told once', (t) => {
+  const growth = new Growth((now: number, before: number) => now - before);
+  t.strictSame(growth.of([1, 20]), [1, 20], 'all of it the first time');
+  t.strictSame(growth.of([1, 25]), [0, 5]);
+  t.strictSame(growth.of([3, 25]), [2, 0]);
   t.end();
 });
 

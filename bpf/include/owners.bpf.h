@@ -99,6 +99,8 @@ static __always_inline int nw_note_state(struct sock *sk, int old_state,
 		if (s)
 			s->owner_source =
 				s->task.pid ? NW_OWNER_LISTENER : NW_OWNER_NONE;
+	} else if (state == TCP_ESTABLISHED || state == TCP_CLOSE) {
+		nw_note_ends(sk, tp, state);
 	}
 	return 0;
 }
@@ -132,9 +134,22 @@ static __always_inline int nw_note_file(struct bpf_iter__task_file *ctx)
 	/* read once: older verifiers do not know that a second read is not NULL either */
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
+	struct nw_task owner = {};
+	struct sock *sk;
+	__u32 netns;
 
-	if (task && file)
-		nw_hold_file(task, file);
+	if (!task || !file)
+		return 0;
+	nw_hold_file(task, file);
+	sk = nw_sock_of(file);
+	if (!sk || !nw_is_tcp(sk))
+		return 0;
+	netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (!nw_netns_allowed(netns))
+		return 0;
+	nw_task_of(&owner, task);
+	/* the first who has it open */
+	nw_note_owned(sk, netns, &owner, BPF_NOEXIST);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /** What tcpstates writes to systemd's journal: an entry for each change of state. */
 import { stateName } from '../insight/events.js';
-import { openJournal, type Journal, type JournalFields } from '../sinks/journal.js';
+import type { Journal, JournalFields } from '../sinks/journal.js';
 import type { LifeRecord } from '../sources/life.js';
 import type { Summary } from '../terminal/common.js';
 import { addressOf, type Side } from './columns.js';
@@ -58,7 +58,9 @@ export class StateJournal {
 export type Journaled<S> = S & { readonly journal: StateJournal | null };
 
 /** Throws UserError if a journal is wanted and there is none. */
-export function withJournal<S extends object>(source: S, isWanted: boolean): Journaled<S> {
-  const journal = isWanted ? new StateJournal(openJournal()) : null;
-  return Object.assign(source, { journal });
+export async function openStateJournal(isWanted: boolean): Promise<StateJournal | null> {
+  if (!isWanted) return null;
+  // it needs libbpf, which `-h` must do without
+  const { openJournal } = await import('../sinks/journal.js');
+  return new StateJournal(openJournal());
 }

@@ -138,24 +138,6 @@ export const FAMILIES = {
     'network_type',
   ]),
 
-  // The machine
-  netwatch_nic_queue_bytes_total: counter(
-    'Bytes of frames that went through a queue of a network device; queue "-": none that it has.',
-    ['device', 'queue', 'network_io_direction'],
-  ),
-  netwatch_nic_queue_packets_total: counter(
-    'Packets that went through a queue of a network device; queue "-": none that it has.',
-    ['device', 'queue', 'network_io_direction'],
-  ),
-  netwatch_softirq_seconds_total: counter('Time spent in software interrupts, by vector.', [
-    'vector',
-  ]),
-  netwatch_softirqs_total: counter('Software interrupts that were handled, by vector.', ['vector']),
-  netwatch_tcp_congestion_seconds_total: counter(
-    'Time that connections spent in a state of congestion control before it changed.',
-    ['state'],
-  ),
-
   // One connection
   netwatch_connection_info: family(
     'gauge',

@@ -58,10 +58,11 @@ export class StandardOutput {
   }
 
   /**
-   * Takes over whole rows, each ended by a newline. Never throws.
+   * Takes over whole rows, each ended by a newline; no text is no row. Never throws.
    * @param rows how many
    */
   write(text: string | Uint8Array, rows: number): void {
+    if (text.length === 0) return;
     this.#accepted += rows;
     const bytes = typeof text === 'string' ? this.#encoder.encode(text) : text;
     if (this.#closed || !this.#queue.push(bytes, rows)) this.#dropped += rows;

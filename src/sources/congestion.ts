@@ -26,6 +26,7 @@ import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js'
 import { SwappedMap } from '../kernel/swapped-map.js';
 import type { CountingSource } from './counting.js';
 import { encodeFilter, type Filter } from './filter.js';
+import { Growth } from './growth.js';
 import { IntervalCounts } from './interval-counts.js';
 import type { SourcePlan } from './plan.js';
 
@@ -98,7 +99,8 @@ const sumOfStates = (a: FlowStates, b: FlowStates): FlowStates => ({
   changes: a.changes + b.changes,
 });
 
-const minus = (a: CaTotals, b: CaTotals): CaTotals => ({
+const minus = (a: StateCounts, b: StateCounts): StateCounts => ({
+  ...a,
   timeNs: a.timeNs - b.timeNs,
   visits: a.visits - b.visits,
   buckets: a.buckets.map((count, i) => count - (b.buckets[i] ?? 0)),
@@ -107,7 +109,7 @@ const minus = (a: CaTotals, b: CaTotals): CaTotals => ({
 export class CongestionSource implements CountingSource<CongestionCounts> {
   readonly source: Attached;
   readonly #flows: IntervalCounts<Flow, FlowStates>;
-  #before: readonly StateCounts[] | null = null;
+  readonly #growth = new Growth(minus);
 
   /** Throws NetwatchError if the kernel does not let us. */
   constructor(options: CongestionOptions) {
@@ -130,15 +132,9 @@ export class CongestionSource implements CountingSource<CongestionCounts> {
 
   take(): CongestionCounts {
     this.#flows.collect(() => undefined);
-    const now = this.totals();
-    const before = this.#before ?? [];
-    this.#before = now;
     return {
       flows: this.#flows.take().map(({ key, value }) => ({ ...key, ...value })),
-      states: now.map((counts, i) => {
-        const last = before[i];
-        return last === undefined ? counts : { ...counts, ...minus(counts, last) };
-      }),
+      states: this.#growth.of(this.totals()),
     };
   }
 

@@ -54,7 +54,7 @@ const DROP_REASON = argumentFeature(['kfree_skb', 'reason', KFREE_SKB_REASON], {
   since: '5.17',
 });
 const DROP_SOCKET = argumentFeature(['kfree_skb', 'socket', KFREE_SKB_SOCKET], {
-  gives: 'process and state of what was dropped as it came in',
+  gives: 'process and state where a drop is of no connection yet',
   since: '6.11',
 });
 

@@ -9,6 +9,7 @@ import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js'
 import { OWN_NAMESPACE, withSysfs } from '../kernel/sysfs.js';
 import { UserError } from '../tools/tool.js';
 import type { CountingSource } from './counting.js';
+import { Growth } from './growth.js';
 import type { SourcePlan } from './plan.js';
 
 /** As bcc: more queues are refused. */
@@ -106,22 +107,28 @@ export const PLAN: SourcePlan = {
   features: [],
 };
 
-const combine = (a: Queue, b: Queue, sign: 1 | -1): Queue => ({
-  packets: a.packets + sign * b.packets,
-  bytes: a.bytes + sign * b.bytes,
-  sizes: a.sizes.map((count, i) => count + sign * (b.sizes[i] ?? 0)),
+const plus = (a: Queue, b: Queue): Queue => ({
+  packets: a.packets + b.packets,
+  bytes: a.bytes + b.bytes,
+  sizes: a.sizes.map((count, i) => count + (b.sizes[i] ?? 0)),
+});
+
+const minus = (a: QueueCounts, b: QueueCounts): QueueCounts => ({
+  ...a,
+  packets: a.packets - b.packets,
+  bytes: a.bytes - b.bytes,
+  sizes: a.sizes.map((count, i) => count - (b.sizes[i] ?? 0)),
 });
 
 export class NicSource implements CountingSource<readonly QueueCounts[]> {
   readonly source: Attached;
   readonly device: Device;
-  #before: readonly QueueCounts[];
+  readonly #growth = new Growth(minus);
 
   /** Throws UserError if there is no such device, NetwatchError if the kernel does not let us. */
   constructor(name: string, namespace: string | null) {
     this.device = findDevice(name, namespace);
     this.source = openCounts(specOf(this.device));
-    this.#before = this.totals().map((counts) => ({ ...counts, ...combine(counts, counts, -1) }));
   }
 
   #read(direction: Direction, entry: number): Queue {
@@ -134,7 +141,7 @@ export class NicSource implements CountingSource<readonly QueueCounts[]> {
     const entries = Array.from({ length: keptQueues(this.device) + 1 }, (_, entry) =>
       this.#read(direction, entry),
     );
-    const others = entries.slice(own).reduce((a, b) => combine(a, b, 1));
+    const others = entries.slice(own).reduce(plus);
     const known = entries.slice(0, own).map((counts, queue) => ({ direction, queue, ...counts }));
     return [...known, { direction, queue: null, ...others }];
   }
@@ -145,10 +152,7 @@ export class NicSource implements CountingSource<readonly QueueCounts[]> {
   }
 
   take(): readonly QueueCounts[] {
-    const now = this.totals();
-    const before = this.#before;
-    this.#before = now;
-    return now.map((counts, i) => ({ ...counts, ...combine(counts, before[i] ?? counts, -1) }));
+    return this.#growth.of(this.totals());
   }
 
   /** Every packet has a place. */

@@ -7,6 +7,7 @@ import { cpuCount, sumPerCpu } from '../kernel/map.js';
 import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js';
 import { UserError } from '../tools/tool.js';
 import type { CountingSource } from './counting.js';
+import { Growth } from './growth.js';
 import type { SourcePlan } from './plan.js';
 
 /** By the kernel's number (enum in linux/interrupt.h), with bcc's names. */
@@ -63,7 +64,8 @@ export const PLAN: SourcePlan = {
   features: [],
 };
 
-const minus = (a: Softirq, b: Softirq): Softirq => ({
+const minus = (a: VectorCounts, b: VectorCounts): VectorCounts => ({
+  ...a,
   count: a.count - b.count,
   timeNs: a.timeNs - b.timeNs,
   buckets: a.buckets.map((count, i) => count - (b.buckets[i] ?? 0)),
@@ -71,7 +73,7 @@ const minus = (a: Softirq, b: Softirq): Softirq => ({
 
 export class SoftirqSource implements CountingSource<readonly VectorCounts[]> {
   readonly source: Attached;
-  #before: readonly VectorCounts[] | null = null;
+  readonly #growth = new Growth(minus);
 
   /** Throws UserError if there is no such CPU, NetwatchError if the kernel does not let us. */
   constructor(options: SoftirqOptions) {
@@ -91,11 +93,7 @@ export class SoftirqSource implements CountingSource<readonly VectorCounts[]> {
   }
 
   take(): readonly VectorCounts[] {
-    const now = this.totals();
-    const before = this.#before;
-    this.#before = now;
-    if (before === null) return now;
-    return now.map((counts, i) => ({ ...counts, ...minus(counts, before[i] ?? counts) }));
+    return this.#growth.of(this.totals());
   }
 
   /** Every interrupt has a place. */

@@ -30,7 +30,7 @@ REASON   invalid seq   sequence numbers outside of the window, before or behind
                        the packet, or a packet of no full header (PKT_TOO_SMALL)
          checksum      TCP_CSUM
 SADDR:SPORT sent the segment. PID, COMM and STATE are of the socket that it was
-for; N/A where there is none. In JSON "reason" is what the kernel calls it.
+for; N/A where none with these ends is known. In JSON "reason" is what the kernel calls it.
 
 Before Linux 5.17 the kernel gives no reasons: a wrong sequence number is found
 where TCP drops the segment, which takes fentry, and a wrong checksum not at all

@@ -9,7 +9,7 @@ import {
   type PortOptions,
 } from '../cli/tool-options.js';
 import { openLife } from '../life/open.js';
-import { withJournal, type Journaled } from '../life/journal.js';
+import { openStateJournal, type Journaled } from '../life/journal.js';
 import {
   addCsv,
   addListedPorts,
@@ -64,6 +64,7 @@ export default eventTool<Options, LifeRecord, Journaled<LifeSource>>({
   },
   columns: stateColumns,
   open: async (options, scope) => {
+    const journal = await openStateJournal(options.journal);
     const source = await openLife(scope, {
       events: ['STATE'],
       filter: {
@@ -74,7 +75,7 @@ export default eventTool<Options, LifeRecord, Journaled<LifeSource>>({
         peerPorts: options.remoteport ?? [],
       },
     });
-    return withJournal(source, options.journal);
+    return Object.assign(source, { journal });
   },
   take: (record, _options, { journal }) => journal?.send(record),
   atEnd: (_options, { journal }) => journal?.end() ?? null,

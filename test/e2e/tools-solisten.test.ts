@@ -155,3 +155,21 @@ t.test('processes are picked by their numbers', { skip }, async (t) => {
   const found = tool.objects().map(({ pid }) => pid);
   t.strictSame(new Set(found), new Set(picked));
 });
+
+/** Prints its pid; dies where the kernel has no MPTCP. */
+const MPTCP = `use Socket; socket(my $s, AF_INET, SOCK_STREAM, 262) or die "no MPTCP\\n";
+bind($s, pack_sockaddr_in(7005, inet_aton('127.0.0.1'))) or die $!; listen($s, 8) or die $!; print $$`;
+
+t.test('who listens for MPTCP listens for TCP', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const tool = await startTool(t, namespace, 'solisten', ['-o', 'json']);
+  const said = await namespace.exec('perl', ['-e', MPTCP]).catch((error: unknown) => String(error));
+  await tool.stop();
+  if (/no MPTCP/.test(said)) {
+    t.pass('this kernel has no MPTCP');
+    return;
+  }
+  const [row, ...rest] = tool.objects();
+  t.match(row, { pid: Number(said), network_local_port: 7005, backlog: 8, network_type: 'ipv4' });
+  t.strictSame(rest, []);
+});

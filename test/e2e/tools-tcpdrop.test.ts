@@ -138,9 +138,12 @@ t.test('the owner is known of a socket that is older, too', { skip }, async (t) 
   const tool = await startTool(t, namespace, 'tcpdrop', ['-o', 'json']);
   const picked = await startTool(t, namespace, 'tcpdrop', ['-o', 'json', '-p', `1,${server.pid}`]);
   const later = await startProgram(namespace, 'tcp-server', { port: 7001 });
-  const rules = [TCP_PORT, 7001].map((from) =>
-    dropPackets(namespace, { from, only: 'data', kth: 1, hook: 'output' }),
-  );
+  const data = { only: 'data', kth: 1 } as const;
+  const rules = [
+    dropPackets(namespace, { ...data, from: TCP_PORT, hook: 'output' }),
+    // over lo, a packet has no socket yet when the firewall sees it
+    dropPackets(namespace, { ...data, to: 7001, hook: 'input' }),
+  ];
   await client.go();
   const caller = await startProgram(namespace, 'tcp-client', { port: 7001 });
   await caller.go();

@@ -64,9 +64,10 @@ const SHARED_RULES: Readonly<Record<string, Rule>> = {
   // drops have a reason since 5.17, which says the same
   tcp_bad_csum: () => (since('5.17') ? 'unasked' : since('5.14') ? 'attached' : 'missing'),
   tcp_drop: () => (since('5.17') ? 'unasked' : 'attached'),
+  tcp_cong_state_set: () => (since('5.19') ? 'attached' : 'unasked'),
 };
 
-/** By source and program. */
+/** By source and program. Those that are not named have to be attached always and everywhere. */
 const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   connection: {
     tcp_retransmit_skb: only('-r'),
@@ -107,6 +108,8 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     tcp_send_reset: only('-e'),
     tcp_receive_reset: only('-e'),
   },
+  // the tracepoint of 5.19 does it better
+  congestion: { tcp_probe: () => (since('5.19') ? 'unasked' : 'attached') },
   insight: {
     sock_send_length: since63,
     sock_recv_length: since63,
@@ -114,7 +117,6 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     // one of the two: its parameters changed in 5.19
     tcp_recvmsg: () => (since('5.19') ? before63(() => true) : 'unasked'),
     tcp_recvmsg_noblock: () => (since('5.19') ? 'unasked' : before63(() => true)),
-    tcp_cong_state_set: () => (since('5.19') ? 'attached' : 'unasked'),
   },
 };
 
@@ -135,8 +137,10 @@ export function expectedOfAll(program: Program): Expected {
 
 /** Rules about programs that are no longer there. */
 export function staleRules(): string[] {
-  const names = new Set(programsInSources().map(({ source, name }) => `${source} ${name}`));
-  return Object.entries(RULES)
+  const names = new Set(
+    programsInSources().flatMap(({ source, name }) => [`${source} ${name}`, `any ${name}`]),
+  );
+  return Object.entries({ ...RULES, any: SHARED_RULES })
     .flatMap(([source, rules]) => Object.keys(rules).map((name) => `${source} ${name}`))
     .filter((name) => !names.has(name));
 }
