@@ -140,6 +140,22 @@ nw_carried_socket(const struct sk_buff *skb, const struct nw_headers *h,
 	return NULL;
 }
 
+/*
+ * True of a copy that a raw socket got beside TCP: what becomes of that is no
+ * drop of TCP's.
+ */
+static __always_inline bool nw_is_copy(struct sock *sk)
+{
+	__u8 state;
+
+	if (!sk)
+		return false;
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	/* these two are too short to have a type */
+	return state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV &&
+	       BPF_CORE_READ(sk, sk_type) == SOCK_RAW;
+}
+
 /* Whose packet it was. */
 struct nw_drop_owner {
 	struct sock *sk; /* to be read field by field; NULL = not known */
@@ -205,7 +221,8 @@ static __always_inline int nw_dropped(void *ctx, const struct sk_buff *skb,
 	bool rx = skb->skb_iif != 0;
 	__u32 netns;
 
-	if (!nw_skb_headers(skb, rx, &headers))
+	if (!nw_skb_headers(skb, rx, &headers) ||
+	    (rx && nw_is_copy(hint->sk ? hint->sk : skb->sk)))
 		return 0;
 	if (!hint->sk)
 		hint->sk = nw_carried_socket(skb, &headers, rx);

@@ -128,7 +128,8 @@ export const PLAN: SourcePlan = {
   },
   programs: {
     kfree_skb: { gives: 'drops' },
-    tcp_drop: { gives: 'drops by TCP' },
+    // not a function of its own in every kernel; newer ones do not need it
+    tcp_drop: { gives: 'drops by TCP', since: '5.17' },
     tcp_bad_csum: { gives: 'wrong checksums', since: '5.14' },
     inet_sock_set_state: OWNER,
     sys_exit_accept: OWNER,

@@ -33,8 +33,8 @@ SADDR:SPORT sent the segment. PID, COMM and STATE are of the socket that it was
 for; N/A where none with these ends is known. In JSON "reason" is what the kernel calls it.
 
 Before Linux 5.17 the kernel gives no reasons: a wrong sequence number is found
-where TCP drops the segment, which takes fentry, and a wrong checksum not at all
-before 5.14.
+where TCP drops the segment, which takes fentry and a kernel that has tcp_drop() as
+a function (Debian's 5.10 has not), and a wrong checksum not at all before 5.14.
 
 Examples:
   sudo netwatch tcp_inerrs                    all wrong segments

@@ -30,7 +30,8 @@ with these ends is known. REASON and CODE are the running kernel's. Below each r
 way through the kernel that led to the drop, the innermost function first.
 
 Not shown: what lay unread in a queue that was closed (QUEUE_PURGE).
-Before Linux 5.17 there are no reasons, and only drops by TCP itself are seen.
+Before Linux 5.17 there are no reasons, and only drops by TCP itself are seen, where
+tcp_drop() is a function that fentry finds: Debian's 5.10 has none, and there it ends at once.
 
 Examples:
   sudo netwatch tcpdrop                       all drops of TCP packets

@@ -21,11 +21,12 @@ import {
 } from '../support/byte-counts.js';
 import { provoke } from '../support/insight.js';
 import type { Json } from '../support/ndjson.js';
-import { createNamespace, type Namespace, type Teardown } from '../support/netns.js';
+import { createNamespace, type Teardown } from '../support/netns.js';
 import { needsRoot } from '../support/skip.js';
 import { sockets } from '../support/ss.js';
 import { startTool } from '../support/tool.js';
 import { startProgram } from '../support/traffic.js';
+import { moveUnusually } from '../support/unusual-bytes.js';
 import { until } from '../support/wait.js';
 
 const skip = needsRoot;
@@ -79,60 +80,6 @@ t.test('no byte is lost between two reports while traffic goes on', { skip }, as
   t.strictSame(found, expected);
 });
 
-/** A connection that reads and writes in ways that Node.js does not know. */
-const UNUSUAL = `
-import os, socket, sys, threading
-host, port = sys.argv[1], int(sys.argv[2])
-server = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET)
-server.bind((host, port)); server.listen(1)
-taken = 0
-def serve():
-    global taken
-    c, _ = server.accept()
-    c.recv(500, socket.MSG_PEEK)                     # takes nothing
-    while taken < 5000: taken += len(c.recv(5000 - taken))
-    into, out = os.pipe()[::-1]
-    while taken < 12000:
-        n = os.splice(c.fileno(), into, 12000 - taken)
-        taken += len(os.read(out, n))
-    sys.stdin.readline()
-    while True:
-        data = c.recv(1 << 20)
-        if not data: break
-        taken += len(data)
-thread = threading.Thread(target=serve); thread.start()
-c = socket.create_connection((host, port))
-own = c.getsockname()[1]
-c.sendall(b'x' * 5000)
-sent = 5000
-with open('/dev/zero', 'rb') as zero, open(sys.argv[3], 'wb+') as file:
-    file.truncate(7000)
-    while sent < 12000: sent += os.sendfile(c.fileno(), file.fileno(), sent - 5000, 12000 - sent)
-c.setblocking(False)
-asked = 64 << 20
-part = c.send(b'x' * asked)                          # the kernel takes what it has room for
-assert 0 < part < asked
-c.setblocking(True)
-print(os.getpid(), own, sent + part, flush=True)
-sys.stdin.readline()
-c.shutdown(socket.SHUT_WR)
-thread.join()
-print(taken, flush=True)
-`;
-
-/** Runs it; the counts that it tells. */
-async function unusual(t: Teardown, namespace: Namespace, host: string): Promise<ByteCounts> {
-  const file = join(temporary(t), 'sent');
-  const script = ['-c', UNUSUAL, host, '7310', file];
-  const text = await namespace.exec('python3', script, { input: '\n\n' });
-  const [first = '', taken = ''] = text.split('\n');
-  const [pid = '', own = '', sent = ''] = first.split(' ');
-  return {
-    [`${pid} ${host}:${own} ${host}:7310`]: [Number(sent), 0],
-    [`${pid} ${host}:7310 ${host}:${own}`]: [0, Number(taken)],
-  };
-}
-
 function temporary(t: Teardown): string {
   const folder = mkdtempSync(join(tmpdir(), 'netwatch-test-'));
   t.teardown(() => {
@@ -147,7 +94,7 @@ t.test('splice, sendfile, a look ahead and a partial write count as moved', { sk
     const { expected, found } = await provoke(
       async () => {
         const tool = await startTool(t, namespace, 'tcptop', ['600', '-o', 'json']);
-        const counts = await unusual(t, namespace, host);
+        const counts = await moveUnusually(t, namespace, host);
         await tool.stop();
         return { expected: counts, found: countsOfRows(tool.objects()) };
       },

@@ -1,9 +1,10 @@
 /** A server that sleeps while packets arrive, and reads them later. */
 import type { Namespace } from './netns.js';
+import { sockets } from './ss.js';
 import { startProgram } from './traffic.js';
 import { until } from './wait.js';
 
-/** How long the server sleeps once all has been sent. */
+/** How long the server sleeps once all has arrived. */
 export const STOPPED_MS = 150;
 
 export interface LateReading {
@@ -31,8 +32,13 @@ export async function readLate(
   });
   server.signal('SIGSTOP');
   await client.go();
-  const writtenMs = performance.now();
-  await until(() => performance.now() > writtenMs + STOPPED_MS, { what: 'a pause' });
+  // a slow machine has some of them still to send
+  const toServer = ['state', 'established', 'dport', '=', `:${port}`];
+  const areThere = async (): Promise<boolean> =>
+    (await sockets(namespace, ...toServer)).every(({ sendQueue }) => sendQueue === 0);
+  await until(areThere, { what: 'all has arrived' });
+  const arrivedMs = performance.now();
+  await until(() => performance.now() > arrivedMs + STOPPED_MS, { what: 'a pause' });
   server.signal('SIGCONT');
   await client.stop();
   await server.stop();

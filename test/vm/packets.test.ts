@@ -10,8 +10,9 @@ import { runTcp, TCP_PORT } from '../support/traffic.js';
 import { hasExactTimes, hasTimes, needsKernel, since } from '../support/vm-kernel.js';
 
 const CONNECTIONS = 3;
-/** As many packets as a socket holds that have not been read, and as many as fit into its first queue. */
-const HELD = 256;
+/** Fewer packets than a socket holds that have not been read: a slow machine sends some of them twice. */
+const HELD = 200;
+/** As many as fit into its first queue. */
 const FIRST_QUEUE = 128;
 /** Less than a segment on the loopback: no packet is cut or merged. */
 const BYTES = 50_021;
