@@ -35,5 +35,5 @@ export const MUST_RUN = '6.1';
 /** What --quick means: an old and a new kernel, and one exact count for each source. */
 export const QUICK = {
   kernels: [MUST_RUN, '6.18'],
-  tests: ['attach', 'connections', 'packets', 'faults', 'insight'],
+  tests: ['attach', 'connections', 'packets', 'faults', 'insight', 'tools'],
 } as const;

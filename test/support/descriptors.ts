@@ -17,7 +17,7 @@ my ($way, $count, $sendmsg, $recvmsg, $sendmmsg, $recvmmsg) = @ARGV;
 $| = 1;
 print "ready\\n"; <STDIN>;
 socketpair(my $left, my $right, AF_UNIX, SOCK_SEQPACKET, 0) or die $!;
-open(my $file, '<', '/etc/passwd') or die $!;
+open(my $file, '<', '/proc/self/exe') or die $!;
 pipe(my $out, my $in) or die $!;
 my @files = map { fileno $_ } ($file, $out, $left);
 my @sent = map { $files[$_ % 3] } 0 .. $count - 1;
