@@ -44,6 +44,24 @@ export function addEitherPort(command: Command): void {
   );
 }
 
+export interface SidedPortOptions extends PortOptions {
+  readonly eitherPort?: readonly number[];
+}
+
+/**
+ * `-P, --port` of one end, as the original has it, with `text` to say which; and `--either-port`,
+ * which is `--port` elsewhere.
+ */
+export function addSidedPort(command: Command, text: string): void {
+  command
+    .addOption(new Option('-P, --port <PORTS>', text).argParser<number[]>(parse.ports))
+    .addOption(
+      new Option('--either-port <PORTS>', 'these ports only, at either end').argParser<number[]>(
+        parse.ports,
+      ),
+    );
+}
+
 export interface PinnedOptions {
   readonly cgroupmap?: string;
   readonly mntnsmap?: string;

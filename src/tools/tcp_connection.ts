@@ -1,13 +1,13 @@
 /** `netwatch tcp_connection`: TCP connections as they are made, from both sides. After lmp's tcp_connection. */
 import { Option } from 'commander';
-import * as parse from '../cli/parse.js';
 import {
   addFamily,
   addPids,
+  addSidedPort,
   familyOf,
   type FamilyOptions,
   type PidOptions,
-  type PortOptions,
+  type SidedPortOptions,
 } from '../cli/tool-options.js';
 import {
   addressColumn,
@@ -28,7 +28,7 @@ import { eventTool } from '../terminal/event-tool.js';
 const EVENTS = { accept: ['ACCEPT'], connect: ['CONNECT'] } as const;
 const BOTH = ['ACCEPT', 'CONNECT'] as const;
 
-interface Options extends CommonOptions, FamilyOptions, PidOptions, PortOptions {
+interface Options extends CommonOptions, FamilyOptions, PidOptions, SidedPortOptions {
   readonly direction?: keyof typeof EVENTS;
 }
 
@@ -52,13 +52,10 @@ export default eventTool<Options, LifeRecord, LifeSource>({
   help: HELP,
   addOptions: (command) => {
     addPids(command);
-    command
-      .addOption(new Option('-P, --port <PORTS>', 'these local ports only').argParser(parse.ports))
-      .addOption(
-        new Option('-r, --direction <DIRECTION>', 'this direction only').choices(
-          Object.keys(EVENTS),
-        ),
-      );
+    addSidedPort(command, 'these local ports only');
+    command.addOption(
+      new Option('-r, --direction <DIRECTION>', 'this direction only').choices(Object.keys(EVENTS)),
+    );
     addFamily(command);
   },
   columns: (options, context) => [
@@ -82,6 +79,7 @@ export default eventTool<Options, LifeRecord, LifeSource>({
         family: familyOf(options),
         pids: options.pid ?? [],
         localPorts: options.port ?? [],
+        ports: options.eitherPort ?? [],
       },
     }),
 });

@@ -1,16 +1,15 @@
 /** `netwatch tcpaccept`: TCP connections as they are accepted. After bcc's tcpaccept. */
-import { Option } from 'commander';
-import * as parse from '../cli/parse.js';
 import {
   addFamily,
   addPids,
   addPinnedMaps,
+  addSidedPort,
   familyOf,
   pinnedMapsOf,
   type FamilyOptions,
   type PidOptions,
   type PinnedOptions,
-  type PortOptions,
+  type SidedPortOptions,
 } from '../cli/tool-options.js';
 import {
   addressColumn,
@@ -32,7 +31,7 @@ import { eventTool } from '../terminal/event-tool.js';
 type Options = CommonOptions &
   FamilyOptions &
   PidOptions &
-  PortOptions &
+  SidedPortOptions &
   PinnedOptions &
   TimeOptions;
 
@@ -56,9 +55,7 @@ export default eventTool<Options, LifeRecord, LifeSource>({
     addTime(command);
     addTimestamp(command);
     addPids(command);
-    command.addOption(
-      new Option('-P, --port <PORTS>', 'these local ports only').argParser(parse.ports),
-    );
+    addSidedPort(command, 'these local ports only');
     addFamily(command);
     addPinnedMaps(command);
   },
@@ -86,6 +83,7 @@ export default eventTool<Options, LifeRecord, LifeSource>({
         family: familyOf(options),
         pids: options.pid ?? [],
         localPorts: options.port ?? [],
+        ports: options.eitherPort ?? [],
       },
       pinned: pinnedMapsOf(options),
     }),

@@ -1,15 +1,14 @@
 /** `netwatch tcpconnect`: TCP connections that processes of this host make. After bcc's tcpconnect. */
-import { Option } from 'commander';
-import * as parse from '../cli/parse.js';
 import {
   addFamily,
   addPids,
+  addSidedPort,
   familyOf,
   pinnedMapsOf,
   type FamilyOptions,
   type PidOptions,
   type PinnedOptions,
-  type PortOptions,
+  type SidedPortOptions,
 } from '../cli/tool-options.js';
 import { connectColumns, type ConnectOptions } from '../life/connect-columns.js';
 import { ConnectCounts } from '../life/connect-counts.js';
@@ -28,7 +27,7 @@ import { UserError } from './tool.js';
 type Options = ConnectOptions &
   FamilyOptions &
   PidOptions &
-  PortOptions &
+  SidedPortOptions &
   PinnedOptions &
   UidOptions & { readonly count: boolean };
 
@@ -58,9 +57,7 @@ export default eventTool<Options, LifeRecord, LifeSource & { readonly counts: Co
   addOptions: (command) => {
     addTimestamp(command);
     addPids(command);
-    command.addOption(
-      new Option('-P, --port <PORTS>', 'these remote ports only').argParser(parse.ports),
-    );
+    addSidedPort(command, 'these remote ports only');
     addFamily(command);
     addLocalPortColumn(command);
     addUids(command);
@@ -88,6 +85,7 @@ export default eventTool<Options, LifeRecord, LifeSource & { readonly counts: Co
         family: familyOf(options),
         pids: options.pid ?? [],
         peerPorts: options.port ?? [],
+        ports: options.eitherPort ?? [],
       },
       uid: options.uid ?? null,
       pinned: pinnedMapsOf(options),

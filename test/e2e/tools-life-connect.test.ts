@@ -189,6 +189,10 @@ t.test('each filter keeps exactly what it should', { skip }, async (t) => {
     args: ['-P', ports.join(',')],
     keeps: (row) => ports.includes(Number(row['network_local_port'])),
   });
+  const either = (port: number): Variant => ({
+    args: ['--either-port', `${port}`],
+    keeps: (row) => [row['network_local_port'], row['network_peer_port']].includes(port),
+  });
   const byDirection = (direction: string): Variant => ({
     args: ['-r', direction],
     keeps: (row) => row['direction'] === direction,
@@ -198,6 +202,7 @@ t.test('each filter keeps exactly what it should', { skip }, async (t) => {
       ...family,
       ofPid(client.pid),
       { args: ['-P', '7302'], keeps: (row) => row['network_peer_port'] === 7302 },
+      either(7302),
       { args: ['-u', `${UID}`], keeps: (row) => row['uid'] === UID },
     ],
     tcpconnlat: [
@@ -205,11 +210,12 @@ t.test('each filter keeps exactly what it should', { skip }, async (t) => {
       ofPid(client.pid),
       { args: ['--port', `${localPort}`], keeps: (row) => row['network_local_port'] === localPort },
     ],
-    tcpaccept: [...family, ofPid(server.pid), local(port, 1)],
+    tcpaccept: [...family, ofPid(server.pid), local(port, 1), either(localPort)],
     tcp_connection: [
       ...family,
       ofPid(client.pid),
       local(localPort, localPort + 1),
+      either(localPort),
       byDirection('accept'),
       byDirection('connect'),
     ],
