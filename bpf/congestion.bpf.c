@@ -189,9 +189,7 @@ int BPF_PROG(tcp_cong_state_set, struct sock *sk, __u8 state)
 	struct nw_ca *ca;
 	__u8 before;
 
-	if (!nw_netns_allowed(nw_sock_netns(sk)))
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = nw_watched(sk);
 	if (!tp)
 		return 0;
 	before = nw_ca_state_of(tp);
@@ -212,9 +210,7 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	struct nw_ca *ca;
 	__u8 state;
 
-	if (!nw_netns_allowed(nw_sock_netns(sk)))
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = nw_watched(sk);
 	if (!tp || !nw_watched_flow(sk, tp, &flow))
 		return 0;
 	ca = nw_ca_of(sk);

@@ -66,9 +66,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	__u32 zero = 0;
 	__u64 now;
 
-	if (!nw_netns_allowed(nw_sock_netns(sk)))
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = nw_watched(sk);
 	if (!tp)
 		return 0;
 	s = nw_socket_make(sk);
@@ -128,9 +126,7 @@ int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 	struct tcp_sock *tp;
 	__u32 segments, uncounted, late = 0;
 
-	if (!nw_netns_allowed(nw_sock_netns(sk)))
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = nw_watched(sk);
 	if (!tp)
 		return 0;
 	s = nw_socket_make(sk);
@@ -164,9 +160,7 @@ int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
 	struct nw_socket *s;
 	struct tcp_sock *tp;
 
-	if (!nw_netns_allowed(nw_sock_netns(sk)))
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = nw_watched(sk);
 	if (!tp)
 		return 0;
 	s = nw_socket_find(sk);

@@ -149,9 +149,7 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	struct tcp_sock *tp;
 	__u32 end_seq;
 
-	if (!nw_netns_allowed(nw_sock_netns(sk)))
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = nw_watched(sk);
 	if (!tp || !nw_new_data(skb, tp, &end_seq))
 		return 0;
 	nw_sock_tuple(tp, &tuple);
@@ -173,9 +171,7 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 	__u64 now, since;
 	__u32 tid;
 
-	if (!nw_netns_allowed(nw_sock_netns(sk)))
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = nw_watched(sk);
 	if (!tp)
 		return 0;
 	unread = nw_unread_of(sk, false);

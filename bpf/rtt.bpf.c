@@ -86,9 +86,7 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	struct nw_rtt *rtt;
 	__u32 srtt_us;
 
-	if (!nw_netns_allowed(nw_sock_netns(sk)))
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = nw_watched(sk);
 	if (!tp)
 		return 0;
 	nw_sock_tuple(tp, &tuple);

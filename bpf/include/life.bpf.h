@@ -263,19 +263,18 @@ static __always_inline void nw_tell_state(struct nw_life *e, struct sock *sk,
 static __always_inline int nw_state_changed(struct sock *sk, int old_state,
 					    int state)
 {
-	__u64 key = (__u64)sk, now = bpf_ktime_get_ns();
+	__u64 key = (__u64)sk, now;
 	struct nw_life e = {};
 	struct nw_socket *s;
 	struct tcp_sock *tp;
 
-	if (!nw_netns_allowed(nw_sock_netns(sk)))
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = nw_watched(sk);
 	if (!tp)
 		return 0;
 	s = nw_socket_make(sk);
 	if (!s)
 		return 0;
+	now = bpf_ktime_get_ns();
 	if (state == TCP_SYN_SENT || state == TCP_LISTEN)
 		nw_begin_active(sk, s, state, now);
 	else if (state == TCP_SYN_RECV && old_state != TCP_SYN_SENT)

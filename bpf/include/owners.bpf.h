@@ -81,9 +81,7 @@ static __always_inline int nw_note_state(struct sock *sk, int old_state,
 	struct nw_socket *s;
 	struct tcp_sock *tp;
 
-	if (!nw_netns_allowed(nw_sock_netns(sk)))
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = nw_watched(sk);
 	if (!tp)
 		return 0;
 	if (state == TCP_SYN_SENT || state == TCP_LISTEN) {

@@ -330,6 +330,11 @@ static __always_inline void nw_pop_queue(struct nw_unread *queue,
 	nw_loop(NW_PENDING - 1, nw_walk_pending, &walk);
 }
 
+static __always_inline bool nw_is_empty(const struct nw_unread *queue)
+{
+	return queue->head == queue->tail;
+}
+
 static __always_inline void nw_pop_read(struct sock *sk, __u32 which)
 {
 	struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
@@ -339,7 +344,8 @@ static __always_inline void nw_pop_read(struct sock *sk, __u32 which)
 
 	if (flow && flow->overflowed)
 		more = bpf_sk_storage_get(&overflows, sk, 0, 0);
-	if (!flow || (flow->unread.head == flow->unread.tail && !more))
+	if (!flow ||
+	    (nw_is_empty(&flow->unread) && (!more || nw_is_empty(more))))
 		return;
 	p = bpf_map_lookup_elem(&scratch, &which);
 	tp = bpf_skc_to_tcp_sock(sk);

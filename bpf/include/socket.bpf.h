@@ -106,6 +106,14 @@ static __always_inline __u32 nw_sock_netns(struct sock *sk)
 	return sk->__sk_common.skc_net.net->ns.inum;
 }
 
+/* The socket behind a hook; NULL if it is none of TCP or of another namespace. */
+static __always_inline struct tcp_sock *nw_watched(struct sock *sk)
+{
+	if (!nw_netns_allowed(nw_sock_netns(sk)))
+		return NULL;
+	return bpf_skc_to_tcp_sock(sk);
+}
+
 static __always_inline void nw_map_ipv4(__u8 *to, __be32 addr)
 {
 	__u32 *words = (__u32 *)to;

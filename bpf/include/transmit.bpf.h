@@ -241,9 +241,7 @@ static __always_inline int nw_note_write(struct sock *sk)
 	struct tcp_sock *tp;
 	__u32 last;
 
-	if (!nw_netns_allowed(nw_sock_netns(sk)))
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = nw_watched(sk);
 	if (!tp)
 		return 0;
 	flow = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);

@@ -66,14 +66,6 @@ static __always_inline void nw_tell_sack(struct nw_insight *e, struct sock *sk,
 		nw_emit(e, NW_EVENT_SACK);
 }
 
-/* The socket behind a hook, if it is of a watched namespace. */
-static __always_inline struct tcp_sock *nw_watched(struct sock *sk)
-{
-	if (!nw_netns_allowed(nw_sock_netns(sk)))
-		return NULL;
-	return bpf_skc_to_tcp_sock(sk);
-}
-
 /* The application has read, and the window may have changed. */
 static __always_inline int nw_was_read(struct sock *sk)
 {

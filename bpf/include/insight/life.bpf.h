@@ -100,9 +100,7 @@ static __always_inline int nw_state_changed(struct sock *sk, int old_state,
 	struct nw_seen *seen;
 	struct tcp_sock *tp;
 
-	if (!nw_netns_allowed(nw_sock_netns(sk)))
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = nw_watched(sk);
 	if (!tp)
 		return 0;
 	s = nw_socket_make(sk);
