@@ -104,27 +104,24 @@ export function first(all: readonly string[]): string[] {
 
 /**
  * Those packets in the parts that segmentation offload gives them: each of `whole` becomes the run of
- * `parts` that it covers exactly, or stays as it is. Both in order of time; nothing was sent twice.
+ * `parts` that covers it exactly, or stays as it is. In no order: two CPUs may send for one socket.
+ * Nothing was sent twice.
  */
 export function parted(whole: readonly PacketLine[], parts: readonly Packet[]): string[] {
-  const next = new Map<string, Packet[]>();
+  const beginning = new Map<string, Packet>();
   for (const part of parts) {
-    const way = wayOf(part);
-    const queue = next.get(way);
-    if (queue) queue.push(part);
-    else next.set(way, [part]);
+    if (part.length > 0) beginning.set(`${wayOf(part)} ${part.seq}`, part);
   }
   return whole.flatMap((line) => {
-    const queue = next.get(wayOf(line)) ?? [];
     const run: Packet[] = [];
     let bytes = 0;
-    do {
-      const part = queue.shift();
-      if (!part || part.seq !== (line.seq + bytes) % 2 ** 32) return onTheWire(line);
+    while (bytes < line.bytes) {
+      const part = beginning.get(`${wayOf(line)} ${(line.seq + bytes) % 2 ** 32}`);
+      if (!part) break;
       run.push(part);
       bytes += part.length;
-    } while (bytes < line.bytes);
-    return bytes === line.bytes ? run.map(onTheWire) : onTheWire(line);
+    }
+    return bytes > 0 && bytes === line.bytes ? run.map(onTheWire) : onTheWire(line);
   });
 }
 
