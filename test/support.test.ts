@@ -93,7 +93,15 @@ t.test('the parsers of ss and tcpdump know their lines', (t) => {
       seq: 10,
       ack: 7,
       length: 5,
+      sackedBytes: 0,
     },
+  );
+  const sack = 'options [nop,nop,TS val 1 ecr 2,nop,nop,sack 2 {50:70}{4294967295:2}], length 0';
+  t.equal(
+    parsePacket(
+      `1.5 IP (tos 0x0, proto TCP (6), length 1) 10.0.0.1.1 > 10.0.0.2.2: Flags [.], seq 9, ack 5, ${sack}`,
+    ).sackedBytes,
+    23,
   );
   const cut =
     '1.5 IP (tos 0x0, proto TCP (6), length 1) 10.0.0.1.1 > 10.0.0.2.2: Flags [S], seq 9, win 64, length 0';

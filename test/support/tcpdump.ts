@@ -19,6 +19,8 @@ export interface Packet {
   /** Null in a packet without the ACK flag. */
   readonly ack: number | null;
   readonly length: number;
+  /** All its SACK blocks together. */
+  readonly sackedBytes: number;
 }
 
 export interface Capture {
@@ -94,6 +96,8 @@ const LINE = new RegExp(
   ].join(''),
 );
 
+const SACK_BLOCK = /\{(\d+):(\d+)\}/g;
+
 /** One packet of `tcpdump -nn -S -tt -vv`, its two lines joined. */
 export function parsePacket(line: string): Packet {
   const found = LINE.exec(line);
@@ -109,6 +113,10 @@ export function parsePacket(line: string): Packet {
     seq: Number(seq),
     ack: ack === undefined ? null : Number(ack),
     length: Number(length),
+    sackedBytes: [...line.matchAll(SACK_BLOCK)].reduce(
+      (sum, [, start, end]) => sum + ((Number(end) - Number(start)) >>> 0),
+      0,
+    ),
   };
 }
 
