@@ -3,19 +3,19 @@
  * bytes: what each process gives to a TCP connection and takes from it.
  *
  * Traces  sock_send_length, sock_recv_length; where these are missing (before
- *         6.3) the return from tcp_sendmsg(), tcp_sendpage() and tcp_recvmsg();
- *         splice() out of a socket, which none of them sees.
+ *         6.3) the return from tcp_sendmsg(), tcp_sendpage() and tcp_recvmsg(),
+ *         by fexit or, where that is refused, by kprobes; splice() out of a
+ *         socket, which none of them sees.
  * Emits   nothing. Counts in `traffic`, a pair of maps that the reader swaps.
  * Cost    per call that sends or receives: two lookups and the reading of
  *         addresses and process, 110 ns; on other than TCP sockets two loads.
  */
+#include "calls.bpf.h"
 #include "pinned.bpf.h"
 #include "splice.bpf.h"
 #include "swapped.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-#define NW_MSG_PEEK 2
 
 /* Two processes with one connection are two keys, as are two names of one. */
 struct nw_traffic_key {
@@ -79,6 +79,21 @@ static __always_inline int nw_moved(struct sock *sk, __s64 sent, __s64 received)
 	return nw_add(&key, sk, sent, received);
 }
 
+/* The same by a hook that has to read the socket field by field; sk may be NULL. */
+static __always_inline int nw_probe_moved(struct sock *sk, __s64 sent,
+					  __s64 received)
+{
+	struct nw_traffic_key key = {};
+
+	if (!sk || (sent <= 0 && received <= 0))
+		return 0;
+	key.netns = nw_probe_netns(sk);
+	if (!nw_netns_allowed(key.netns))
+		return 0;
+	nw_probe_tuple(&key.tuple, sk);
+	return nw_add(&key, sk, sent, received);
+}
+
 /* A look ahead (MSG_PEEK) takes nothing. */
 static __always_inline int nw_received(struct sock *sk, int bytes, int flags)
 {
@@ -137,14 +152,56 @@ int sys_enter_splice(struct trace_event_raw_sys_enter *ctx)
 SEC("?tracepoint/syscalls/sys_exit_splice")
 int sys_exit_splice(struct trace_event_raw_sys_exit *ctx)
 {
-	struct nw_traffic_key key = {};
-	struct sock *sk = nw_splice_ended();
+	return nw_probe_moved(nw_splice_ended(), 0, ctx->ret);
+}
 
-	if (!sk || ctx->ret <= 0)
-		return 0;
-	key.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	if (!nw_netns_allowed(key.netns))
-		return 0;
-	nw_probe_tuple(&key.tuple, sk);
-	return nw_add(&key, sk, 0, ctx->ret);
+static __always_inline int nw_begin(struct sock *sk)
+{
+	if (!nw_call_begins(sk))
+		nw_lose_count();
+	return 0;
+}
+
+SEC("?kprobe/tcp_sendmsg")
+int BPF_KPROBE(sendmsg_begin, struct sock *sk)
+{
+	return nw_begin(sk);
+}
+
+SEC("?kretprobe/tcp_sendmsg")
+int BPF_KRETPROBE(sendmsg_end, int bytes)
+{
+	return nw_probe_moved(nw_call_ended(), bytes, 0);
+}
+
+SEC("?kprobe/tcp_sendpage")
+int BPF_KPROBE(sendpage_begin, struct sock *sk)
+{
+	return nw_begin(sk);
+}
+
+SEC("?kretprobe/tcp_sendpage")
+int BPF_KRETPROBE(sendpage_end, int bytes)
+{
+	return nw_probe_moved(nw_call_ended(), bytes, 0);
+}
+
+SEC("?kprobe/tcp_recvmsg")
+int BPF_KPROBE(recvmsg_begin, struct sock *sk, struct msghdr *msg, size_t size,
+	       int flags)
+{
+	return flags & NW_MSG_PEEK ? 0 : nw_begin(sk);
+}
+
+SEC("?kprobe/tcp_recvmsg")
+int BPF_KPROBE(recvmsg_begin_noblock, struct sock *sk, struct msghdr *msg,
+	       size_t size, int noblock, int flags)
+{
+	return flags & NW_MSG_PEEK ? 0 : nw_begin(sk);
+}
+
+SEC("?kretprobe/tcp_recvmsg")
+int BPF_KRETPROBE(recvmsg_end, int bytes)
+{
+	return nw_probe_moved(nw_call_ended(), 0, bytes);
 }

@@ -4,16 +4,19 @@
  *
  * Traces  what stands in the table of probes below: tracepoints, the return
  *         from accept(), and, where sock_send_length is missing (before 6.3),
- *         the return from tcp_sendmsg() and tcp_recvmsg(); iterates task/file
- *         once and, for statistics, tcp.
+ *         the return from tcp_sendmsg(), tcp_sendpage() and tcp_recvmsg() by
+ *         fexit or, where that is refused, by kprobes; iterates task/file once
+ *         and, for statistics, tcp.
  * Emits   nw_insight per event. Totals in insight_totals.
  * Cost    what no wanted event needs is not loaded; see `make bench`.
  *
  * program              serves
  * inet_sock_set_state  CONNECT CLOSE, owners, and whatever has changed
  * sys_exit_accept{,4}  ACCEPT, owners
- * sock_send_length     SEND                      | tcp_sendmsg
- * sock_recv_length     RECEIVE                   | tcp_recvmsg{,_noblock}
+ * sock_send_length     SEND       | tcp_sendmsg, tcp_sendpage
+ *                                 | {sendmsg,sendpage}_{begin,end}
+ * sock_recv_length     RECEIVE    | tcp_recvmsg{,_noblock}
+ *                                 | recvmsg_begin{,_noblock}, recvmsg_end
  * tcp_retransmit_skb   RETRANSMIT, CONNECT       (FAST_RECOVERY TIMEOUT)
  * tcp_retransmit_synack RETRANSMIT
  * tcp_send_reset       RESET
@@ -73,6 +76,14 @@ int BPF_PROG(tcp_sendmsg, struct sock *sk, struct msghdr *msg, size_t size,
 	return nw_moved(sk, bytes, NW_EVENT_SEND);
 }
 
+/* sendfile(), until 6.5 made it use tcp_sendmsg() too. */
+SEC("?fexit/tcp_sendpage")
+int BPF_PROG(tcp_sendpage, struct sock *sk, struct page *page, int offset,
+	     size_t size, int flags, int bytes)
+{
+	return nw_moved(sk, bytes, NW_EVENT_SEND);
+}
+
 SEC("?fexit/tcp_recvmsg")
 int BPF_PROG(tcp_recvmsg, struct sock *sk, struct msghdr *msg, size_t size,
 	     int flags, int *address_bytes, int bytes)
@@ -86,6 +97,52 @@ int BPF_PROG(tcp_recvmsg_noblock, struct sock *sk, struct msghdr *msg,
 	     size_t size, int noblock, int flags, int *address_bytes, int bytes)
 {
 	return nw_received(sk, bytes, flags);
+}
+
+/* kprobes, where fexit is refused. */
+
+SEC("?kprobe/tcp_sendmsg")
+int BPF_KPROBE(sendmsg_begin, struct sock *sk)
+{
+	return nw_begin(sk);
+}
+
+SEC("?kretprobe/tcp_sendmsg")
+int BPF_KRETPROBE(sendmsg_end, int bytes)
+{
+	return nw_probe_moved(nw_call_ended(), bytes, NW_EVENT_SEND);
+}
+
+SEC("?kprobe/tcp_sendpage")
+int BPF_KPROBE(sendpage_begin, struct sock *sk)
+{
+	return nw_begin(sk);
+}
+
+SEC("?kretprobe/tcp_sendpage")
+int BPF_KRETPROBE(sendpage_end, int bytes)
+{
+	return nw_probe_moved(nw_call_ended(), bytes, NW_EVENT_SEND);
+}
+
+SEC("?kprobe/tcp_recvmsg")
+int BPF_KPROBE(recvmsg_begin, struct sock *sk, struct msghdr *msg, size_t size,
+	       int flags)
+{
+	return flags & NW_MSG_PEEK ? 0 : nw_begin(sk);
+}
+
+SEC("?kprobe/tcp_recvmsg")
+int BPF_KPROBE(recvmsg_begin_noblock, struct sock *sk, struct msghdr *msg,
+	       size_t size, int noblock, int flags)
+{
+	return flags & NW_MSG_PEEK ? 0 : nw_begin(sk);
+}
+
+SEC("?kretprobe/tcp_recvmsg")
+int BPF_KRETPROBE(recvmsg_end, int bytes)
+{
+	return nw_probe_moved(nw_call_ended(), bytes, NW_EVENT_RECEIVE);
 }
 
 SEC("?tp_btf/tcp_retransmit_skb")

@@ -1,6 +1,4 @@
 // netwatch doctor without a kernel: facts as they stand in files, rules on made-up findings, words.
-import { readdirSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { Command } from 'commander';
 import t from 'tap';
@@ -14,8 +12,11 @@ import { judge, OPTIONS_WITH_HOST_NEEDS, toolKey, type Findings } from '../src/d
 import { fold, renderReport } from '../src/doctor/words.js';
 import { NetwatchError } from '../src/kernel/errors.js';
 import { flagOf, toolOf } from './support/doctor.js';
+import { programsInSources, type Program } from './support/vm-programs.js';
 
-const BPF = resolve(import.meta.dirname, '../bpf');
+const sourcesOf = (programs: readonly Program[]): string[] => [
+  ...new Set(programs.map(({ source }) => source)),
+];
 
 t.test('the word in brackets is what holds of a lockdown', (t) => {
   t.equal(chosenWord('none [integrity] confidentiality'), 'integrity');
@@ -74,12 +75,7 @@ t.test('what a refusal means depends on lockdown and on locked memory', (t) => {
 
 t.test('a command that a source is for says that it opens it', async (t) => {
   const plans = await Promise.all(
-    readdirSync(BPF)
-      .filter((name) => name.endsWith('.bpf.c'))
-      .map(
-        async (file) =>
-          [file.replace('.bpf.c', ''), await planOf(file.replace('.bpf.c', ''))] as const,
-      ),
+    sourcesOf(programsInSources()).map(async (source) => [source, await planOf(source)] as const),
   );
   for (const [source, plan] of plans)
     for (const tool of Object.keys(plan?.tools ?? {}))
@@ -92,15 +88,12 @@ t.test('a command that a source is for says that it opens it', async (t) => {
 });
 
 t.test('every program of every source says what is lost without it', async (t) => {
-  const sources = readdirSync(BPF).filter((name) => name.endsWith('.bpf.c'));
-  t.not(sources.length, 0);
-  for (const file of sources) {
-    const text = readFileSync(join(BPF, file), 'utf8');
-    const programs = [...text.matchAll(/SEC\("[^"]+"\)\s+int (?:BPF_PROG\()?(\w+)/g)].map(
-      ([, name = '']) => name,
-    );
-    const plan = await planOf(file.replace('.bpf.c', ''));
-    t.strictSame(Object.keys(plan?.programs ?? {}).sort(), programs.sort(), file);
+  const all = programsInSources();
+  t.not(all.length, 0);
+  for (const name of sourcesOf(all)) {
+    const programs = all.filter(({ source }) => source === name).map((program) => program.name);
+    const plan = await planOf(name);
+    t.strictSame(Object.keys(plan?.programs ?? {}).sort(), programs.sort(), name);
     for (const { gives, since = '5.10' } of [
       ...Object.values(plan?.programs ?? {}),
       ...(plan?.features ?? []),

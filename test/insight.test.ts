@@ -75,16 +75,14 @@ t.test('a state is a number of the kernel or its name', (t) => {
 });
 
 const NEW: KernelHas = {
-  socketLengths: true,
+  transfers: { by: 'tracepoint', sendpage: false, receiveParameters: 5 },
   congestionStates: true,
   socketStorage: true,
-  receiveParameters: 5,
 };
 const OLD: KernelHas = {
-  socketLengths: false,
+  transfers: { by: 'fexit', sendpage: true, receiveParameters: 6 },
   congestionStates: false,
   socketStorage: false,
-  receiveParameters: 6,
 };
 
 const wanted = (mask: number, kernel: KernelHas): string[] =>
@@ -113,6 +111,16 @@ t.test('programs that serve only events nobody wants are not loaded', (t) => {
     ...OWNERS,
     'forget_socket',
     'tcp_recvmsg_noblock',
+  ]);
+  const transfers = { ...OLD.transfers, by: 'kprobe' } as const;
+  t.strictSame(wanted(maskOf(['SEND', 'RECEIVE']), { ...NEW, transfers }), [
+    ...OWNERS,
+    'sendmsg_begin',
+    'sendmsg_end',
+    'sendpage_begin',
+    'sendpage_end',
+    'recvmsg_begin_noblock',
+    'recvmsg_end',
   ]);
   t.end();
 });

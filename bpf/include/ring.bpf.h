@@ -26,18 +26,30 @@ struct {
 	__type(value, struct nw_ring_counts);
 } ring_counts SEC(".maps");
 
-static __always_inline void *nw_reserve(__u64 size)
+static __always_inline void nw_count_record(bool is_lost)
 {
 	struct nw_ring_counts *counts;
 	__u32 zero = 0;
-	void *record = bpf_ringbuf_reserve(&events, size, 0);
 
 	counts = bpf_map_lookup_elem(&ring_counts, &zero);
 	if (counts) {
 		counts->accepted++;
-		if (!record)
+		if (is_lost)
 			counts->lost++;
 	}
+}
+
+/* Something to be told has happened that was not seen in time. */
+static __always_inline void nw_lose_record(void)
+{
+	nw_count_record(true);
+}
+
+static __always_inline void *nw_reserve(__u64 size)
+{
+	void *record = bpf_ringbuf_reserve(&events, size, 0);
+
+	nw_count_record(!record);
 	return record;
 }
 

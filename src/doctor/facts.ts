@@ -2,7 +2,7 @@
  * Facts about the host, read from its files: nothing is judged, nothing is loaded, libbpf is not
  * needed. Part one of three: facts -> rules -> words.
  */
-import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs';
 import { machine, release } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import {
@@ -12,6 +12,7 @@ import {
   ownCapabilities,
   purposeOf,
 } from '../kernel/capabilities.js';
+import { hasKprobes } from '../kernel/hooks.js';
 import { cgroupRoot, mountsOf } from '../kernel/host.js';
 import { lockHolder } from '../sinks/directory-lock.js';
 import type { Facts } from './report.js';
@@ -81,11 +82,6 @@ function capabilities(): Facts['capabilities'] {
       essential: essential.has(name),
     })),
   };
-}
-
-function hasKprobes(): boolean {
-  const places = ['/sys/bus/event_source/devices/kprobe', '/sys/kernel/tracing/kprobe_events'];
-  return places.some((path) => existsSync(path));
 }
 
 /** Why no file can be made in a directory, which is made if it is not there; null: it can. */

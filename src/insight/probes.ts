@@ -2,18 +2,22 @@
  * Which program serves which events, so that none is loaded for an event that nobody wants. The
  * kernel side has the same table at its head: bpf/insight.bpf.c.
  */
+import {
+  TRANSFER_PROGRAMS,
+  transferPrograms,
+  type Transfer,
+  type TransferHooks,
+} from '../sources/transfers.js';
 import { ALL_EVENTS, maskOf, type EventName } from './events.js';
 
 /** What the running kernel has, as far as it decides. */
 export interface KernelHas {
-  /** sock_send_length and sock_recv_length: 6.3. */
-  readonly socketLengths: boolean;
+  /** For SEND and RECEIVE. */
+  readonly transfers: TransferHooks;
   /** tcp_cong_state_set: 5.19. */
   readonly congestionStates: boolean;
   /** Storage in sockets for tracing programs: 5.11. */
   readonly socketStorage: boolean;
-  /** Parameters of tcp_recvmsg: 5 since 5.19, one more before. */
-  readonly receiveParameters: number;
 }
 
 const BY_LOOKING: readonly EventName[] = [
@@ -24,7 +28,6 @@ const BY_LOOKING: readonly EventName[] = [
   'WINDOW_UPDATE',
 ];
 const RECOVERY: readonly EventName[] = ['FAST_RECOVERY', 'TIMEOUT'];
-const RECEIVE_PARAMETERS = 5;
 
 interface Probe {
   /** Mask of the events that need it. */
@@ -39,7 +42,14 @@ const probe = (events: readonly EventName[], fits?: Probe['fits']): Probe =>
 const always = (fits?: Probe['fits']): Probe =>
   fits === undefined ? { events: ALL_EVENTS } : { events: ALL_EVENTS, fits };
 
-const before63 = ({ socketLengths }: KernelHas): boolean => !socketLengths;
+/** Those of a transfer, each only where the kernel has nothing better. */
+function transferProbes(transfer: Transfer, event: EventName): Record<string, Probe> {
+  const probeOf = (program: string): Probe =>
+    probe([event], ({ transfers }) => transferPrograms(transfer, transfers).includes(program));
+  return Object.fromEntries(
+    TRANSFER_PROGRAMS[transfer].map((program) => [program, probeOf(program)]),
+  );
+}
 
 /** By the name of the program; open_connections is for statistics alone. */
 export const PROBES: Readonly<Record<string, Probe>> = {
@@ -48,17 +58,8 @@ export const PROBES: Readonly<Record<string, Probe>> = {
   sys_exit_accept4: always(),
   task_file: always(),
   forget_socket: always(({ socketStorage }) => !socketStorage),
-  sock_send_length: probe(['SEND'], ({ socketLengths }) => socketLengths),
-  sock_recv_length: probe(['RECEIVE'], ({ socketLengths }) => socketLengths),
-  tcp_sendmsg: probe(['SEND'], before63),
-  tcp_recvmsg: probe(
-    ['RECEIVE'],
-    (kernel) => before63(kernel) && kernel.receiveParameters === RECEIVE_PARAMETERS,
-  ),
-  tcp_recvmsg_noblock: probe(
-    ['RECEIVE'],
-    (kernel) => before63(kernel) && kernel.receiveParameters > RECEIVE_PARAMETERS,
-  ),
+  ...transferProbes('send', 'SEND'),
+  ...transferProbes('receive', 'RECEIVE'),
   tcp_retransmit_skb: probe(['RETRANSMIT', 'CONNECT', ...RECOVERY]),
   tcp_retransmit_synack: probe(['RETRANSMIT']),
   tcp_send_reset: probe(['RESET']),

@@ -1,4 +1,5 @@
 /** Whether this kernel has the hook that a program's section names, and what is in the way if not. */
+import { existsSync } from 'node:fs';
 import { cgroupRoot } from './host.js';
 import { hasFunction, hasTracepoint } from './kernel-btf.js';
 import { ensureTracefs, hasClassicTracepoint } from './system.js';
@@ -13,7 +14,7 @@ export interface Obstacle {
 
 /** Where a program goes: the parts of `?tp_btf/tcp_send_reset`. */
 export interface Place {
-  /** `tp_btf`, `tracepoint`, `cgroup_skb`, `iter`, `fentry`. */
+  /** `tp_btf`, `tracepoint`, `cgroup_skb`, `iter`, `fentry`, `kprobe`. */
   readonly type: string;
   /** `tcp_send_reset`, `syscalls/sys_exit_accept`, `ingress`, `tcp`. */
   readonly hook: string;
@@ -40,6 +41,10 @@ export function missingHook(section: string, mayAct = true): Obstacle | null {
     case 'fentry':
     case 'fexit':
       return missingFunction(type, hook, mayAct);
+    case 'kprobe':
+    case 'kretprobe':
+      if (!hasFunction(hook)) return kernelLacks(`no function ${hook}`);
+      return hasKprobes() ? null : kernelLacks('no kprobes');
     case 'cgroup_skb':
       return cgroupRoot() === null ? NO_CGROUP2 : null;
     default:
@@ -59,6 +64,9 @@ function missingFunction(type: string, name: string, mayTry: boolean): Obstacle 
   const reason = mayTry ? whyNoTrampoline() : null;
   return reason === null ? null : kernelLacks(`${type} is refused: ${reason}`);
 }
+
+/** Whether programs can be attached to functions by kprobes, which perf_event_open(2) makes. */
+export const hasKprobes = (): boolean => existsSync('/sys/bus/event_source/devices/kprobe');
 
 const NO_CGROUP2: Obstacle = {
   reason: 'no cgroup v2 hierarchy is mounted',

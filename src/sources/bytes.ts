@@ -10,15 +10,20 @@ import {
   type Traffic,
   type TrafficKey,
 } from '../generated/bytes.js';
-import { functionParameters, hasFunction, hasTracepoint } from '../kernel/kernel-btf.js';
 import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js';
 import { SwappedMap } from '../kernel/swapped-map.js';
-import { whyNoTrampoline } from '../kernel/trampoline.js';
 import type { CountingSource } from './counting.js';
 import { encodeFilter, type Filter } from './filter.js';
 import { IntervalCounts } from './interval-counts.js';
 import { NO_PINNED_MAPS, pinnedByName, type PinnedMaps } from './pinned.js';
 import type { SourcePlan } from './plan.js';
+import {
+  isEssentialToSend,
+  transferGains,
+  transferHooks,
+  transferNotes,
+  transferPrograms,
+} from './transfers.js';
 
 /** One process and one of its connections. */
 export type TrafficRow = TrafficKey & Traffic;
@@ -33,29 +38,18 @@ export interface BytesOptions {
 /** Names of processes that are told apart in the sums since the start. */
 const MOST_NAMES = 100;
 const OTHER_NAMES = 'other';
-/** Parameters of tcp_recvmsg() since 5.19. */
-const RECEIVE_PARAMETERS = 5;
 
 const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 
-/** The programs that this kernel needs, of those that send and of those that receive. */
-function programsFor(received: boolean): readonly string[] {
-  const hasLengths = hasTracepoint('sock_send_length');
-  const sending = [
-    hasLengths ? 'sock_send_length' : 'tcp_sendmsg',
-    ...(hasFunction('tcp_sendpage') ? ['tcp_sendpage'] : []),
-  ];
-  if (!received) return sending;
-  const takesNoBlock = functionParameters('tcp_recvmsg') > RECEIVE_PARAMETERS;
-  const before63 = takesNoBlock ? 'tcp_recvmsg_noblock' : 'tcp_recvmsg';
-  const receiving = hasLengths ? 'sock_recv_length' : before63;
-  return [...sending, receiving, 'sys_enter_splice', 'sys_exit_splice'];
-}
+/** For splice() out of a socket. */
+const SPLICE = ['sys_enter_splice', 'sys_exit_splice'] as const;
 
 function specOf({ filter, pinned, received }: BytesOptions): SourceSpec {
-  const wanted = new Set(programsFor(received));
-  const isFunction = (program: string): boolean => program.startsWith('tcp_');
-  const noTrampoline = [...wanted].some(isFunction) ? whyNoTrampoline() : null;
+  const hooks = transferHooks();
+  const wanted = new Set([
+    ...transferPrograms('send', hooks),
+    ...(received ? [...transferPrograms('receive', hooks), ...SPLICE] : []),
+  ]);
   return {
     name: 'bytes',
     rodata: [
@@ -66,16 +60,13 @@ function specOf({ filter, pinned, received }: BytesOptions): SourceSpec {
     mapSizes: new Map(),
     pinnedMaps: pinnedByName(pinned),
     wants: (program) => wanted.has(program),
-    lacks: (program) => (isFunction(program) ? noTrampoline : null),
-    essential: (program) => program === 'sock_send_length' || program === 'tcp_sendmsg',
+    essential: isEssentialToSend,
   };
 }
 
 const both = (filter: Filter): SourceSpec =>
   specOf({ filter, pinned: NO_PINNED_MAPS, received: true });
 
-const SENT = { gives: 'the bytes that are sent' };
-const RECEIVED = { gives: 'the bytes that are received' };
 const SPLICED = { gives: 'the bytes that splice() takes from a socket' };
 
 /** For `netwatch doctor`. */
@@ -87,12 +78,7 @@ export const PLAN: SourcePlan = {
     tcpsubnet: (filter) => specOf({ filter, pinned: NO_PINNED_MAPS, received: false }),
   },
   programs: {
-    sock_send_length: { ...SENT, since: '6.3' },
-    sock_recv_length: { ...RECEIVED, since: '6.3' },
-    tcp_sendmsg: SENT,
-    tcp_sendpage: { gives: 'the bytes that sendfile() sends' },
-    tcp_recvmsg: RECEIVED,
-    tcp_recvmsg_noblock: RECEIVED,
+    ...transferGains('the bytes that are sent', 'the bytes that are received'),
     sys_enter_splice: SPLICED,
     sys_exit_splice: SPLICED,
   },
@@ -101,6 +87,7 @@ export const PLAN: SourcePlan = {
 
 export class BytesSource implements CountingSource<readonly TrafficRow[]> {
   readonly source: Attached;
+  readonly notes = transferNotes(transferHooks());
   readonly #counts: IntervalCounts<TrafficKey, Traffic>;
   readonly #byProcess = new Map<string, Traffic>();
 

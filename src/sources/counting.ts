@@ -3,6 +3,8 @@ import type { Attached } from '../kernel/source.js';
 
 export interface CountingSource<C> {
   readonly source: Attached;
+  /** To be said at the start: what this kernel cannot tell. */
+  readonly notes?: readonly string[];
   /** What was counted since the last call, or since the start; each thing is in one answer only. */
   take(): C;
   /** What found no room in a map since the start. */

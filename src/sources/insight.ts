@@ -15,7 +15,6 @@ import { isWanted, type KernelHas } from '../insight/probes.js';
 import { listNamespaces } from '../kernel/host.js';
 import { readIterator } from '../kernel/iterator.js';
 import {
-  functionParameters,
   hasSocketStorage,
   hasTracepoint,
   jiffiesPerSecond,
@@ -23,11 +22,11 @@ import {
 } from '../kernel/kernel-btf.js';
 import { sumPerCpu } from '../kernel/map.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
-import { whyNoTrampoline } from '../kernel/trampoline.js';
 import { resetReasons } from './drop-reasons.js';
 import { encodeFilter, type Filter } from './filter.js';
 import type { LiveSource } from './live.js';
 import { argumentFeature, has, TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
+import { transferGains, transferHooks, transferNotes } from './transfers.js';
 
 export type { InsightTotals } from '../generated/insight.js';
 
@@ -80,10 +79,9 @@ const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 
 function kernelHas(): KernelHas {
   return {
-    socketLengths: hasTracepoint('sock_send_length'),
+    transfers: transferHooks(),
     congestionStates: hasTracepoint('tcp_cong_state_set'),
     socketStorage: hasSocketStorage(),
-    receiveParameters: functionParameters('tcp_recvmsg'),
   };
 }
 
@@ -114,9 +112,6 @@ export function encodeInsightFilter(options: InsightOptions): Uint8Array {
 function specOf(options: InsightOptions): SourceSpec {
   const kernel = kernelHas();
   const { events, statistics, filter, ringBytes } = options;
-  const isFunction = (program: string): boolean => /^tcp_(sendmsg|recvmsg)/.test(program);
-  const noTrampoline =
-    kernel.socketLengths || (events & maskOf(['SEND', 'RECEIVE'])) === 0 ? null : whyNoTrampoline();
   return {
     name: 'insight',
     rodata: [
@@ -135,16 +130,12 @@ function specOf(options: InsightOptions): SourceSpec {
     ]),
     wants: (program) =>
       program === OPEN_CONNECTIONS ? statistics : isWanted(program, events, kernel),
-    lacks: (program) => (isFunction(program) ? noTrampoline : null),
     essential: (program) => program === 'inet_sock_set_state',
   };
 }
 
 const ANY: Range = { min: null, max: null };
 const ACCEPTER = { gives: 'the event ACCEPT' };
-/** Until 6.3; after that tracepoints tell. */
-const SENT = { gives: 'the event SEND' };
-const RECEIVED = { gives: 'the event RECEIVE' };
 
 /** Some of the events, with no filter by value. */
 export function onlyEvents(events: number, filter: Filter, ringBytes: number): InsightOptions {
@@ -172,11 +163,7 @@ export const PLAN: SourcePlan = {
     inet_sock_set_state: { gives: 'the events CONNECT and CLOSE' },
     sys_exit_accept: ACCEPTER,
     sys_exit_accept4: ACCEPTER,
-    sock_send_length: { ...SENT, since: '6.3' },
-    sock_recv_length: { ...RECEIVED, since: '6.3' },
-    tcp_sendmsg: SENT,
-    tcp_recvmsg: RECEIVED,
-    tcp_recvmsg_noblock: RECEIVED,
+    ...transferGains('the event SEND', 'the event RECEIVE'),
     tcp_retransmit_skb: { gives: 'the event RETRANSMIT' },
     tcp_retransmit_synack: { gives: 'SYN-ACKs that are sent again' },
     tcp_send_reset: { gives: 'the event RESET for those that are sent' },
@@ -193,6 +180,7 @@ export const PLAN: SourcePlan = {
 
 export class InsightSource implements LiveSource<InsightRecord> {
   readonly source: Source;
+  readonly notes: readonly string[];
   /** Mask of those that are watched. */
   readonly events: number;
   readonly #filter: Filter;
@@ -206,6 +194,8 @@ export class InsightSource implements LiveSource<InsightRecord> {
   constructor(options: InsightOptions) {
     this.#filter = options.filter;
     this.events = options.events;
+    this.notes =
+      (options.events & maskOf(['SEND', 'RECEIVE'])) === 0 ? [] : transferNotes(transferHooks());
     this.source = openSource(specOf(options));
     this.#seedOwners();
   }

@@ -2,11 +2,7 @@
  * Runs a tool that shows events: opens its source, writes what it declared until the end has come,
  * then says what is to be said. What is common to all such tools is here and in the files beside.
  */
-import { performance } from 'node:perf_hooks';
 import { createClock, type Clock } from '../kernel/clock.js';
-import { releaseKernelBtf } from '../kernel/kernel-btf.js';
-import { setVerbose } from '../kernel/object.js';
-import { checkEnvironment } from '../kernel/system.js';
 import type { StandardOutput } from '../sinks/standard-output.js';
 import type { LiveSource } from '../sources/live.js';
 import type { CommonOptions, Summary } from './common.js';
@@ -14,8 +10,7 @@ import { Drain } from './drain.js';
 import { End } from './end.js';
 import type { EventTool } from './event-tool.js';
 import { formatter, type Format, type Formatter } from './format.js';
-import { PromFile } from './prom-file.js';
-import { announce, Output, sayAs, scopeOf, type Say } from './run-common.js';
+import { Output, runTool, type Counters, type Run, type Say } from './run-common.js';
 
 /** Between two looks at what was lost, and two versions of the .prom file. */
 const INTERVAL_MS = 5000;
@@ -72,12 +67,11 @@ function showing<O extends CommonOptions, R extends Timed, S extends LiveSource<
   };
 }
 
-/** A tool at work. */
-class Run<O extends CommonOptions, R extends Timed, S extends LiveSource<R>> {
+class EventRun<O extends CommonOptions, R extends Timed, S extends LiveSource<R>> implements Run {
   readonly #tool: EventTool<O, R, S>;
   readonly #options: O;
   readonly #live: S;
-  readonly #file: PromFile | null;
+  readonly #counters: Counters;
   readonly #say: Say;
   readonly #end = new End();
   readonly #clock: Clock = createClock();
@@ -85,11 +79,11 @@ class Run<O extends CommonOptions, R extends Timed, S extends LiveSource<R>> {
   readonly #drain: Drain<R>;
   readonly #checkLosses: () => void;
 
-  constructor(tool: EventTool<O, R, S>, options: O, live: S, file: PromFile | null, say: Say) {
+  constructor(tool: EventTool<O, R, S>, options: O, live: S, counters: Counters, say: Say) {
     this.#tool = tool;
     this.#options = options;
     this.#live = live;
-    this.#file = file;
+    this.#counters = counters;
     this.#say = say;
     const wallMs = (tsNs: number): number => this.#clock.toWallMs(tsNs);
     const lines = showing(tool, options, live, wallMs);
@@ -98,7 +92,6 @@ class Run<O extends CommonOptions, R extends Timed, S extends LiveSource<R>> {
     this.#checkLosses = lossWatch(live, say);
   }
 
-  /** Until the end. Throws if it was a bug. */
   async untilEnd(): Promise<void> {
     await this.#keep();
     this.#end.listen(this.#options.duration);
@@ -115,7 +108,6 @@ class Run<O extends CommonOptions, R extends Timed, S extends LiveSource<R>> {
     }
   }
 
-  /** Shows what is left, then the summary. False if the reader did not take it all. */
   async finish(): Promise<boolean> {
     this.#live.finish();
     await this.#drain.finish();
@@ -128,11 +120,10 @@ class Run<O extends CommonOptions, R extends Timed, S extends LiveSource<R>> {
   }
 
   async #keep(): Promise<void> {
-    await this.#file?.write((snapshot) => {
+    const { lost } = this.#live.source.ringCounts();
+    await this.#counters.keep('ringbuf', lost, (snapshot) => {
       this.#tool.metrics?.(this.#live, snapshot);
-      const labels = { source: this.#tool.name, stage: 'ringbuf' } as const;
-      snapshot.add('netwatch_events_lost_total', labels, this.#live.source.ringCounts().lost);
-    }, this.#say);
+    });
   }
 }
 
@@ -142,20 +133,9 @@ export async function runEventTool<
   R extends Timed,
   S extends LiveSource<R>,
 >(tool: EventTool<O, R, S>, options: O): Promise<void> {
-  const startMs = performance.now();
-  const say = sayAs(tool.name);
-  if (options.libbpfLog) setVerbose((message) => void process.stderr.write(message));
-  checkEnvironment();
-  const scope = scopeOf(options);
-  const file = options.data === undefined ? null : await PromFile.open(options.data, tool.name);
-  const live = await tool.open(options, scope);
-  releaseKernelBtf();
-  const run = new Run(tool, options, live, file, say);
-  tool.notes?.(options, live).forEach(say);
-  announce(live.source.programs, performance.now() - startMs, say);
-  await run.untilEnd();
-  const taken = await run.finish();
-  live.source.close();
-  // A write that nobody takes would keep the process.
-  if (!taken) process.exit(0);
+  await runTool(
+    tool,
+    options,
+    (live, counters, say) => new EventRun(tool, options, live, counters, say),
+  );
 }

@@ -1,27 +1,22 @@
 /** Runs a tool that shows a report each interval: opens its source, asks it for its counts, ends in order. */
 import { performance } from 'node:perf_hooks';
-import { releaseKernelBtf } from '../kernel/kernel-btf.js';
-import { setVerbose } from '../kernel/object.js';
-import { checkEnvironment } from '../kernel/system.js';
 import type { CountingSource } from '../sources/counting.js';
 import type { CommonOptions } from './common.js';
 import { End } from './end.js';
-import { PromFile } from './prom-file.js';
 import { reportText } from './report.js';
 import type { ReportTool, Schedule } from './report-tool.js';
-import { announce, Output, sayAs, scopeOf, type Say } from './run-common.js';
+import { Output, runTool, type Counters, type Run, type Say } from './run-common.js';
 
 /** Between two versions of the .prom file where there is no report meanwhile. */
 const KEEP_MS = 5000;
 /** Home, and nothing below: what `clear` does, without losing what was scrolled away. */
 const CLEAR = '\u001b[H\u001b[2J';
 
-/** A tool at work. */
-class Run<O extends CommonOptions, C, S extends CountingSource<C>> {
+class ReportRun<O extends CommonOptions, C, S extends CountingSource<C>> implements Run {
   readonly #tool: ReportTool<O, C, S>;
   readonly #options: O;
   readonly #source: S;
-  readonly #file: PromFile | null;
+  readonly #counters: Counters;
   readonly #say: Say;
   readonly #schedule: Schedule;
   readonly #end = new End();
@@ -31,11 +26,11 @@ class Run<O extends CommonOptions, C, S extends CountingSource<C>> {
   #reports = 0;
   #lost = 0;
 
-  constructor(tool: ReportTool<O, C, S>, options: O, source: S, file: PromFile | null, say: Say) {
+  constructor(tool: ReportTool<O, C, S>, options: O, source: S, counters: Counters, say: Say) {
     this.#tool = tool;
     this.#options = options;
     this.#source = source;
-    this.#file = file;
+    this.#counters = counters;
     this.#say = say;
     this.#schedule = tool.schedule(options);
     const banner = options.output === 'table' ? (tool.banner?.(options) ?? '') : '';
@@ -43,7 +38,6 @@ class Run<O extends CommonOptions, C, S extends CountingSource<C>> {
     this.#output.rows.flush();
   }
 
-  /** Until the end. Throws if it was a bug. */
   async untilEnd(): Promise<void> {
     this.#end.listen(this.#options.duration);
     const { everySeconds, count } = this.#schedule;
@@ -68,7 +62,6 @@ class Run<O extends CommonOptions, C, S extends CountingSource<C>> {
     }
   }
 
-  /** What was counted since the last report, and the last .prom file. False if nobody took it all. */
   async finish(): Promise<boolean> {
     this.#source.finish();
     const { atEnd, count } = this.#schedule;
@@ -105,16 +98,14 @@ class Run<O extends CommonOptions, C, S extends CountingSource<C>> {
   #tellLosses(): void {
     const lost = this.#source.lost();
     const more = lost - this.#lost;
-    if (more > 0) this.#say(`${more} counts found no room in the kernel's table; filter more`);
+    if (more > 0) this.#say(`${more} counts found no room in the kernel; filter more`);
     this.#lost = lost;
   }
 
   async #keep(): Promise<void> {
-    await this.#file?.write((snapshot) => {
+    await this.#counters.keep('map_full', this.#source.lost(), (snapshot) => {
       this.#tool.metrics?.(this.#source, snapshot);
-      const labels = { source: this.#tool.name, stage: 'map_full' } as const;
-      snapshot.add('netwatch_events_lost_total', labels, this.#source.lost());
-    }, this.#say);
+    });
   }
 }
 
@@ -123,19 +114,9 @@ export async function runReportTool<O extends CommonOptions, C, S extends Counti
   tool: ReportTool<O, C, S>,
   options: O,
 ): Promise<void> {
-  const startMs = performance.now();
-  const say = sayAs(tool.name);
-  if (options.libbpfLog) setVerbose((message) => void process.stderr.write(message));
-  checkEnvironment();
-  const scope = scopeOf(options);
-  const file = options.data === undefined ? null : await PromFile.open(options.data, tool.name);
-  const source = await tool.open(options, scope);
-  releaseKernelBtf();
-  const run = new Run(tool, options, source, file, say);
-  announce(source.source.programs, performance.now() - startMs, say);
-  await run.untilEnd();
-  const taken = await run.finish();
-  source.source.close();
-  // A write that nobody takes would keep the process.
-  if (!taken) process.exit(0);
+  await runTool(
+    tool,
+    options,
+    (source, counters, say) => new ReportRun(tool, options, source, counters, say),
+  );
 }

@@ -4,15 +4,15 @@ import t, { type Test } from 'tap';
 import type { EventName } from '../../src/insight/events.js';
 import { dropPackets, plainDevice, type DropOptions } from '../../scripts/traffic/faults.js';
 import type { TcpClientOptions, TcpServerOptions } from '../../scripts/traffic/programs.js';
-import { bytesOf, countsOf, provoke, startInsight, type InsightEvent } from '../support/insight.js';
+import { bytesOf, countsOf, startInsight, type InsightEvent } from '../support/insight.js';
+import { provoke } from '../support/provoke.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
 import { countFrom, type Counters } from '../support/nstat.js';
 import { needsCommands, needsRoot } from '../support/skip.js';
 import { sockets, type SocketRow } from '../support/ss.js';
 import { startCapture } from '../support/tcpdump.js';
 import { CLOSED_PORT, runTcp, startProgram, TCP_PORT } from '../support/traffic.js';
-import { hasLengths, needsKernel, since } from '../support/vm-kernel.js';
-import { until } from '../support/wait.js';
+import { needsKernel, since } from '../support/vm-kernel.js';
 
 const skip = needsRoot || needsCommands('nft', 'nstat', 'tcpdump');
 
@@ -40,8 +40,6 @@ async function watch(
 
 /** To tell data from other packets nftables looks behind the TCP header. */
 const needsInnerHeader = skip || needsKernel('5.16', 'nftables that look into the payload');
-
-const noLengths = hasLengths() ? false : 'this kernel cannot tell SEND and RECEIVE';
 
 const byValue = (a: number, b: number): number => a - b;
 
@@ -114,7 +112,7 @@ t.test(
   },
 );
 
-t.test('SEND and RECEIVE: every byte, once', { skip: skip || noLengths }, async (t) => {
+t.test('SEND and RECEIVE: every byte, once', { skip }, async (t) => {
   const namespace = createNamespace(t);
   let sent = 0;
   const seen = await provoke(
@@ -372,20 +370,6 @@ t.test('WINDOW_UPDATE: a reader that does not read closes its window', { skip },
     'the writer hears of it',
   );
 });
-
-t.test(
-  'where a kernel lacks the tracepoints of SEND, it is said or made good',
-  { skip },
-  async (t) => {
-    const namespace = createNamespace(t);
-    const insight = await startInsight(t, namespace, ['-e', 'SEND,RECEIVE']);
-    const said = /without .*tcp_sendmsg/.test(insight.stderr());
-    await runTcp(namespace);
-    t.equal(said, !hasLengths(), insight.stderr());
-    if (!said) await until(() => insight.of('SEND').length > 0, { what: 'a SEND' });
-    t.equal((await insight.stop()).code, 0);
-  },
-);
 
 t.test(
   'reset reasons are the kernel’s own',

@@ -7,11 +7,11 @@ import type { TcpClientTotals } from '../../scripts/traffic/programs.js';
 import {
   checkVariants,
   connectAndWait,
-  provoke,
   watched,
   type BlockingConnect,
   type Variant,
 } from '../support/life.js';
+import { provoke } from '../support/provoke.js';
 import { answersNames } from '../support/name-server.js';
 import type { Json } from '../support/ndjson.js';
 import { createNamespace, type Namespace } from '../support/netns.js';

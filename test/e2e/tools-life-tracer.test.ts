@@ -1,6 +1,7 @@
 // tcptracer on known traffic: each connection once as C, A and X, by its process; every option.
 import t from 'tap';
-import { checkVariants, connectAndWait, provoke, watched, type Variant } from '../support/life.js';
+import { checkVariants, connectAndWait, watched, type Variant } from '../support/life.js';
+import { provoke } from '../support/provoke.js';
 import type { Json } from '../support/ndjson.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
 import { needsRoot } from '../support/skip.js';

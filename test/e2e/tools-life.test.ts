@@ -4,14 +4,8 @@ import { spawn } from 'node:child_process';
 import t, { type Test } from 'tap';
 import type { TcpClientOptions } from '../../scripts/traffic/programs.js';
 import { PROGRAM, temporaryFolder } from '../support/collector.js';
-import {
-  checkVariants,
-  provoke,
-  rowsOf,
-  startWitness,
-  watched,
-  type Variant,
-} from '../support/life.js';
+import { checkVariants, rowsOf, startWitness, watched, type Variant } from '../support/life.js';
+import { provoke } from '../support/provoke.js';
 import type { Json } from '../support/ndjson.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
 import { startManager } from '../support/notify.js';

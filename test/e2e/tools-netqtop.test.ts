@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import t, { type Test } from 'tap';
-import { provoke } from '../support/insight.js';
+import { provoke } from '../support/provoke.js';
 import type { Json } from '../support/ndjson.js';
 import {
   createQueuePair,
@@ -159,7 +159,7 @@ t.test('-t, -i, -c and the formats change what they should', { skip }, async (t)
   await rates.stop();
   const lines = rates.lines();
   t.equal(lines[2], `${HEAD}BPS        PPS        `);
-  t.match(lines[4], /^ 1 {10}142\.0 {6}0 {10}10( +0){3} +[\d.]+K? +[\d.]+K? +$/);
+  t.match(lines[4], /^ 1 {10}142\.0 {6}0 {10}10( +0){3} +[\d.]+[KM]? +[\d.]+[KM]? +$/);
   t.equal(lines.at(-1), '-'.repeat(95));
   const three = await startTool(t, pair.left, 'netqtop', ['-n', DEVICE, '-i', '0.1', '-c', '3']);
   t.strictSame(await three.exited, { code: 0, signal: null });

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { PROGRAM, temporaryFolder } from '../support/collector.js';
-import { provoke } from '../support/insight.js';
+import { provoke } from '../support/provoke.js';
 import { createQueuePair, DEVICE, HEADER_BYTES, sendThrough } from '../support/nic.js';
 import { parseExposition, total } from '../support/samples.js';
 import { needsRoot } from '../support/skip.js';
@@ -31,7 +31,7 @@ t.test('the table is that of the original, and its averages are exact', { skip }
   );
   t.match(lines[0], /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ 1-3]\d \d\d:\d\d:\d\d 20\d\d$/);
   t.strictSame(lines.slice(1, 4), ['TX', HEAD, ` 0          0          0.0        0.0        `]);
-  t.match(lines[4], /^ 1 {10}128\.0 {6}[\d.]+K? +[\d.]+K? +$/);
+  t.match(lines[4], /^ 1 {10}128\.0 {6}[\d.]+[KM]? +[\d.]+[KM]? +$/);
   t.equal(lines[5], (lines[4] ?? '').replace(' 1    ', ' Total'));
   t.strictSame(lines.slice(6), [
     '',

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { PROGRAM, temporaryFolder } from '../support/collector.js';
-import { provoke } from '../support/insight.js';
+import { provoke } from '../support/provoke.js';
 import type { Json } from '../support/ndjson.js';
 import { createNamespace, type Namespace, type Teardown } from '../support/netns.js';
 import { sendDatagrams } from '../support/nic.js';

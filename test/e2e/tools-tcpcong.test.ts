@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import { dropPackets, plainDevice, type DropOptions } from '../../scripts/traffic/faults.js';
 import type { TcpClientOptions } from '../../scripts/traffic/programs.js';
 import { temporaryFolder } from '../support/collector.js';
-import { provoke } from '../support/insight.js';
+import { provoke } from '../support/provoke.js';
 import type { Json } from '../support/ndjson.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
 import { countFrom, type Counters } from '../support/nstat.js';

@@ -1,7 +1,7 @@
 // `netwatch tcppktlat`: one row for each read, and how long the oldest data that it takes has waited.
 import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
-import { provoke } from '../support/insight.js';
+import { provoke } from '../support/provoke.js';
 import type { Json } from '../support/ndjson.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
 import { needsRoot } from '../support/skip.js';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { bucketOf, bucketRange } from '../../src/terminal/histogram.js';
-import { provoke } from '../support/insight.js';
+import { provoke } from '../support/provoke.js';
 import type { Json } from '../support/ndjson.js';
 import { createNamespace, type Namespace, type Teardown } from '../support/netns.js';
 import { needsRoot } from '../support/skip.js';

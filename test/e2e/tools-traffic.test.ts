@@ -19,7 +19,7 @@ import {
   type ByteCounts,
   type Exchange,
 } from '../support/byte-counts.js';
-import { provoke } from '../support/insight.js';
+import { provoke } from '../support/provoke.js';
 import type { Json } from '../support/ndjson.js';
 import { createNamespace, type Teardown } from '../support/netns.js';
 import { needsRoot } from '../support/skip.js';

@@ -1,13 +1,11 @@
 /** Traffic and witnesses for the tools that show the life of connections. */
 import { spawn } from 'node:child_process';
 import type { Test } from 'tap';
-import { provoke } from './insight.js';
+import { provoke } from './provoke.js';
 import type { Namespace, Teardown } from './netns.js';
 import type { Json } from './ndjson.js';
 import { startTool, type RunningTool } from './tool.js';
 import { until } from './wait.js';
-
-export { provoke };
 
 /** Runs a tool over some traffic, to its end; throws if it did not end well. */
 export async function watched(

@@ -26,9 +26,6 @@ export function hasTrampolines(architecture = process.arch): boolean {
   return since(architecture === 'arm64' ? '6.4' : '5.5');
 }
 
-/** Whether `netwatch insight` can tell SEND and RECEIVE: tracepoints since 6.3, functions before. */
-export const hasLengths = (): boolean => since('6.3') || hasTrampolines();
-
 /** Whether layer times can be had (atomic operations), and at the very functions of the kernel. */
 export const hasTimes = (): boolean => since('5.12');
 export const hasExactTimes = (): boolean => hasTimes() && hasTrampolines();

@@ -29,7 +29,9 @@ export function programsInSources(): Program[] {
     .filter((file) => file.endsWith('.bpf.c'))
     .flatMap((file) => {
       const text = readFileSync(join(BPF, file), 'utf8');
-      const found = text.matchAll(/SEC\("\??(\w+)[^"]*"\)\s+int (?:BPF_PROG\()?(\w+)/g);
+      const found = text.matchAll(
+        /SEC\("\??(\w+)[^"]*"\)\s+int (?:BPF_(?:PROG|KPROBE|KRETPROBE)\()?(\w+)/g,
+      );
       const source = file.replace('.bpf.c', '');
       return [...found].map(([, attachType = '', name = '']) => ({ source, name, attachType }));
     });
@@ -53,9 +55,22 @@ const plain: Rule = (asked) => (timed(asked) === 'attached' ? 'unasked' : 'attac
 /** Sources that the collector opens; all others are of commands with a source of their own. */
 const COLLECTED: ReadonlySet<string> = new Set(['connection', 'packet', 'fault']);
 
-/** Functions that stand in for tracepoints of 6.3. */
-const before63: Rule = () => (since('6.3') ? 'unasked' : hasTrampolines() ? 'attached' : 'missing');
+/** Functions stand in for tracepoints of 6.3; kprobes where nothing else can be attached to them. */
 const since63: Rule = () => (since('6.3') ? 'attached' : 'unasked');
+const attachedIf = (is: boolean): Expected => (is ? 'attached' : 'unasked');
+const fexit: Rule = () => attachedIf(!since('6.3') && hasTrampolines());
+const kprobe: Rule = () => attachedIf(!since('6.3') && !hasTrampolines());
+/** sendfile() has a function of its own until 6.5, and no tracepoint. */
+const fexitOfSendfile: Rule = () => attachedIf(!since('6.5') && hasTrampolines());
+/** One parameter less since 5.19. */
+const since519 =
+  (rule: Rule): Rule =>
+  (asked) =>
+    since('5.19') ? rule(asked) : 'unasked';
+const before519 =
+  (rule: Rule): Rule =>
+  (asked) =>
+    since('5.19') ? 'unasked' : rule(asked);
 
 /** Of sources that have no rule of their own for them. */
 const SHARED_RULES: Readonly<Record<string, Rule>> = {
@@ -65,6 +80,19 @@ const SHARED_RULES: Readonly<Record<string, Rule>> = {
   tcp_bad_csum: () => (since('5.17') ? 'unasked' : since('5.14') ? 'attached' : 'missing'),
   tcp_drop: () => (since('5.17') ? 'unasked' : 'attached'),
   tcp_cong_state_set: () => (since('5.19') ? 'attached' : 'unasked'),
+  sock_send_length: since63,
+  sock_recv_length: since63,
+  tcp_sendmsg: fexit,
+  tcp_sendpage: fexitOfSendfile,
+  tcp_recvmsg: since519(fexit),
+  tcp_recvmsg_noblock: before519(fexit),
+  sendmsg_begin: kprobe,
+  sendmsg_end: kprobe,
+  sendpage_begin: kprobe,
+  sendpage_end: kprobe,
+  recvmsg_begin: since519(kprobe),
+  recvmsg_begin_noblock: before519(kprobe),
+  recvmsg_end: kprobe,
 };
 
 /** By source and program. Those that are not named have to be attached always and everywhere. */
@@ -110,14 +138,6 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   },
   // the tracepoint of 5.19 does it better
   congestion: { tcp_probe: () => (since('5.19') ? 'unasked' : 'attached') },
-  insight: {
-    sock_send_length: since63,
-    sock_recv_length: since63,
-    tcp_sendmsg: before63,
-    // one of the two: its parameters changed in 5.19
-    tcp_recvmsg: () => (since('5.19') ? before63(() => true) : 'unasked'),
-    tcp_recvmsg_noblock: () => (since('5.19') ? 'unasked' : before63(() => true)),
-  },
 };
 
 const stateOf = ({ source, name }: Program, asked: (option: string) => boolean): Expected =>

@@ -24,6 +24,9 @@ function witnesses(): { has: (attachType: string, hook: string) => boolean } {
         case 'fentry':
         case 'fexit':
           return hasTrampolines() && functions.has(hook);
+        case 'kprobe':
+        case 'kretprobe':
+          return functions.has(hook);
         default:
           return true;
       }

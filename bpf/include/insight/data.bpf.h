@@ -3,9 +3,8 @@
 #ifndef NW_INSIGHT_DATA_BPF_H
 #define NW_INSIGHT_DATA_BPF_H
 
+#include "calls.bpf.h"
 #include "insight/changes.bpf.h"
-
-#define NW_MSG_PEEK 2
 
 static __always_inline __u32 nw_ahead(__u32 later, __u32 earlier)
 {
@@ -41,6 +40,63 @@ static __always_inline int nw_moved(struct sock *sk, int bytes, __u32 event)
 static __always_inline int nw_received(struct sock *sk, int bytes, int flags)
 {
 	return flags & NW_MSG_PEEK ? 0 : nw_moved(sk, bytes, NW_EVENT_RECEIVE);
+}
+
+/* What nw_fill() reads, field by field; what the socket's storage knows is unknown. */
+static __always_inline void nw_probe_fill(struct nw_insight *e, struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	struct inet_connection_sock *icsk = (struct inet_connection_sock *)sk;
+
+	e->head.ts_ns = bpf_ktime_get_ns();
+	e->head.sock = (__u64)sk;
+	e->head.kind = NW_KIND_INSIGHT;
+	e->head.netns = nw_probe_netns(sk);
+	e->state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	e->ca_state = BPF_CORE_READ_BITFIELD_PROBED(icsk, icsk_ca_state);
+	e->old_ca_state = e->ca_state;
+	nw_probe_tuple(&e->tuple, sk);
+	e->srtt_us = BPF_CORE_READ(tp, srtt_us);
+	e->mdev_us = BPF_CORE_READ(tp, mdev_us);
+	e->min_rtt_us = BPF_CORE_READ(tp, rtt_min.s[0].v);
+	e->cwnd = BPF_CORE_READ(tp, snd_cwnd);
+	e->ssthresh = BPF_CORE_READ(tp, snd_ssthresh);
+	e->rcv_wnd = BPF_CORE_READ(tp, rcv_wnd);
+	e->snd_wnd = BPF_CORE_READ(tp, snd_wnd);
+	e->lost_out = BPF_CORE_READ(tp, lost_out);
+	e->sacked_out = BPF_CORE_READ(tp, sacked_out);
+	e->rto = BPF_CORE_READ(icsk, icsk_rto);
+	e->has_sock = 1;
+	e->age_ns = NW_UNKNOWN;
+}
+
+/* nw_moved() for a hook that knows the socket by its address alone, or not (NULL). */
+static __always_inline int nw_probe_moved(struct sock *sk, int bytes,
+					  __u32 event)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	struct nw_insight e = {};
+
+	if (!sk || bytes <= 0)
+		return 0;
+	nw_probe_fill(&e, sk);
+	nw_fill_current(&e);
+	e.bytes = bytes;
+	e.queued = event == NW_EVENT_SEND ?
+			   nw_ahead(BPF_CORE_READ(tp, write_seq),
+				    BPF_CORE_READ(tp, snd_nxt)) :
+			   nw_ahead(BPF_CORE_READ(tp, rcv_nxt),
+				    BPF_CORE_READ(tp, copied_seq));
+	if (nw_insight_allowed(&e, sk))
+		nw_emit(&e, event);
+	return 0;
+}
+
+static __always_inline int nw_begin(struct sock *sk)
+{
+	if (!nw_call_begins(sk))
+		nw_lose_record();
+	return 0;
 }
 
 #endif /* NW_INSIGHT_DATA_BPF_H */

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Calls of tcp_sendmsg() and its kin by kprobes, where there is neither a
+ * tracepoint for what they move (before 6.3) nor fexit (arm64 before 6.4): the
+ * begin knows the socket, the end the bytes. The kernel watches so many calls
+ * at a time and no more (maxactive of kretprobes); an end that it did not
+ * watch is noticed when the thread calls again.
+ */
+#ifndef NW_CALLS_BPF_H
+#define NW_CALLS_BPF_H
+
+#include "owner.bpf.h"
+
+#define NW_MSG_PEEK 2
+
+/* The sockets that threads are in a call with. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct sock *);
+} calls SEC(".maps");
+
+static __always_inline __u32 nw_probe_netns(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
+/* False if a call is not seen: the one that this thread made before, or this one. */
+static __always_inline bool nw_call_begins(struct sock *sk)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+
+	if (!nw_netns_allowed(nw_probe_netns(sk)))
+		return true;
+	if (!bpf_map_update_elem(&calls, &thread, &sk, BPF_NOEXIST))
+		return true;
+	bpf_map_update_elem(&calls, &thread, &sk, BPF_EXIST);
+	return false;
+}
+
+/* The socket of the call that ends; NULL if its begin was not seen. */
+static __always_inline struct sock *nw_call_ended(void)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct sock **found = bpf_map_lookup_elem(&calls, &thread);
+	struct sock *sk;
+
+	if (!found)
+		return NULL;
+	sk = *found;
+	bpf_map_delete_elem(&calls, &thread);
+	return sk;
+}
+
+#endif /* NW_CALLS_BPF_H */

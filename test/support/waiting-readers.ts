@@ -1,0 +1,36 @@
+/** Many threads that wait for data at the same time, in one process, by python. */
+import type { Namespace } from './netns.js';
+
+const READERS = `
+import socket, sys, threading, time
+count, port = int(sys.argv[1]), int(sys.argv[2])
+server = socket.create_server(('127.0.0.1', port), backlog=count)
+threads, done = [], []
+def read():
+    c = socket.create_connection(('127.0.0.1', port))
+    threads.append(threading.get_native_id())
+    done.append(c.recv(1))
+    c.recv(1)                                        # the end
+for _ in range(count): threading.Thread(target=read).start()
+peers = [server.accept()[0] for _ in range(count)]
+def waits(thread):
+    with open(f'/proc/self/task/{thread}/wchan') as place: return 'wait_woken' in place.read()
+def wait_for_all(names):
+    deadline = time.monotonic() + 120
+    while len(names) < count or not all(map(waits, threads)):
+        if time.monotonic() > deadline: sys.exit('the readers do not wait')
+        time.sleep(0.01)
+wait_for_all(threads)
+for peer in peers: peer.send(b'x')
+wait_for_all(done)
+for peer in peers: peer.close()
+`;
+
+/** `count` threads wait, get one byte each, wait again, and see the end. The server is at `port`. */
+export async function waitingReaders(
+  namespace: Namespace,
+  count: number,
+  port: number,
+): Promise<void> {
+  await namespace.exec('python3', ['-c', READERS, String(count), String(port)]);
+}
