@@ -12,8 +12,7 @@ import {
   ownCapabilities,
   purposeOf,
 } from '../kernel/capabilities.js';
-import { hasKprobes } from '../kernel/hooks.js';
-import { cgroupRoot, mountsOf } from '../kernel/host.js';
+import { cgroupRoot, hasKprobes, mountsOf } from '../kernel/host.js';
 import { lockHolder } from '../sinks/directory-lock.js';
 import type { Facts } from './report.js';
 

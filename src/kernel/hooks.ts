@@ -1,6 +1,5 @@
 /** Whether this kernel has the hook that a program's section names, and what is in the way if not. */
-import { existsSync } from 'node:fs';
-import { cgroupRoot } from './host.js';
+import { cgroupRoot, hasKprobes } from './host.js';
 import { hasFunction, hasTracepoint } from './kernel-btf.js';
 import { ensureTracefs, hasClassicTracepoint } from './system.js';
 import { whyNoTrampoline } from './trampoline.js';
@@ -64,9 +63,6 @@ function missingFunction(type: string, name: string, mayTry: boolean): Obstacle 
   const reason = mayTry ? whyNoTrampoline() : null;
   return reason === null ? null : kernelLacks(`${type} is refused: ${reason}`);
 }
-
-/** Whether programs can be attached to functions by kprobes, which perf_event_open(2) makes. */
-export const hasKprobes = (): boolean => existsSync('/sys/bus/event_source/devices/kprobe');
 
 const NO_CGROUP2: Obstacle = {
   reason: 'no cgroup v2 hierarchy is mounted',

@@ -78,3 +78,6 @@ export function resolveNamespace(text: string): NetworkNamespace {
   }
   throw new NetwatchError({ code: 'no-netns', name: text });
 }
+
+/** Whether programs can be attached to functions by kprobes, which perf_event_open(2) makes. */
+export const hasKprobes = (): boolean => existsSync('/sys/bus/event_source/devices/kprobe');
