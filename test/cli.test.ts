@@ -104,6 +104,7 @@ const GOOD: readonly (readonly [args: string, options: Record<string, unknown>])
   ['--ndjson', { ndjson: true }],
   ['--ring 4k', { ring: 4096 }],
   ['--ring 1G', { ring: 1_073_741_824 }],
+  ['--simulate-drops 10', { simulateDrops: 10 }],
   ['--strict', { strict: true }],
   ['--listen', { listen: '127.0.0.1:41420' }],
   ['--listen -x', { listen: '127.0.0.1:41420', extra: true }],

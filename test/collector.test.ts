@@ -7,7 +7,7 @@ import { stateName, type ConnectionTableOptions } from '../src/collector/connect
 import { congestionState } from '../src/collector/connection-values.js';
 import { faultLine } from '../src/collector/fault-lines.js';
 import { HttpHeads } from '../src/collector/http-heads.js';
-import { LossWarning } from '../src/collector/loss-warning.js';
+import { lossCause, LossWarning } from '../src/collector/loss-warning.js';
 import { PACKET_TABLE_HEADER, PacketText, packetRow } from '../src/collector/packet-lines.js';
 import type { Connection } from '../src/generated/connection.js';
 import { ByteWriter } from '../src/metrics/bytes.js';
@@ -597,6 +597,7 @@ t.test('losses are told once in 30 seconds, with how many there were since', (t)
   let now = 0;
   const warning = new LossWarning(
     (message) => said.push(message),
+    lossCause(undefined),
     () => now,
   );
   const check = (seconds: number, lost: number): (string | undefined)[] => {
@@ -609,5 +610,7 @@ t.test('losses are told once in 30 seconds, with how many there were since', (t)
   t.strictSame(check(30.9, 9), []);
   t.strictSame(check(31, 9), ['4 records lost']);
   t.strictSame(check(100, 9), [], 'nothing new');
+  t.match(lossCause(undefined), /--ring/);
+  t.match(lossCause(10), /of 10 one on purpose/);
   t.end();
 });

@@ -15,7 +15,7 @@ import { writePromFile } from '../sinks/prom-file.js';
 import type { Connection, ConnectionSource } from '../sources/connection.js';
 import { Files, PROM_FILE } from './files.js';
 import { Intake, type RowSink } from './intake.js';
-import { LossWarning } from './loss-warning.js';
+import { lossCause, LossWarning } from './loss-warning.js';
 import { openSources, programsOf, sourcesOf, type OpenSources } from './open-sources.js';
 import { filterOf, namespacesOf, type CollectorOptions } from './options.js';
 import { nextWaitMs } from './pace.js';
@@ -101,7 +101,7 @@ export class Collector {
     this.#hooks = hooks;
     this.#namespaces = namespaces;
     this.#files = files;
-    this.#lossWarning = new LossWarning(hooks.say);
+    this.#lossWarning = new LossWarning(hooks.say, lossCause(options.simulateDrops));
     this.#open = sources;
     this.#connections = sources.connections;
     this.#intake = new Intake(options, {

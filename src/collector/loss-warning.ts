@@ -2,14 +2,27 @@
 
 const QUIET_MS = 30_000;
 
+/** What makes records get lost, and what helps; `simulateDrops` is the option. */
+export function lossCause(simulateDrops: number | undefined): string {
+  return simulateDrops === undefined
+    ? 'because a ring buffer was full (netwatch_events_lost_total says which); filter more, or enlarge that of the packets with --ring'
+    : `(netwatch_events_lost_total): of ${simulateDrops} one on purpose, as --simulate-drops asks`;
+}
+
 export class LossWarning {
   readonly #say: (message: string) => void;
+  readonly #cause: string;
   readonly #now: () => number;
   #told = 0;
   #toldMs = -Infinity;
 
-  constructor(say: (message: string) => void, now: () => number = () => performance.now()) {
+  constructor(
+    say: (message: string) => void,
+    cause: string,
+    now: () => number = () => performance.now(),
+  ) {
     this.#say = say;
+    this.#cause = cause;
     this.#now = now;
   }
 
@@ -19,8 +32,6 @@ export class LossWarning {
     const more = lost - this.#told;
     this.#told = lost;
     this.#toldMs = this.#now();
-    this.#say(
-      `${more} records lost because a ring buffer was full (netwatch_events_lost_total says which); filter more, or enlarge that of the packets with --ring`,
-    );
+    this.#say(`${more} records lost ${this.#cause}`);
   }
 }

@@ -25,7 +25,7 @@ export interface OpenSources {
 
 /** Throws NetwatchError if one cannot be opened; nothing is left attached then. */
 export function openSources(options: CollectorOptions, filter: Filter): OpenSources {
-  const { retrans: retransmits, time, http, ring } = options;
+  const { retrans: retransmits, time, http, simulateDrops: loseEvery = 0 } = options;
   const opened: { readonly source: Source }[] = [];
   const missing: SourceMissing[] = [];
   const keep = <T extends { readonly source: Source }>(part: T): T => {
@@ -44,11 +44,16 @@ export function openSources(options: CollectorOptions, filter: Filter): OpenSour
   };
   try {
     const connections = keep(
-      new ConnectionSource({ filter, retransmits, ringBytes: CONNECTION_RING_BYTES }),
+      new ConnectionSource({
+        filter,
+        retransmits,
+        ring: { bytes: CONNECTION_RING_BYTES, loseEvery },
+      }),
     );
-    const packets = keepOrLeave(() => new PacketSource({ filter, time, http, ringBytes: ring }));
+    const ring = { bytes: options.ring, loseEvery };
+    const packets = keepOrLeave(() => new PacketSource({ filter, time, http, ring }));
     const faults = options.err
-      ? keepOrLeave(() => new FaultSource(filter, FAULT_RING_BYTES))
+      ? keepOrLeave(() => new FaultSource(filter, { bytes: FAULT_RING_BYTES, loseEvery }))
       : null;
     return { connections, packets, faults, missing };
   } catch (error) {

@@ -36,6 +36,8 @@ export interface CollectorOptions {
   readonly gzip: boolean;
   readonly ndjson: boolean;
   readonly ring: number;
+  /** Of so many records one is lost on purpose. */
+  readonly simulateDrops?: number;
   /** Where `netwatch serve` is to listen, as it was typed. */
   readonly listen?: string;
   readonly webConfig?: string;
@@ -134,6 +136,7 @@ function addOutput(command: Command): void {
       .helpGroup(OUTPUT),
   );
   option('--ring <BYTES>', 'ring buffer for packets, a power of two', parse.ringBytes, 2 ** 23);
+  option('--simulate-drops <N>', 'lose one record of N on purpose, to try alerts', parse.count);
   command.addOption(
     new Option('--strict', 'exit if any program cannot be attached')
       .default(false)

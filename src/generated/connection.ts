@@ -266,4 +266,5 @@ export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
   nw_filter: { offset: 8, size: 1408 },
+  nw_lose_every: { offset: 1416, size: 4 },
 } as const;

@@ -150,6 +150,7 @@ export const SEGMENT_FAULT = {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
+  nw_lose_every: { offset: 4, size: 4 },
   nw_filter: { offset: 8, size: 1408 },
   nw_has_drop_reason: { offset: 1432, size: 1 },
   nw_has_drop_socket: { offset: 1433, size: 1 },

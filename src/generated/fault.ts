@@ -98,6 +98,7 @@ export function decodeFaultKey(view: DataView, at: number): FaultKey {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
+  nw_lose_every: { offset: 4, size: 4 },
   nw_filter: { offset: 8, size: 1408 },
   nw_has_drop_reason: { offset: 1424, size: 1 },
   nw_has_drop_socket: { offset: 1425, size: 1 },

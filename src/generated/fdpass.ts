@@ -108,6 +108,7 @@ export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
   nw_filter: { offset: 8, size: 1408 },
-  nw_tid_count: { offset: 1432, size: 4 },
-  nw_tids: { offset: 1436, size: 64 },
+  nw_lose_every: { offset: 1416, size: 4 },
+  nw_tid_count: { offset: 1440, size: 4 },
+  nw_tids: { offset: 1444, size: 64 },
 } as const;

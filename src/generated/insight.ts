@@ -259,8 +259,9 @@ export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
   nw_filter: { offset: 8, size: 1408 },
-  nw_insight_filter: { offset: 1416, size: 64 },
-  nw_has_cong_state: { offset: 1480, size: 1 },
-  nw_has_retransmit_error: { offset: 1481, size: 1 },
-  nw_has_reset_reason: { offset: 1482, size: 1 },
+  nw_lose_every: { offset: 1416, size: 4 },
+  nw_insight_filter: { offset: 1424, size: 64 },
+  nw_has_cong_state: { offset: 1488, size: 1 },
+  nw_has_retransmit_error: { offset: 1489, size: 1 },
+  nw_has_reset_reason: { offset: 1490, size: 1 },
 } as const;

@@ -151,6 +151,7 @@ export const LIFE_EVENT = {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
+  nw_lose_every: { offset: 4, size: 4 },
   nw_filter: { offset: 8, size: 1408 },
   nw_by_cgroup_map: { offset: 1416, size: 1 },
   nw_by_mntns_map: { offset: 1417, size: 1 },

@@ -94,6 +94,7 @@ export function decodeUnread(view: DataView, at: number): Unread {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
+  nw_lose_every: { offset: 4, size: 4 },
   nw_filter: { offset: 8, size: 1408 },
   nw_min_latency_ns: { offset: 1424, size: 8 },
   nw_tid_count: { offset: 1432, size: 4 },

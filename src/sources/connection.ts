@@ -20,7 +20,8 @@ import { sumPerCpu } from '../kernel/map.js';
 import { hasSocketStorage } from '../kernel/kernel-btf.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
-import { helperFeature, rightFeature, TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
+import { helperFeature, rightFeature, type SourcePlan } from './plan.js';
+import { encodeLoss, TRIAL_RING, type RingOptions } from './ring-options.js';
 
 export type { Connection } from '../generated/connection.js';
 
@@ -33,7 +34,7 @@ export interface ConnectionOptions {
   readonly filter: Filter;
   /** Count retransmissions by cause. */
   readonly retransmits: boolean;
-  readonly ringBytes: number;
+  readonly ring: RingOptions;
 }
 
 const RETRANSMIT_PROGRAMS = ['tcp_retransmit_skb', 'tcp_retransmit_synack'];
@@ -61,8 +62,11 @@ export const STATE_NAMES = [
 function specOf(options: ConnectionOptions): SourceSpec {
   return {
     name: 'connection',
-    rodata: [[RODATA.nw_filter, encodeFilter(options.filter)]],
-    mapSizes: new Map([['events', options.ringBytes]]),
+    rodata: [
+      [RODATA.nw_filter, encodeFilter(options.filter)],
+      [RODATA.nw_lose_every, encodeLoss(options.ring)],
+    ],
+    mapSizes: new Map([['events', options.ring.bytes]]),
     wants: (program) =>
       program === FORGET
         ? !hasSocketStorage()
@@ -78,8 +82,7 @@ const ACCEPTER = {
 
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
-  spec: ({ filter, retrans }) =>
-    specOf({ filter, retransmits: retrans, ringBytes: TRIAL_RING_BYTES }),
+  spec: ({ filter, retrans }) => specOf({ filter, retransmits: retrans, ring: TRIAL_RING }),
   programs: {
     inet_sock_set_state: { gives: 'connections that open and close' },
     tcp: { gives: 'the present state of connections' },

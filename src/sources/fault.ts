@@ -14,7 +14,8 @@ import {
   resetReasons,
 } from './drop-reasons.js';
 import { encodeFilter, type Filter } from './filter.js';
-import { argumentFeature, has, TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
+import { argumentFeature, has, type SourcePlan } from './plan.js';
+import { encodeLoss, TRIAL_RING, type RingOptions } from './ring-options.js';
 
 export interface FaultRecord {
   readonly kind: 'drop' | 'reset';
@@ -61,19 +62,20 @@ const RESET_REASON = argumentFeature(['tcp_send_reset', 'reason', 3], {
   options: ['err'],
 });
 
-function specOf(filter: Filter, ringBytes: number): SourceSpec {
+function specOf(filter: Filter, ring: RingOptions): SourceSpec {
   const instead = has(DROP_REASON) ? 'tcp_bad_csum' : 'kfree_skb';
   const purge = reasonNumber('QUEUE_PURGE');
   return {
     name: 'fault',
     rodata: [
       [RODATA.nw_filter, encodeFilter(filter)],
+      [RODATA.nw_lose_every, encodeLoss(ring)],
       [RODATA.nw_has_drop_reason, flag(has(DROP_REASON))],
       [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],
       [RODATA.nw_purge_reason, Uint8Array.of(purge, 0, 0, 0)],
       [RODATA.nw_has_reset_reason, flag(has(RESET_REASON))],
     ],
-    mapSizes: new Map([['events', ringBytes]]),
+    mapSizes: new Map([['events', ring.bytes]]),
     wants: (program) => program !== instead,
     essential: () => false,
   };
@@ -81,7 +83,7 @@ function specOf(filter: Filter, ringBytes: number): SourceSpec {
 
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
-  spec: ({ filter, err }) => (err ? specOf(filter, TRIAL_RING_BYTES) : null),
+  spec: ({ filter, err }) => (err ? specOf(filter, TRIAL_RING) : null),
   programs: {
     kfree_skb: { gives: 'drops', since: '5.17' },
     tcp_bad_csum: { gives: 'drops for a bad checksum', since: '5.14' },
@@ -98,8 +100,8 @@ export class FaultSource {
   readonly #hasDropReason = has(DROP_REASON);
   readonly #places = new Int32Array(BATCH);
 
-  constructor(filter: Filter, ringBytes: number) {
-    this.source = openSource(specOf(filter, ringBytes));
+  constructor(filter: Filter, ring: RingOptions) {
+    this.source = openSource(specOf(filter, ring));
   }
 
   #reason(kind: 'drop' | 'reset', reason: number): string {

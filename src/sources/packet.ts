@@ -30,11 +30,11 @@ import {
   argumentFeature,
   functionFeature,
   has,
-  TRIAL_RING_BYTES,
   type Feature,
   type Gain,
   type SourcePlan,
 } from './plan.js';
+import { encodeLoss, TRIAL_RING, type RingOptions } from './ring-options.js';
 
 export interface PacketOptions {
   readonly filter: Filter;
@@ -42,7 +42,7 @@ export interface PacketOptions {
   readonly time: boolean;
   /** Find HTTP/1 heads and time requests. */
   readonly http: boolean;
-  readonly ringBytes: number;
+  readonly ring: RingOptions;
 }
 
 const BATCH = 8192;
@@ -106,6 +106,7 @@ function specOf(options: PacketOptions): SourceSpec {
     name: 'packet',
     rodata: [
       [RODATA.nw_filter, encodeFilter(options.filter)],
+      [RODATA.nw_lose_every, encodeLoss(options.ring)],
       [RODATA.nw_time, flag(time)],
       [RODATA.nw_exact, flag(exact)],
       [RODATA.nw_http_on, flag(options.http)],
@@ -115,7 +116,7 @@ function specOf(options: PacketOptions): SourceSpec {
       [RODATA.nw_no_socket_reason, Uint8Array.of(noSocket, 0, 0, 0)],
       [RODATA.nw_records, flag(true)],
     ],
-    mapSizes: new Map([['events', options.ringBytes]]),
+    mapSizes: new Map([['events', options.ring.bytes]]),
     wants: (program) =>
       chosen.has(program) ||
       (!PLAIN.has(program) && (WITHOUT_TIMES.has(program) || wantsTimed(program))),
@@ -134,7 +135,7 @@ const UNREAD = timed('packets that nobody has read in the end');
 
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
-  spec: ({ filter, time, http }) => specOf({ filter, time, http, ringBytes: TRIAL_RING_BYTES }),
+  spec: ({ filter, time, http }) => specOf({ filter, time, http, ring: TRIAL_RING }),
   programs: {
     packet_ingress: { gives: 'received packets' },
     packet_egress: { gives: 'sent packets' },

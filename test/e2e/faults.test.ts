@@ -1,6 +1,7 @@
 // Trouble between the kernel and us: rings that are too small, a reader that stands still, tables that
 // change while they are read. Nothing may be lost uncounted, nothing may be counted twice.
 import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import t, { type Test } from 'tap';
 import { countLines, countPackets, packetAccount, PROM, summaryOf } from '../support/account.js';
 import { blast, SEGMENTS_PER_ROUND, startBlast } from '../support/blast.js';
@@ -60,6 +61,21 @@ t.test('a ring that is too small loses packets, and counts each', { skip }, asyn
   t.ok(checkBalance(t, collector, await seen()).lost > 0);
   const warnings = collector.stderr().match(/^netwatch: \d+ records lost because/gm);
   t.equal(warnings?.length, 1, 'said once in 30 s');
+});
+
+// Table 5
+t.test('losses on purpose are counted and told as any other', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const collector = await startCollector(t, namespace, [...QUIET, '--simulate-drops', '10']);
+  const seen = await countPackets(namespace);
+  await blast(t, namespace, { port: TCP_PORT, rounds: 503 });
+  const packets = await seen();
+  await collector.waitFor(PROM, (all) => packetAccount(all).lostInRing > 0, 'a loss');
+  t.match(await collector.stop(), { code: 0 });
+  const { lost } = checkBalance(t, collector, packets);
+  // each CPU counts to ten by itself
+  t.ok(lost <= packets / 10 && lost > packets / 10 - cpus().length, `${lost} of ${packets}`);
+  t.match(collector.stderr(), /records lost .*: of 10 one on purpose, as --simulate-drops asks/);
 });
 
 // Table 2
