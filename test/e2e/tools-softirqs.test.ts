@@ -2,6 +2,7 @@
 // interrupts too: what is counted lies between those that were provoked and the kernel's own count.
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { PROGRAM, temporaryFolder } from '../support/collector.js';
@@ -91,6 +92,11 @@ t.test('with -c only the interrupts of one CPU count', { skip }, async (t) => {
   t.ok(eventsOf(objects, 'net_rx') >= PACKETS);
   for (const { softirq, events } of objects)
     t.ok(Number(events) <= atMost(String(softirq), 0), `${String(softirq)} of the first CPU`);
+  if (cpus().length < 2) return;
+  const other = await watch(t, namespace, ['-C', '-c', '1', '-o', 'json']);
+  const most = other.atMost('net_rx', 1);
+  t.ok(eventsOf(other.objects, 'net_rx') <= most, `${most} of the second, which sends nothing`);
+  t.ok(other.atMost('net_rx', 0) >= PACKETS, 'while the first one has them all');
 });
 
 t.test('intervals add up to the sums of the file', { skip }, async (t) => {
