@@ -160,7 +160,13 @@ t.test('a kernel that is there is not fetched again, and wrong use is refused', 
   const folder = join(t.testdir({}), 'kernel');
   mkdirSync(folder);
   writeFileSync(join(folder, '.packages'), 'linux-image\n');
+  writeFileSync(join(folder, '.wanted'), 'nowhere linux-image-none\n');
   t.match(script('fetch', folder, 'nowhere', 'linux-image-none'), { status: 0, stderr: '' });
+  t.match(script('fetch', folder, 'nowhere', 'linux-image-none', 'python3'), { status: 3 });
+  t.ok(
+    existsSync(join(folder, '.packages')),
+    'what was there is there if the new list cannot be had',
+  );
   t.match(script('fetch', folder), { status: 2, stderr: /^usage: / });
   t.match(script('boot', folder), { status: 125, stderr: /usage: / });
   t.match(script('boot', join(folder, 'none'), 'true'), { status: 125, stderr: /no folder / });

@@ -26,12 +26,22 @@ static __always_inline __u32 nw_probe_netns(struct sock *sk)
 	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
+static __always_inline bool nw_current_allowed(void)
+{
+	struct nw_task task = {};
+
+	if (!nw_task_filtered())
+		return true;
+	nw_current_task(&task);
+	return nw_task_allowed(&task);
+}
+
 /* False if a call is not seen: the one that this thread made before, or this one. */
 static __always_inline bool nw_call_begins(struct sock *sk)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 
-	if (!nw_netns_allowed(nw_probe_netns(sk)))
+	if (!nw_netns_allowed(nw_probe_netns(sk)) || !nw_current_allowed())
 		return true;
 	if (!bpf_map_update_elem(&calls, &thread, &sk, BPF_NOEXIST))
 		return true;

@@ -272,12 +272,13 @@ t.test('the table of tcp_bytes is that of lmp', { skip }, async (t) => {
   const namespace = createNamespace(t);
   const tool = await startTool(t, namespace, 'tcp_bytes', ['-i', '600']);
   const four = await startTool(t, namespace, 'tcp_bytes', ['-4', '-i', '600']);
-  const six = await startTool(t, namespace, 'tcp_bytes', ['-6', '-i', '600', '--port', '7302']);
+  const six = await startTool(t, namespace, 'tcp_bytes', ['-6', '-i', '600']);
+  const port = await startTool(t, namespace, 'tcp_bytes', ['--port', `${V6.port}`, '-i', '600']);
   const other = await startTool(t, namespace, 'tcp_bytes', ['-p', '1', '-i', '600']);
   const few = await startTool(t, namespace, 'tcp_bytes', ['-c', '2', '-i', '0.2']);
   await exchange(namespace, V4);
   const { serverPid } = await exchange(namespace, { ...V6, connections: 1 });
-  for (const running of [tool, four, six, other]) await running.stop();
+  for (const running of [tool, four, six, port, other]) await running.stop();
   t.strictSame(await few.exited, { code: 0, signal: null });
 
   const lines = tool.lines();
@@ -295,6 +296,7 @@ t.test('the table of tcp_bytes is that of lmp', { skip }, async (t) => {
 
   t.strictSame(four.lines().slice(1, -1), lines.slice(1, 8));
   t.strictSame(six.lines().slice(1, -1), lines.slice(8, -1));
+  t.strictSame(port.lines().slice(1, -1), lines.slice(8, -1));
   t.equal(other.lines().length, 2, 'no rows: the time and a line');
   t.equal(few.lines().filter((line) => line === '-'.repeat(60)).length, 2);
 });
