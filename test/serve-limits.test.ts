@@ -134,12 +134,20 @@ t.test('a body of a gigabyte is not read', async (t) => {
       child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
       child.once('close', () => resolve(said));
     });
+  // Who goes on sending may find the connection closed before it sees the answer (RFC 9112, 9.6).
+  const answered = async (...args: string[]): Promise<string> => {
+    const cut = '000';
+    for (let tries = 1; ; tries++) {
+      const status = await upload(...args);
+      if (status !== cut || tries === 4) return status;
+    }
+  };
   let highest = before;
   const watch = setInterval(() => (highest = Math.max(highest, process.memoryUsage.rss())), 5);
   t.teardown(() => clearInterval(watch));
-  t.equal(await upload('-X', 'POST'), '405');
-  t.equal(await upload('-X', 'POST', '-H', 'Expect:'), '405');
-  t.equal(await upload('-X', 'GET', '-H', 'Expect:'), '413');
+  t.equal(await upload('-X', 'POST'), '405', 'who asks first need not send');
+  t.equal(await answered('-X', 'POST', '-H', 'Expect:'), '405');
+  t.equal(await answered('-X', 'GET', '-H', 'Expect:'), '413');
   t.ok(highest - before < 20e6, `${highest - before} bytes more`);
 });
 
