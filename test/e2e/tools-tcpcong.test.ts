@@ -107,12 +107,16 @@ t.test('a loss that only the clock tells of has its time too', { skip }, async (
   );
 });
 
+const ROW = /^127\.0\.0\.1\/\d+ +127\.0\.0\.1\/7300 {8}\d+ +\d+ +\d+ +0 {7}0 {6}3 {4}$/;
+const ROW_IPV6 = /^::1\/\d+ +::1\/7300 +[1-9]\d* +[1-9]\d* +[1-9]\d* +0 +0 +3 +$/;
+
+// Made again where two CPUs change the order of packets, which is a disorder more.
 t.test('the table is that of the original, by local port', { skip }, async (t) => {
   const namespace = createNamespace(t);
   plainDevice(namespace);
   const { lines } = await provoke(
     () => watch(t, namespace, { args: ['-T'], drop: MIDDLE, client: UPLOAD }),
-    ({ lines }) => lines.length === 5,
+    ({ lines }) => lines.length === 5 && ROW.test(lines[4] ?? ''),
   );
   t.equal(lines[0], 'Tracing tcp congestion control status duration... Hit Ctrl-C to end.');
   t.equal(lines[1], '');
@@ -121,16 +125,16 @@ t.test('the table is that of the original, by local port', { skip }, async (t) =
     lines[3],
     'LAddrPort             RAddrPort             Open_ms Dod_ms Rcov_ms Cwr_ms  Los_ms Chgs ',
   );
-  t.match(lines[4], /^127\.0\.0\.1\/\d+ +127\.0\.0\.1\/7300 {8}\d+ +\d+ +\d+ +0 {7}0 {6}3 {4}$/);
+  t.match(lines[4], ROW);
   const six = await provoke(
     () => watch(t, namespace, { args: ['-u'], drop: MIDDLE, client: UPLOAD, host: '::1' }),
-    ({ lines }) => lines.length === 4,
+    ({ lines }) => lines.length === 4 && ROW_IPV6.test(lines[3] ?? ''),
   );
   t.match(
     six.lines[2],
     /^LAddrPort6 {23}RAddrPort6 {23}Open_us Dod_us Rcov_us Cwr_us {2}Los_us Chgs $/,
   );
-  t.match(six.lines[3], /^::1\/\d+ +::1\/7300 +[1-9]\d* +[1-9]\d* +[1-9]\d* +0 +0 +3 +$/);
+  t.match(six.lines[3], ROW_IPV6);
 });
 
 t.test('histograms by state hold each visit once', { skip }, async (t) => {
