@@ -155,9 +155,9 @@ int sys_exit_splice(struct trace_event_raw_sys_exit *ctx)
 	return nw_probe_moved(nw_splice_ended(), 0, ctx->ret);
 }
 
-static __always_inline int nw_begin(struct sock *sk)
+static __always_inline int nw_begin(struct sock *sk, bool is_wanted)
 {
-	if (!nw_call_begins(sk))
+	if (!nw_call_begins(sk, is_wanted))
 		nw_lose_count();
 	return 0;
 }
@@ -165,7 +165,7 @@ static __always_inline int nw_begin(struct sock *sk)
 SEC("?kprobe/tcp_sendmsg")
 int BPF_KPROBE(sendmsg_begin, struct sock *sk)
 {
-	return nw_begin(sk);
+	return nw_begin(sk, true);
 }
 
 SEC("?kretprobe/tcp_sendmsg")
@@ -177,7 +177,7 @@ int BPF_KRETPROBE(sendmsg_end, int bytes)
 SEC("?kprobe/tcp_sendpage")
 int BPF_KPROBE(sendpage_begin, struct sock *sk)
 {
-	return nw_begin(sk);
+	return nw_begin(sk, true);
 }
 
 SEC("?kretprobe/tcp_sendpage")
@@ -190,14 +190,14 @@ SEC("?kprobe/tcp_recvmsg")
 int BPF_KPROBE(recvmsg_begin, struct sock *sk, struct msghdr *msg, size_t size,
 	       int flags)
 {
-	return flags & NW_MSG_PEEK ? 0 : nw_begin(sk);
+	return nw_begin(sk, !(flags & NW_MSG_PEEK));
 }
 
 SEC("?kprobe/tcp_recvmsg")
 int BPF_KPROBE(recvmsg_begin_noblock, struct sock *sk, struct msghdr *msg,
 	       size_t size, int noblock, int flags)
 {
-	return flags & NW_MSG_PEEK ? 0 : nw_begin(sk);
+	return nw_begin(sk, !(flags & NW_MSG_PEEK));
 }
 
 SEC("?kretprobe/tcp_recvmsg")

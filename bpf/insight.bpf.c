@@ -104,7 +104,7 @@ int BPF_PROG(tcp_recvmsg_noblock, struct sock *sk, struct msghdr *msg,
 SEC("?kprobe/tcp_sendmsg")
 int BPF_KPROBE(sendmsg_begin, struct sock *sk)
 {
-	return nw_begin(sk);
+	return nw_begin(sk, true);
 }
 
 SEC("?kretprobe/tcp_sendmsg")
@@ -116,7 +116,7 @@ int BPF_KRETPROBE(sendmsg_end, int bytes)
 SEC("?kprobe/tcp_sendpage")
 int BPF_KPROBE(sendpage_begin, struct sock *sk)
 {
-	return nw_begin(sk);
+	return nw_begin(sk, true);
 }
 
 SEC("?kretprobe/tcp_sendpage")
@@ -129,14 +129,14 @@ SEC("?kprobe/tcp_recvmsg")
 int BPF_KPROBE(recvmsg_begin, struct sock *sk, struct msghdr *msg, size_t size,
 	       int flags)
 {
-	return flags & NW_MSG_PEEK ? 0 : nw_begin(sk);
+	return nw_begin(sk, !(flags & NW_MSG_PEEK));
 }
 
 SEC("?kprobe/tcp_recvmsg")
 int BPF_KPROBE(recvmsg_begin_noblock, struct sock *sk, struct msghdr *msg,
 	       size_t size, int noblock, int flags)
 {
-	return flags & NW_MSG_PEEK ? 0 : nw_begin(sk);
+	return nw_begin(sk, !(flags & NW_MSG_PEEK));
 }
 
 SEC("?kretprobe/tcp_recvmsg")

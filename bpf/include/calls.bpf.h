@@ -36,17 +36,21 @@ static __always_inline bool nw_current_allowed(void)
 	return nw_task_allowed(&task);
 }
 
-/* False if a call is not seen: the one that this thread made before, or this one. */
-static __always_inline bool nw_call_begins(struct sock *sk)
+/*
+ * False if a call is not seen: the one that this thread made before, or this
+ * one. One whose end was not watched is forgotten even if nobody wants to know
+ * of this one, whose end would else be taken for its.
+ */
+static __always_inline bool nw_call_begins(struct sock *sk, bool is_wanted)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
+	bool is_seen = bpf_map_delete_elem(&calls, &thread) != 0;
 
-	if (!nw_netns_allowed(nw_probe_netns(sk)) || !nw_current_allowed())
-		return true;
-	if (!bpf_map_update_elem(&calls, &thread, &sk, BPF_NOEXIST))
-		return true;
-	bpf_map_update_elem(&calls, &thread, &sk, BPF_EXIST);
-	return false;
+	if (is_wanted && nw_netns_allowed(nw_probe_netns(sk)) &&
+	    nw_current_allowed() &&
+	    bpf_map_update_elem(&calls, &thread, &sk, BPF_ANY))
+		is_seen = false;
+	return is_seen;
 }
 
 /* The socket of the call that ends; NULL if its begin was not seen. */

@@ -10,8 +10,9 @@ def read():
     c = socket.create_connection(('127.0.0.1', port))
     threads.append(threading.get_native_id())
     done.append(c.recv(1))
-    c.recv(1)                                        # the end
-for _ in range(count): threading.Thread(target=read).start()
+    c.recv(2, socket.MSG_PEEK)                       # takes nothing
+readers = [threading.Thread(target=read) for _ in range(count)]
+for thread in readers: thread.start()
 peers = [server.accept()[0] for _ in range(count)]
 def waits(thread):
     with open(f'/proc/self/task/{thread}/wchan') as place: return 'wait_woken' in place.read()
@@ -23,10 +24,11 @@ def wait_for_all(names):
 wait_for_all(threads)
 for peer in peers: peer.send(b'x')
 wait_for_all(done)
-for peer in peers: peer.close()
+for peer in peers: peer.send(b'yy')
+for thread in readers: thread.join()
 `;
 
-/** `count` threads wait, get one byte each, wait again, and see the end. The server is at `port`. */
+/** `count` threads wait, take one byte each, wait again, and look at two more. The server is at `port`. */
 export async function waitingReaders(
   namespace: Namespace,
   count: number,

@@ -92,9 +92,9 @@ static __always_inline int nw_probe_moved(struct sock *sk, int bytes,
 	return 0;
 }
 
-static __always_inline int nw_begin(struct sock *sk)
+static __always_inline int nw_begin(struct sock *sk, bool is_wanted)
 {
-	if (!nw_call_begins(sk))
+	if (!nw_call_begins(sk, is_wanted))
 		nw_lose_record();
 	return 0;
 }
