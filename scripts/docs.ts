@@ -4,7 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { buildProgram } from '../src/cli/program.js';
+import { buildProgram } from '../src/program.js';
 import { bashCompletion } from './docs/bash.js';
 import { fishCompletion } from './docs/fish.js';
 import { manPage } from './docs/man.js';

@@ -1,9 +1,8 @@
 #!/usr/bin/env node
 /** The program: runs the command line and turns what was thrown into a message and an exit code. */
 import { CommanderError } from 'commander';
-import { buildProgram } from './cli/program.js';
-import { exitCodeOf, NetwatchError } from './kernel/errors.js';
-import { UserError } from './tools/tool.js';
+import { NetwatchError } from './failure.js';
+import { buildProgram } from './program.js';
 
 const EXIT_BUG = 1;
 const EXIT_USAGE = 2;
@@ -14,9 +13,6 @@ function report(error: unknown): void {
     process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
   } else if (error instanceof NetwatchError) {
     process.stderr.write(`netwatch: ${error.message}\n`);
-    process.exitCode = exitCodeOf(error.failure);
-  } else if (error instanceof UserError) {
-    process.stderr.write(`netwatch: ${error.message}\n  ${error.next}\n`);
     process.exitCode = error.exitCode;
   } else {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

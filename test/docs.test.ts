@@ -13,7 +13,8 @@ import { manPage } from '../scripts/docs/man.js';
 import { modelOfProgram, type CommandModel, type ProgramModel } from '../scripts/docs/model.js';
 import { escape, verbatim } from '../scripts/docs/roff.js';
 import { zshCompletion } from '../scripts/docs/zsh.js';
-import { buildProgram, toolNames } from '../src/cli/program.js';
+import { commandNames } from '../src/commands.js';
+import { buildProgram } from '../src/program.js';
 import { FAMILY_NAMES, familyOf } from '../src/metrics/families.js';
 import { needsCommands } from './support/skip.js';
 
@@ -41,7 +42,7 @@ const SAMPLE: ProgramModel = modelOfProgram(
 const models = (model: ProgramModel): readonly CommandModel[] => [model, ...model.tools];
 
 t.test('the model holds every tool and every option that help shows', async (t) => {
-  t.strictSame(program.tools.map(({ name }) => name).sort(), toolNames());
+  t.strictSame(program.tools.map(({ name }) => name).sort(), commandNames());
   const helped = await buildProgram(['help']);
   for (const [index, command] of [
     helped,

@@ -2,7 +2,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import { Command } from 'commander';
 import t from 'tap';
-import { loadTool, toolNames } from '../src/cli/program.js';
+import { loadCommand, commandNames } from '../src/commands.js';
 import { addCollectorOptions } from '../src/collector/options.js';
 import { chosenWord, lockedMemoryLimit } from '../src/doctor/facts.js';
 import { planOf, type SeenProgram, type SeenSource } from '../src/doctor/hooks.js';
@@ -10,7 +10,7 @@ import { isOlder, problemOf, problemOfError, refusalOf } from '../src/doctor/pro
 import type { Facts, Problem, Report } from '../src/doctor/report.js';
 import { judge, OPTIONS_WITH_HOST_NEEDS, toolKey, type Findings } from '../src/doctor/verdicts.js';
 import { fold, renderReport } from '../src/doctor/words.js';
-import { NetwatchError } from '../src/kernel/errors.js';
+import { NetwatchError } from '../src/failure.js';
 import { flagOf, toolOf } from './support/doctor.js';
 import { programsInSources, type Program } from './support/vm-programs.js';
 
@@ -79,8 +79,8 @@ t.test('a command that a source is for says that it opens it', async (t) => {
   );
   for (const [source, plan] of plans)
     for (const tool of Object.keys(plan?.tools ?? {}))
-      t.ok((await loadTool(tool)).sources?.includes(source), `${tool} opens ${source}`);
-  for (const tool of await Promise.all(toolNames().map(loadTool)))
+      t.ok((await loadCommand(tool)).sources?.includes(source), `${tool} opens ${source}`);
+  for (const tool of await Promise.all(commandNames().map(loadCommand)))
     for (const source of tool.sources ?? []) {
       const plan = plans.find(([name]) => name === source)?.[1];
       t.ok(plan?.tools?.[tool.name], `${source} says what ${tool.name} asks of it`);

@@ -12,17 +12,10 @@ import * as connection from '../src/generated/connection.js';
 import * as fault from '../src/generated/fault.js';
 import * as packet from '../src/generated/packet.js';
 import { createClock } from '../src/kernel/clock.js';
-import { exitCodeOf, explain, NetwatchError, type Failure } from '../src/kernel/errors.js';
+import { exitCodeOf, explain, NetwatchError, type Failure } from '../src/failure.js';
 import { sumCounters } from '../src/kernel/map.js';
-import {
-  formatAddress,
-  formatEndpoint,
-  readAddress,
-  readComm,
-  readDuration,
-  readIp,
-  readU64,
-} from '../src/kernel/read.js';
+import { readAddress, readComm, readDuration, readIp, readU64 } from '../src/kernel/read.js';
+import { formatAddress, formatEndpoint } from '../src/metrics/address.js';
 import { describeErrno, errnoName } from '../src/kernel/system-error.js';
 import {
   encodeFilter,
@@ -647,9 +640,22 @@ type Case<C extends Failure['code']> = readonly [
 
 /** One of every kind: a new kind without a line here does not compile. */
 const FAILURES: { readonly [C in Failure['code']]: Case<C> } = {
-  usage: [{ code: 'usage', message: 'no such tool' }, 2, /^no such tool$/],
+  usage: [
+    { code: 'usage', message: 'no such tool', next: 'see -h' },
+    2,
+    /^no such tool\n {2}see -h$/,
+  ],
+  environment: [
+    { code: 'environment', message: 'cannot read web.yml', next: '' },
+    3,
+    /^cannot read web\.yml$/,
+  ],
   privilege: [
-    { code: 'privilege', uid: 1000, missing: ['CAP_BPF', 'CAP_PERFMON', 'CAP_NET_ADMIN'] },
+    {
+      code: 'privilege',
+      uid: 1000,
+      missing: ['CAP_BPF', 'CAP_PERFMON', 'CAP_NET_ADMIN'].map((name) => `${name} (x)`),
+    },
     3,
     /^need CAP_BPF \(.*\), CAP_PERFMON \(.*\) and CAP_NET_ADMIN \(.*\); .*1000\n.*sudo/,
   ],

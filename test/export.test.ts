@@ -26,8 +26,8 @@ import { connectionLabels, logHeader } from '../src/metrics/exposition.js';
 import { logLine, packetLine, packetPrefix } from '../src/metrics/lines.js';
 import { LOG_RULES, parseExposition } from '../src/metrics/parse.js';
 import { seriesKey } from '../src/metrics/sample.js';
-import tool from '../src/tools/export.js';
-import { UserError } from '../src/tools/tool.js';
+import tool from '../src/export/command.js';
+import { NetwatchError } from '../src/failure.js';
 import { HOSTILE, missing } from './support/exposition.js';
 
 /** 2026-11-21T08:00:00Z */
@@ -53,13 +53,16 @@ async function exported(
   return { text: Buffer.concat(pieces).toString(), said };
 }
 
-const refused = (logs: readonly string[], more: Partial<ExportRequest> = {}): Promise<UserError> =>
+const refused = (
+  logs: readonly string[],
+  more: Partial<ExportRequest> = {},
+): Promise<NetwatchError> =>
   exported(logs, more).then(
     () => {
       throw new Error('was not refused');
     },
     (error: unknown) => {
-      if (error instanceof UserError) return error;
+      if (error instanceof NetwatchError) return error;
       throw error;
     },
   );

@@ -13,14 +13,18 @@ import {
   parseState,
   stateName,
   type EventName,
-} from '../src/insight/events.js';
-import { insightColumns } from '../src/insight/columns.js';
-import { detailsText } from '../src/insight/details.js';
-import { isWanted, PROBES, type KernelHas } from '../src/insight/probes.js';
-import { quantile, rttBucket, statisticsOf } from '../src/insight/statistics.js';
+} from '../src/sources/insight-events.js';
+import { insightColumns } from '../src/tools/insight/columns.js';
+import { detailsText } from '../src/tools/insight/details.js';
+import { isWanted, PROBES, type KernelHas } from '../src/sources/insight-probes.js';
+import { quantile, rttBucket, statisticsOf } from '../src/tools/insight/statistics.js';
 import { decodeInsight, INSIGHT } from '../src/generated/insight.js';
 import type { InsightRecord, KernelNames } from '../src/sources/insight.js';
-import { addInsightOptions, insightOptions, type TypedOptions } from '../src/insight/options.js';
+import {
+  addInsightOptions,
+  insightOptions,
+  type TypedOptions,
+} from '../src/tools/insight/options.js';
 import { formatter, timeOfDay } from '../src/terminal/format.js';
 import { programsInSources } from './support/vm-programs.js';
 

@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { encodeEntry, openJournal } from '../src/sinks/journal.js';
-import { UserError } from '../src/tools/tool.js';
+import { NetwatchError } from '../src/failure.js';
 import { temporaryFolder } from './support/collector.js';
 import { startManager } from './support/notify.js';
 import { until } from './support/wait.js';
@@ -78,7 +78,7 @@ t.test('without a journal it says so, and what to do', (t) => {
   for (const [path, says] of cases) {
     const open = (): unknown => openJournal(path);
     t.throws(open, { message: says, exitCode: 3, next: /journald/ });
-    t.throws(open, UserError);
+    t.throws(open, NetwatchError);
   }
   t.end();
 });

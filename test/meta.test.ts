@@ -80,17 +80,98 @@ t.test('only src/kernel knows koffi', (t) => {
   t.end();
 });
 
-t.test('tools import neither sinks nor the kernel side', (t) => {
-  const rule: Rule = (file) =>
-    file.path.startsWith('src/tools/')
-      ? imports(file)
-          .filter((name) => /^src\/(sinks|kernel)\//.test(name))
-          .map((name) => `${file.path} imports ${name}`)
-      : [];
-  hold(t, rule, source.filter(isTypeScript), {
-    path: 'src/tools/x.ts',
-    text: `import { y } from '../sinks/y.js';`,
-  });
+/**
+ * The layers: what a folder (or a file of src itself) may import from, besides itself. One way down:
+ * a folder stands below all that may import from it, so there can be no circle.
+ */
+const LAYERS: Readonly<Record<string, readonly string[]>> = {
+  'tcp-insight.ts': ['main.ts'],
+  'main.ts': ['program.ts', 'failure.ts'],
+  'program.ts': ['collector', 'commands.ts', 'terminal', 'version.ts'],
+  doctor: ['collector', 'commands.ts', 'terminal', 'sources', 'sinks', 'kernel', 'failure.ts'],
+  'commands.ts': ['terminal'],
+  collector: [
+    ...['cli', 'sources', 'http', 'sinks', 'generated', 'kernel', 'metrics'],
+    ...['version.ts', 'failure.ts'],
+  ],
+  serve: ['terminal', 'cli', 'sinks', 'metrics', 'failure.ts'],
+  export: ['terminal', 'sinks', 'metrics', 'failure.ts'],
+  tools: ['tools/*', 'terminal', 'cli', 'sources', 'metrics', 'failure.ts'],
+  // A topic's columns and arithmetic.
+  'tools/*': [
+    ...['terminal', 'cli', 'sources', 'sinks', 'dns', 'generated', 'kernel', 'metrics'],
+    'failure.ts',
+  ],
+  terminal: ['cli', 'sources', 'sinks', 'kernel', 'metrics', 'failure.ts'],
+  cli: ['sources'],
+  sources: ['dns', 'generated', 'kernel', 'metrics', 'failure.ts'],
+  sinks: ['kernel', 'metrics', 'failure.ts'],
+  http: ['metrics'],
+  dns: ['kernel'],
+  generated: ['kernel'],
+  kernel: ['metrics', 'failure.ts'],
+  metrics: [],
+  'failure.ts': [],
+  'version.ts': [],
+  // Runs in a browser: shares with the endpoint the types of what it reads, and nothing else.
+  page: ['page/*', 'serve'],
+  'page/*': ['page', 'page/*', 'serve'],
+};
+
+/** `sinks` for src/sinks/x.ts, `tools/*` for src/tools/life/x.ts, `main.ts` for src/main.ts. */
+function layerOf(path: string): string {
+  const [top = '', ...rest] = path.replace(/^src\//, '').split('/');
+  const isDivided = `${top}/*` in LAYERS;
+  return rest.length > 1 && isDivided ? `${top}/*` : top;
+}
+
+/** The folder that a file is in: topics of one layer are folders of their own. */
+const folderOf = (path: string): string =>
+  path.split('/').length > 2 ? path.slice(0, path.lastIndexOf('/')) : path;
+
+t.test('a folder imports only from the folders below it', (t) => {
+  const rule: Rule = (file) => {
+    const layer = layerOf(file.path);
+    const allowed = LAYERS[layer];
+    if (allowed === undefined) return [`${file.path}: the layer ${layer} is not in the table`];
+    return imports(file)
+      .map((name) => name.replace(/\.js$/, '.ts'))
+      .filter((name) => name.startsWith('src/') && folderOf(name) !== folderOf(file.path))
+      .filter((name) => !allowed.includes(layerOf(name)))
+      .map((name) => `${file.path} imports ${name}`);
+  };
+  const breaking = (path: string, text: string): File => ({ path, text });
+  hold(
+    t,
+    rule,
+    source.filter(isTypeScript),
+    breaking('src/sinks/x.ts', `import { y } from '../terminal/y.js';`),
+    breaking('src/kernel/x.ts', `const y = await import('../sources/y.js');`),
+    breaking('src/collector/x.ts', `import type { Y } from '../serve/y.js';`),
+    breaking('src/tools/life/x.ts', `export { y } from '../loss/y.js';`),
+    breaking('src/new/x.ts', `import { y } from '../metrics/y.js';`),
+  );
+  t.end();
+});
+
+t.test('the table of layers has no circle, and names nothing that is not there', (t) => {
+  const circlesOf = (layers: Readonly<Record<string, readonly string[]>>): string[] => {
+    const found: string[] = [];
+    const done = new Set<string>();
+    const visit = (layer: string, path: readonly string[]): void => {
+      if (path.includes(layer)) found.push([...path, layer].join(' -> '));
+      if (path.includes(layer) || done.has(layer)) return;
+      for (const below of layers[layer] ?? []) visit(below, [...path, layer]);
+      done.add(layer);
+    };
+    for (const layer of Object.keys(layers)) visit(layer, []);
+    return found;
+  };
+  t.strictSame(circlesOf({ a: ['b'], b: ['c'], c: ['a'] }), ['a -> b -> c -> a']);
+  const program = Object.entries(LAYERS).filter(([layer]) => !layer.startsWith('page'));
+  t.strictSame(circlesOf(Object.fromEntries(program)), []);
+  const used = new Set(source.filter(isTypeScript).map(({ path }) => layerOf(path)));
+  t.strictSame(Object.keys(LAYERS).sort(), [...used].sort());
   t.end();
 });
 

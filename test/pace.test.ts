@@ -1,6 +1,6 @@
 /** How long the collector waits between two looks at the rings. */
 import t from 'tap';
-import { nextWaitMs } from '../src/collector/pace.js';
+import { nextWaitMs } from '../src/sources/pace.js';
 
 /** A ring that fills at a steady rate (parts of it per ms) and is emptied by each drain. */
 function steady(perMs: number): { waitMs: number; highest: number } {

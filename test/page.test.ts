@@ -7,7 +7,7 @@ import type {
   HistogramFamily,
   PageSnapshot,
   ScalarSeries,
-} from '../src/exporter/types.js';
+} from '../src/serve/types.js';
 import { chartData, heatCells, stack, timeWindow } from '../src/page/model/charts.js';
 import { columnsOf } from '../src/page/model/columns.js';
 import { missingFlag } from '../src/page/model/flags.js';

@@ -22,7 +22,7 @@ import {
 import { createNotifier, encodeNotification } from '../src/kernel/notify.js';
 import type { Notification } from '../src/kernel/notify.js';
 import { unixAddress } from '../src/kernel/unix-datagram.js';
-import { explain } from '../src/kernel/errors.js';
+import { explain } from '../src/failure.js';
 import { temporaryFolder } from './support/collector.js';
 import { needsCommands } from './support/skip.js';
 import { readUnit, UNITS } from './support/unit.js';
@@ -343,7 +343,8 @@ t.test('what is missing is named, each with its purpose', (t) => {
   t.strictSame(missingCapabilities(maskOf(['CAP_SYS_ADMIN'])), ['CAP_NET_ADMIN']);
   t.strictSame(missingCapabilities(maskOf(['CAP_SYS_ADMIN', 'CAP_NET_ADMIN'])), []);
   t.equal(describeCapability('CAP_BPF'), 'CAP_BPF (load programs)');
-  const failure = { code: 'privilege', uid: 0, missing: ['CAP_PERFMON', 'CAP_BPF'] } as const;
+  const missing = (['CAP_PERFMON', 'CAP_BPF'] as const).map(describeCapability);
+  const failure = { code: 'privilege', uid: 0, missing } as const;
   t.match(explain(failure), /^need CAP_PERFMON \(.*\) and CAP_BPF \(.*\); .* 0\n {2}give them/);
   t.end();
 });

@@ -8,15 +8,15 @@ import { Command, CommanderError } from 'commander';
 import t from 'tap';
 import { DnsCache } from '../src/dns/cache.js';
 import { LIFE_FILTER } from '../src/generated/life.js';
-import { clockColumn, secondsColumn } from '../src/life/columns.js';
-import { connectColumns } from '../src/life/connect-columns.js';
-import { ConnectCounts } from '../src/life/connect-counts.js';
-import { LIFE_EVENTS, lifeEvent, lifeMask, type LifeEvent } from '../src/life/events.js';
-import { stateEntry } from '../src/life/journal.js';
-import { lifeColumns } from '../src/life/life-columns.js';
-import { addCsv, addUids, milliseconds } from '../src/life/options.js';
-import { stateColumns } from '../src/life/state-columns.js';
-import { tracerColumns } from '../src/life/tracer-columns.js';
+import { clockColumn, secondsColumn } from '../src/tools/life/columns.js';
+import { connectColumns } from '../src/tools/life/connect-columns.js';
+import { ConnectCounts } from '../src/tools/life/connect-counts.js';
+import { LIFE_EVENTS, lifeEvent, lifeMask, type LifeEvent } from '../src/sources/life-events.js';
+import { stateEntry } from '../src/tools/life/journal.js';
+import { lifeColumns } from '../src/tools/life/life-columns.js';
+import { addCsv, addUids, milliseconds } from '../src/tools/life/options.js';
+import { stateColumns } from '../src/tools/life/state-columns.js';
+import { tracerColumns } from '../src/tools/life/tracer-columns.js';
 import {
   ALL_LIFE,
   encodeLifeFilter,

@@ -3,9 +3,9 @@
  * their options refuse, kernel addresses as names, the counts by connection.
  */
 import t from 'tap';
-import { flagNames, dropColumns, faultColumns } from '../src/loss/drop-columns.js';
-import { FlowCounts } from '../src/loss/flows.js';
-import { retransmitColumns } from '../src/loss/retransmit-columns.js';
+import { flagNames, dropColumns, faultColumns } from '../src/tools/loss/drop-columns.js';
+import { FlowCounts } from '../src/tools/loss/flows.js';
+import { retransmitColumns } from '../src/tools/loss/retransmit-columns.js';
 import { kernelSymbols } from '../src/kernel/kallsyms.js';
 import type { DropRecord } from '../src/sources/drop.js';
 import type { InsightRecord } from '../src/sources/insight.js';
@@ -17,7 +17,7 @@ import { decodeTcpDrop, TCP_DROP } from '../src/generated/drop.js';
 import tcpInerrs from '../src/tools/tcp_inerrs.js';
 import tcpdrop from '../src/tools/tcpdrop.js';
 import tcpretrans from '../src/tools/tcpretrans.js';
-import type { Tool } from '../src/tools/tool.js';
+import type { Tool } from '../src/terminal/tool.js';
 
 /** 13:07:09 of some day, wherever the clock is. */
 const WALL_MS = new Date(2026, 10, 21, 13, 7, 9, 250).getTime();

@@ -2,8 +2,8 @@
 import { CommanderError } from 'commander';
 import t from 'tap';
 import { portRange } from '../src/cli/parse.js';
-import { countText, rateText } from '../src/nic/number.js';
-import { nicReport } from '../src/nic/report.js';
+import { countText, rateText } from '../src/tools/nic/number.js';
+import { nicReport } from '../src/tools/nic/report.js';
 import { Growth } from '../src/sources/growth.js';
 import type { Device, Direction, QueueCounts } from '../src/sources/nic.js';
 import type { Format } from '../src/terminal/format.js';
@@ -12,7 +12,8 @@ import netqtop from '../src/tools/netqtop.js';
 import nicThroughput from '../src/tools/nic_throughput.js';
 import softirqs from '../src/tools/softirqs.js';
 import tcpcong from '../src/tools/tcpcong.js';
-import { UserError, type Tool } from '../src/tools/tool.js';
+import type { Tool } from '../src/terminal/tool.js';
+import { NetwatchError } from '../src/failure.js';
 
 t.test('numbers are rounded and shortened as Python does it for the originals', (t) => {
   const counts = [
@@ -159,7 +160,7 @@ async function complaint(tool: Tool, args: readonly string[]): Promise<string> {
     await command.parseAsync(args, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) return said;
-    if (error instanceof UserError) return `${error.message}\n${error.next}`;
+    if (error instanceof NetwatchError) return error.message;
     throw error;
   }
   return '';

@@ -5,7 +5,7 @@
 import { Command } from 'commander';
 import t from 'tap';
 import type { SwappedMap, TakeCounts } from '../src/kernel/swapped-map.js';
-import { rttBlocks, type RttForm } from '../src/rtt/blocks.js';
+import { rttBlocks, type RttForm } from '../src/tools/rtt/blocks.js';
 import {
   addRttOptions,
   byOf,
@@ -15,16 +15,16 @@ import {
   showsAverage,
   unitOf,
   type TypedOptions,
-} from '../src/rtt/options.js';
+} from '../src/tools/rtt/options.js';
 import type { TrafficRow } from '../src/sources/bytes.js';
 import { NO_FILTER, parsePrefix } from '../src/sources/filter.js';
 import { IntervalCounts } from '../src/sources/interval-counts.js';
 import { sumOfRtts, type RttCounts } from '../src/sources/rtt.js';
 import { asctime } from '../src/terminal/format.js';
 import { reportText, type Block } from '../src/terminal/report.js';
-import { loadTool } from '../src/cli/program.js';
-import { topRows, trafficBlocks } from '../src/traffic/rows.js';
-import { amountOf, DEFAULT_SUBNETS, parseSubnets, subnetOf } from '../src/traffic/subnets.js';
+import { loadCommand } from '../src/commands.js';
+import { topRows, trafficBlocks } from '../src/tools/traffic/rows.js';
+import { amountOf, DEFAULT_SUBNETS, parseSubnets, subnetOf } from '../src/tools/traffic/subnets.js';
 
 const LAYOUT = {
   ipv4: { local: 'LADDR', peer: 'RADDR', width: 21 },
@@ -147,7 +147,7 @@ t.test('amounts are bits and bytes in powers of 1024', (t) => {
 });
 
 t.test('a subnet that is none is refused with the words of bcc', async (t) => {
-  const tool = await loadTool('tcpsubnet');
+  const tool = await loadCommand('tcpsubnet');
   const command = tool
     .command()
     .exitOverride()

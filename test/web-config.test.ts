@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import bcrypt from 'bcryptjs';
 import t, { type Test } from 'tap';
-import { Authenticator, credentialsOf } from '../src/exporter/basic-auth.js';
-import { readWebConfig } from '../src/exporter/web-config.js';
+import { Authenticator, credentialsOf } from '../src/serve/basic-auth.js';
+import { readWebConfig } from '../src/serve/web-config.js';
 import { dial, exchange, get, readAll, startEndpoint } from './support/endpoint.js';
 import { until } from './support/wait.js';
 
@@ -152,10 +152,10 @@ t.test('what is wrong or cannot be done is refused by name, without secrets', as
       () => null,
       (thrown: unknown) => thrown,
     );
-    t.match(error, { name: 'UserError', exitCode: 3, message: says, next: /\S/ }, text);
+    t.match(error, { name: 'NetwatchError', exitCode: 3, message: says, next: /\S/ }, text);
   }
   await t.rejects(readWebConfig(join(folder, 'none.yml')), {
-    name: 'UserError',
+    name: 'NetwatchError',
     message: /ENOENT/,
   });
   const leaky = readWebConfig(writeConfig(folder, `basic_auth_users: {ada: ${HASH}x, "b`));

@@ -5,7 +5,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createClock } from '../kernel/clock.js';
 import { dropCapabilities } from '../kernel/drop-capabilities.js';
-import { NetwatchError, type Failure } from '../kernel/errors.js';
+import { NetwatchError, type Failure } from '../failure.js';
 import { listNamespaces, type NetworkNamespace } from '../kernel/host.js';
 import { releaseKernelBtf } from '../kernel/kernel-btf.js';
 import { checkEnvironment } from '../kernel/system.js';
@@ -18,7 +18,7 @@ import { Intake, type RowSink } from './intake.js';
 import { lossCause, LossWarning } from './loss-warning.js';
 import { openSources, programsOf, sourcesOf, type OpenSources } from './open-sources.js';
 import { filterOf, namespacesOf, type CollectorOptions } from './options.js';
-import { nextWaitMs } from './pace.js';
+import { nextWaitMs } from '../sources/pace.js';
 import { SelfWatch } from './self.js';
 import { takeSnapshot } from './state.js';
 import { NeverFalling } from './state-file.js';

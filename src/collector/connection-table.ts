@@ -2,7 +2,7 @@
  * The connections that are open now, and the lines of connects.log: a line when
  * a value changed, at open and at close.
  */
-import { formatAddress, formatEndpoint } from '../kernel/read.js';
+import { formatAddress, formatEndpoint } from '../metrics/address.js';
 import type { ByteWriter } from '../metrics/bytes.js';
 import { connectionLabels, type ConnectionLabels } from '../metrics/exposition.js';
 import { logLine } from '../metrics/lines.js';

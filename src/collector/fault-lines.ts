@@ -1,5 +1,5 @@
 /** Drops and resets as lines of err.log. */
-import { formatAddress, formatEndpoint } from '../kernel/read.js';
+import { formatAddress, formatEndpoint } from '../metrics/address.js';
 import type { ByteWriter } from '../metrics/bytes.js';
 import { logLine } from '../metrics/lines.js';
 import type { FaultRecord } from '../sources/fault.js';

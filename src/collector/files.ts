@@ -1,5 +1,5 @@
 /** The files of one data directory: lock, logs, and who is told of trouble. */
-import { NetwatchError } from '../kernel/errors.js';
+import { NetwatchError } from '../failure.js';
 import { logHeader } from '../metrics/exposition.js';
 import { lockDirectory, type DirectoryLock } from '../sinks/directory-lock.js';
 import { explainSinkError, type Result, type SinkError } from '../sinks/errors.js';

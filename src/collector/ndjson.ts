@@ -4,7 +4,8 @@
  */
 import { OWNER_SOURCE, ROLE } from '../generated/connection.js';
 import { PACKET } from '../generated/packet.js';
-import { formatAddress, readAddress, readIp } from '../kernel/read.js';
+import { readAddress, readIp } from '../kernel/read.js';
+import { formatAddress } from '../metrics/address.js';
 import type { PacketLabels, PacketSample } from '../metrics/lines.js';
 import {
   connectionEvent,

@@ -3,13 +3,8 @@
  * kernel's record to bytes. The ns per line are in the README's overhead table.
  */
 import { PACKET } from '../generated/packet.js';
-import {
-  formatAddress,
-  formatEndpoint,
-  readAddress,
-  readDuration,
-  readIp,
-} from '../kernel/read.js';
+import { readAddress, readDuration, readIp } from '../kernel/read.js';
+import { formatAddress, formatEndpoint } from '../metrics/address.js';
 import type { ByteWriter } from '../metrics/bytes.js';
 import {
   packetLine,

@@ -4,7 +4,7 @@
  * three: facts -> rules -> words. Needs libbpf: import it lazily.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { NetwatchError } from '../kernel/errors.js';
+import { NetwatchError } from '../failure.js';
 import type { Obstacle } from '../kernel/hooks.js';
 import { enumNames, hasHelper } from '../kernel/kernel-btf.js';
 import {

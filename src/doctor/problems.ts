@@ -2,7 +2,7 @@
  * What is to blame for an obstacle, and what would mend it. Part two of three: facts -> rules ->
  * words.
  */
-import { exitCodeOf, type NetwatchError } from '../kernel/errors.js';
+import type { NetwatchError } from '../failure.js';
 import type { Obstacle } from '../kernel/hooks.js';
 import type { Facts, Problem } from './report.js';
 
@@ -26,9 +26,9 @@ export function problemOf({ reason, mend }: Obstacle, since: string, release: st
 
 /** The problem behind an expected failure: its sentence, and what it says to do. */
 export function problemOfError(error: NetwatchError): Problem {
-  const [reason = '', next = null] = error.message.split('\n');
-  const fault = exitCodeOf(error.failure) === 4 ? 'kernel' : 'environment';
-  return { reason, fault, mend: next?.trim() ?? null };
+  const [reason = ''] = error.message.split('\n');
+  const fault = error.exitCode === 4 ? 'kernel' : 'environment';
+  return { reason, fault, mend: error.next === '' ? null : error.next };
 }
 
 /** Why a kernel refuses to load anything at all, for a process that holds what it needs to. */

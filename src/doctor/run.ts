@@ -1,10 +1,14 @@
 /** `netwatch doctor`: gathers the facts, applies the rules, prints the words. */
 import { endianness } from 'node:os';
 import { Command } from 'commander';
-import { loadTool, toolNames } from '../cli/program.js';
+import { loadCommand, commandNames } from '../commands.js';
 import { addCollectorOptions } from '../collector/options.js';
-import { missingCapabilities, ownCapabilities } from '../kernel/capabilities.js';
-import { NetwatchError } from '../kernel/errors.js';
+import {
+  describeCapability,
+  missingCapabilities,
+  ownCapabilities,
+} from '../kernel/capabilities.js';
+import { NetwatchError } from '../failure.js';
 import { readHostFacts, type HostFacts } from './facts.js';
 import type { KernelFindings } from './hooks.js';
 import { problemOfError } from './problems.js';
@@ -21,7 +25,7 @@ export interface DoctorOptions {
 
 /** What this process may not, on this machine; nothing of the kernel. */
 function findBlockers(): NetwatchError[] {
-  const missing = missingCapabilities(ownCapabilities().effective);
+  const missing = missingCapabilities(ownCapabilities().effective).map(describeCapability);
   const uid = process.getuid?.() ?? -1;
   return [
     ...(endianness() === 'LE' ? [] : [new NetwatchError({ code: 'big-endian' })]),
@@ -67,7 +71,7 @@ function collectorOptions(): Findings['options'] {
 }
 
 async function tools(): Promise<Findings['tools']> {
-  const all = await Promise.all(toolNames().map(loadTool));
+  const all = await Promise.all(commandNames().map(loadCommand));
   return all.map(({ name, sources = [] }) => ({ name, opensSources: sources.length > 0 }));
 }
 

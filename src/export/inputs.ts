@@ -6,7 +6,7 @@ import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { explainSinkError, errnoOf } from '../sinks/errors.js';
 import { logFilesOldestFirst } from '../sinks/log-names.js';
-import { UserError } from '../tools/tool.js';
+import { NetwatchError } from '../failure.js';
 
 export interface LogInput {
   readonly path: string;
@@ -33,11 +33,11 @@ export async function findLogs(args: readonly string[]): Promise<readonly LogInp
 async function withRotated(log: string): Promise<readonly string[]> {
   const listed = await logFilesOldestFirst(dirname(log), basename(log));
   if (!listed.ok) {
-    throw new UserError(
-      3,
-      explainSinkError(listed.error),
-      'give the path of a log, as data/connects.log',
-    );
+    throw new NetwatchError({
+      code: 'environment',
+      message: explainSinkError(listed.error),
+      next: 'give the path of a log, as data/connects.log',
+    });
   }
   // None: look() at the name itself says why.
   return listed.value.length === 0 ? [log] : listed.value;
@@ -47,20 +47,28 @@ async function look(path: string): Promise<{ id: string; input: LogInput }> {
   try {
     const { size: bytes, ...kind } = await statOf(path);
     if (!kind.isFile) {
-      throw new UserError(2, `${path} is not a file`, 'name the logs in it, as data/connects.log');
+      throw new NetwatchError({
+        code: 'usage',
+        message: `${path} is not a file`,
+        next: 'name the logs in it, as data/connects.log',
+      });
     }
     return { id: await realpath(path), input: { path, bytes, gzip: path.endsWith('.gz') } };
   } catch (thrown) {
     const errno = errnoOf(thrown);
     if (errno === null) throw thrown;
     if (errno === 'ENOENT') {
-      throw new UserError(2, `there is no file ${path}`, 'see what is there: ls data');
+      throw new NetwatchError({
+        code: 'usage',
+        message: `there is no file ${path}`,
+        next: 'see what is there: ls data',
+      });
     }
-    throw new UserError(
-      3,
-      `cannot read ${path}: ${errno}`,
-      'run as the user that wrote it, or as root',
-    );
+    throw new NetwatchError({
+      code: 'environment',
+      message: `cannot read ${path}: ${errno}`,
+      next: 'run as the user that wrote it, or as root',
+    });
   }
 }
 

@@ -4,13 +4,14 @@
  */
 import { getHeapStatistics } from 'node:v8';
 import {
+  checkTime,
   parseComment,
   parseSample,
   parseTimestamp,
   parseValue,
   ExpositionError,
 } from '../metrics/sample.js';
-import { UserError } from '../tools/tool.js';
+import { NetwatchError } from '../failure.js';
 import type { LogInput } from './inputs.js';
 import { readLines } from './read.js';
 import type { SampleTable } from './table.js';
@@ -32,11 +33,6 @@ export interface LoadReport {
 }
 
 const EXAMPLES = 5;
-/**
- * The years 2000 to 2100. A torn line can lose the last digits of its timestamp and still look
- * whole; of those of our time none is left in this span. Neither is a timestamp in seconds.
- */
-const PLAUSIBLE_MS = [946_684_800_000, 4_102_444_800_000] as const;
 /** The rest is for the moment at which the table of series doubles. */
 const HEAP_SHARE = 0.7;
 const HISTOGRAM_PART = /_(?:bucket|sum|count)$/;
@@ -80,11 +76,11 @@ export async function loadLogs(
 function checkMemory(): void {
   const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
   if (used < HEAP_SHARE * limit) return;
-  throw new UserError(
-    3,
-    `the samples need more memory than the ${Math.round(limit / 1e6)} MB that Node.js may use`,
-    'export in parts with --since and --until, or raise it: NODE_OPTIONS=--max-old-space-size=8000',
-  );
+  throw new NetwatchError({
+    code: 'environment',
+    message: `the samples need more memory than the ${Math.round(limit / 1e6)} MB that Node.js may use`,
+    next: 'export in parts with --since and --until, or raise it: NODE_OPTIONS=--max-old-space-size=8000',
+  });
 }
 
 function takeLine(line: string, table: SampleTable, span: Span, report: LoadReport): void {
@@ -116,17 +112,6 @@ function isWithin(timeMs: number, span: Span, report: LoadReport): boolean {
   if (timeMs >= span.sinceMs && timeMs <= span.untilMs) return true;
   report.outside++;
   return false;
-}
-
-/** The timestamp of a history line, if it can be one. Throws ExpositionError. */
-export function checkTime(timeMs: number | null): number {
-  if (timeMs === null) {
-    throw new ExpositionError('no timestamp: not a line of a history log, or torn');
-  }
-  if (timeMs < PLAUSIBLE_MS[0] || timeMs > PLAUSIBLE_MS[1]) {
-    throw new ExpositionError(`timestamp ${timeMs} is not one in milliseconds, or torn`);
-  }
-  return timeMs;
 }
 
 function takeComment(line: string, table: SampleTable): void {

@@ -5,7 +5,7 @@
 import { open, realpath, rename, stat, unlink } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { errnoOf } from '../sinks/errors.js';
-import { UserError } from '../tools/tool.js';
+import { NetwatchError } from '../failure.js';
 
 /** The logs are 0640 too: peers and processes are in them. */
 const FILE_MODE = 0o640;
@@ -32,7 +32,11 @@ export async function writeToFile(path: string, pieces: Iterable<Buffer>): Promi
   } catch (thrown) {
     const errno = errnoOf(thrown);
     if (errno === null) throw thrown;
-    throw new UserError(3, `cannot write ${path}: ${errno}`, 'choose another file with --out');
+    throw new NetwatchError({
+      code: 'environment',
+      message: `cannot write ${path}: ${errno}`,
+      next: 'choose another file with --out',
+    });
   }
 }
 
@@ -68,10 +72,10 @@ export async function writeToStream(stream: Writable, pieces: Iterable<Buffer>):
     if (failed === null || failed === undefined) continue;
     const errno = errnoOf(failed);
     if (errno === 'EPIPE' || errno === 'ERR_STREAM_DESTROYED') return;
-    throw new UserError(
-      3,
-      `cannot write the output: ${errno ?? failed.message}`,
-      'choose a file with --out',
-    );
+    throw new NetwatchError({
+      code: 'environment',
+      message: `cannot write the output: ${errno ?? failed.message}`,
+      next: 'choose a file with --out',
+    });
   }
 }

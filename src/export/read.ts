@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { errnoOf } from '../sinks/errors.js';
-import { UserError } from '../tools/tool.js';
+import { NetwatchError } from '../failure.js';
 import type { LogInput } from './inputs.js';
 
 const CHUNK_BYTES = 1024 * 1024;
@@ -40,7 +40,11 @@ export async function readLines(input: LogInput, reader: LineReader): Promise<vo
     const errno = errnoOf(thrown);
     if (errno === null) throw thrown;
     if (!errno.startsWith('Z_')) {
-      throw new UserError(3, `cannot read ${input.path}: ${errno}`, 'check its permissions');
+      throw new NetwatchError({
+        code: 'environment',
+        message: `cannot read ${input.path}: ${errno}`,
+        next: 'check its permissions',
+      });
     }
     reader.cut((thrown as Error).message);
   } finally {

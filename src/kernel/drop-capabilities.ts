@@ -7,7 +7,7 @@
 import { keptCapabilities, hasCapability, maskOf, ownCapabilities } from './capabilities.js';
 import type { Circumstances } from './capabilities.js';
 import { c, errno } from './ffi.js';
-import { NetwatchError } from './errors.js';
+import { NetwatchError } from '../failure.js';
 import { describeErrno } from './system-error.js';
 
 /** _LINUX_CAPABILITY_VERSION_3: 64 bits, as two structs of 32. */

@@ -5,7 +5,7 @@
  * must never reach `koffi.view` (it ends the process).
  */
 import koffi from 'koffi';
-import { NetwatchError } from './errors.js';
+import { NetwatchError } from '../failure.js';
 
 export type Pointer = bigint;
 

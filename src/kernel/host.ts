@@ -1,6 +1,6 @@
 /** The host around the programs: cgroup v2 and network namespaces. Needs no libbpf. */
 import { existsSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { NetwatchError } from './errors.js';
+import { NetwatchError } from '../failure.js';
 
 /** Mount points of a file system type, oldest first. */
 export function mountsOf(type: string): string[] {

@@ -5,7 +5,7 @@
  */
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { c, errno, libbpf } from './ffi.js';
-import { NetwatchError } from './errors.js';
+import { NetwatchError } from '../failure.js';
 import { describeErrno } from './system-error.js';
 
 const CLONE_NEWNET = 0x40000000;

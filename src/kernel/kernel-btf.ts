@@ -2,7 +2,7 @@
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { release } from 'node:os';
 import { libbpf, viewMemory, type Pointer } from './ffi.js';
-import { NetwatchError } from './errors.js';
+import { NetwatchError } from '../failure.js';
 
 export const BTF_PATH = '/sys/kernel/btf/vmlinux';
 

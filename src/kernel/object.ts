@@ -5,7 +5,7 @@
  */
 import { accessSync, closeSync } from 'node:fs';
 import { c, captureLibbpf, errno, libbpf, viewMemory, type Pointer } from './ffi.js';
-import { NetwatchError } from './errors.js';
+import { NetwatchError } from '../failure.js';
 import { describeErrno } from './system-error.js';
 
 /** Maps with this prefix are one and the same in all objects of a process. */

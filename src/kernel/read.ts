@@ -28,13 +28,6 @@ export function readAddress(view: DataView, at: number): number {
   return view.getInt32(at + 4, true) * TWO_32 + view.getUint32(at, true);
 }
 
-/** A kernel address as the kernel prints it, or `-` for none. */
-export function formatAddress(address: number): string {
-  if (address === 0) return '-';
-  const high = Math.floor(address / TWO_32);
-  return (high >>> 0).toString(16) + (address - high * TWO_32).toString(16).padStart(8, '0');
-}
-
 export function readBytes(view: DataView, at: number, length: number): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset + at, length);
 }
@@ -107,9 +100,4 @@ function formatIpv6(view: DataView, at: number): string {
   const text = (part: number[]): string => part.map((group) => group.toString(16)).join(':');
   if (best < 0) return text(groups);
   return `${text(groups.slice(0, best))}::${text(groups.slice(best + bestLength))}`;
-}
-
-/** `address:port`, IPv6 in brackets. */
-export function formatEndpoint(ip: string, port: number): string {
-  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }

@@ -8,7 +8,7 @@
  * rest its length), a word of padding and the data, rounded up to 8 bytes.
  */
 import { c, errno, MAP_FAILED, viewMemory, type Pointer } from './ffi.js';
-import { NetwatchError } from './errors.js';
+import { NetwatchError } from '../failure.js';
 import { describeErrno } from './system-error.js';
 
 const BUSY = 0x8000_0000;

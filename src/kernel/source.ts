@@ -5,7 +5,7 @@
  */
 import { closeSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { NetwatchError, type Failure } from './errors.js';
+import { NetwatchError, type Failure } from '../failure.js';
 import { libbpf } from './ffi.js';
 import { missingHook, placeOf, type Obstacle, type Place } from './hooks.js';
 import { hasSocketStorage } from './kernel-btf.js';

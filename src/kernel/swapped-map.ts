@@ -3,7 +3,7 @@
  * returns when no program uses the first one any more; then it is read and emptied. Kernel side:
  * swapped.bpf.h.
  */
-import { NetwatchError } from './errors.js';
+import { NetwatchError } from '../failure.js';
 import { errno, libbpf } from './ffi.js';
 import { sumPerCpu } from './map.js';
 import type { BpfMap } from './object.js';

@@ -4,7 +4,7 @@
  */
 import { closeSync, statSync } from 'node:fs';
 import { c, errno } from './ffi.js';
-import { NetwatchError } from './errors.js';
+import { NetwatchError } from '../failure.js';
 import { inNamespace } from './iterator.js';
 import { describeErrno } from './system-error.js';
 

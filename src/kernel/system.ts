@@ -3,14 +3,14 @@ import { statSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { describeCapability, missingCapabilities, ownCapabilities } from './capabilities.js';
 import { c, errno } from './ffi.js';
-import { NetwatchError } from './errors.js';
+import { NetwatchError } from '../failure.js';
 import type { Obstacle } from './hooks.js';
 import { describeErrno } from './system-error.js';
 
 /** Throws unless this machine and this process can run the programs. */
 export function checkEnvironment(): void {
   if (endianness() !== 'LE') throw new NetwatchError({ code: 'big-endian' });
-  const missing = missingCapabilities(ownCapabilities().effective);
+  const missing = missingCapabilities(ownCapabilities().effective).map(describeCapability);
   if (missing.length > 0)
     throw new NetwatchError({ code: 'privilege', uid: process.getuid?.() ?? -1, missing });
 }

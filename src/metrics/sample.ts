@@ -169,3 +169,20 @@ export function seriesKey(name: string, labels: Sample['labels']): string {
   const sorted = present.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   return `${name}${JSON.stringify(sorted)}`;
 }
+
+/**
+ * The years 2000 to 2100. A torn line can lose the last digits of its timestamp and still look
+ * whole; of those of our time none is left in this span. Neither is a timestamp in seconds.
+ */
+const PLAUSIBLE_MS = [946_684_800_000, 4_102_444_800_000] as const;
+
+/** The timestamp of a history line, if it can be one. Throws ExpositionError. */
+export function checkTime(timeMs: number | null): number {
+  if (timeMs === null) {
+    throw new ExpositionError('no timestamp: not a line of a history log, or torn');
+  }
+  if (timeMs < PLAUSIBLE_MS[0] || timeMs > PLAUSIBLE_MS[1]) {
+    throw new ExpositionError(`timestamp ${timeMs} is not one in milliseconds, or torn`);
+  }
+  return timeMs;
+}

@@ -2,7 +2,7 @@
  * The line to the endpoint: the history once per connection, then the stream. What breaks is tried again,
  * for ever, and said.
  */
-import type { PageSnapshot } from '../exporter/types.js';
+import type { PageSnapshot } from '../serve/types.js';
 import type { FeedState } from './model/status.js';
 
 export interface FeedEvents {

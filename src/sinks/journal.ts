@@ -3,7 +3,7 @@
  * entry. One that is too large for a datagram, or finds journald not listening, is counted.
  */
 import { DatagramSender } from '../kernel/unix-datagram.js';
-import { UserError } from '../tools/tool.js';
+import { NetwatchError } from '../failure.js';
 
 const JOURNAL_SOCKET = '/run/systemd/journal/socket';
 /** Longest wait for journald to take one entry; a journald that hangs is waited for once. */
@@ -60,15 +60,15 @@ class JournalSocket implements Journal {
   }
 }
 
-/** Throws UserError if no journal listens. */
+/** Throws NetwatchError if no journal listens. */
 export function openJournal(path = JOURNAL_SOCKET): Journal {
   const sender = DatagramSender.open(path, PATIENCE_US);
   const reason = sender === null ? 'it can be no socket' : sender.whyUnheard();
   if (sender !== null && reason === null) return new JournalSocket(sender);
   sender?.close();
-  throw new UserError(
-    3,
-    `no journal listens at ${path}: ${reason ?? ''}`,
-    'run it where systemd-journald runs, or without the option',
-  );
+  throw new NetwatchError({
+    code: 'environment',
+    message: `no journal listens at ${path}: ${reason ?? ''}`,
+    next: 'run it where systemd-journald runs, or without the option',
+  });
 }

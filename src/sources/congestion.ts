@@ -7,7 +7,7 @@ import {
   CONGESTION_STATES,
   type CongestionState,
   type PortRange,
-} from '../congestion/states.js';
+} from './congestion-states.js';
 import {
   CA_TOTALS,
   decodeCaTotals,

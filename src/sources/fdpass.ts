@@ -4,7 +4,7 @@
  */
 import { decodeFdPass, FD_ACTION, RODATA, type FdPass } from '../generated/fdpass.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
-import { nameOfFile } from '../sockets/file-name.js';
+import { nameOfFile } from './file-name.js';
 import { encodeFilter, type Filter } from './filter.js';
 import type { LiveSource } from './live.js';
 import { TRIAL_RING_BYTES, type SourcePlan } from './plan.js';

@@ -10,8 +10,8 @@ import {
   type Insight,
   type InsightTotals,
 } from '../generated/insight.js';
-import { ALL_EVENTS, maskOf } from '../insight/events.js';
-import { isWanted, type KernelHas } from '../insight/probes.js';
+import { ALL_EVENTS, maskOf } from './insight-events.js';
+import { isWanted, type KernelHas } from './insight-probes.js';
 import { listNamespaces } from '../kernel/host.js';
 import { readIterator } from '../kernel/iterator.js';
 import {

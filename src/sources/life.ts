@@ -12,7 +12,7 @@ import {
   RODATA,
   type Life,
 } from '../generated/life.js';
-import { LIFE_EVENTS, lifeMask, type LifeEvent } from '../life/events.js';
+import { LIFE_EVENTS, lifeMask, type LifeEvent } from './life-events.js';
 import { readIterator } from '../kernel/iterator.js';
 import { hasSocketStorage } from '../kernel/kernel-btf.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';

@@ -7,7 +7,7 @@ import { resolveNamespace } from '../kernel/host.js';
 import { sumPerCpu } from '../kernel/map.js';
 import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js';
 import { OWN_NAMESPACE, withSysfs } from '../kernel/sysfs.js';
-import { UserError } from '../tools/tool.js';
+import { NetwatchError } from '../failure.js';
 import type { CountingSource } from './counting.js';
 import { Growth } from './growth.js';
 import type { SourcePlan } from './plan.js';
@@ -38,9 +38,13 @@ const WIRE_DIRECTION: Readonly<Record<Direction, number>> = {
   receive: DIRECTION.NW_DIRECTION_RECEIVE,
 };
 
-const noDevice = (name: string): UserError =>
+const noDevice = (name: string): NetwatchError =>
   // bcc's words, as scripts may look for them
-  new UserError(2, `Net interface ${name} does not exits.`, 'see: ip link, in that namespace');
+  new NetwatchError({
+    code: 'usage',
+    message: `Net interface ${name} does not exits.`,
+    next: 'see: ip link, in that namespace',
+  });
 
 function deviceIn(sysfs: string, name: string): Omit<Device, 'netns'> {
   const folder = `${sysfs}/class/net/${name}`;
@@ -55,18 +59,18 @@ function deviceIn(sysfs: string, name: string): Omit<Device, 'netns'> {
   }
 }
 
-/** `namespace`: as `--netns` takes it; null: this one. Throws UserError if there is no such device. */
+/** `namespace`: as `--netns` takes it; null: this one. Throws NetwatchError if there is no such device. */
 export function findDevice(name: string, namespace: string | null): Device {
   const { path, inode } = resolveNamespace(namespace ?? OWN_NAMESPACE);
   if (name.includes('/')) throw noDevice(name);
   const device = withSysfs(path ?? OWN_NAMESPACE, (sysfs) => deviceIn(sysfs, name));
   const most = Math.max(device.queues.transmit, device.queues.receive);
   if (most > MAX_QUEUES)
-    throw new UserError(
-      2,
-      `number of queues over ${MAX_QUEUES} is not supported`,
-      `${name} has ${most}; give it fewer with ethtool -L`,
-    );
+    throw new NetwatchError({
+      code: 'usage',
+      message: `number of queues over ${MAX_QUEUES} is not supported`,
+      next: `${name} has ${most}; give it fewer with ethtool -L`,
+    });
   return { ...device, netns: inode };
 }
 
@@ -125,7 +129,7 @@ export class NicSource implements CountingSource<readonly QueueCounts[]> {
   readonly device: Device;
   readonly #growth = new Growth(minus);
 
-  /** Throws UserError if there is no such device, NetwatchError if the kernel does not let us. */
+  /** Throws NetwatchError if there is no such device, NetwatchError if the kernel does not let us. */
   constructor(name: string, namespace: string | null) {
     this.device = findDevice(name, namespace);
     this.source = openCounts(specOf(this.device));

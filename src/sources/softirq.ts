@@ -5,7 +5,7 @@
 import { decodeSoftirq, RODATA, SOFTIRQ, type Softirq } from '../generated/softirq.js';
 import { cpuCount, sumPerCpu } from '../kernel/map.js';
 import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js';
-import { UserError } from '../tools/tool.js';
+import { NetwatchError } from '../failure.js';
 import type { CountingSource } from './counting.js';
 import { Growth } from './growth.js';
 import type { SourcePlan } from './plan.js';
@@ -75,14 +75,14 @@ export class SoftirqSource implements CountingSource<readonly VectorCounts[]> {
   readonly source: Attached;
   readonly #growth = new Growth(minus);
 
-  /** Throws UserError if there is no such CPU, NetwatchError if the kernel does not let us. */
+  /** Throws NetwatchError if there is no such CPU, NetwatchError if the kernel does not let us. */
   constructor(options: SoftirqOptions) {
     if (options.cpu !== null && options.cpu >= cpuCount)
-      throw new UserError(
-        2,
-        `there is no CPU ${options.cpu}`,
-        `this machine has CPUs 0 to ${cpuCount - 1}`,
-      );
+      throw new NetwatchError({
+        code: 'usage',
+        message: `there is no CPU ${options.cpu}`,
+        next: `this machine has CPUs 0 to ${cpuCount - 1}`,
+      });
     this.source = openCounts(specOf(options));
   }
 

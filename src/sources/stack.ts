@@ -1,6 +1,6 @@
 /** A kernel stack as text, without the frames of those who look at it. */
 import type { KernelSymbols } from '../kernel/kallsyms.js';
-import { formatAddress } from '../kernel/read.js';
+import { formatAddress } from '../metrics/address.js';
 
 /** From our program to the tracepoint that it hangs on. */
 const TRACING = /^(bpf_|__bpf_|__traceiter_|____bpf_)/;

@@ -3,7 +3,7 @@
  * While the reader of our output is slow they stay in the ring: what does not fit is counted there.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { nextWaitMs } from '../collector/pace.js';
+import { nextWaitMs } from '../sources/pace.js';
 import type { StandardOutput } from '../sinks/standard-output.js';
 import type { LiveSource } from '../sources/live.js';
 import type { Formatter } from './format.js';

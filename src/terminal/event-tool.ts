@@ -5,10 +5,10 @@
  */
 import type { Snapshot } from '../metrics/snapshot.js';
 import type { LiveSource } from '../sources/live.js';
-import type { Tool } from '../tools/tool.js';
+import type { Tool } from './tool.js';
 import type { Column } from './column.js';
 import type { CommonOptions, Context, Scope, Summary } from './common.js';
-import { watchingTool, type ToolDefinition } from './tool.js';
+import { watchingTool, type ToolDefinition } from './watching-tool.js';
 
 /** O: all its options. R: its records. S: its source. */
 export interface EventTool<

@@ -1,5 +1,5 @@
 /** The counters of a tool as a `.prom` file, for `netwatch serve` and node_exporter. */
-import { NetwatchError } from '../kernel/errors.js';
+import { NetwatchError } from '../failure.js';
 import { buildInSlices, Snapshot } from '../metrics/snapshot.js';
 import { explainSinkError } from '../sinks/errors.js';
 import { makeDirectory } from '../sinks/make-directory.js';

@@ -1,5 +1,5 @@
 /** Columns of what records of many kinds have: time, process, family, the two ends. Pure. */
-import { formatEndpoint } from '../kernel/read.js';
+import { formatEndpoint } from '../metrics/address.js';
 import { column, columnWith, type Column, type Layout } from './column.js';
 import { clockTime } from './format.js';
 

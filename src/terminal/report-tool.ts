@@ -4,10 +4,10 @@
  */
 import type { Snapshot } from '../metrics/snapshot.js';
 import type { CountingSource } from '../sources/counting.js';
-import type { Tool } from '../tools/tool.js';
+import type { Tool } from './tool.js';
 import type { CommonOptions, Scope } from './common.js';
 import type { Block } from './report.js';
-import { watchingTool, type ToolDefinition } from './tool.js';
+import { watchingTool, type ToolDefinition } from './watching-tool.js';
 
 /** When reports come. */
 export interface Schedule {

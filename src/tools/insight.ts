@@ -1,8 +1,8 @@
 /** `netwatch insight`: fifteen kinds of TCP event as they happen. After tcp-insight. */
-import { insightColumns } from '../insight/columns.js';
-import { EVENT_NAMES, namesIn } from '../insight/events.js';
-import { addInsightOptions, insightOptions, type TypedOptions } from '../insight/options.js';
-import { statistics } from '../insight/statistics.js';
+import { insightColumns } from './insight/columns.js';
+import { EVENT_NAMES, namesIn } from '../sources/insight-events.js';
+import { addInsightOptions, insightOptions, type TypedOptions } from './insight/options.js';
+import { statistics } from './insight/statistics.js';
 import type { InsightRecord, InsightSource } from '../sources/insight.js';
 import { eventTool } from '../terminal/event-tool.js';
 

@@ -7,8 +7,8 @@ import {
   nicSchedule,
   openNic,
   type NicOptions,
-} from '../nic/options.js';
-import { nicReport } from '../nic/report.js';
+} from './nic/options.js';
+import { nicReport } from './nic/report.js';
 import type { NicSource, QueueCounts } from '../sources/nic.js';
 import { reportTool } from '../terminal/report-tool.js';
 

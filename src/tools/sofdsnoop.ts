@@ -1,8 +1,8 @@
 /** `netwatch sofdsnoop`: open files that are passed through unix sockets. After bcc's sofdsnoop. */
 import { Option } from 'commander';
 import * as parse from '../cli/parse.js';
-import { addPids, filterOf, type PidOptions } from '../cli/tool-options.js';
-import { fdPassColumns, type FdPassColumns } from '../sockets/fdpass-columns.js';
+import { addPids, filterOf, type PidOptions } from '../terminal/tool-options.js';
+import { fdPassColumns, type FdPassColumns } from './sockets/fdpass-columns.js';
 import type { FdPassRecord, FdPassSource } from '../sources/fdpass.js';
 import { eventTool } from '../terminal/event-tool.js';
 

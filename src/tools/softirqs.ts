@@ -7,7 +7,7 @@ import type { CommonOptions } from '../terminal/common.js';
 import { clockTime } from '../terminal/format.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { histogramBlock, rowsBlock, textBlock, type Block } from '../terminal/report.js';
-import { UserError } from './tool.js';
+import { NetwatchError } from '../failure.js';
 
 interface Options extends CommonOptions {
   readonly interval?: number;
@@ -54,16 +54,20 @@ function addOptions(command: Command): void {
     .addOption(new Option('-c, --cpu <CPU>', 'on this CPU only').argParser(parse.cpu));
 }
 
-/** Throws UserError, in bcc's words. */
+/** Throws NetwatchError, in bcc's words. */
 function check({ events, dist, nanoseconds, cgroup }: Options): void {
   if (events && (dist || nanoseconds))
-    throw new UserError(
-      2,
-      "The --events option can't be used with time-based options",
-      'leave out --dist and --nanoseconds',
-    );
+    throw new NetwatchError({
+      code: 'usage',
+      message: "The --events option can't be used with time-based options",
+      next: 'leave out --dist and --nanoseconds',
+    });
   if (cgroup !== undefined)
-    throw new UserError(2, 'software interrupts belong to no cgroup', 'leave out --cgroup');
+    throw new NetwatchError({
+      code: 'usage',
+      message: 'software interrupts belong to no cgroup',
+      next: 'leave out --cgroup',
+    });
 }
 
 const timeIn = ({ timeNs }: VectorCounts, { ns }: Unit): number => Math.floor(timeNs / ns);

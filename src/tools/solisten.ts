@@ -10,8 +10,8 @@ import {
   filterOf,
   type PidOptions,
   type PortOptions,
-} from '../cli/tool-options.js';
-import { listenColumns, type ListenColumns } from '../sockets/listen-columns.js';
+} from '../terminal/tool-options.js';
+import { listenColumns, type ListenColumns } from './sockets/listen-columns.js';
 import type { ListenRecord, ListenSource } from '../sources/listen.js';
 import { eventTool } from '../terminal/event-tool.js';
 

@@ -10,14 +10,14 @@ import {
   type FamilyOptions,
   type PidOptions,
   type PortOptions,
-} from '../cli/tool-options.js';
+} from '../terminal/tool-options.js';
 import type { BytesSource, TrafficRow } from '../sources/bytes.js';
 import { NO_PINNED_MAPS } from '../sources/pinned.js';
 import type { CommonOptions } from '../terminal/common.js';
 import { asctime } from '../terminal/format.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { textBlock } from '../terminal/report.js';
-import { addTrafficTotals, topRows, trafficBlocks, type TrafficLayout } from '../traffic/rows.js';
+import { addTrafficTotals, topRows, trafficBlocks, type TrafficLayout } from './traffic/rows.js';
 
 interface Options extends CommonOptions, FamilyOptions, PidOptions, PortOptions {
   readonly interval: number;

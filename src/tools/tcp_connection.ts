@@ -8,7 +8,7 @@ import {
   type FamilyOptions,
   type PidOptions,
   type SidedPortOptions,
-} from '../cli/tool-options.js';
+} from '../terminal/tool-options.js';
 import {
   addressColumn,
   clockColumn,
@@ -17,9 +17,9 @@ import {
   pidColumn,
   portColumn,
   timeForPrograms,
-} from '../life/columns.js';
-import { lifeEvent } from '../life/events.js';
-import { openLife } from '../life/open.js';
+} from './life/columns.js';
+import { lifeEvent } from '../sources/life-events.js';
+import { openLife } from './life/open.js';
 import type { LifeRecord, LifeSource } from '../sources/life.js';
 import { column } from '../terminal/column.js';
 import type { CommonOptions } from '../terminal/common.js';

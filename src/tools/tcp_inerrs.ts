@@ -11,8 +11,8 @@ import {
   type FamilyOptions,
   type PidOptions,
   type PortOptions,
-} from '../cli/tool-options.js';
-import { faultColumns } from '../loss/drop-columns.js';
+} from '../terminal/tool-options.js';
+import { faultColumns } from './loss/drop-columns.js';
 import type { DropRecord, DropSource } from '../sources/drop.js';
 import type { CommonOptions } from '../terminal/common.js';
 import { eventTool } from '../terminal/event-tool.js';

@@ -10,7 +10,7 @@ import {
   type PidOptions,
   type PinnedOptions,
   type SidedPortOptions,
-} from '../cli/tool-options.js';
+} from '../terminal/tool-options.js';
 import {
   addressColumn,
   clockColumn,
@@ -21,9 +21,9 @@ import {
   portColumn,
   secondsColumn,
   timeForPrograms,
-} from '../life/columns.js';
-import { openLife } from '../life/open.js';
-import { addTime, addTimestamp, type TimeOptions } from '../life/options.js';
+} from './life/columns.js';
+import { openLife } from './life/open.js';
+import { addTime, addTimestamp, type TimeOptions } from './life/options.js';
 import type { LifeRecord, LifeSource } from '../sources/life.js';
 import type { CommonOptions } from '../terminal/common.js';
 import { eventTool } from '../terminal/event-tool.js';

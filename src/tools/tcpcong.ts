@@ -8,15 +8,15 @@ import {
   filterOf,
   type FamilyOptions,
   type PortOptions,
-} from '../cli/tool-options.js';
+} from '../terminal/tool-options.js';
 import {
   flowBlocks,
   MICROSECONDS,
   MILLISECONDS,
   stateBlocks,
   type TimeUnit,
-} from '../congestion/blocks.js';
-import { ANY_PORT, type PortRange } from '../congestion/states.js';
+} from './congestion/blocks.js';
+import { ANY_PORT, type PortRange } from '../sources/congestion-states.js';
 import type { CongestionCounts, CongestionSource } from '../sources/congestion.js';
 import type { CommonOptions } from '../terminal/common.js';
 import { clockTime } from '../terminal/format.js';

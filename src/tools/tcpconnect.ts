@@ -9,20 +9,20 @@ import {
   type PidOptions,
   type PinnedOptions,
   type SidedPortOptions,
-} from '../cli/tool-options.js';
-import { connectColumns, type ConnectOptions } from '../life/connect-columns.js';
-import { ConnectCounts } from '../life/connect-counts.js';
-import { openLife } from '../life/open.js';
+} from '../terminal/tool-options.js';
+import { connectColumns, type ConnectOptions } from './life/connect-columns.js';
+import { ConnectCounts } from './life/connect-counts.js';
+import { openLife } from './life/open.js';
 import {
   addLetteredPinnedMaps,
   addLocalPortColumn,
   addTimestamp,
   addUids,
   type UidOptions,
-} from '../life/options.js';
+} from './life/options.js';
 import type { LifeRecord, LifeSource } from '../sources/life.js';
 import { eventTool } from '../terminal/event-tool.js';
-import { UserError } from './tool.js';
+import { NetwatchError } from '../failure.js';
 
 type Options = ConnectOptions &
   FamilyOptions &
@@ -69,11 +69,11 @@ export default eventTool<Options, LifeRecord, LifeSource & { readonly counts: Co
   },
   check: ({ count, dns }) => {
     if (count && dns)
-      throw new UserError(
-        2,
-        'you may not specify -d/--dns with -c/--count',
-        'leave out one of the two',
-      );
+      throw new NetwatchError({
+        code: 'usage',
+        message: 'you may not specify -d/--dns with -c/--count',
+        next: 'leave out one of the two',
+      });
   },
   banner: () => 'Tracing connect ... Hit Ctrl-C to end',
   columns: connectColumns,

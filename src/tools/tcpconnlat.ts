@@ -7,7 +7,7 @@ import {
   type FamilyOptions,
   type PidOptions,
   type PortOptions,
-} from '../cli/tool-options.js';
+} from '../terminal/tool-options.js';
 import {
   addressColumn,
   commColumn,
@@ -19,10 +19,10 @@ import {
   portColumn,
   secondsColumn,
   timeForPrograms,
-} from '../life/columns.js';
-import { lifeEvent } from '../life/events.js';
-import { openLife } from '../life/open.js';
-import { addLocalPortColumn, addTimestamp, milliseconds } from '../life/options.js';
+} from './life/columns.js';
+import { lifeEvent } from '../sources/life-events.js';
+import { openLife } from './life/open.js';
+import { addLocalPortColumn, addTimestamp, milliseconds } from './life/options.js';
 import type { LifeRecord, LifeSource } from '../sources/life.js';
 import type { CommonOptions } from '../terminal/common.js';
 import { eventTool } from '../terminal/event-tool.js';

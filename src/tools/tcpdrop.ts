@@ -11,9 +11,9 @@ import {
   type FamilyOptions,
   type PidOptions,
   type PortOptions,
-} from '../cli/tool-options.js';
-import { dropColumns } from '../loss/drop-columns.js';
-import { addNamespaces, namespacesOf, type NamespaceOptions } from '../loss/namespaces.js';
+} from '../terminal/tool-options.js';
+import { dropColumns } from './loss/drop-columns.js';
+import { addNamespaces, namespacesOf, type NamespaceOptions } from './loss/namespaces.js';
 import type { DropRecord, DropSource } from '../sources/drop.js';
 import type { CommonOptions } from '../terminal/common.js';
 import { eventTool } from '../terminal/event-tool.js';

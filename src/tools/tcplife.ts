@@ -7,9 +7,9 @@ import {
   type FamilyOptions,
   type PidOptions,
   type PortOptions,
-} from '../cli/tool-options.js';
-import { lifeColumns } from '../life/life-columns.js';
-import { openLife } from '../life/open.js';
+} from '../terminal/tool-options.js';
+import { lifeColumns } from './life/life-columns.js';
+import { openLife } from './life/open.js';
 import {
   addCsv,
   addListedPorts,
@@ -18,7 +18,7 @@ import {
   addWide,
   type ListedPorts,
   type TimeOptions,
-} from '../life/options.js';
+} from './life/options.js';
 import type { LifeRecord, LifeSource } from '../sources/life.js';
 import type { CommonOptions } from '../terminal/common.js';
 import { eventTool } from '../terminal/event-tool.js';

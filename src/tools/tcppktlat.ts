@@ -10,7 +10,7 @@ import {
   type FamilyOptions,
   type PidOptions,
   type PortOptions,
-} from '../cli/tool-options.js';
+} from '../terminal/tool-options.js';
 import type { PacketLatencyRecord, PacketLatencySource } from '../sources/pktlat.js';
 import { column, columnWith, type Column } from '../terminal/column.js';
 import type { CommonOptions, Context } from '../terminal/common.js';

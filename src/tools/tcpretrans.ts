@@ -8,10 +8,10 @@ import {
   type FamilyOptions,
   type PidOptions,
   type PortOptions,
-} from '../cli/tool-options.js';
-import { EVENT_NAMES } from '../insight/events.js';
-import type { RetransmitSource } from '../loss/retransmits.js';
-import { retransmitColumns } from '../loss/retransmit-columns.js';
+} from '../terminal/tool-options.js';
+import { EVENT_NAMES } from '../sources/insight-events.js';
+import type { RetransmitSource } from './loss/retransmits.js';
+import { retransmitColumns } from './loss/retransmit-columns.js';
 import type { InsightRecord } from '../sources/insight.js';
 import type { CommonOptions } from '../terminal/common.js';
 import { eventTool } from '../terminal/event-tool.js';
@@ -61,7 +61,7 @@ export default eventTool<Options, InsightRecord, RetransmitSource>({
     retransmitColumns({ isJson: output === 'json', lossprobe, sequence }, wallMs),
   showsRecords: ({ count }) => !count,
   open: async (options, scope) => {
-    const { RetransmitSource } = await import('../loss/retransmits.js');
+    const { RetransmitSource } = await import('./loss/retransmits.js');
     const { pid: pids = [], port: ports = [] } = options;
     return new RetransmitSource(filterOf(scope, { pids, ports, family: familyOf(options) }));
   },

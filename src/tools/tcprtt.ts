@@ -1,7 +1,7 @@
 /** `netwatch tcprtt`: round-trip times of TCP connections as histograms. After bcc's tcprtt. */
 import { foldLog2 } from '../metrics/histogram.js';
 import { FAMILIES } from '../metrics/families.js';
-import { rttBlocks } from '../rtt/blocks.js';
+import { rttBlocks } from './rtt/blocks.js';
 import {
   addRttOptions,
   byOf,
@@ -11,7 +11,7 @@ import {
   showsAverage,
   unitOf,
   type TypedOptions,
-} from '../rtt/options.js';
+} from './rtt/options.js';
 import type { RttCounts, RttSource } from '../sources/rtt.js';
 import { clockTime } from '../terminal/format.js';
 import { reportTool } from '../terminal/report-tool.js';

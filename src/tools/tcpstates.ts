@@ -7,9 +7,9 @@ import {
   type FamilyOptions,
   type PidOptions,
   type PortOptions,
-} from '../cli/tool-options.js';
-import { openLife } from '../life/open.js';
-import { openStateJournal, type Journaled } from '../life/journal.js';
+} from '../terminal/tool-options.js';
+import { openLife } from './life/open.js';
+import { openStateJournal, type Journaled } from './life/journal.js';
 import {
   addCsv,
   addListedPorts,
@@ -18,8 +18,8 @@ import {
   addWide,
   type ListedPorts,
   type TimeOptions,
-} from '../life/options.js';
-import { stateColumns } from '../life/state-columns.js';
+} from './life/options.js';
+import { stateColumns } from './life/state-columns.js';
 import type { LifeRecord, LifeSource } from '../sources/life.js';
 import type { CommonOptions } from '../terminal/common.js';
 import { eventTool } from '../terminal/event-tool.js';

@@ -1,14 +1,14 @@
 /** `netwatch tcpsubnet`: bytes sent by subnet of the receiver. After bcc's tcpsubnet. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import * as parse from '../cli/parse.js';
-import { addEitherPort, filterOf, type PortOptions } from '../cli/tool-options.js';
+import { addEitherPort, filterOf, type PortOptions } from '../terminal/tool-options.js';
 import { NO_PINNED_MAPS } from '../sources/pinned.js';
 import { columnWith, type Column } from '../terminal/column.js';
 import type { CommonOptions } from '../terminal/common.js';
 import { clockTime } from '../terminal/format.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { onlyTable, rowsBlock, textBlock, type Block } from '../terminal/report.js';
-import type { SubnetBytes, SubnetSource } from '../traffic/subnet-source.js';
+import type { SubnetBytes, SubnetSource } from './traffic/subnet-source.js';
 import {
   AMOUNT_FORMATS,
   amountOf,
@@ -16,7 +16,7 @@ import {
   parseSubnets,
   type AmountFormat,
   type Subnet,
-} from '../traffic/subnets.js';
+} from './traffic/subnets.js';
 
 interface Options extends CommonOptions, PortOptions {
   readonly subnets?: readonly Subnet[];
@@ -129,7 +129,7 @@ export default reportTool<Options, SubnetBytes, SubnetSource>({
     atEnd: true,
   }),
   open: async ({ port, subnets = subnetsOption(DEFAULT_SUBNETS) }, scope) => {
-    const { SubnetSource } = await import('../traffic/subnet-source.js');
+    const { SubnetSource } = await import('./traffic/subnet-source.js');
     const filter = filterOf(scope, { ports: port ?? [] });
     return new SubnetSource({ filter, pinned: NO_PINNED_MAPS, received: false }, subnets);
   },

@@ -8,7 +8,7 @@ import {
   filterOf,
   type FamilyOptions,
   type PortOptions,
-} from '../cli/tool-options.js';
+} from '../terminal/tool-options.js';
 import { FAMILIES } from '../metrics/families.js';
 import type { BacklogCounts, SynblSource } from '../sources/synbl.js';
 import type { CommonOptions } from '../terminal/common.js';

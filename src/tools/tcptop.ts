@@ -13,12 +13,12 @@ import {
   type PidOptions,
   type PinnedOptions,
   type PortOptions,
-} from '../cli/tool-options.js';
+} from '../terminal/tool-options.js';
 import type { BytesSource, TrafficRow } from '../sources/bytes.js';
 import type { CommonOptions } from '../terminal/common.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { textBlock } from '../terminal/report.js';
-import { loadAverage } from '../traffic/load-average.js';
+import { loadAverage } from './traffic/load-average.js';
 import {
   addTrafficTotals,
   SORTS,
@@ -26,7 +26,7 @@ import {
   trafficBlocks,
   type Sort,
   type TrafficLayout,
-} from '../traffic/rows.js';
+} from './traffic/rows.js';
 
 interface Options extends CommonOptions, FamilyOptions, PidOptions, PinnedOptions, PortOptions {
   readonly interval: number;

@@ -10,10 +10,10 @@ import {
   type PidOptions,
   type PinnedOptions,
   type PortOptions,
-} from '../cli/tool-options.js';
-import { openLife } from '../life/open.js';
-import { addLetteredPinnedMaps, addTimestamp, addUids, type UidOptions } from '../life/options.js';
-import { tracerColumns, type TracerOptions } from '../life/tracer-columns.js';
+} from '../terminal/tool-options.js';
+import { openLife } from './life/open.js';
+import { addLetteredPinnedMaps, addTimestamp, addUids, type UidOptions } from './life/options.js';
+import { tracerColumns, type TracerOptions } from './life/tracer-columns.js';
 import type { LifeRecord, LifeSource } from '../sources/life.js';
 import { eventTool } from '../terminal/event-tool.js';
 

@@ -1,7 +1,7 @@
 // Each of the fifteen events of `netwatch insight`, provoked for real, with its count and its details.
 import { isDeepStrictEqual } from 'node:util';
 import t, { type Test } from 'tap';
-import type { EventName } from '../../src/insight/events.js';
+import type { EventName } from '../../src/sources/insight-events.js';
 import { dropPackets, plainDevice, type DropOptions } from '../../scripts/traffic/faults.js';
 import type { TcpClientOptions, TcpServerOptions } from '../../scripts/traffic/programs.js';
 import { bytesOf, countsOf, startInsight, type InsightEvent } from '../support/insight.js';

@@ -184,7 +184,7 @@ t.test('what no event has told is found in the sockets', { skip }, async (t) => 
   writeFileSync(
     join(folder, 'without.mjs'),
     `import { BpfObject } from '${built('kernel/object.js')}';
-    import { NetwatchError } from '${built('kernel/errors.js')}';
+    import { NetwatchError } from '${built('failure.js')}';
     const { attach } = BpfObject.prototype;
     BpfObject.prototype.attach = function (name, cgroup) {
       if (name === 'tcp_retransmit_skb')

@@ -1,8 +1,8 @@
 // What all tools that watch have in common: each starts, watches, and ends in order, in every format.
 import { execFile } from 'node:child_process';
 import t from 'tap';
-import { loadTool, toolNames } from '../../src/cli/program.js';
-import type { Tool } from '../../src/tools/tool.js';
+import { loadCommand, commandNames } from '../../src/commands.js';
+import type { Tool } from '../../src/terminal/tool.js';
 import { bpfObjectsGone, bpfObjectsOf } from '../support/bpf.js';
 import { PROGRAM } from '../support/collector.js';
 import { createNamespace } from '../support/netns.js';
@@ -17,7 +17,7 @@ const NEEDED = new Map([['--name', 'lo']]);
 /** Each takes half a second of CPU to start. */
 const AT_A_TIME = 4;
 
-const watching = (await Promise.all(toolNames().map(loadTool))).filter(
+const watching = (await Promise.all(commandNames().map(loadCommand))).filter(
   ({ sources = [] }) => sources.length > 0,
 );
 

@@ -8,11 +8,11 @@ import {
 } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect, type Socket } from 'node:net';
-import { openEndpoint, type Content } from '../../src/exporter/endpoint.js';
-import { LIMITS, type Limits } from '../../src/exporter/limits.js';
-import type { MetricsRequest, Store } from '../../src/exporter/store-interface.js';
-import type { CollectorState } from '../../src/exporter/types.js';
-import { WebConfigFile } from '../../src/exporter/web-config-file.js';
+import { openEndpoint, type Content } from '../../src/serve/endpoint.js';
+import { LIMITS, type Limits } from '../../src/serve/limits.js';
+import type { MetricsRequest, Store } from '../../src/serve/store-interface.js';
+import type { CollectorState } from '../../src/serve/types.js';
+import { WebConfigFile } from '../../src/serve/web-config-file.js';
 import type { Teardown } from './netns.js';
 
 /** A store whose answers are put into it. */

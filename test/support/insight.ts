@@ -1,5 +1,5 @@
 /** Runs `netwatch insight` as a child on a namespace and reads its events as JSON. */
-import type { EventName } from '../../src/insight/events.js';
+import type { EventName } from '../../src/sources/insight-events.js';
 import type { Namespace, Teardown } from './netns.js';
 import { startTool, type RunningTool } from './tool.js';
 

@@ -9,7 +9,7 @@
 import { closeSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { nextWaitMs } from '../../../build/collector/pace.js';
+import { nextWaitMs } from '../../../build/sources/pace.js';
 import { openCgroupRoot } from '../../../build/kernel/host.js';
 import { startLoad } from '../load.mjs';
 import { pairRatios, spread } from '../statistics.mjs';

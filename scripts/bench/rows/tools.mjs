@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
-import { loadTool, toolNames } from '../../../build/cli/program.js';
+import { loadCommand, commandNames } from '../../../build/commands.js';
 import { ROOT, stop } from '../lab.mjs';
 import { runLoad } from '../load.mjs';
 import { costs, netNs, openKernelMeter } from '../twin.mjs';
@@ -22,7 +22,7 @@ const NEEDED = new Map([['--name', 'lo']]);
 
 /** Tools that watch, with the arguments they need. */
 async function watchingTools() {
-  const tools = await Promise.all(toolNames().map(loadTool));
+  const tools = await Promise.all(commandNames().map(loadCommand));
   return tools
     .filter(({ sources = [] }) => sources.length > 0)
     .map((tool) => {

@@ -1,5 +1,5 @@
 /** Why a panel has nothing to show: the option that brings its numbers, or that nothing happened. */
-import type { PageSnapshot } from '../../exporter/types.js';
+import type { PageSnapshot } from '../../serve/types.js';
 import { having, hasFamily, scalars } from './series.js';
 
 export type Feature = 'connections' | 'layers' | 'http' | 'retransmits' | 'faults';

@@ -1,5 +1,5 @@
 /** The program about itself: losses, BPF programs, rings, files. */
-import type { PageSnapshot } from '../../exporter/types.js';
+import type { PageSnapshot } from '../../serve/types.js';
 import { increases, scalars, type Step } from './series.js';
 
 export interface Loss {

@@ -1,5 +1,5 @@
 /** HTTP requests by route, as far as netwatch tells them apart: side, method, status, port. */
-import type { Labels, PageSnapshot } from '../../exporter/types.js';
+import type { Labels, PageSnapshot } from '../../serve/types.js';
 import { observations, quantile } from './histogram.js';
 import { key, observedSeries, type Step } from './series.js';
 import { SIDES, type Side } from './summary.js';

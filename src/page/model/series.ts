@@ -5,7 +5,7 @@ import type {
   Labels,
   PageSnapshot,
   ScalarSeries,
-} from '../../exporter/types.js';
+} from '../../serve/types.js';
 
 export type Match = (labels: Labels) => boolean;
 const ANY: Match = () => true;

@@ -1,5 +1,5 @@
 /** What the page says about the collector and about its own line to the endpoint. */
-import type { PageSnapshot } from '../../exporter/types.js';
+import type { PageSnapshot } from '../../serve/types.js';
 import { age, quantity } from './format.js';
 
 /** `connecting`: before the first answer; `lost`: it was there, or never came, and is tried again. */

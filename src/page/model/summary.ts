@@ -1,5 +1,5 @@
 /** What the charts show of one step: a few numbers, so that 15 minutes of them stay small. */
-import type { PageSnapshot } from '../../exporter/types.js';
+import type { PageSnapshot } from '../../serve/types.js';
 import { quantile, mean, observations, sortInto } from './histogram.js';
 import { having, increases, observed, rate, total, type Buckets, type Step } from './series.js';
 

@@ -1,5 +1,5 @@
 /** Sorting, searching and cutting of table rows. */
-import type { ConnectionTable } from '../../exporter/types.js';
+import type { ConnectionTable } from '../../serve/types.js';
 
 export type Value = string | number | null;
 

@@ -1,5 +1,5 @@
 /** The key numbers: what each tile says of a snapshot and of the newest interval. */
-import type { PageSnapshot } from '../../exporter/types.js';
+import type { PageSnapshot } from '../../serve/types.js';
 import { duration, quantity, UNKNOWN } from './format.js';
 import { missingFlag, type Feature } from './flags.js';
 import { quantile, observations } from './histogram.js';

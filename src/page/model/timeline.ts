@@ -2,7 +2,7 @@
  * The last 15 minutes: history and stream joined, nothing twice, nothing kept that no chart needs. Each
  * function returns a new timeline.
  */
-import type { PageSnapshot } from '../../exporter/types.js';
+import type { PageSnapshot } from '../../serve/types.js';
 import { stepBetween, type Step } from './series.js';
 import { summarize, type Summary } from './summary.js';
 

@@ -1,5 +1,5 @@
 /** The connections of now: sortable by every column, searchable, with columns to choose. */
-import type { ConnectionTable } from '../../exporter/types.js';
+import type { ConnectionTable } from '../../serve/types.js';
 import { columnsOf, type Column } from '../model/columns.js';
 import { missingFlag } from '../model/flags.js';
 import { grouped } from '../model/format.js';

@@ -1,5 +1,5 @@
 /** What all parts of the page are drawn from. */
-import type { PageSnapshot } from '../../exporter/types.js';
+import type { PageSnapshot } from '../../serve/types.js';
 import type { Step } from '../model/series.js';
 import type { FeedState } from '../model/status.js';
 import type { Summary } from '../model/summary.js';

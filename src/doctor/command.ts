@@ -1,0 +1,50 @@
+/** `netwatch doctor`: what works on this machine, what does not and why, and what would mend it. */
+import { Command, Option } from 'commander';
+import type { Tool } from '../terminal/tool.js';
+
+interface DoctorFlags {
+  readonly output: 'text' | 'json';
+  readonly load: boolean;
+  readonly data: string;
+}
+
+const HELP = `
+Every BPF program is loaded and attached for a moment, behind a filter that
+nothing passes: nothing is counted and no file is written. Tracefs is mounted if
+it is not, as the collector does. With --no-load the kernel is only asked what
+it has: that needs no rights, and rights and directories are not judged.
+
+Exit code 0: all works, or as far as this kernel allows. 3: something cannot,
+and this machine can be mended (a right, a mount, a package). 4: the kernel
+lacks what no run can do without.
+
+Examples:
+  sudo netwatch doctor                what works here
+  netwatch doctor --no-load           what this kernel could, as any user
+  netwatch doctor -o json | jq -r '.flags[] | [.flag, .verdict] | @tsv'
+`;
+
+async function run({ output, load, data }: DoctorFlags): Promise<void> {
+  const { runDoctor } = await import('./run.js');
+  await runDoctor({ output, load, directory: data });
+}
+
+const tool: Tool = {
+  name: 'doctor',
+  summary: 'say what works on this machine, and what would mend the rest',
+  group: 'About netwatch itself:',
+  command: () =>
+    new Command('doctor')
+      .description('Say what works on this machine, and what would mend the rest.')
+      .addOption(
+        new Option('-o, --output <FORMAT>', 'how to say it')
+          .choices(['text', 'json'])
+          .default('text'),
+      )
+      .option('--no-load', 'only ask the kernel what it has; needs no rights')
+      .option('--data <DIR>', 'directory that the collector would write', 'data')
+      .addHelpText('after', HELP)
+      .action(run),
+};
+
+export default tool;

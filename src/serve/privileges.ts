@@ -1,0 +1,102 @@
+/**
+ * Giving up root: what listens to the network needs no right but to read one directory. With the user
+ * id go all capabilities.
+ */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf } from '../sinks/errors.js';
+import { NetwatchError } from '../failure.js';
+
+/** User `nobody` and its group on every distribution, and the kernel's own overflow id. */
+const NOBODY = 65_534;
+const ROOT = 0;
+
+/**
+ * Opens the directory and, if this is root, becomes nobody: with the groups that the directory and
+ * its files belong to, and for good. `open` still runs as root, as the program's own files may be
+ * closed to others, too; it gets the path that will do afterwards: `.` if the directory is in one
+ * that is closed (a home). Throws NetwatchError if nobody cannot read the directory.
+ */
+export async function openWithoutRoot<T>(
+  directory: string,
+  open: (path: string) => Promise<T>,
+  say: (message: string) => void,
+): Promise<T> {
+  if (process.getuid?.() !== ROOT) return open(directory);
+  const groups = await groupsOf(directory);
+  process.chdir(directory);
+  try {
+    process.setgroups?.(groups);
+    actAs(NOBODY);
+  } catch (error) {
+    // Root in a container that may not change its user has few other rights, too.
+    say(`stays root, as it cannot become nobody: ${messageOf(error)}`);
+    return open(directory);
+  }
+  const path = await pathForNobody(directory);
+  actAs(ROOT);
+  const opened = await open(path);
+  process.setgid?.(NOBODY);
+  process.setuid?.(NOBODY);
+  return opened;
+}
+
+/** For the time being: root can come back. */
+function actAs(id: number): void {
+  // The user comes last on the way out and first on the way back: only root may change the group.
+  if (id === ROOT) process.seteuid?.(id);
+  process.setegid?.(id);
+  if (id !== ROOT) process.seteuid?.(id);
+}
+
+/** Logs are readable for their group only; before there is one, it is a file of root's to come. */
+async function groupsOf(directory: string): Promise<number[]> {
+  const names = await readdir(directory);
+  const found = await Promise.all(
+    names.map((name) => stat(join(directory, name)).catch(() => null)),
+  );
+  const gids = found.flatMap((file) => (file?.isFile() === true ? [file.gid] : []));
+  const { gid } = await stat(directory);
+  return [...new Set([gid, ...(gids.length === 0 ? [ROOT] : gids)])];
+}
+
+async function pathForNobody(directory: string): Promise<string> {
+  try {
+    return await firstReadable([directory, '.']);
+  } catch (error) {
+    throw new NetwatchError({
+      code: 'environment',
+      message: `without root ${directory} cannot be read: ${errnoOf(error) ?? String(error)}`,
+      next: 'make it readable for its group (chmod g+rx), or start netwatch serve as its owner',
+    });
+  }
+}
+
+async function firstReadable([path = '.', ...others]: readonly string[]): Promise<string> {
+  try {
+    await readdir(path);
+    // Reading needs less than opening what is in it.
+    await stat(join(path, '.'));
+    return path;
+  } catch (error) {
+    if (others.length === 0) throw error;
+    return firstReadable(others);
+  }
+}
+
+/** Throws NetwatchError unless the path is a directory that can be listed. */
+export async function checkDirectory(directory: string): Promise<void> {
+  try {
+    await readdir(directory);
+  } catch (error) {
+    throw new NetwatchError({
+      code: 'environment',
+      message: `cannot read the directory ${directory}: ${messageOf(error)}`,
+      next: 'start the collector first, or name its directory with --data DIR',
+    });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,84 @@
+/** `netwatch serve` from its options to its end: gives up root, serves until a signal comes. */
+import { constants, setPriority } from 'node:os';
+import { resolve } from 'node:path';
+import { hostAndPort, type ListenAddress } from '../cli/listen.js';
+import { readAssets } from './assets.js';
+import { openEndpoint, type Content, type Endpoint } from './endpoint.js';
+import { isLoopback } from './hosts.js';
+import { LIMITS } from './limits.js';
+import { checkDirectory, openWithoutRoot } from './privileges.js';
+import { openStore } from './store.js';
+import { tailExposition } from './tail.js';
+import { WebConfigFile } from './web-config-file.js';
+
+export interface ServeOptions {
+  readonly directory: string;
+  readonly listen: ListenAddress;
+  /** A web configuration file; null: plain HTTP for everybody. */
+  readonly webConfig: string | null;
+  /** Started by the collector: ends when standard input does. */
+  readonly isChild: boolean;
+}
+
+const EXIT_INTERRUPTED = 130;
+
+const say = (message: string): void => {
+  process.stderr.write(`netwatch: ${message}\n`);
+};
+
+/** Serves until it is told to end. Throws NetwatchError if it cannot begin. */
+export async function runServe(options: ServeOptions): Promise<void> {
+  const end = endOfRun(options.isChild);
+  // The collector comes first: what it is too late for is lost, a scrape only waits.
+  if (options.isChild) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+  try {
+    const endpoint = await begin(options);
+    await end;
+    await endpoint.close();
+  } finally {
+    // An open pipe would keep this process.
+    if (options.isChild) process.stdin.destroy();
+  }
+}
+
+async function begin({ directory, listen, webConfig }: ServeOptions): Promise<Endpoint> {
+  await checkDirectory(directory);
+  const configFile = await WebConfigFile.open(webConfig && resolve(webConfig), say);
+  // The working directory may change with the user.
+  const path = resolve(directory);
+  const open = (): Promise<Content> => openWithoutRoot(path, openContent, say);
+  const endpoint = await openEndpoint({ listen, configFile, limits: LIMITS, open, say });
+  const { address, port } = endpoint.address;
+  const where = hostAndPort(address, port);
+  if (!isLoopback(address) && webConfig === null)
+    say(
+      `everybody who reaches ${where} can read this\n` +
+        '  set passwords and TLS with --web-config FILE, or listen on 127.0.0.1',
+    );
+  const scheme = configFile.current.tls === null ? 'http' : 'https';
+  say(`serving ${directory} on ${scheme}://${where}/`);
+  return endpoint;
+}
+
+/** All that is ever loaded of the program is loaded when this is done. */
+async function openContent(directory: string): Promise<Content> {
+  const assets = await readAssets();
+  const store = openStore({ directory, say });
+  await store.ready;
+  return { store, assets, tail: (log, last) => tailExposition(directory, log, last) };
+}
+
+/** The first signal resolves it, the second ends the process at once. */
+function endOfRun(isChild: boolean): Promise<void> {
+  return new Promise((end) => {
+    let asked = false;
+    const stop = (): void => {
+      if (asked) process.exit(EXIT_INTERRUPTED);
+      asked = true;
+      end();
+    };
+    process.on('SIGINT', stop);
+    process.on('SIGTERM', stop);
+    if (isChild) process.stdin.on('end', end).on('error', end).resume();
+  });
+}

@@ -1,0 +1,110 @@
+/** The columns of tcp-insight: TIME COMM PID TID EVENT SADDR:SPORT … DETAILS. Pure. */
+import { formatAddress, formatEndpoint } from '../../metrics/address.js';
+import type { InsightRecord, KernelNames } from '../../sources/insight.js';
+import { column, type Column } from '../../terminal/column.js';
+import { timeOfDay } from '../../terminal/format.js';
+import { detailsOf, detailsText, eventName, srttUs } from './details.js';
+import { EVENTS_WITH_BYTES, stateName } from '../../sources/insight-events.js';
+
+type R = InsightRecord;
+
+/** What is 0 where it is not known. */
+const known = (value: number): number | null => (value === 0 ? null : value);
+
+const comm = (r: R): string | null => (r.pid === 0 ? null : r.comm);
+
+/** Bytes of an event that has some. */
+function bytesOf({ event, bytes }: R): number | null {
+  return ((EVENTS_WITH_BYTES >> event) & 1) === 1 ? bytes : null;
+}
+
+/** `OLD->NEW` for a change of state. */
+function stateText({ oldState, state }: R): string | null {
+  const now = stateName(state);
+  return oldState === 0 ? now : `${stateName(oldState) ?? ''}->${now ?? ''}`;
+}
+
+function rttUs(r: R): number | null {
+  const us = srttUs(r.srttUs);
+  return us === null ? null : Math.floor(us);
+}
+
+function timeColumn(inTable: boolean, wallMs: (tsNs: number) => number): Column<R> {
+  return {
+    title: 'TIME',
+    width: 12,
+    inTable,
+    cell: ({ tsNs }) => timeOfDay(wallMs(tsNs)),
+    fields: ({ tsNs }) => ({ time: new Date(wallMs(tsNs)).toISOString() }),
+  };
+}
+
+function endColumn(title: string, side: 'local' | 'peer'): Column<R> {
+  const address = (r: R): string => (side === 'local' ? r.localAddr : r.peerAddr);
+  const port = (r: R): number => (side === 'local' ? r.localPort : r.peerPort);
+  return {
+    title,
+    width: 22,
+    inTable: true,
+    cell: (r) => formatEndpoint(address(r), port(r)),
+    fields: (r) => ({
+      [`network_${side}_address`]: address(r),
+      [`network_${side}_port`]: port(r),
+    }),
+  };
+}
+
+const STATE: Column<R> = {
+  title: 'STATE',
+  width: 12,
+  inTable: true,
+  cell: stateText,
+  fields: ({ oldState, state }) => ({
+    state: stateName(state),
+    ...(oldState === 0 ? {} : { state_before: stateName(oldState) }),
+  }),
+};
+
+function detailsColumn(names: KernelNames): Column<R> {
+  return {
+    title: 'DETAILS',
+    width: 0,
+    inTable: true,
+    cell: (r) => detailsText(r, names),
+    fields: (r) => ({ details: detailsOf(r, names) }),
+  };
+}
+
+/** In JSON alone: which socket, and since when. */
+const SOCKET: Column<R> = {
+  title: 'SOCK',
+  width: 16,
+  inTable: false,
+  cell: ({ sock }) => formatAddress(sock),
+  fields: ({ sock, ageNs }) => ({
+    sock: sock === 0 ? null : formatAddress(sock),
+    age_ms: ageNs === null ? null : ageNs / 1e6,
+  }),
+};
+
+export function insightColumns(
+  timestamps: boolean,
+  wallMs: (tsNs: number) => number,
+  names: KernelNames,
+): readonly Column<R>[] {
+  return [
+    timeColumn(timestamps, wallMs),
+    column('COMM', 16, 'process', comm),
+    column('PID', 6, 'pid', ({ pid }) => known(pid)),
+    column('TID', 6, 'tid', ({ tid }) => known(tid)),
+    column('EVENT', 15, 'event', eventName),
+    endColumn('SADDR:SPORT', 'local'),
+    endColumn('DADDR:DPORT', 'peer'),
+    STATE,
+    column('CWND', 6, 'cwnd', ({ cwnd }) => known(cwnd)),
+    column('RTT', 6, 'rtt_us', rttUs),
+    column('BYTES', 8, 'bytes', bytesOf),
+    SOCKET,
+    detailsColumn(names),
+  ];
+}

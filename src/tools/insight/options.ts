@@ -1,0 +1,133 @@
+/** The options of tcp-insight, as they are typed and what they mean. Pure. */
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import * as parse from '../../cli/parse.js';
+import { NO_FILTER, type Filter, type Prefix } from '../../sources/filter.js';
+import type { InsightOptions, Range } from '../../sources/insight.js';
+import type { CommonOptions, Scope } from '../../terminal/common.js';
+import { NetwatchError } from '../../failure.js';
+import {
+  ALL_EVENTS,
+  EVENT_NAMES,
+  parseMask,
+  parseState,
+  STATES,
+} from '../../sources/insight-events.js';
+
+export interface TypedOptions extends CommonOptions {
+  readonly pid?: readonly number[];
+  readonly comm?: string;
+  readonly saddr?: readonly Prefix[];
+  readonly daddr?: readonly Prefix[];
+  readonly sport?: readonly number[];
+  readonly dport?: readonly number[];
+  readonly events: number;
+  readonly minDuration?: number;
+  readonly maxDuration?: number;
+  readonly minBytes?: number;
+  readonly maxBytes?: number;
+  readonly minRtt?: number;
+  readonly maxRtt?: number;
+  readonly state?: number;
+  readonly timestamp: boolean;
+  readonly stats: boolean;
+}
+
+const RING_BYTES = 1 << 23;
+const MAX_U32 = 0xffff_ffff;
+
+function mask(text: string): number {
+  const value = parseMask(text);
+  if (value !== null) return value;
+  throw new InvalidArgumentError(
+    `It should be a mask from 1 to 0xFFFF, or names such as CONNECT,CLOSE: ${EVENT_NAMES.join(' ')}.`,
+  );
+}
+
+function state(text: string): number {
+  const value = parseState(text);
+  if (value !== null) return value;
+  throw new InvalidArgumentError(
+    `It should be a number from 1 to ${STATES.length} or a name: ${STATES.join(' ')}.`,
+  );
+}
+
+/** A whole number, 0 or more. */
+function limit(most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value <= most) return value;
+    throw new InvalidArgumentError(`It should be a whole number from 0 to ${most}.`);
+  };
+}
+
+/** The longest that nanoseconds in 64 bits and a double can hold: 104 days. */
+const MAX_MS = 9_007_199_254;
+
+/** All of tcp-insight's options, in the order of its help. */
+export function addInsightOptions(command: Command): void {
+  const option = <T>(
+    flags: string,
+    text: string,
+    parser: (text: string, before?: T) => T,
+  ): void => {
+    command.addOption(new Option(flags, text).argParser(parser));
+  };
+  option('-p, --pid <PIDS>', 'process ids', parse.pids);
+  option('-c, --comm <NAME>', 'process name (first 15 characters)', parse.name);
+  option('-s, --saddr <ADDRESSES>', "the socket's own addresses or prefixes", parse.addresses);
+  option('-d, --daddr <ADDRESSES>', "the other end's addresses or prefixes", parse.addresses);
+  option('--sport <PORTS>', "the socket's own port", parse.ports);
+  option('--dport <PORTS>', "the other end's port", parse.ports);
+  command.addOption(
+    new Option('-e, --events <MASK>', 'which events: a mask, or names separated by commas')
+      .argParser(mask)
+      .default(ALL_EVENTS, 'all'),
+  );
+  option('--min-duration <MS>', 'connections at least so old', limit(MAX_MS));
+  option('--max-duration <MS>', 'connections at most so old', limit(MAX_MS));
+  option('--min-bytes <N>', 'events of at least so many bytes', limit(Number.MAX_SAFE_INTEGER));
+  option('--max-bytes <N>', 'events of at most so many bytes', limit(Number.MAX_SAFE_INTEGER));
+  option('--min-rtt <US>', 'sockets whose round-trip time is at least this', limit(MAX_U32));
+  option('--max-rtt <US>', 'sockets whose round-trip time is at most this', limit(MAX_U32));
+  option('-S, --state <STATE>', 'sockets in this state, by name or number', state);
+  command.option('-t, --timestamp', 'show the time', false);
+  command.option('-T, --stats', 'show statistics at the end', false);
+}
+
+function range(name: string, min: number | undefined, max: number | undefined): Range {
+  if (min !== undefined && max !== undefined && min > max)
+    throw new NetwatchError({
+      code: 'usage',
+      message: `--min-${name} ${min} is more than --max-${name} ${max}`,
+      next: 'exchange the two',
+    });
+  return { min: min ?? null, max: max ?? null };
+}
+
+function filterOf(typed: TypedOptions, { namespaces, cgroup }: Scope): Filter {
+  return {
+    ...NO_FILTER,
+    pids: typed.pid ?? [],
+    comm: typed.comm ?? null,
+    localPorts: typed.sport ?? [],
+    peerPorts: typed.dport ?? [],
+    localAddresses: typed.saddr ?? [],
+    peerAddresses: typed.daddr ?? [],
+    namespaces,
+    cgroup,
+  };
+}
+
+/** What the source is to do. Throws NetwatchError for a range that is the wrong way round. */
+export function insightOptions(typed: TypedOptions, scope: Scope): InsightOptions {
+  return {
+    filter: filterOf(typed, scope),
+    events: typed.events,
+    state: typed.state ?? 0,
+    durationMs: range('duration', typed.minDuration, typed.maxDuration),
+    bytes: range('bytes', typed.minBytes, typed.maxBytes),
+    rttUs: range('rtt', typed.minRtt, typed.maxRtt),
+    statistics: typed.stats,
+    ringBytes: RING_BYTES,
+  };
+}
