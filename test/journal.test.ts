@@ -77,7 +77,7 @@ t.test('without a journal it says so, and what to do', (t) => {
   ] as const;
   for (const [path, says] of cases) {
     const open = (): unknown => openJournal(path);
-    t.throws(open, { message: says, exitCode: 3, next: /journald/ });
+    t.throws(open, { message: says, failure: { code: 'environment', next: /journald/ } });
     t.throws(open, NetwatchError);
   }
   t.end();
