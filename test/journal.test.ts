@@ -71,9 +71,9 @@ t.test('without a journal it says so, and what to do', (t) => {
   const file = join(folder, 'file');
   writeFileSync(file, '');
   const cases = [
-    [join(folder, 'none'), /^no journal listens at .*none: no such file or directory \(ENOENT\)$/],
-    [file, /^no journal listens at .*file: .*\(ECONNREFUSED\)$/],
-    [`/${'x'.repeat(200)}`, /^no journal listens at .*: it can be no socket$/],
+    [join(folder, 'none'), /^no journal listens at .*none: no such file or directory \(ENOENT\)$/m],
+    [file, /^no journal listens at .*file: .*\(ECONNREFUSED\)$/m],
+    [`/${'x'.repeat(200)}`, /^no journal listens at .*: it can be no socket$/m],
   ] as const;
   for (const [path, says] of cases) {
     const open = (): unknown => openJournal(path);
