@@ -102,7 +102,7 @@ generate: $(BPF_OBJ) node_modules/.package-lock.json ## write src/generated from
 	@$(OWNER) $(call run-script,generate)
 	@$(OWNER) touch $(CACHE)/generated
 
-contrib: node_modules/.package-lock.json ## write contrib/grafana and contrib/prometheus from the metric families
+contrib: node_modules/.package-lock.json ## write contrib/grafana, contrib/prometheus and the table in docs/ from the metric families
 	@$(OWNER) $(call run-script,contrib) >/dev/null
 
 build: build/.built build/page/.built ## compile TypeScript into build/
@@ -165,7 +165,7 @@ check-types: node_modules/.package-lock.json
 	@echo tsc; $(OWNER) $(BIN)/tsc -p tsconfig.test.json --skipLibCheck
 	@$(OWNER) $(BIN)/tsc -p tsconfig.page.json --skipLibCheck
 
-GENERATED := src/generated contrib/grafana contrib/prometheus
+GENERATED := src/generated contrib/grafana contrib/prometheus docs/files-and-metrics.md
 check-generated: generate contrib
 	@echo 'git diff $(GENERATED)'; $(OWNER) git diff --exit-code --stat -- $(GENERATED)
 	@new=$$($(OWNER) git ls-files --others --exclude-standard -- $(GENERATED)); \

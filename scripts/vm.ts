@@ -6,7 +6,7 @@
  *   scripts/vm.ts --kernels 5.10 --tests e2e/insight-events    tests of another folder
  *   scripts/vm.ts --table     prints the table of the last run, and runs nothing
  *
- * A whole run that passes also writes the table into README.md, between its markers. A kernel that
+ * A whole run that passes also writes the table into docs/kernels.md, between its markers. A kernel that
  * cannot be had is skipped, with the reason.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -26,7 +26,7 @@ import { renderTable, withTable, type DoctorReport, type Matrix } from './vm/mat
 import type { TestResult } from './vm/tap.js';
 
 const MATRIX = join(CACHE, 'matrix.json');
-const README = resolve(import.meta.dirname, '../README.md');
+const DOCUMENT = resolve(import.meta.dirname, '../docs/kernels.md');
 const WORDS = { passed: 'ok', failed: 'FAIL', skipped: 'skip' } as const;
 
 const { values: options } = parseArgs({
@@ -118,13 +118,13 @@ async function runAll(kernels: readonly Kernel[], tests: readonly string[]): Pro
   return Object.fromEntries(inOrder.flatMap(([name, doctor]) => (doctor ? [[name, doctor]] : [])));
 }
 
-/** Puts the table into README.md, if that has a place for it. */
+/** Puts the table into docs/kernels.md, if that has a place for it. */
 function writeTable(matrix: Matrix): void {
-  const text = readFileSync(README, 'utf8');
+  const text = readFileSync(DOCUMENT, 'utf8');
   const changed = withTable(text, renderTable(matrix));
   if (changed === null || changed === text) return;
-  writeFileSync(README, changed);
-  console.log('README.md has a new table of kernels');
+  writeFileSync(DOCUMENT, changed);
+  console.log('docs/kernels.md has a new table of kernels');
 }
 
 async function main(): Promise<void> {

@@ -97,7 +97,7 @@ export function explain(failure: Failure): string {
         `need ${list(failure.missing)}; running as uid ${failure.uid}\n` +
         (failure.uid === 0
           ? '  give them to the container or service that runs it'
-          : '  run it with sudo, or as a service: see "Run it as a service" in README.md')
+          : '  run it with sudo, or as a service: see docs/service.md')
       );
     case 'no-libbpf':
       return `${failure.tried} was not found\n  install the package libbpf1`;

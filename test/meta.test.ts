@@ -306,7 +306,10 @@ t.test(
   'the npm package holds the program, the objects, the licence, nothing else',
   { skip },
   (t) => {
-    const documents = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
+    const documents = [
+      ...['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'],
+      ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
+    ];
     const json = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
       cwd: root,
       encoding: 'utf8',

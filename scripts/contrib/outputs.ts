@@ -1,8 +1,10 @@
-/** Every file of contrib/ that is generated, as text: formatted as the rest of the checkout is. */
+/** Every file that is made from the families, as text: formatted as the rest of the checkout is. */
+import { readFileSync } from 'node:fs';
 import { format, resolveConfig } from 'prettier';
 import { stringify } from 'yaml';
 import { alertRules } from './alerts.js';
 import { dashboard, provisioning } from './dashboard.js';
+import { withFamilyTable } from './family-table.js';
 import { recordingRules } from './recording.js';
 import { ruleTests } from './rule-tests.js';
 import { kubernetesScrapeConfig, scrapeConfig } from './scrape.js';
@@ -31,6 +33,9 @@ const TEXTS: Readonly<Record<string, () => string>> = {
   'contrib/prometheus/scrape-kubernetes.yml': () => `${ORIGIN}${kubernetesScrapeConfig()}`,
 };
 
+/** Holds the table of all families between two markers; the rest is written by hand. */
+const DOCUMENT = 'docs/files-and-metrics.md';
+
 /** Path below the checkout to text. */
 export async function outputs(root: string): Promise<Map<string, string>> {
   const made = new Map<string, string>();
@@ -39,5 +44,6 @@ export async function outputs(root: string): Promise<Map<string, string>> {
     const options = await resolveConfig(filepath);
     made.set(path, await format(text(), { ...options, filepath }));
   }
+  made.set(DOCUMENT, withFamilyTable(readFileSync(`${root}/${DOCUMENT}`, 'utf8')));
   return made;
 }

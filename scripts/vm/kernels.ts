@@ -4,7 +4,7 @@
 export type Architecture = 'amd64' | 'arm64';
 
 export interface Kernel {
-  /** As in the table of README.md. */
+  /** As in the table of docs/kernels.md. */
   readonly name: string;
   readonly architecture: Architecture;
   readonly suites: readonly string[];

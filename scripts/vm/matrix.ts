@@ -1,4 +1,4 @@
-/** The table of README.md: kernel × program × how it is attached, from what `netwatch doctor` finds. */
+/** The table of docs/kernels.md: kernel × program × how it is attached, from what `netwatch doctor` finds. */
 
 /** The part of `netwatch doctor -o json` that the table shows. */
 export interface DoctorReport {

@@ -1,6 +1,6 @@
 /**
  * Packets as lines of packets.log and as rows of the table: straight from the
- * kernel's record to bytes. The ns per line are in the README's overhead table.
+ * kernel's record to bytes. The ns per line are in docs/cost.md.
  */
 import { PACKET } from '../generated/packet.js';
 import { readAddress, readDuration, readIp } from '../kernel/read.js';

@@ -23,7 +23,7 @@ export interface WatchOptions {
   readonly err: boolean;
 }
 
-/** The oldest Linux that netwatch runs on; see "Which kernels" in README.md. */
+/** The oldest Linux that netwatch runs on; see docs/kernels.md. */
 export const OLDEST_KERNEL = '5.10';
 
 /** What would be missing without something. */

@@ -1,5 +1,5 @@
 // On this kernel: the two definitions of the layer times, at functions (fentry) and at tracepoints, agree
-// about the same packets: a boundary at a function lies between the tracepoints as README.md says.
+// about the same packets: a boundary at a function lies between the tracepoints as docs/principles.md says.
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';

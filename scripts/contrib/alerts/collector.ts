@@ -102,7 +102,7 @@ export const COLLECTOR_ALERTS: readonly Alert[] = [
     description:
       'The kernel refused {{ $labels.program }} of the source {{ $labels.source }} ({{ $labels.attach_type }}): what it would see is absent.',
     runbook:
-      'On the host: netwatch -v says what the kernel objects to; older kernels lack some hooks (README, "Limits, honestly").',
+      'On the host: netwatch -v says what the kernel objects to; older kernels lack some hooks (docs/kernels.md).',
     fires: {
       series: [
         steady(
