@@ -7,12 +7,13 @@ import { performance } from 'node:perf_hooks';
 import { setVerbose } from '../kernel/object.js';
 import type { ProgramState } from '../kernel/source.js';
 import { StandardOutput } from '../sinks/standard-output.js';
-import { Collector, type Summary } from './collector.js';
+import { Collector } from './collector.js';
 import { Endpoint, endpointCommand } from './endpoint.js';
 import { PROM_FILE } from './files.js';
 import type { CollectorOptions } from './options.js';
 import { PACKET_TABLE_HEADER } from './packet-lines.js';
 import { startService, type Service } from './service.js';
+import { printSummary } from './summary.js';
 
 const MAX_QUEUED_BYTES = 8 * 2 ** 20;
 const STATUS_MS = 1000;
@@ -77,7 +78,7 @@ export async function runCollector(options: CollectorOptions): Promise<void> {
   const [summary] = await Promise.all([collector.stop(), endpoint?.stop()]);
   service.close();
   const taken = (await output?.close()) ?? true;
-  printSummary(summary, output?.stats().dropped ?? 0);
+  printSummary(summary, output?.stats().dropped ?? 0, say);
   if (bugs[0] !== undefined) throw bugs[0];
   if (!taken) process.exit(0);
 }
@@ -148,15 +149,4 @@ function startStatus(collector: Collector): NodeJS.Timeout {
     process.stderr.write(`\r\x1b[K${records - before} records/s · ${lost} lost`);
     before = records;
   }, STATUS_MS);
-}
-
-function printSummary(summary: Summary, rowsDropped: number): void {
-  const { seconds, connections, packets, faults, lost, written } = summary;
-  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-  say(
-    `${seconds.toFixed(1)} s: ${packets} packets, ${connections} connections closed, ${faults} drops and resets; ${lost} records lost`,
-  );
-  const files = [...written].map(([name, records]) => `${records} in ${name}`);
-  say(`lines written: ${files.join(', ')}`);
-  if (rowsDropped > 0) say(`${rowsDropped} rows not shown: the reader was too slow`);
 }
