@@ -2,9 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import t from 'tap';
-import { BARS, grade } from '../scripts/bench/bar.mjs';
-import { median, pairRatios, quantile, spread } from '../scripts/bench/statistics.mjs';
-import { number, render, verdict, type Machine, type Row } from '../scripts/bench/table.mjs';
+import { BARS, grade } from '../scripts/bench/bar.js';
+import { median, pairRatios, quantile, spread } from '../scripts/bench/statistics.js';
+import { number, render, verdict, type Machine, type Row } from '../scripts/bench/table.js';
 
 const MACHINE: Machine = {
   date: '2026-01-02',
