@@ -65,6 +65,8 @@ async function loadRows(file: string): Promise<RowModule> {
   return rows;
 }
 
+// ip, tcplife and tcpstates are there, which not everybody's PATH knows.
+process.env['PATH'] = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`;
 const { only, json, smoke } = readOptions();
 const wanted = wantedRows(only);
 if (process.getuid?.() !== 0)
