@@ -210,9 +210,9 @@ run: all ## set up, build, watch: ./netwatch -x -r -t -i -e, or ARGS="…"
 demo: all ## 20 seconds of sample traffic in a private network namespace, watched (root)
 	@$(call run-script,demo)
 
-bench: all ## measure the cost, beside other tools (root)
+bench: all ## measure the cost, beside other tools (root); SMOKE=1: only that each row can be measured
 	@scripts/setup --bench
-	@$(call run-script,bench)
+	@$(call run-script,bench) $(if $(filter 1,$(SMOKE)),--smoke)
 
 clean: ## remove what was built; keeps data/ and node_modules/
 	rm -rf build .tap $(CACHE)/deps $(CACHE)/arm64 $(CACHE)/generated bpf/*.bpf.o netwatch

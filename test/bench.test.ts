@@ -1,10 +1,12 @@
-/** The pure parts of the benchmark: statistics, judgement, and the table for the README. */
-import { readdirSync, readFileSync } from 'node:fs';
+/** The parts of the benchmark that need no kernel: statistics, judgement, what makes it red, the table. */
+import { readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import t from 'tap';
-import { BARS, grade } from '../scripts/bench/bar.mjs';
-import { median, pairRatios, quantile, spread } from '../scripts/bench/statistics.mjs';
-import { number, render, verdict, type Machine, type Row } from '../scripts/bench/table.mjs';
+import { BARS, grade, ROW_IDS, type RowId } from '../scripts/bench/bar.js';
+import type { Lab } from '../scripts/bench/lab.js';
+import { outcome, run, type Outcome, type RowModule } from '../scripts/bench/row-module.js';
+import { median, pairRatios, quantile, spread } from '../scripts/bench/statistics.js';
+import { number, render, verdict, type Machine, type Row } from '../scripts/bench/table.js';
 
 const MACHINE: Machine = {
   date: '2026-01-02',
@@ -123,14 +125,115 @@ t.test('what the tools cost is a table of its own, never less than nothing', (t)
   t.end();
 });
 
-t.test('every row that is measured has a bar, and every bar is measured', (t) => {
-  const folder = resolve(import.meta.dirname, '../scripts/bench/rows');
-  const source = readdirSync(folder)
-    .map((name) => readFileSync(resolve(folder, name), 'utf8'))
-    .join('\n');
-  const built = new Set(
-    ['', '-time', '-all'].flatMap((suffix) => [`kernel-packet${suffix}`, `user-packet${suffix}`]),
+const ROWS = resolve(import.meta.dirname, '../scripts/bench/rows');
+
+t.test('every row that is measured has a bar, and every bar is measured', async (t) => {
+  const modules = await Promise.all(
+    readdirSync(ROWS).map(
+      async (file) => (await import(resolve(ROWS, file))) as { readonly rows: RowModule },
+    ),
   );
-  for (const id of Object.keys(BARS)) t.ok(built.has(id) || source.includes(`'${id}'`), id);
+  const ids = modules.flatMap(({ rows }) => rows.ids);
+  t.strictSame([...ids].sort(), Object.keys(BARS).sort(), 'each by one file');
+});
+
+/** A lab that can do nothing but count how often what was started is ended. */
+function emptyLab(): Lab & { readonly cleared: () => number } {
+  let cleared = 0;
+  const never = (): never => {
+    throw new Error('this lab has nothing');
+  };
+  return {
+    ...{ name: '', path: '', folder: '', loadCpu: 0, isSmoke: true },
+    ...{ size: ({ smoke }) => smoke, start: never, startInside: never, runInside: never },
+    close: never,
+    killChildren: () => cleared++,
+    cleared: () => cleared,
+  };
+}
+
+/** Runs one file of rows as the bench does; what came of it, and what was said. */
+async function runRows(
+  ids: readonly RowId[],
+  measure: RowModule['measure'],
+): Promise<{ outcome: Outcome; said: string; cleared: number }> {
+  const lab = emptyLab();
+  let said = '';
+  const wanted = new Set(ids);
+  const rows = await run({ ids, measure }, lab, wanted, (text) => (said += `${text}\n`));
+  return { outcome: outcome(wanted, rows), said, cleared: lab.cleared() };
+}
+
+t.test('a row that throws is a failed test, and ends what it has started', async (t) => {
+  const { outcome, said, cleared } = await runRows(['dump', 'rss-10k'], (lab) => {
+    lab.runInside('ss', []);
+    return Promise.resolve([]);
+  });
+  t.same(outcome, {
+    passed: 0,
+    failed: 2,
+    skipped: 0,
+    notes: [
+      'FAILED: dump was not measured (this lab has nothing)',
+      'FAILED: rss-10k was not measured (this lab has nothing)',
+    ],
+  });
+  t.equal(cleared, 1);
+  t.match(said, /Error: this lab has nothing\n +at .*bench\.test\.ts/, 'with the stack');
+  t.match(said, /dump - not measured · rss-10k - not measured/);
+});
+
+t.test('a row that is forgotten, or has no number, is not measured', async (t) => {
+  const { outcome, cleared } = await runRows(['attach', 'ready', 'truth'], () =>
+    Promise.resolve([
+      { id: 'ready', value: NaN, detail: '0 of 0' },
+      { id: 'truth', value: 776, detail: 'bad, but a number' },
+    ]),
+  );
+  t.same(outcome, {
+    passed: 1,
+    failed: 2,
+    skipped: 0,
+    notes: [
+      'FAILED: attach was not measured (there was none)',
+      'FAILED: ready was not measured (0 of 0)',
+    ],
+  });
+  t.equal(cleared, 0);
+});
+
+t.test('a row that no file measured is a failed test too', (t) => {
+  const rows: Row[] = [{ id: 'truth', value: 0, detail: '' }];
+  t.same(outcome(new Set(ROW_IDS), rows).failed, ROW_IDS.length - 1);
+  t.same(outcome(new Set(['truth']), rows), { passed: 1, failed: 0, skipped: 0, notes: [] });
+  t.end();
+});
+
+t.test('only a peer that does not run here may be missing, with its reason', async (t) => {
+  const { outcome } = await runRows(['attach-bpftrace'], () =>
+    Promise.resolve([
+      {
+        id: 'attach-bpftrace',
+        value: null,
+        detail: 'bpftrace does not run here',
+        absent: 'bpftrace',
+      },
+    ]),
+  );
+  t.same(outcome, {
+    passed: 0,
+    failed: 0,
+    skipped: 1,
+    notes: ['skipped: attach-bpftrace was not measured (bpftrace does not run here)'],
+  });
+});
+
+t.test('a smoke run judges nothing and says so', (t) => {
+  const bad: Row = { id: 'truth', value: 776, detail: '' };
+  t.equal(verdict(bad), 'fails');
+  t.equal(verdict(bad, true), 'measured');
+  t.equal(verdict({ ...bad, value: NaN }, true), 'not measured');
+  t.notMatch(render(MACHINE, [bad]), /Smoke run/);
+  t.match(render(MACHINE, [bad], true), /Smoke run: .*\n\n.*\n.*\n.*\| 776 \| measured \|/);
   t.end();
 });

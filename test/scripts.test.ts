@@ -237,3 +237,36 @@ t.test('setup on a machine without a network ends with one clear sentence', (t) 
   t.match(stderr, /if this machine is offline/);
   t.end();
 });
+
+/** .ci/run in a checkout whose make ends as told. */
+function ci(t: Test, bench: string): { status: number | null; last: string } {
+  const dir = folder(t);
+  fs.cpSync(join(root, '.ci'), join(dir, '.ci'), { recursive: true });
+  fs.mkdirSync(join(dir, 'scripts'));
+  fs.symlinkSync('/bin/true', join(dir, 'scripts/setup'));
+  const make = `case "$SMOKE $*" in
+    ' test') mkdir -p .tap && echo '5 passed, 0 failed, 2 skipped' | tee .tap/closing-line ;;
+    '1 bench') ${bench} ;;
+    ' test-vm VM_ARGS=--quick') echo '3 passed, 0 failed' ;;
+    ' check') ;;
+    *) exit 9 ;;
+  esac`;
+  const { dir: bin } = standIns(t, { make });
+  const { status, stdout } = run(join(dir, '.ci/run'), [], { PATH: bin, SMOKE: '' });
+  t.equal(stdout.match(/ passed, /g)?.length, 1, 'one closing line');
+  return { status, last: stdout.trimEnd().split('\n').at(-1) ?? '' };
+}
+
+t.test('CI counts each row of the benchmark, and is red with one', (t) => {
+  const good = ci(t, "echo '38 passed, 0 failed, 1 skipped'");
+  t.strictSame(good, { status: 0, last: '47 passed, 0 failed, 3 skipped' });
+  const bad = ci(t, "echo '37 passed, 1 failed'; exit 2");
+  t.strictSame(bad, { status: 1, last: '46 passed, 1 failed, 2 skipped' });
+  const dead = ci(t, 'exit 2');
+  t.strictSame(
+    dead,
+    { status: 1, last: '9 passed, 1 failed, 2 skipped' },
+    'it does not even start',
+  );
+  t.end();
+});

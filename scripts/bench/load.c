@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * load: TCP traffic of a known amount on loopback, for scripts/bench.mjs.
+ * load: TCP traffic of a known amount on loopback, for scripts/bench.ts.
  *
  *   load rr    PORT SECONDS RATE COUNT FILE   1 byte there, 1 byte back
  *   load bulk  PORT SECONDS 0 0 FILE          one stream at full speed

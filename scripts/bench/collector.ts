@@ -1,29 +1,23 @@
 /** netwatch as a child, watching the lab's namespace only. */
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ROOT, stop } from './lab.mjs';
-
-const PROGRAM = join(ROOT, 'build', 'main.js');
-const READY_MS = 15_000;
+import type { FamilyName } from '../../src/metrics/families.js';
+import { listenTo, stop } from './child.js';
+import { NETWATCH, type Lab } from './lab.js';
 
 /** What `make run` asks for. */
 export const EVERYTHING = ['-x', '-r', '-t', '-i', '-e'];
 
+/** The ready line of the collector. */
+export const READY = /^netwatch: ready/m;
+
 /** The command line of a quiet collector on the lab's namespace. */
-export function commandLine(
-  /** @type {import('./lab.mjs').Lab} */ lab,
-  /** @type {string} */ data,
-  /** @type {readonly string[]} */ args,
-) {
-  return [PROGRAM, '--netns', lab.name, '--data', data, '--quiet', ...args];
+export function commandLine(lab: Lab, data: string, args: readonly string[]): string[] {
+  return [NETWATCH, '--netns', lab.name, '--data', data, '--quiet', ...args];
 }
 
 /** Sum of the samples of a family whose labels contain all of `labels`. */
-function sumOf(
-  /** @type {string} */ text,
-  /** @type {string} */ family,
-  /** @type {string[]} */ labels,
-) {
+function sumOf(text: string, family: FamilyName, labels: readonly string[]): number {
   const values = text
     .split('\n')
     .filter(
@@ -34,34 +28,37 @@ function sumOf(
   return values.reduce((sum, value) => sum + value, 0);
 }
 
-/**
- * Starts netwatch and returns at its ready line.
- * @param {import('./lab.mjs').Lab} lab
- * @param {readonly string[]} args
- */
-export async function startCollector(lab, args) {
+/** What a collector's last netwatch.prom says about packets, and its summary. */
+export interface Books {
+  readonly accepted: number;
+  readonly written: number;
+  readonly lostInRing: number;
+  readonly lostInFile: number;
+  /** Lines of connects.log that never got there. */
+  readonly lostLines: number;
+  /** Connections closed, NaN if the summary does not say so. */
+  readonly closed: number;
+}
+
+export interface Collector {
+  readonly pid: number;
+  /** Ends it in order. */
+  stop(): Promise<Books>;
+}
+
+/** Starts netwatch and returns at its ready line. */
+export async function startCollector(lab: Lab, args: readonly string[]): Promise<Collector> {
   const data = mkdtempSync(join(lab.folder, 'netwatch-'));
   const child = lab.start(process.execPath, commandLine(lab, data, args));
-  let errors = '';
-  await new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`netwatch is not ready: ${errors}`)), READY_MS);
-    child.once('exit', (code) => reject(new Error(`netwatch ended (${code}): ${errors}`)));
-    child.stderr?.on('data', (text) => {
-      errors += text;
-      if (!/^netwatch: ready/m.test(errors)) return;
-      clearTimeout(timer);
-      resolve(undefined);
-    });
-  });
+  const words = listenTo(child, 'netwatch', [child.stderr]);
+  await words.heard(READY);
   return {
     pid: child.pid ?? 0,
-    data,
-    /** Ends it in order; what its last netwatch.prom says about packets, and its summary. */
     stop: async () => {
       await stop(child);
-      if (child.exitCode !== 0) throw new Error(`netwatch ended badly: ${errors}`);
+      if (child.exitCode !== 0) throw new Error(`netwatch ended badly: ${words.text()}`);
       const prom = readFileSync(join(data, 'netwatch.prom'), 'utf8');
-      const lost = (/** @type {string} */ source, /** @type {string} */ stage) =>
+      const lost = (source: string, stage: string): number =>
         sumOf(prom, 'netwatch_events_lost_total', [`source="${source}"`, `stage="${stage}"`]);
       const file = ['file="packets.log"'];
       return {
@@ -69,9 +66,8 @@ export async function startCollector(lab, args) {
         written: sumOf(prom, 'netwatch_records_written_total', file),
         lostInRing: lost('packet', 'ringbuf'),
         lostInFile: lost('packets.log', 'file'),
-        /** Lines of connects.log that never got there. */
         lostLines: lost('connects.log', 'file'),
-        closed: Number(/(\d+) connections closed/.exec(errors)?.[1] ?? NaN),
+        closed: Number(/(\d+) connections closed/.exec(words.text())?.[1] ?? NaN),
       };
     },
   };

@@ -6,16 +6,17 @@
  * The limits stand on costs measured on the 2-core development machine: per packet a parse of 45 ns,
  * one clock reading 57, one ring record 34; per state change tracepoint 12, socket storage 42, clock
  * 57; user side 200 ns per packet line; connections 5 ms for the iterator and 400 ns per line.
- *
- * @typedef {object} Bar
- * @property {string} title
- * @property {string} unit
- * @property {readonly [excellent: number, good: number, fails: number]} [limits]
- * @property {boolean} [more] more is better
  */
 
-/** @type {Readonly<Record<string, Bar>>} */
-export const BARS = {
+export interface Bar {
+  readonly title: string;
+  readonly unit: string;
+  readonly limits?: readonly [excellent: number, good: number, fails: number];
+  /** More is better. */
+  readonly more?: boolean;
+}
+
+const ROWS = {
   truth: {
     title: 'packet records missing or too many, against tcpdump',
     unit: '',
@@ -154,18 +155,24 @@ export const BARS = {
     limits: [0.94, 0.88, 0.75],
     more: true,
   },
-};
+} as const satisfies Readonly<Record<string, Bar>>;
 
-/**
- * @param {string} id
- * @param {number | null} value
- * @returns {'excellent' | 'good' | 'fair' | 'fails' | ''} '' where there is nothing to judge
- */
-export function grade(id, value) {
+export type RowId = keyof typeof ROWS;
+
+export const BARS: Readonly<Record<RowId, Bar>> = ROWS;
+
+/** In the order of the table. */
+export const ROW_IDS = Object.keys(ROWS) as readonly RowId[];
+
+/** `''` where there is nothing to judge. */
+export type Grade = 'excellent' | 'good' | 'fair' | 'fails' | '';
+
+/** Which side of the row's limits a value is on. */
+export function grade(id: RowId, value: number | null): Grade {
   const { limits, more = false } = BARS[id];
   if (limits === undefined || value === null || Number.isNaN(value)) return '';
   const sign = more ? -1 : 1;
-  const within = (/** @type {number} */ limit) => sign * value <= sign * limit;
+  const within = (limit: number): boolean => sign * value <= sign * limit;
   if (within(limits[0])) return 'excellent';
   if (within(limits[1])) return 'good';
   return within(limits[2]) ? 'fair' : 'fails';
