@@ -145,7 +145,7 @@ install: ## install below PREFIX=/usr/local (and DESTDIR), with services, man pa
 	@$(MAKE) all docs
 	@scripts/install
 
-uninstall: ## remove it again; keeps /etc/default/netwatch and what was written
+uninstall: ## remove it again; keeps etc/default/netwatch and what was written
 	@scripts/install --remove
 
 # --- checks and tests --------------------------------------------------------------------------------
