@@ -18,9 +18,12 @@ for (const folder of folders) {
   const { name, version, license, author } = JSON.parse(
     readFileSync(join(stage, folder, 'package.json'), 'utf8'),
   );
-  console.log(`${'='.repeat(79)}\n/${folder}: the npm package ${name} ${version}\n${'='.repeat(79)}\n`);
+  console.log(
+    `${'='.repeat(79)}\n/${folder}: the npm package ${name} ${version}\n${'='.repeat(79)}\n`,
+  );
   const texts = readdirSync(join(stage, folder)).filter((file) => /^licen[cs]e/i.test(file));
   // A package without a text of its licence names it only.
-  if (texts.length === 0) console.log(`Copyright: ${author?.name ?? author}\nLicence: ${license}\n`);
+  if (texts.length === 0)
+    console.log(`Copyright: ${author?.name ?? author}\nLicence: ${license}\n`);
   for (const text of texts) console.log(readFileSync(join(stage, folder, text), 'utf8'));
 }
