@@ -47,7 +47,7 @@ C_FILES := $(BPF_SRC) $(wildcard bpf/include/*.h bpf/include/http/*.h bpf/includ
 TS_SRC := $(shell find src -path src/page -prune -o -name '*.ts' -print -o -type d -print)
 PAGE_SRC := $(shell find src/page)
 
-.PHONY: all setup bpf bpf-arm64 generate contrib build docs install uninstall check fmt test test-unit test-vm run demo bench clean help
+.PHONY: all setup bpf bpf-arm64 generate contrib build docs install uninstall deb check fmt test test-unit test-vm run demo bench clean help
 .PHONY: setup-test check-lint check-format check-c check-types check-generated
 
 all: setup ## set up what is missing, compile, make ./netwatch
@@ -145,8 +145,13 @@ install: ## install below PREFIX=/usr/local (and DESTDIR), with services, man pa
 	@$(MAKE) all docs
 	@scripts/install
 
-uninstall: ## remove it again; keeps /etc/default/netwatch and what was written
+uninstall: ## remove it again; keeps etc/default/netwatch and what was written
 	@scripts/install --remove
+
+deb: ## make build/netwatch_VERSION_ARCHITECTURE.deb, for Debian and Ubuntu
+	@scripts/setup --deb
+	@$(MAKE) all docs
+	@$(OWNER) scripts/deb
 
 # --- checks and tests --------------------------------------------------------------------------------
 check: setup-test ## linters, formatters, types, and that generated files are up to date

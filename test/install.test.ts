@@ -4,8 +4,10 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
+  chmodSync,
   existsSync,
   lstatSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -16,8 +18,9 @@ import { join, resolve } from 'node:path';
 import t, { type Test } from 'tap';
 import { VERSION } from '../src/version.js';
 import { temporaryFolder } from './support/collector.js';
-import { install, runInstall } from './support/install.js';
-import { needsCommands, unless } from './support/skip.js';
+import { install, runInstall, type Installed } from './support/install.js';
+import { needsCommands, needsRoot, unless } from './support/skip.js';
+import { writableOnly } from './support/surroundings.js';
 
 const root = resolve(import.meta.dirname, '..');
 const built = ['build/main.js', 'bpf/packet.bpf.o'].every((path) => existsSync(join(root, path)));
@@ -27,20 +30,28 @@ const BIN = '/usr/local/bin/netwatch';
 const LIB = '/usr/local/lib/netwatch';
 const CONFIGURATION = '/etc/default/netwatch';
 
-/** Files and links below a folder, as paths from there. */
-function filesIn(folder: string): string[] {
+/** Everything below a folder, as paths from there; those of folders end in a slash. */
+function treeOf(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => !lstatSync(join(folder, name)).isDirectory())
-    .map((name) => `/${name}`)
+    .map((name) => `/${name}${lstatSync(join(folder, name)).isDirectory() ? '/' : ''}`)
     .sort();
+}
+
+/** Files and links of it. */
+function filesIn(folder: string): string[] {
+  return treeOf(folder).filter((path) => !path.endsWith('/'));
 }
 
 function run(program: string, ...args: readonly string[]): string {
   return execFileSync(program, args, { encoding: 'utf8', cwd: '/' });
 }
 
+let once: Installed | undefined;
+/** Installed once for the tests that only look. */
+const installed = (): Installed => (once ??= install(t));
+
 t.test('what is installed runs, and knows its tools', { skip }, (t) => {
-  const { path } = install(t);
+  const { path } = installed();
   t.equal(run(path(BIN), '--version'), `${VERSION}\n`);
   t.match(run(path(BIN), '-h'), /^Usage: netwatch .*^ {2}export /ms);
   t.match(run(path(BIN), 'export', '-h'), /^Usage: netwatch export/);
@@ -49,7 +60,7 @@ t.test('what is installed runs, and knows its tools', { skip }, (t) => {
 });
 
 t.test('only what runs is installed', { skip }, (t) => {
-  const { folder, path } = install(t);
+  const { folder, path } = installed();
   const packages = readdirSync(path(`${LIB}/node_modules`));
   const { dependencies, devDependencies } = JSON.parse(
     readFileSync(join(root, 'package.json'), 'utf8'),
@@ -82,7 +93,7 @@ t.test(
   'man page, completions, units and examples are where a system looks',
   { skip: noMan },
   (t) => {
-    const { folder, path } = install(t);
+    const { folder, path } = installed();
     const files = filesIn(folder).filter((name) => !name.startsWith(LIB));
     for (const name of [
       '/usr/local/share/bash-completion/completions/netwatch',
@@ -104,7 +115,7 @@ t.test(
 );
 
 t.test('tcp-insight is netwatch insight under its own name', { skip }, (t) => {
-  const { path } = install(t);
+  const { path } = installed();
   t.match(run(path('/usr/local/bin/tcp-insight'), '-h'), /^Usage: netwatch insight \[options\]\n/);
   t.end();
 });
@@ -139,13 +150,90 @@ t.test('installing again replaces the program and keeps the options', { skip }, 
 
 t.test('uninstall leaves the configuration and files of others', { skip }, (t) => {
   const { folder, path } = install(t);
+  // Folders of others too, an empty one; and what the first installation made, the second takes away.
+  mkdirSync(path('/usr/local/lib/other'));
   writeFileSync(path('/usr/local/share/man/man8/other.8'), '');
+  runInstall({ DESTDIR: folder });
   t.match(runInstall({ DESTDIR: folder }, '--remove'), /^netwatch: removed from .*\/etc\/default/);
-  t.strictSame(filesIn(folder), [CONFIGURATION, '/usr/local/share/man/man8/other.8']);
-  t.notOk(existsSync(path(LIB)), 'nor an empty folder of ours');
+  t.strictSame(
+    treeOf(folder),
+    [
+      ...['/etc/', '/etc/default/', CONFIGURATION, '/usr/', '/usr/local/'],
+      ...['/usr/local/lib/', '/usr/local/lib/other/', '/usr/local/share/'],
+      ...['/usr/local/share/man/', '/usr/local/share/man/man8/'],
+      '/usr/local/share/man/man8/other.8',
+    ],
+    'no empty folder of ours',
+  );
   t.match(runInstall({ DESTDIR: folder }, '--remove'), /^netwatch: not installed below /);
   t.end();
 });
+
+const UNPRIVILEGED = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+const unconfined = skip || needsRoot || needsCommands('unshare', 'setpriv');
+
+/** A folder in which a user may write: `home`, `tmp`, and a checkout that he may read. */
+function desk(t: Test): string {
+  const folder = temporaryFolder(t);
+  const checkout = join(folder, 'checkout');
+  const sources = ['scripts', 'build', 'bpf', 'contrib', 'package.json'].concat(
+    ['LICENSE', 'README.md', 'CHANGELOG.md'], // what make install reads
+  );
+  mkdirSync(join(checkout, 'node_modules'), { recursive: true });
+  execFileSync('cp', ['-R', ...sources.map((name) => join(root, name)), checkout]);
+  execFileSync('cp', [
+    '-RT',
+    installed().path(`${LIB}/node_modules`),
+    join(checkout, 'node_modules'),
+  ]);
+  const lock = 'node_modules/.package-lock.json';
+  execFileSync('cp', [join(root, lock), join(checkout, lock)]);
+  execFileSync('chmod', ['-R', 'go=u-w', folder]);
+  for (const name of ['home', 'tmp']) {
+    mkdirSync(join(folder, name));
+    chmodSync(join(folder, name), 0o1777);
+  }
+  return folder;
+}
+
+for (const { user, prefix: below, as } of [
+  { user: 'root', prefix: 'home/x/y', as: [] },
+  { user: 'a user without rights', prefix: 'home/.local', as: UNPRIVILEGED },
+]) {
+  t.test(`what ${user} installs to a PREFIX of his own stays there`, { skip: unconfined }, (t) => {
+    const folder = desk(t);
+    const prefix = join(folder, below);
+    const env = { ...process.env, PREFIX: prefix, DESTDIR: '', TMPDIR: join(folder, 'tmp') };
+    // Every write outside is an error of the kernel's.
+    const alone = (...line: readonly string[]): { status: number | null; said: string } => {
+      const [command = '', ...args] = [...writableOnly(folder), ...as, ...line];
+      const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', env });
+      return { status, said: `${stdout}${stderr}` };
+    };
+    const script = join(folder, 'checkout/scripts/install');
+    const before = treeOf(folder);
+    t.match(alone('touch', '/etc/default/netwatch'), { status: 1 }, 'the walls stand');
+
+    t.match(alone(script), {
+      status: 0,
+      said: new RegExp(`^netwatch: installed below ${prefix}; .* options: +${prefix}/etc/`, 's'),
+    });
+    t.strictSame(alone(join(prefix, 'bin/netwatch'), '--version'), {
+      status: 0,
+      said: `${VERSION}\n`,
+    });
+    const unit = readFileSync(join(prefix, 'lib/systemd/system/netwatch.service'), 'utf8');
+    t.match(unit, `\nExecStart=${prefix}/bin/netwatch --quiet `);
+    t.match(unit, `\nEnvironmentFile=-${prefix}/etc/default/netwatch\n`);
+
+    t.match(alone(script, '--remove'), { status: 0, said: `removed from ${prefix}; ` });
+    const left = treeOf(folder).filter((path) => !before.includes(path));
+    const places = below.slice('home/'.length).split('/').concat('etc', 'default');
+    const made = places.map((_, i) => `/home/${places.slice(0, i + 1).join('/')}/`);
+    t.strictSame(left, [...made, `${made.at(-1) ?? ''}netwatch`], 'the options, nothing empty');
+    t.end();
+  });
+}
 
 /** scripts/install as a user who may write nowhere; root gives its rights up for it. */
 function refused(t: Test, env: NodeJS.ProcessEnv): { code: number | null; said: string } {
@@ -153,7 +241,7 @@ function refused(t: Test, env: NodeJS.ProcessEnv): { code: number | null; said: 
   const copy = temporaryFolder(t);
   execFileSync('cp', ['-R', join(root, 'scripts'), copy]);
   execFileSync('chmod', ['-R', 'go=u-w', copy]);
-  const drop = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--clear-groups'] : [];
+  const drop = process.getuid?.() === 0 ? UNPRIVILEGED : [];
   const line = [...drop, join(copy, 'scripts/install'), '--check'];
   const done = spawnSync(line[0] ?? '', line.slice(1), {
     encoding: 'utf8',
@@ -171,7 +259,7 @@ t.test(
       code: 3,
       said:
         `netwatch: cannot write into ${folder} as uid ${process.getuid?.() || 65_534}\n` +
-        '  run: sudo make install, or choose another place with DESTDIR=/DIRECTORY\n',
+        '  run: sudo make install, or choose another place with PREFIX=/DIRECTORY\n',
     });
     t.match(refused(t, { PREFIX: 'relative', DESTDIR: '' }), {
       code: 3,

@@ -30,6 +30,15 @@ export const WITHOUT_BTF = inMounts(`
   mount --bind "$empty" /sys/kernel/btf/vmlinux
   rm "$empty"`);
 
+/** With everything read-only but what is below a folder: writing elsewhere fails, root's too. */
+export function writableOnly(folder: string): string[] {
+  return inMounts(`
+    mount --bind ${folder} ${folder}
+    awk '$2 !~ "^/(proc|sys|dev)(/|$)" && $2 != "${folder}" { print $2 }' /proc/self/mounts |
+      while read -r at; do mount -o remount,bind,ro "$at"; done
+    cd ${folder}`);
+}
+
 const NOBODY = '65534';
 
 /**
