@@ -51,7 +51,7 @@ async function textOf(file: string, read: ReadText): Promise<string> {
     throw new NetwatchError({
       code: 'environment',
       message: `cannot read the web configuration: ${reason}`,
-      next: 'name a file that can be read with --web-config FILE',
+      next: 'correct the path after --web-config, or the rights of the file',
     });
   }
 }
