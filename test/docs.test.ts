@@ -16,6 +16,7 @@ import { zshCompletion } from '../scripts/docs/zsh.js';
 import { commandNames } from '../src/commands.js';
 import { buildProgram } from '../src/program.js';
 import { FAMILY_NAMES, familyOf } from '../src/metrics/families.js';
+import { SYMPTOMS } from '../src/symptoms.js';
 import { needsCommands } from './support/skip.js';
 
 const program = modelOfProgram(await buildProgram(['help']));
@@ -72,6 +73,13 @@ t.test('the model knows choices, paths, notes and examples', (t) => {
   });
   t.equal(tool?.examples, '  netwatch export x');
   t.match(tool?.arguments[0], { name: '<LOG...>', completion: { kind: 'file' } });
+  t.end();
+});
+
+t.test('README has the way from every symptom to its command', (t) => {
+  const rows = SYMPTOMS.map(({ symptom, command }) => `| ${symptom} | \`${command}\` |\n`);
+  const table = `| what you see | command |\n|---|---|\n${rows.join('')}\n`;
+  t.ok(readFileSync(join(root, 'README.md'), 'utf8').includes(table), table);
   t.end();
 });
 
