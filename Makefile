@@ -129,8 +129,8 @@ netwatch: scripts/launcher Makefile
 	@$(OWNER) chmod 755 $@
 	@echo './netwatch is made; try: sudo make run, or sudo ./netwatch --help'
 
-# Man page and completions, from the options themselves.
-docs: build/share/.built ## write man page and shell completions into build/share
+# Man pages and completions, from the options themselves.
+docs: build/share/.built ## write man pages and shell completions into build/share
 
 build/share/.built: $(TS_SRC) $(wildcard scripts/docs.ts scripts/docs/*) package.json node_modules/.package-lock.json
 	@echo 'docs build/share/'
@@ -140,7 +140,7 @@ build/share/.built: $(TS_SRC) $(wildcard scripts/docs.ts scripts/docs/*) package
 # --- install -----------------------------------------------------------------------------------------
 export PREFIX DESTDIR
 
-install: ## install below PREFIX=/usr/local (and DESTDIR), with services, man page, completions
+install: ## install below PREFIX=/usr/local (and DESTDIR), with services, man pages, completions
 	@scripts/install --check
 	@$(MAKE) all docs
 	@scripts/install

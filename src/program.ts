@@ -3,9 +3,10 @@
  * one of the other commands, loaded only when it is asked for. The man pages and the completions are
  * made from the same object, see scripts/docs.ts.
  */
-import { Command } from 'commander';
+import { Command, CommanderError, Help } from 'commander';
 import { addCollectorOptions, type CollectorOptions } from './collector/options.js';
 import { commandNames, loadCommand } from './commands.js';
+import { symptomTable } from './symptoms.js';
 import { TOOL_GROUPS, type Tool } from './terminal/tool.js';
 import { VERSION } from './version.js';
 
@@ -25,22 +26,58 @@ async function loadTools(names: readonly string[]): Promise<Tool[]> {
   return tools.sort((a, b) => place(a) - place(b));
 }
 
+/** Help in which the way from a symptom to a command comes before everything that can be asked for. */
+function helpWithSymptoms(command: Command, helper: Help): string {
+  const text = Help.prototype.formatHelp.call(helper, command, helper);
+  const [usage = '', description = '', ...rest] = text.split('\n\n');
+  const table = `What you see, and what shows why:\n${symptomTable().trimEnd()}`;
+  return [usage, description, table, ...rest].join('\n\n');
+}
+
+const hint = (words: string): string => `(${words} -h shows all options, with examples)`;
+
+/** The word where a command should be and that is none; null if all is well. */
+function strangerIn([first, second]: readonly string[]): string | null {
+  const word = first === 'help' ? second : first;
+  const isCommand = (name: string): boolean => name === 'help' || commandNames().includes(name);
+  return word === undefined || word.startsWith('-') || isCommand(word) ? null : word;
+}
+
+/** Ends with a message that names the nearest commands: commander's guess, among all of them. */
+function refuse(program: Command, word: string): never {
+  const guesser = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
+  for (const name of commandNames()) guesser.command(name);
+  try {
+    guesser.parse([word], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    program.error(error.message.replace(/\n\(Did you mean (.*)\)$/, '; did you mean $1'));
+  }
+  return program.error(`error: '${word}' has to come first: netwatch ${word} [options]`);
+}
+
 /** The program with the tools that these arguments need; `['help']` needs them all. */
 export async function buildProgram(args: readonly string[]): Promise<Command> {
   const program = addCollectorOptions(new Command('netwatch'))
     .description('Watches TCP from inside the kernel and writes Prometheus-format files.')
-    .allowExcessArguments(false)
+    .allowExcessArguments()
+    .configureHelp({ formatHelp: helpWithSymptoms })
     // What stands after a tool's name belongs to the tool: both may have an option of the same name.
     .enablePositionalOptions()
-    .showHelpAfterError('(netwatch -h shows all options, with examples)')
+    .showHelpAfterError(hint('netwatch'))
     .exitOverride();
+  const stranger = strangerIn(args);
+  if (stranger !== null) refuse(program, stranger);
   for (const tool of await loadTools(toolsFor(args))) {
-    program.addCommand(tool.command().exitOverride().summary(tool.summary).helpGroup(tool.group));
+    const command = tool.command().showHelpAfterError(hint(`netwatch ${tool.name}`));
+    program.addCommand(command.exitOverride().summary(tool.summary).helpGroup(tool.group));
   }
   // Without a tool beside it commander would leave the help command out.
   program.helpCommand('help [command]', 'show help for a command');
   program.version(VERSION, '-V, --version');
   program.action(async (options: CollectorOptions) => {
+    // A command after options of the collector, or a word that is none.
+    if (program.args[0] !== undefined) refuse(program, program.args[0]);
     const { runCollector } = await import('./collector/run.js');
     await runCollector(options);
   });

@@ -16,6 +16,7 @@ import {
 import { commandNames, loadCommand } from '../src/commands.js';
 import { cgroupId, listNamespaces } from '../src/kernel/host.js';
 import { parsePrefix } from '../src/sources/filter.js';
+import { SYMPTOMS } from '../src/symptoms.js';
 import { unless } from './support/skip.js';
 
 const root = join(import.meta.dirname, '..');
@@ -366,7 +367,14 @@ t.test('wrong arguments end with exit code 2 and a pointer to the help', { skip 
     '--dport=x': /^error: option '-d, --dport <PORTS>' argument 'x' is invalid\./,
     '--qiet': /^error: unknown option '--qiet'\n\(Did you mean --quiet\?\)/,
     '-4 -6': /^error: option '-6, --ipv6' cannot be used/,
-    'exprot x.log': /^error: /,
+    'exprot x.log': /^error: unknown command 'exprot'; did you mean export\?\n/,
+    'tcplif -t --what': /^error: unknown command 'tcplif'; did you mean tcplife\?\n/,
+    'help tcplif': /^error: unknown command 'tcplif'; did you mean tcplife\?\n/,
+    'help nope': /^error: unknown command 'nope'\n/,
+    'tcpto -h': /^error: unknown command 'tcpto'; did you mean tcptop\?\n/,
+    tcpl: /^error: unknown command 'tcpl'; did you mean one of tcplife, tcprtt, tcptop\?\n/,
+    '-x -q srve': /^error: unknown command 'srve'; did you mean serve\?\n/,
+    '-x tcplife -t': /^error: 'tcplife' has to come first: netwatch tcplife \[options\]\n/,
   };
   await Promise.all(
     Object.entries(wrong).map(async ([args, says]) => {
@@ -377,6 +385,46 @@ t.test('wrong arguments end with exit code 2 and a pointer to the help', { skip 
       t.notMatch(err, /\n {4}at /, 'no stack');
     }),
   );
+});
+
+t.test('the errors of every command point to its own help', { skip }, async (t) => {
+  await Promise.all(
+    commandNames().map(async (name) => {
+      const { code, err } = await run([name, '--no-such']);
+      t.equal(code, 2, name);
+      const [says = '', hint] = err.split('\n');
+      t.match(says, /^error: (unknown|required) option '/, name);
+      t.equal(hint, `(netwatch ${name} -h shows all options, with examples)`);
+    }),
+  );
+});
+
+t.test('help leads from a symptom to a command before anything else', { skip }, async (t) => {
+  const { out } = await run(['-h']);
+  const [, , table = ''] = out.split('\n\n');
+  const [title, ...rows] = table.split('\n');
+  t.equal(title, 'What you see, and what shows why:');
+  t.strictSame(
+    rows.map((row) => row.trim().split(/ {2,}/)),
+    SYMPTOMS.map(({ symptom, command }) => [symptom, command]),
+  );
+  for (const row of rows) t.ok(row.length <= 80, row);
+  t.notMatch((await run(['tcplife', '-h'])).out, title ?? '', 'not in the help of a command');
+});
+
+t.test('every symptom leads to a command that there is', async (t) => {
+  for (const { command: line } of SYMPTOMS) {
+    const [program, name = '', ...rest] = words(line);
+    t.equal(program, 'netwatch', line);
+    if (name.startsWith('-')) {
+      t.type(parse(name, ...rest), 'object', line);
+      continue;
+    }
+    t.ok(commandNames().includes(name), line);
+    const command = (await loadCommand(name)).command();
+    command.exitOverride().action(() => undefined);
+    t.doesNotThrow(() => command.parse(rest, { from: 'user' }), line);
+  }
 });
 
 t.test('help and version are printed and end well', { skip }, async (t) => {

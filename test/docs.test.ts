@@ -1,21 +1,22 @@
 /**
- * The man page and the shell completions: made from the command line's own definitions, rendered by
+ * The man pages and the shell completions: made from the command line's own definitions, rendered by
  * man without a warning, and tried in the shells.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import t from 'tap';
 import { bashCompletion } from '../scripts/docs/bash.js';
 import { fishCompletion } from '../scripts/docs/fish.js';
-import { manPage } from '../scripts/docs/man.js';
+import { manPages } from '../scripts/docs/man.js';
 import { modelOfProgram, type CommandModel, type ProgramModel } from '../scripts/docs/model.js';
 import { escape, verbatim } from '../scripts/docs/roff.js';
 import { zshCompletion } from '../scripts/docs/zsh.js';
 import { commandNames } from '../src/commands.js';
 import { buildProgram } from '../src/program.js';
 import { FAMILY_NAMES, familyOf } from '../src/metrics/families.js';
+import { SYMPTOMS } from '../src/symptoms.js';
 import { needsCommands } from './support/skip.js';
 
 const program = modelOfProgram(await buildProgram(['help']));
@@ -75,6 +76,13 @@ t.test('the model knows choices, paths, notes and examples', (t) => {
   t.end();
 });
 
+t.test('README has the way from every symptom to its command', (t) => {
+  const rows = SYMPTOMS.map(({ symptom, command }) => `| ${symptom} | \`${command}\` |\n`);
+  const table = `| what you see | command |\n|---|---|\n${rows.join('')}\n`;
+  t.ok(readFileSync(join(root, 'README.md'), 'utf8').includes(table), table);
+  t.end();
+});
+
 t.test('text cannot become a request of man', (t) => {
   t.equal(escape('.x -a \\n "q"'), '\\&.x \\-a \\en \\(dqq\\(dq');
   t.equal(verbatim('a\n\n.b'), '.PP\n.nf\na\n.sp\n\\&.b\n.fi');
@@ -83,44 +91,98 @@ t.test('text cannot become a request of man', (t) => {
 
 const noMan = needsCommands('man');
 
-/** The page as man shows it, in one column, without marks; and what it warns of. */
+/** A page as man shows it, in one column, without marks; and all that groff warns of. */
 function render(page: string, folder: string): { text: string; warnings: string } {
-  const path = join(folder, 'netwatch.8');
+  const path = join(folder, 'page.8');
   writeFileSync(path, page);
   const env = { ...process.env, LC_ALL: 'C.UTF-8', MANWIDTH: '100', MAN_KEEP_FORMATTING: '' };
-  const shown = spawnSync('man', ['--warnings', '-l', path], { encoding: 'utf8', env });
+  const shown = spawnSync('man', ['--warnings=w', '-l', path], { encoding: 'utf8', env });
   return { text: shown.stdout.replaceAll(/.[\b]/g, ''), warnings: shown.stderr };
 }
 
-const SECTIONS = [
-  ...['NAME', 'SYNOPSIS', 'DESCRIPTION', 'OPTIONS', 'TOOLS', 'FILES', 'METRICS'],
-  ...['EXIT STATUS', 'EXAMPLES', 'SEE ALSO'],
-];
+const pages = manPages(program);
+const overview = pages.get('netwatch.8') ?? '';
 
-t.test('man renders the page without a warning, with all its sections', { skip: noMan }, (t) => {
-  const { text, warnings } = render(manPage(program), t.testdir());
+const sections = (text: string): string[] =>
+  text.split('\n').filter((line) => /^[A-Z][A-Z ]+$/.test(line));
+
+/** Without line ends and the spaces with which man fills its lines. */
+const words = (text: string): string => text.replaceAll('‐\n', '').replaceAll(/\s+/g, ' ');
+
+const optionsShown = ({ options }: CommandModel): string[] =>
+  options.map(({ names, value }) => [names.join(', '), value].filter(Boolean).join(' '));
+
+t.test('man renders the overview without a warning, with its sections', { skip: noMan }, (t) => {
+  const { text, warnings } = render(overview, t.testdir());
   t.equal(warnings, '');
-  const found = text.split('\n').filter((line) => /^[A-Z][A-Z ]+$/.test(line));
-  t.strictSame(found, SECTIONS);
+  t.strictSame(sections(text), [
+    ...['NAME', 'SYNOPSIS', 'DESCRIPTION', 'WHICH COMMAND', 'OPTIONS', 'COMMANDS', 'FILES'],
+    ...['METRICS', 'EXIT STATUS', 'EXAMPLES', 'SEE ALSO'],
+  ]);
   t.match(text, `netwatch ${program.version}`);
-  for (const { options } of models(program))
-    for (const { names, value } of options)
-      t.ok(text.includes([names.join(', '), value].filter(Boolean).join(' ')), names.join());
+  for (const shown of optionsShown(program)) t.ok(text.includes(shown), shown);
+  for (const { name } of program.tools) t.match(text, `       netwatch-${name}(8)\n`);
+  for (const { command } of SYMPTOMS) t.match(text, `  ${command}\n`);
   t.end();
 });
 
-t.test('the page lists every family with its type and labels', { skip: noMan }, (t) => {
-  const { text } = render(manPage(program), t.testdir());
-  const flat = text.replaceAll('‐\n', '').replaceAll(/\s+/g, ' ');
-  for (const name of FAMILY_NAMES) t.ok(flat.includes(`${name} (${familyOf(name).type})`), name);
+t.test('every command has a page that man renders without a warning', { skip: noMan }, (t) => {
+  const folder = t.testdir();
+  t.equal(pages.size, commandNames().length + 1);
+  for (const tool of program.tools) {
+    const { text, warnings } = render(pages.get(`netwatch-${tool.name}.8`) ?? '', folder);
+    t.equal(warnings, '', tool.name);
+    t.strictSame(
+      sections(text),
+      ['NAME', 'SYNOPSIS', 'DESCRIPTION', 'OPTIONS', 'EXIT STATUS', 'EXAMPLES', 'SEE ALSO'],
+      tool.name,
+    );
+    t.match(words(text), ` NAME netwatch-${tool.name} - ${tool.summary} SYNOPSIS ${tool.usage} `);
+    for (const shown of [...optionsShown(tool), ...tool.arguments.map(({ name }) => name)])
+      t.ok(text.includes(shown), `${tool.name}: ${shown}`);
+  }
   t.end();
 });
 
-t.test('a page of hostile text renders without a warning', { skip: noMan }, (t) => {
-  const { text, warnings } = render(manPage(SAMPLE), t.testdir());
-  t.equal(warnings, '');
-  t.match(text, /with \.dots and \\backslashes\./);
-  t.match(text, /it's \[one\]: of these/);
+t.test('the synopsis of a page has the whole name of its command in bold', (t) => {
+  for (const { name } of program.tools) {
+    const line = /^\.SH SYNOPSIS\n(.*)$/m.exec(pages.get(`netwatch-${name}.8`) ?? '')?.[1];
+    t.equal(line?.startsWith(`\\fBnetwatch ${name}\\fR `), true, name);
+  }
+  t.end();
+});
+
+t.test('the pages refer to each other, and to none that is missing', (t) => {
+  for (const [file, text] of pages) {
+    const found = [...text.matchAll(/^\.BR (netwatch\S*) \(8\)/gm)].map(([, page = '']) => page);
+    for (const page of found) t.ok(pages.has(`${page.replaceAll('\\-', '-')}.8`), page);
+    t.equal(found.includes('netwatch'), file !== 'netwatch.8', file);
+  }
+  t.end();
+});
+
+t.test('whatis finds every page by its name', { skip: needsCommands('lexgrog') }, (t) => {
+  const folder = t.testdir(Object.fromEntries(pages));
+  for (const file of pages.keys()) {
+    const said = execFileSync('lexgrog', [join(folder, file)], { encoding: 'utf8' });
+    t.match(said, `"${file.slice(0, -'.8'.length)} - `);
+  }
+  t.end();
+});
+
+t.test('the overview lists every family with its type and labels', { skip: noMan }, (t) => {
+  const { text } = render(overview, t.testdir());
+  for (const name of FAMILY_NAMES)
+    t.ok(words(text).includes(`${name} (${familyOf(name).type})`), name);
+  t.end();
+});
+
+t.test('pages of hostile text render without a warning', { skip: noMan }, (t) => {
+  const [first, second] = [...manPages(SAMPLE).values()].map((page) => render(page, t.testdir()));
+  t.strictSame([first?.warnings, second?.warnings], ['', '']);
+  t.match(first?.text, /with \.dots and \\backslashes\./);
+  t.match(first?.text, /it's \[one\]: of these/);
+  t.match(second?.text, /Some notes\./);
   t.end();
 });
 
@@ -221,17 +283,21 @@ t.test('fish completes tools, options and their values', { skip: noFish }, (t) =
   t.end();
 });
 
-t.test('make docs writes all of them where a system looks', (t) => {
-  const folder = t.testdir();
+t.test('make docs writes all of them where a system looks, and no page of before', (t) => {
+  const folder = t.testdir({
+    man: { man8: { 'netwatch-gone.8': '', 'other.8': '' } },
+  });
   const args = ['--import=@tapjs/typescript/import', join(root, 'scripts/docs.ts'), folder];
   execFileSync(process.execPath, args, { cwd: root });
+  const read = (path: string): string => readFileSync(join(folder, path), 'utf8');
   const made = {
-    'man/man8/netwatch.8': manPage,
     'bash-completion/completions/netwatch': bashCompletion,
     'zsh/site-functions/_netwatch': zshCompletion,
     'fish/vendor_completions.d/netwatch.fish': fishCompletion,
   };
-  for (const [path, text] of Object.entries(made))
-    t.equal(readFileSync(join(folder, path), 'utf8'), text(program), path);
+  for (const [path, text] of Object.entries(made)) t.equal(read(path), text(program), path);
+  for (const [name, text] of pages) t.equal(read(`man/man8/${name}`), text, name);
+  const names = readdirSync(join(folder, 'man/man8')).sort();
+  t.strictSame(names, [...pages.keys(), 'other.8'].sort());
   t.end();
 });

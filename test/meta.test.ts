@@ -87,7 +87,7 @@ t.test('only src/kernel knows koffi', (t) => {
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'tcp-insight.ts': ['main.ts'],
   'main.ts': ['program.ts', 'failure.ts'],
-  'program.ts': ['collector', 'commands.ts', 'terminal', 'version.ts'],
+  'program.ts': ['collector', 'commands.ts', 'symptoms.ts', 'terminal', 'version.ts'],
   doctor: ['collector', 'commands.ts', 'terminal', 'sources', 'sinks', 'kernel', 'failure.ts'],
   'commands.ts': ['terminal'],
   collector: [
@@ -112,6 +112,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   kernel: ['metrics', 'failure.ts'],
   metrics: [],
   'failure.ts': [],
+  'symptoms.ts': [],
   'version.ts': [],
   // Runs in a browser: shares with the endpoint the types of what it reads, and nothing else.
   page: ['page/*', 'serve'],

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import t from 'tap';
 import { Endpoint, endpointCommand } from '../src/collector/endpoint.js';
 import { addCollectorOptions, type CollectorOptions } from '../src/collector/options.js';
+import { Repeats } from '../src/collector/repeats.js';
 import { until } from './support/wait.js';
 
 /** A child that runs this program text. */
@@ -100,6 +101,69 @@ t.test('a child that cannot begin says why once, however often it is tried', asy
     '  do that',
     'said: the endpoint ended (exit code 3); it is started again, the collector goes on',
   ]);
+});
+
+/** At a signal says something that it has said before, and then something new. */
+const COMPLAINS = `
+  let count = 0;
+  process.on('SIGUSR2', () =>
+    process.stderr.write(\`netwatch: broken\\n  fix it\\nnetwatch: \${++count} heard\\n\`));
+  process.stdin.on('end', () => process.exit()).resume();
+  process.stderr.write('netwatch: serving x\\n');`;
+
+t.test('what a child says again is passed on after a minute, with a count', async (t) => {
+  const { lines, hooks } = listener();
+  let nowMs = 0;
+  const endpoint = new Endpoint(node(COMPLAINS), { ...hooks, now: () => nowMs });
+  t.teardown(() => endpoint.stop());
+  await until(() => lines.length === 1, { what: 'it is ready' });
+  let signals = 0;
+  const complaints = async (atMs: number): Promise<string[]> => {
+    nowMs = atMs;
+    const from = lines.length;
+    process.kill(endpoint.pid ?? 0, 'SIGUSR2');
+    signals += 1;
+    await until(() => lines.includes(`netwatch: ${signals} heard`), { what: `signal ${signals}` });
+    return lines.slice(from, -1);
+  };
+  t.strictSame(await complaints(1000), ['netwatch: broken', '  fix it']);
+  t.strictSame(await complaints(2000), [], 'neither it nor what to do');
+  t.strictSame(await complaints(60_999), []);
+  const counted = 'netwatch: broken (2 more since it was last shown)';
+  t.strictSame(await complaints(61_000), [counted, '  fix it']);
+  t.strictSame(await complaints(200_000), ['netwatch: broken', '  fix it'], 'none between');
+});
+
+t.test('a child that worked is heard like a new one', async (t) => {
+  const { lines, hooks } = listener();
+  let nowMs = 0;
+  const endpoint = new Endpoint(node(COMPLAINS), { ...hooks, now: () => nowMs });
+  t.teardown(() => endpoint.stop());
+  const ended = 'said: the endpoint ended (SIGKILL); it is started again, the collector goes on';
+  for (const [life, livedMs] of [1, 60_001, 1].entries()) {
+    const ready = (): string[] => lines.filter((line) => line === 'netwatch: serving x');
+    await until(() => ready().length === life + 1, { what: `life ${life}` });
+    nowMs += livedMs;
+    process.kill(endpoint.pid ?? 0, 'SIGKILL');
+  }
+  await until(() => lines.at(-1) === 'netwatch: serving x', { what: 'the last life' });
+  const said = lines.filter((line) => line.startsWith('said: '));
+  t.strictSame(said, [ended, ended], 'the first, and the one after a minute without a fault');
+});
+
+t.test('no number of different messages fills the memory', (t) => {
+  let nowMs = 0;
+  const repeats = new Repeats(() => nowMs);
+  for (let n = 0; n < 1000; n++) t.equal(repeats.take(`message ${n}`), `message ${n}`);
+  t.equal(repeats.size, 64);
+  t.equal(repeats.take('message 999'), null, 'the newest are remembered');
+  t.equal(repeats.take('message 0'), 'message 0', 'the oldest are not');
+  nowMs = 60_000;
+  t.equal(repeats.take('new'), 'new');
+  t.equal(repeats.size, 2, 'over, but for what waits to be counted');
+  repeats.forget();
+  t.equal(repeats.take('message 999'), 'message 999');
+  t.end();
 });
 
 t.test('a program that is not there ends like one that dies', async (t) => {

@@ -4,7 +4,8 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import bcrypt from 'bcryptjs';
 import t, { type Test } from 'tap';
@@ -77,7 +78,11 @@ basic_auth_users:
   "42": ${HASH.replace('$2b$', '$2y$')}
 `,
   );
-  const config = await readWebConfig(file);
+  const files: string[] = [];
+  const config = await readWebConfig(file, (path) => {
+    files.push(relative(folder, path));
+    return readFile(path, 'utf8');
+  });
   t.match(config.tls?.context, {
     ...{ minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', honorCipherOrder: false },
     ecdhCurve: 'X25519:P-256',
@@ -97,8 +102,8 @@ basic_auth_users:
       ['X-Frame-Options', 'deny'],
     ],
   );
-  const files = ['web.yml', 'server.crt', 'server.key', 'ca.crt'].map((name) => join(folder, name));
-  t.strictSame(config.files, files, 'paths begin where the file is');
+  const named = ['web.yml', 'server.crt', 'server.key', 'ca.crt'];
+  t.strictSame(files, named, 'paths begin where the file is');
   for (const text of ['', '# nothing\n', 'tls_server_config:\nbasic_auth_users: {}\n']) {
     const empty = await readWebConfig(writeConfig(folder, text));
     t.match(empty, { tls: null, users: new Map(), headers: new Map() });
@@ -365,6 +370,31 @@ t.test(
     t.equal(await status('third'), 200);
   },
 );
+
+t.test('a certificate may come after the version that names it', async (t) => {
+  const folder = certificates(t);
+  const ca = readFileSync(join(folder, 'ca.crt'), 'utf8');
+  const config = writeConfig(folder, TLS);
+  const endpoint = await startEndpoint(t, { config, limits: { reloadMs: 10 } });
+  const subject = async (): Promise<unknown> => {
+    const socket = await connected(endpoint.port, { ca });
+    const { CN } = socket.getPeerCertificate().subject;
+    socket.destroy();
+    return CN;
+  };
+  writeConfig(folder, TLS.replaceAll('server.', 'later.'));
+  const [certificate, key] = ['later.crt', 'later.key'].map((name) => join(folder, name));
+  const saidOf = (what: string): RegExp =>
+    new RegExp(`^keeps the web configuration of before: .*${what}_file cannot be read: ENOENT`);
+  await until(() => endpoint.said.length === 1, { what: 'the certificate is missed' });
+  renameSync(join(folder, 'renewed.crt'), certificate ?? '');
+  await until(() => endpoint.said.length === 2, { what: 'the key is missed' });
+  t.match(endpoint.said, [saidOf('cert'), saidOf('key')]);
+  t.equal(await subject(), 'server', 'the version of before');
+  renameSync(join(folder, 'renewed.key'), key ?? '');
+  await until(async () => (await subject()) === 'renewed', { what: 'the new certificate' });
+  t.equal(endpoint.said.length, 2);
+});
 
 function withResolvers<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
   let resolve: (value: T) => void = () => undefined;

@@ -1,4 +1,8 @@
-/** The man page netwatch(8): the collector and its tools on one page. */
+/**
+ * The man pages: netwatch(8) with the overview and the collector, and for every command a page of its
+ * own, netwatch-NAME(8).
+ */
+import { symptomTable } from '../../src/symptoms.js';
 import { FAMILIES, FAMILY_NAMES, familyOf, type FamilyFile } from '../../src/metrics/families.js';
 import type { CommandModel, OptionModel, ProgramModel } from './model.js';
 import { bold, escape, italic, item, paragraphs, section, subsection, verbatim } from './roff.js';
@@ -53,14 +57,32 @@ function optionGroups(options: readonly OptionModel[]): string[] {
   );
 }
 
-function tool(model: CommandModel): string {
-  return subsection(
-    model.usage,
-    paragraphs(model.description),
-    ...model.arguments.map(({ name, description }) => item(italic(name), escape(description))),
-    ...model.options.map(option),
-    ...(model.notes === '' ? [] : [verbatim(model.notes)]),
-    ...(model.examples === '' ? [] : [verbatim(model.examples)]),
+/** `netwatch tcplife`. */
+const commandLine = (name: string): string => (name === '' ? 'netwatch' : `netwatch ${name}`);
+const pageName = (name: string): string => (name === '' ? 'netwatch' : `netwatch-${name}`);
+const reference = (page: string, part = 8): string => `.BR ${escape(page)} (${part})`;
+
+function synopsis({ name, usage }: CommandModel): string {
+  const line = commandLine(name);
+  return `${bold(line)}${escape(usage.slice(line.length))}`;
+}
+
+const title = (name: string, version: string): string =>
+  `.TH ${escape(pageName(name).toUpperCase())} 8 "" "netwatch ${version}" "System Administration"`;
+
+const seeAlso = (references: readonly string[]): string =>
+  section('SEE ALSO', references.join(',\n'));
+
+/** The commands under their headings, as help has them. */
+function commands(tools: readonly CommandModel[]): string[] {
+  const groups = [...new Set(tools.map(({ group }) => group))];
+  return groups.map((group) =>
+    subsection(
+      group.replace(/:$/, ''),
+      ...tools
+        .filter((tool) => tool.group === group)
+        .map(({ name, summary }) => `.TP\n${reference(pageName(name))}\n${escape(summary)}`),
+    ),
   );
 }
 
@@ -83,34 +105,75 @@ function metrics(): string[] {
 const list = (entries: readonly (readonly [string, string])[]): string[] =>
   entries.map(([term, text]) => item(bold(term), escape(text)));
 
-/** The page as man(7) source. */
-export function manPage(program: ProgramModel): string {
-  const { version, description, options, tools, usage, examples } = program;
-  const synopsis = [usage, ...tools.map((model) => model.usage)].flatMap((line, index) => [
-    ...(index === 0 ? [] : ['.br']),
-    escape(line).replace(/^netwatch( [a-z]+)?/, (words) => `\\fB${words}\\fR`),
-  ]);
+/** netwatch(8) as man(7) source. */
+function overviewPage(program: ProgramModel): string {
+  const { version, description, options, tools, examples } = program;
   return [
-    `.TH NETWATCH 8 "" "netwatch ${version}" "System Administration"`,
+    title('', version),
     section('NAME', 'netwatch \\- watch TCP from inside the kernel'),
-    section('SYNOPSIS', ...synopsis),
+    section(
+      'SYNOPSIS',
+      `${bold('netwatch')} [options]`,
+      '.br',
+      `${bold('netwatch')} ${italic('command')} [options]`,
+    ),
     section(
       'DESCRIPTION',
       paragraphs(`${description}\n\n${INTRODUCTION}`),
       paragraphs(
-        'Without a tool it is the collector, which needs root or the capabilities CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_DAC_READ_SEARCH. It ends in order at SIGINT or SIGTERM, and at once at the second one. Without a terminal SIGHUP opens the log files anew.',
+        'Without a command it is the collector, which needs root or the capabilities CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_DAC_READ_SEARCH. It ends in order at SIGINT or SIGTERM, and at once at the second one. Without a terminal SIGHUP opens the log files anew.',
       ),
     ),
+    section('WHICH COMMAND', verbatim(symptomTable().trimEnd())),
     section('OPTIONS', ...optionGroups(options)),
-    section('TOOLS', ...tools.map(tool)),
+    section('COMMANDS', ...commands(tools)),
     section('FILES', ...list(FILES)),
     section('METRICS', ...metrics()),
     section('EXIT STATUS', ...list(EXITS)),
     section('EXAMPLES', verbatim(examples)),
-    section('SEE ALSO', '.BR ss (8),\n.BR tcpdump (8),\n.BR bpftool (8),\n.BR systemctl (1)'),
+    seeAlso([
+      ...tools.map(({ name }) => reference(pageName(name))),
+      ...['ss', 'tcpdump', 'bpftool'].map((name) => reference(name)),
+      reference('systemctl', 1),
+    ]),
     '',
   ].join('\n');
 }
 
+/** netwatch-NAME(8). */
+function commandPage(model: CommandModel, { version, tools }: ProgramModel): string {
+  const { name, summary, description, options, notes, examples } = model;
+  const siblings = tools.filter((tool) => tool.group === model.group && tool !== model);
+  return [
+    title(name, version),
+    section('NAME', `${escape(pageName(name))} \\- ${escape(summary)}`),
+    section('SYNOPSIS', synopsis(model)),
+    section('DESCRIPTION', paragraphs(description), ...(notes === '' ? [] : [verbatim(notes)])),
+    section(
+      'OPTIONS',
+      ...model.arguments.map((argument) =>
+        item(italic(argument.name), escape(argument.description)),
+      ),
+      ...options.map(option),
+    ),
+    section('EXIT STATUS', `As of\n${reference('netwatch')}.`),
+    ...(examples === '' ? [] : [section('EXAMPLES', verbatim(examples))]),
+    seeAlso(
+      [pageName(''), ...siblings.map((tool) => pageName(tool.name))].map((page) => reference(page)),
+    ),
+    '',
+  ].join('\n');
+}
+
+/** All pages, by file name. */
+export function manPages(program: ProgramModel): ReadonlyMap<string, string> {
+  return new Map([
+    ['netwatch.8', overviewPage(program)],
+    ...program.tools.map(
+      (tool) => [`${pageName(tool.name)}.8`, commandPage(tool, program)] as const,
+    ),
+  ]);
+}
+
 const INTRODUCTION =
-  'Every connection, every packet with the time it spent in each layer, HTTP/1 requests, retransmits by cause, drops and resets with the reason that the kernel gives. All hooks are tracepoints, cgroup programs and iterators of eBPF.';
+  'Every connection, every packet with the time it spent in each layer, HTTP/1 requests, retransmits by cause, drops and resets with the reason that the kernel gives. It needs no compiler and no kernel headers: its hooks are tracepoints, cgroup programs and iterators of eBPF, and functions where an older kernel has no tracepoint.';

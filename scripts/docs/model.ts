@@ -29,6 +29,8 @@ export interface CommandModel {
   /** Empty for netwatch itself. */
   readonly name: string;
   readonly summary: string;
+  /** The heading under which help lists it; empty for netwatch itself. */
+  readonly group: string;
   readonly description: string;
   /** `netwatch export [options] <LOG...>`. */
   readonly usage: string;
@@ -92,6 +94,7 @@ function modelOf(command: Command): CommandModel {
   return {
     name: command.parent === null ? '' : command.name(),
     summary: help.subcommandDescription(command),
+    group: command.helpGroup(),
     description: command.description(),
     usage: help.commandUsage(command),
     options: help

@@ -7,6 +7,7 @@ import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { CollectorOptions } from './options.js';
+import { Repeats } from './repeats.js';
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 60_000;
@@ -14,6 +15,8 @@ const LONGEST_WAIT_MS = 60_000;
 const STOP_MS = 2500;
 /** How `netwatch serve` says that it has begun; worth a line each time. */
 const READY = /^netwatch: serving /;
+/** A line that belongs to the one before it: what to do, or a stack. */
+const CONTINUED = /^\s/;
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
@@ -42,6 +45,8 @@ export interface EndpointHooks {
   readonly say: (message: string) => void;
   /** How long to wait after so many failures in a row, milliseconds. */
   readonly waitMs?: (failures: number) => number;
+  /** Milliseconds that only grow. */
+  readonly now?: () => number;
 }
 
 function backoffMs(failures: number): number {
@@ -51,8 +56,10 @@ function backoffMs(failures: number): number {
 export class Endpoint {
   readonly #command: readonly string[];
   readonly #hooks: EndpointHooks;
-  /** A failure that repeats is said once. */
-  readonly #said = new Set<string>();
+  readonly #now: () => number;
+  readonly #repeats: Repeats;
+  /** Whether the last line of the child was passed on. */
+  #passing = false;
   /** In a row. */
   #failures = 0;
   #startMs = 0;
@@ -63,6 +70,8 @@ export class Endpoint {
   constructor(command: readonly string[], hooks: EndpointHooks) {
     this.#command = command;
     this.#hooks = hooks;
+    this.#now = hooks.now ?? (() => performance.now());
+    this.#repeats = new Repeats(this.#now);
     this.#start();
   }
 
@@ -91,7 +100,7 @@ export class Endpoint {
     // standard input is a pipe that nobody writes to; it ends when the collector does, even by SIGKILL.
     const child = spawn(program, args, { detached: true, stdio: 'pipe' });
     this.#child = child;
-    this.#startMs = performance.now();
+    this.#startMs = this.#now();
     // A child that ends just now does not read what ends it.
     child.stdin.on('error', () => undefined);
     child.stdout.resume();
@@ -107,31 +116,32 @@ export class Endpoint {
   }
 
   #heard(line: string): void {
-    if (READY.test(line) || this.#isNew(line)) this.#hooks.pass(line);
+    if (CONTINUED.test(line)) {
+      if (this.#passing) this.#hooks.pass(line);
+      return;
+    }
+    const shown = READY.test(line) ? line : this.#repeats.take(line);
+    this.#passing = shown !== null;
+    if (shown !== null) this.#hooks.pass(shown);
   }
 
   #ended(why: string): void {
     if (this.#child === null) return;
     this.#child = null;
     if (this.#stopped) return;
-    if (performance.now() - this.#startMs > LONGEST_WAIT_MS) {
+    if (this.#now() - this.#startMs > LONGEST_WAIT_MS) {
       this.#failures = 0;
-      this.#said.clear();
+      this.#repeats.forget();
     }
     this.#failures += 1;
     this.#timer = setTimeout(
       () => {
-        const message = `the endpoint ended (${why}); it is started again, the collector goes on`;
-        if (this.#isNew(message)) this.#hooks.say(message);
+        const ended = `the endpoint ended (${why}); it is started again, the collector goes on`;
+        const shown = this.#repeats.take(ended);
+        if (shown !== null) this.#hooks.say(shown);
         this.#start();
       },
       (this.#hooks.waitMs ?? backoffMs)(this.#failures),
     );
-  }
-
-  #isNew(message: string): boolean {
-    const isNew = !this.#said.has(message);
-    this.#said.add(message);
-    return isNew;
   }
 }

@@ -10,6 +10,9 @@ import { NetwatchError } from '../failure.js';
 /** User `nobody` and its group on every distribution, and the kernel's own overflow id. */
 const NOBODY = 65_534;
 const ROOT = 0;
+/** Bits of a mode: its group may read a file, its group and all others may. */
+const READ_GROUP = 0o040;
+const READ_ALL = 0o044;
 
 /**
  * Opens the directory and, if this is root, becomes nobody: with the groups that the directory and
@@ -49,15 +52,17 @@ function actAs(id: number): void {
   if (id !== ROOT) process.seteuid?.(id);
 }
 
-/** Logs are readable for their group only; before there is one, it is a file of root's to come. */
+/** The directory's, and those of its files that others cannot read: logs are 0640. */
 async function groupsOf(directory: string): Promise<number[]> {
   const names = await readdir(directory);
   const found = await Promise.all(
     names.map((name) => stat(join(directory, name)).catch(() => null)),
   );
-  const gids = found.flatMap((file) => (file?.isFile() === true ? [file.gid] : []));
+  const closed = found.filter(
+    (file) => file?.isFile() === true && (file.mode & READ_ALL) === READ_GROUP,
+  );
   const { gid } = await stat(directory);
-  return [...new Set([gid, ...(gids.length === 0 ? [ROOT] : gids)])];
+  return [...new Set([gid, ...closed.flatMap((file) => file?.gid ?? [])])];
 }
 
 async function pathForNobody(directory: string): Promise<string> {

@@ -1,5 +1,6 @@
 /** The paths: what each serves, and under which name its requests are counted. */
 import type { Request, RequestHandler, Response } from 'express';
+import { NetwatchError } from '../failure.js';
 import { acceptsGzip, send, sendCompressed, sendText } from './answer.js';
 import type { Asset } from './assets.js';
 import { negotiate } from './negotiate.js';
@@ -79,10 +80,16 @@ function lastOf(query: URLSearchParams): number | null {
 function historyRoute(log: TailedLog, tail: RouteParts['tail']): RequestHandler {
   return async (request, response) => {
     const last = lastOf(queryOf(request));
-    if (last === null)
+    if (last === null) {
       sendText(response, 400, `last is a number of samples from 1 to ${MOST_TAIL_SAMPLES}.`);
-    else
+      return;
+    }
+    try {
       await sendCompressed(request, response, { type: HISTORY_TYPE, body: await tail(log, last) });
+    } catch (error) {
+      if (!(error instanceof NetwatchError)) throw error;
+      sendText(response, 503, `${error.message}.`);
+    }
   };
 }
 

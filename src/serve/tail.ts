@@ -5,6 +5,8 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { lstat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { NetwatchError } from '../failure.js';
 import { familyHeader } from '../metrics/exposition.js';
 import { familiesIn, familyOf, type FamilyName } from '../metrics/families.js';
 import { checkTime, ExpositionError, parseSample, seriesKey } from '../metrics/sample.js';
@@ -24,7 +26,8 @@ const HASH = 0x23;
 
 /**
  * The newest `last` samples of the log, without timestamps; of several of one series only the
- * newest. Lines that are torn or broken do not count. Empty if there is no log.
+ * newest. Lines that are torn or broken do not count. Empty if there is no log. Throws NetwatchError
+ * if it is closed to us.
  */
 export async function tailExposition(
   directory: string,
@@ -72,15 +75,28 @@ async function readTail(log: TailedLog, wanted: number, files: readonly LogFile[
 }
 
 async function readFile(path: string, tail: Tail): Promise<void> {
-  for await (const lines of linesBackwards(path)) {
-    for (const line of lines) {
-      tail.add(line);
-      if (tail.isFull) return;
+  try {
+    for await (const lines of linesBackwards(path)) {
+      for (const line of lines) {
+        tail.add(line);
+        if (tail.isFull) return;
+      }
     }
+  } catch (thrown) {
+    // An empty answer would say that nothing happened.
+    if (errnoOf(thrown) === 'EACCES') throw closedToUs(path);
+    throw thrown;
   }
 }
 
-/** A file that is gone, or closed to us, has nothing to show. */
+const closedToUs = (path: string): NetwatchError =>
+  new NetwatchError({
+    code: 'environment',
+    message: `${basename(path)} cannot be read: EACCES`,
+    next: 'make it readable for the group of its directory, or start netwatch serve again',
+  });
+
+/** A file that is gone has nothing to show. */
 async function orNull<T>(action: Promise<T>): Promise<T | null> {
   try {
     return await action;

@@ -2,7 +2,7 @@
  * The web configuration as it is now: read again when one of its files changes. A version that is
  * broken, or cannot be read any more, is said once and leaves the one before in force.
  */
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { NetwatchError } from '../failure.js';
 import { NO_WEB_CONFIG, readWebConfig, type WebConfig } from './web-config.js';
 
@@ -10,28 +10,27 @@ export class WebConfigFile {
   readonly #path: string | null;
   readonly #say: (message: string) => void;
   #current: WebConfig;
-  #state: string;
+  /** Of the last version that was read, even if it was refused: what it named may come later. */
+  #files: ReadFiles;
   #timer: NodeJS.Timeout | null = null;
 
   /** `path` null: no file. Throws NetwatchError if the file is broken. */
   static async open(path: string | null, say: (message: string) => void): Promise<WebConfigFile> {
-    if (path === null) return new WebConfigFile(null, say, NO_WEB_CONFIG, '');
-    const { files } = await readWebConfig(path);
-    // Looked at before it is read, so that no change can come between the two.
-    const state = await stateOf(files);
-    return new WebConfigFile(path, say, await readWebConfig(path), state);
+    const files = new ReadFiles();
+    const config = path === null ? NO_WEB_CONFIG : await readWebConfig(path, files.read);
+    return new WebConfigFile(path, say, config, files);
   }
 
   private constructor(
     path: string | null,
     say: (message: string) => void,
     current: WebConfig,
-    state: string,
+    files: ReadFiles,
   ) {
     this.#path = path;
     this.#say = say;
     this.#current = current;
-    this.#state = state;
+    this.#files = files;
   }
 
   get current(): WebConfig {
@@ -54,17 +53,15 @@ export class WebConfigFile {
   }
 
   async #changed(): Promise<boolean> {
-    if (this.#path === null) return false;
-    const state = await stateOf(this.#current.files);
-    if (state === this.#state) return false;
-    this.#state = state;
+    if (this.#path === null || !(await this.#files.changed())) return false;
+    this.#files = new ReadFiles();
     try {
-      const read = await readWebConfig(this.#path);
+      const read = await readWebConfig(this.#path, this.#files.read);
       if (kindOf(read) !== kindOf(this.#current))
         throw new NetwatchError({
           code: 'environment',
           message: 'TLS and client certificates begin and end with a restart',
-          next: '',
+          next: 'restart netwatch to use the new version',
         });
       this.#current = read;
       return true;
@@ -82,15 +79,30 @@ function kindOf({ tls }: WebConfig): 'http' | 'https' | 'https with client certi
   return tls.clientCertificate ? 'https with client certificates' : 'https';
 }
 
-/** Differs when one of the files does. */
-async function stateOf(files: readonly string[]): Promise<string> {
-  const states = files.map(async (file) => {
-    try {
-      const { ino, mtimeMs, size } = await stat(file);
-      return `${ino} ${mtimeMs} ${size}`;
-    } catch {
-      return 'none';
-    }
-  });
-  return (await Promise.all(states)).join('\n');
+/** The files of one reading, and how each of them looked then. */
+class ReadFiles {
+  readonly #looks = new Map<string, string>();
+
+  /** Text of a file that is remembered, even if it is not there. */
+  readonly read = async (path: string): Promise<string> => {
+    // Looked at before it is read, so that no change can come between the two.
+    this.#looks.set(path, await lookOf(path));
+    return readFile(path, 'utf8');
+  };
+
+  /** Whether one of them has changed since, has come or has gone. */
+  async changed(): Promise<boolean> {
+    const looks = [...this.#looks].map(async ([path, before]) => before !== (await lookOf(path)));
+    return (await Promise.all(looks)).includes(true);
+  }
+}
+
+/** Differs when the file does. */
+async function lookOf(path: string): Promise<string> {
+  try {
+    const { ino, mtimeMs, size } = await stat(path);
+    return `${ino} ${mtimeMs} ${size}`;
+  } catch {
+    return 'none';
+  }
 }

@@ -1,6 +1,5 @@
 /** The part `tls_server_config` of the web configuration, in the words of Node.js. */
 import type { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { createSecureContext, getCiphers, type SecureContextOptions } from 'node:tls';
 import type { YamlMapping } from './yaml-mapping.js';
@@ -11,8 +10,10 @@ export interface TlsConfig {
   readonly clientCertificate: boolean;
   /** Of its alternative names one must be here; null: any will do. */
   readonly clientNames: ReadonlySet<string> | null;
-  readonly files: readonly string[];
 }
+
+/** Text of a file; rejects as readFile does. */
+export type ReadText = (path: string) => Promise<string>;
 
 /** The first is the default. Go knows more, none of which tells who a client is. */
 const CLIENT_AUTH = ['NoClientCert', 'RequireAndVerifyClientCert'] as const;
@@ -32,14 +33,18 @@ const TLS13_CIPHERS = [
 ] as const;
 
 /** Null if there is no such part. Throws NetwatchError. */
-export async function readTls(tls: YamlMapping, folder: string): Promise<TlsConfig | null> {
-  const material = await readMaterial(tls, folder);
+export async function readTls(
+  tls: YamlMapping,
+  folder: string,
+  readText: ReadText,
+): Promise<TlsConfig | null> {
+  const material = await readMaterial(tls, folder, readText);
   const options = { ...readVersions(tls), ...readCiphers(tls), ...readCurves(tls) };
   const auth = tls.choice('client_auth_type', CLIENT_AUTH) ?? CLIENT_AUTH[0];
   const names = tls.texts('client_allowed_sans');
   tls.done();
   if (tls.isEmpty) return null;
-  const { cert, key, clientCa, files } = material;
+  const { cert, key, clientCa } = material;
   if (cert === null || key === null)
     return tls.fail('tls_server_config lacks a certificate or its key', 'set cert_file, key_file');
   const clientCertificate = auth === 'RequireAndVerifyClientCert';
@@ -50,35 +55,36 @@ export async function readTls(tls: YamlMapping, folder: string): Promise<TlsConf
     );
   const context = { ...options, cert, key, ...(clientCa === null ? {} : { ca: clientCa }) };
   checkContext(tls, context);
-  return { context, clientCertificate, clientNames: names && new Set(names), files };
+  return { context, clientCertificate, clientNames: names && new Set(names) };
 }
 
 interface Material {
   readonly cert: string | null;
   readonly key: string | null;
   readonly clientCa: string | null;
-  readonly files: readonly string[];
 }
 
 /** Each is in the configuration itself or in a file beside it. */
-async function readMaterial(tls: YamlMapping, folder: string): Promise<Material> {
-  const files: string[] = [];
+async function readMaterial(
+  tls: YamlMapping,
+  folder: string,
+  readText: ReadText,
+): Promise<Material> {
   const read = async (key: string): Promise<string | null> => {
     const inline = tls.text(key);
     const name = tls.text(`${key}_file`);
     if (name === null) return inline;
     if (inline !== null) tls.fail(`${key} and ${key}_file exclude each other`, 'remove one');
     const file = isAbsolute(name) ? name : join(folder, name);
-    files.push(file);
     try {
-      return await readFile(file, 'utf8');
+      return await readText(file);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       return tls.fail(`${key}_file cannot be read: ${reason}`, 'correct the path, or its rights');
     }
   };
   const [cert, key, clientCa] = [await read('cert'), await read('key'), await read('client_ca')];
-  return { cert, key, clientCa, files };
+  return { cert, key, clientCa };
 }
 
 function readVersions(tls: YamlMapping): SecureContextOptions {

@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { NetwatchError } from '../failure.js';
 import type { Users } from './basic-auth.js';
-import { readTls, type TlsConfig } from './web-config-tls.js';
+import { readTls, type ReadText, type TlsConfig } from './web-config-tls.js';
 import { YamlMapping } from './yaml-mapping.js';
 
 export interface WebConfig {
@@ -17,8 +17,6 @@ export interface WebConfig {
   readonly users: Users;
   /** Headers of every answer, in place of netwatch's own; an empty one takes the own one away. */
   readonly headers: ReadonlyMap<string, string>;
-  /** The files that it was read from, itself the first. */
-  readonly files: readonly string[];
 }
 
 /** Without a file. */
@@ -26,30 +24,34 @@ export const NO_WEB_CONFIG: WebConfig = {
   tls: null,
   users: new Map(),
   headers: new Map(),
-  files: [],
 };
 
-/** Reads the file and those it names, relative to itself. Throws NetwatchError. */
-export async function readWebConfig(file: string): Promise<WebConfig> {
-  const root = YamlMapping.parse(file, await textOf(file));
-  const tls = await readTls(root.mapping('tls_server_config'), dirname(file));
+const readText: ReadText = (path) => readFile(path, 'utf8');
+
+/**
+ * Reads the file and those it names, relative to itself, all of them through `read`. Throws
+ * NetwatchError.
+ */
+export async function readWebConfig(file: string, read: ReadText = readText): Promise<WebConfig> {
+  const root = YamlMapping.parse(file, await textOf(file, read));
+  const tls = await readTls(root.mapping('tls_server_config'), dirname(file), read);
   const headers = readHttp(root.mapping('http_server_config'));
   const users = readUsers(root.mapping('basic_auth_users'));
   if (!root.mapping('rate_limit').isEmpty)
     root.fail('rate_limit is not supported', 'leave it out, or put a proxy before netwatch');
   root.done();
-  return { tls, headers, users, files: [file, ...(tls?.files ?? [])] };
+  return { tls, headers, users };
 }
 
-async function textOf(file: string): Promise<string> {
+async function textOf(file: string, read: ReadText): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return await read(file);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new NetwatchError({
       code: 'environment',
       message: `cannot read the web configuration: ${reason}`,
-      next: 'see --web-config',
+      next: 'correct the path after --web-config, or the rights of the file',
     });
   }
 }

@@ -32,10 +32,7 @@ export function watchingTool<O extends CommonOptions>(
     sources,
     group,
     command: () => {
-      const command = new Command(name)
-        .description(description)
-        .allowExcessArguments(false)
-        .showHelpAfterError(`(netwatch ${name} -h shows all options, with examples)`);
+      const command = new Command(name).description(description).allowExcessArguments(false);
       addOptions(command);
       const isOurs = !hasOwnVerbose(command);
       addCommonOptions(command, hasMetrics);

@@ -142,6 +142,38 @@ t.test(
 );
 
 t.test(
+  "root's own group goes with root where the directory has another one",
+  { skip: asRoot },
+  async (t) => {
+    const folder = temporaryFolder(t);
+    chmodSync(folder, 0o755);
+    const data = join(folder, 'data');
+    mkdirSync(data, { mode: 0o750 });
+    chownSync(data, 0, NOBODY);
+    const groups = ({ pid }: Served): string[] => [...statusOf(pid, 'Groups')];
+    t.strictSame(groups(await serve(t, ['--data', data])), [String(NOBODY)], 'an empty one');
+    const state = join(data, 'netwatch.prom');
+    writeFileSync(state, STATE, { mode: 0o644 });
+    const served = await serve(t, ['--data', data]);
+    t.strictSame(groups(served), [String(NOBODY)], 'everybody may read what root wrote');
+
+    const log = join(data, 'connects.log');
+    writeFileSync(log, `${HEAD('netwatch_connection_info')}${INFO} ${Date.now()}\n`);
+    chmodSync(log, 0o640);
+    const { status, text } = await get(served, '/metrics/connects');
+    t.equal(status, 503, 'a log of root that came later is not an empty one');
+    t.equal(
+      text,
+      'connects.log cannot be read: EACCES\n' +
+        '  make it readable for the group of its directory, or start netwatch serve again.\n',
+    );
+    const again = await serve(t, ['--data', data]);
+    t.strictSame(groups(again), [`0 ${NOBODY}`]);
+    t.match((await get(again, '/metrics/connects')).text, INFO);
+  },
+);
+
+t.test(
   'it reads the directory of another user, in a closed home too',
   { skip: asRoot },
   async (t) => {
@@ -196,7 +228,10 @@ t.test('a key that only root can read is read before root is gone', { skip: asRo
   utimesSync(join(folder, 'key'), 1, 1);
   const said = (): boolean => served.stderr().includes('keeps the web configuration of before');
   await until(said, { what: 'that it cannot be read again' });
-  t.match(served.stderr(), /^netwatch: serving [^\n]*\nnetwatch: keeps [^\n]* EACCES[^\n]*\n$/);
+  t.match(
+    served.stderr(),
+    /^netwatch: serving [^\n]*\nnetwatch: keeps [^\n]* EACCES[^\n]*\n {2}correct the path[^\n]*\n$/,
+  );
   t.equal((await get(served, '/-/ready', { ca })).status, 200);
 });
 
