@@ -2,7 +2,16 @@
 // output, all with real files.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { createWriteStream, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +21,7 @@ import { gunzipSync } from 'node:zlib';
 import t, { type Test } from 'tap';
 import { backoffMs } from '../src/sinks/backoff.js';
 import { ByteQueue } from '../src/sinks/byte-queue.js';
-import { lockDirectory } from '../src/sinks/directory-lock.js';
+import { lockDirectory, lockHolder } from '../src/sinks/directory-lock.js';
 import { explainSinkError, type Result } from '../src/sinks/errors.js';
 import { logFilesOldestFirst } from '../src/sinks/log-names.js';
 import { writePromFile } from '../src/sinks/prom-file.js';
@@ -517,33 +526,73 @@ t.test('one collector per directory', async (t) => {
   await again.release();
 });
 
+/** A process that holds the lock of a directory as another collector would, until it is killed. */
+async function otherHolder(
+  t: Test,
+  directory: string,
+): Promise<{ pid: number; kill: () => Promise<void> }> {
+  const path = join(directory, '.netwatch.lock');
+  const child = spawn('flock', [
+    '--no-fork',
+    path,
+    'sh',
+    '-c',
+    'echo $$ > "$0"; exec sleep 60',
+    path,
+  ]);
+  const gone = new Promise<void>((done) => child.once('exit', () => done()));
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await gone;
+  };
+  t.teardown(kill);
+  const pid = child.pid ?? 0;
+  await until(
+    'the other process',
+    () => existsSync(path) && readFileSync(path, 'utf8') === `${pid}\n`,
+  );
+  return { pid, kill };
+}
+
 t.test('a lock of another living process holds, one of a dead process does not', async (t) => {
   const directory = t.testdir({});
-  const path = join(directory, '.netwatch.lock');
-  const other = spawn('sleep', ['60']);
-  t.teardown(() => other.kill('SIGKILL'));
-  const pid = other.pid ?? 0;
-  const stat = await fs.readFile(`/proc/${pid}/stat`, 'utf8');
-  const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-  const boot = (await fs.readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
-  await fs.writeFile(path, `${pid} ${start} ${boot} 0123\n`);
-  t.match(await lockDirectory(directory), { error: { code: 'already-running', pid } });
-  const stale = [
-    `${pid} ${Number(start) + 1} ${boot} 0123\n`,
-    `${pid} ${start} 0-another-boot 0123\n`,
-    'garbage',
-    '',
-  ];
-  for (const content of stale) {
-    await fs.writeFile(path, content);
+  const other = await otherHolder(t, directory);
+  t.match(await lockDirectory(directory), {
+    error: { code: 'already-running', pid: other.pid, directory },
+  });
+  t.equal(await lockHolder(directory), other.pid);
+  await other.kill();
+  t.equal(await lockHolder(directory), null, 'what is left in the file is no holder');
+  const lock = valueOf(await lockDirectory(directory));
+  t.equal(await lockHolder(directory), process.pid);
+  await lock.release();
+  for (const content of ['1 1 boot 0', 'garbage', '']) {
+    await fs.writeFile(join(directory, '.netwatch.lock'), content);
     await valueOf(await lockDirectory(directory)).release();
   }
-  await fs.writeFile(path, `${pid} ${start} ${boot} 0123\n`);
-  const gone = new Promise((resolve) => other.once('exit', resolve));
-  other.kill('SIGKILL');
-  await gone;
-  await valueOf(await lockDirectory(directory)).release();
   t.same(readdirSync(directory), []);
+});
+
+t.test('a look at the lock never keeps a collector from it', async (t) => {
+  const directory = t.testdir({});
+  for (let round = 0; round < 50; round += 1) {
+    const looks = [1, 2, 3].map(() => lockHolder(directory));
+    const lock = valueOf(await lockDirectory(directory));
+    await Promise.all(looks);
+    await lock.release();
+  }
+  t.same(readdirSync(directory), []);
+});
+
+t.test('a lock that was removed while it was held is of no directory', async (t) => {
+  const directory = t.testdir({});
+  const first = valueOf(await lockDirectory(directory));
+  await fs.unlink(first.path);
+  const second = valueOf(await lockDirectory(directory));
+  await first.release();
+  t.same(readdirSync(directory), ['.netwatch.lock'], 'the lock of the second stays');
+  t.match(await lockDirectory(directory), { error: { code: 'already-running' } });
+  await second.release();
 });
 
 t.test('of many that take over a stale lock at once, one gets it', async (t) => {

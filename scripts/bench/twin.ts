@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { libbpf } from '../../src/kernel/ffi.js';
+import { libbpf } from '../../src/kernel/libbpf.js';
 import { openCgroupRoot } from '../../src/kernel/host.js';
 import { BpfObject } from '../../src/kernel/object.js';
 import { programInfo } from '../../src/kernel/program-info.js';

@@ -6,7 +6,8 @@
  */
 import { keptCapabilities, hasCapability, maskOf, ownCapabilities } from './capabilities.js';
 import type { Circumstances } from './capabilities.js';
-import { c, errno } from './ffi.js';
+import { errno } from './ffi.js';
+import { c } from './libc.js';
 import { NetwatchError } from '../failure.js';
 import { describeErrno } from './system-error.js';
 

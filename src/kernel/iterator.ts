@@ -4,7 +4,9 @@
  * thread enters each watched namespace for the moment of opening.
  */
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import { c, errno, libbpf } from './ffi.js';
+import { errno } from './ffi.js';
+import { libbpf } from './libbpf.js';
+import { c } from './libc.js';
 import { NetwatchError } from '../failure.js';
 import { describeErrno } from './system-error.js';
 

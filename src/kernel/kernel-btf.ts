@@ -1,7 +1,8 @@
 /** What this kernel says about itself through its BTF: tracepoints, kfuncs, enums. */
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { release } from 'node:os';
-import { libbpf, viewMemory, type Pointer } from './ffi.js';
+import { viewMemory, type Pointer } from './ffi.js';
+import { libbpf } from './libbpf.js';
 import { NetwatchError } from '../failure.js';
 
 export const BTF_PATH = '/sys/kernel/btf/vmlinux';

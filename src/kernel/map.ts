@@ -1,5 +1,6 @@
 /** Reads BPF maps: one value, a sum over CPUs, or everything in batches. */
-import { errno, libbpf } from './ffi.js';
+import { errno } from './ffi.js';
+import { libbpf } from './libbpf.js';
 import { NetwatchError } from '../failure.js';
 import { describeErrno } from './system-error.js';
 import type { BpfMap } from './object.js';

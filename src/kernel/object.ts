@@ -4,7 +4,9 @@
  * kernel detaches everything when its descriptors are gone.
  */
 import { accessSync, closeSync } from 'node:fs';
-import { c, captureLibbpf, errno, libbpf, viewMemory, type Pointer } from './ffi.js';
+import { errno, viewMemory, type Pointer } from './ffi.js';
+import { captureLibbpf, libbpf } from './libbpf.js';
+import { c } from './libc.js';
 import { NetwatchError } from '../failure.js';
 import { describeErrno } from './system-error.js';
 

@@ -1,5 +1,5 @@
 /** What the kernel counts about a loaded program (struct bpf_prog_info). */
-import { libbpf } from './ffi.js';
+import { libbpf } from './libbpf.js';
 import { readU64 } from './read.js';
 
 const INFO_BYTES = 232;

@@ -7,7 +7,8 @@
  * never wraps. A record is a header word (bit 31 busy, bit 30 discarded, the
  * rest its length), a word of padding and the data, rounded up to 8 bytes.
  */
-import { c, errno, MAP_FAILED, viewMemory, type Pointer } from './ffi.js';
+import { errno, MAP_FAILED, viewMemory, type Pointer } from './ffi.js';
+import { c } from './libc.js';
 import { NetwatchError } from '../failure.js';
 import { describeErrno } from './system-error.js';
 

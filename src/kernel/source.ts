@@ -6,7 +6,7 @@
 import { closeSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { NetwatchError, type Failure } from '../failure.js';
-import { libbpf } from './ffi.js';
+import { libbpf } from './libbpf.js';
 import { missingHook, placeOf, type Obstacle, type Place } from './hooks.js';
 import { hasSocketStorage } from './kernel-btf.js';
 import { sumPerCpu } from './map.js';

@@ -4,7 +4,8 @@
  * swapped.bpf.h.
  */
 import { NetwatchError } from '../failure.js';
-import { errno, libbpf } from './ffi.js';
+import { errno } from './ffi.js';
+import { libbpf } from './libbpf.js';
 import { sumPerCpu } from './map.js';
 import type { BpfMap } from './object.js';
 import { readU64 } from './read.js';

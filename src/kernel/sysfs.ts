@@ -3,7 +3,8 @@
  * which it was mounted, so one is made for the moment, which nobody else sees (fsopen(2), 5.2).
  */
 import { closeSync, statSync } from 'node:fs';
-import { c, errno } from './ffi.js';
+import { errno } from './ffi.js';
+import { c } from './libc.js';
 import { NetwatchError } from '../failure.js';
 import { inNamespace } from './iterator.js';
 import { describeErrno } from './system-error.js';

@@ -2,7 +2,8 @@
 import { statSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { describeCapability, missingCapabilities, ownCapabilities } from './capabilities.js';
-import { c, errno } from './ffi.js';
+import { errno } from './ffi.js';
+import { c } from './libc.js';
 import { NetwatchError } from '../failure.js';
 import type { Obstacle } from './hooks.js';
 import { describeErrno } from './system-error.js';

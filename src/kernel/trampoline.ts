@@ -3,7 +3,8 @@
  * yes where security policies say no, so one is loaded and attached for a moment. It does nothing.
  */
 import { closeSync } from 'node:fs';
-import { errno, libbpf } from './ffi.js';
+import { errno } from './ffi.js';
+import { libbpf } from './libbpf.js';
 import { functionId } from './kernel-btf.js';
 import { describeErrno } from './system-error.js';
 

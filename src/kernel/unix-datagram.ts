@@ -2,7 +2,8 @@
  * Datagrams to Unix sockets, which Node.js has none of: libc's are called. For the service manager
  * (notify.ts) and the journal (src/sinks/journal.ts).
  */
-import { c, errno } from './ffi.js';
+import { errno } from './ffi.js';
+import { c } from './libc.js';
 import { describeErrno } from './system-error.js';
 
 const AF_UNIX = 1;

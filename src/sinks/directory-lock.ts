@@ -1,189 +1,113 @@
 /**
- * One collector per directory: `.netwatch.lock` says which process writes there. A lock whose
- * process is gone is taken over silently, so nothing has to be cleaned up after a crash.
+ * One collector per directory: whoever holds the flock(2) of `.netwatch.lock` writes there, and the
+ * file says which process that is. The kernel gives the lock free with the process, however that
+ * ends, so nothing has to be cleaned up after a crash; it holds across PID namespaces too.
  */
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { copyFile, link, open, readFile, stat, unlink } from 'node:fs/promises';
-import { createServer, type Server } from 'node:net';
+import { open, stat, type FileHandle } from 'node:fs/promises';
+import { constants as system } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { errno } from '../kernel/ffi.js';
+import { c } from '../kernel/libc.js';
+import { errnoName } from '../kernel/system-error.js';
 import { removeIfThere } from './ageing.js';
-import { attempt, errnoOf, failure, success, type Result, type SinkError } from './errors.js';
+import { attempt, failure, success, type Result } from './errors.js';
 
 /** Name of the lock file inside the directory. */
 const LOCK_NAME = '.netwatch.lock';
+const MODE = 0o640;
 
-/**
- * Takers of one stale lock that lose to each other start again; so many in a row mean something
- * else is wrong.
- */
-const MOST_TRIES = 10;
+/** Of flock(2). */
+const LOCK = { SHARED: 1, EXCLUSIVE: 2, AT_ONCE: 4, NONE: 8 } as const;
 
-/** Milliseconds between two looks whether another taker is done, and how many are worth it. */
-const GUARD_WAIT_MS = 5;
-const GUARD_TRIES = 1000;
+const { EAGAIN } = system.errno;
+
+/** A look of doctor's holds the lock for some microseconds; more than these waits is a collector. */
+const TRIES = 5;
+const WAIT_MS = 10;
 
 /** Proof that this process owns the directory. */
 export interface DirectoryLock {
   readonly path: string;
-  /**
-   * Gives the directory free; safe to call twice. A lock that meanwhile belongs to somebody else is
-   * left alone.
-   */
+  /** Gives the directory free; safe to call twice. */
   readonly release: () => Promise<void>;
 }
 
 /**
- * Takes the lock of `directory`, which must exist; `already-running` when another living process
- * has it.
+ * Takes the lock of `directory`, which must exist; `already-running` when another process has it.
  */
 export async function lockDirectory(directory: string): Promise<Result<DirectoryLock>> {
   const path = join(resolve(directory), LOCK_NAME);
-  const own = await ownContent();
-  for (let tries = 0; tries < MOST_TRIES; tries += 1) {
-    const created = await attempt('lock', path, () => createLock(path, own));
-    if (created.ok) return success({ path, release: () => releaseLock(path, own) });
-    if (created.error.code !== 'io' || created.error.errno !== 'EEXIST') return created;
-    const blocker = await alone(resolve(directory), () => removeIfStale(path, resolve(directory)));
-    if (blocker !== null) return failure(blocker);
+  const { O_RDWR, O_CREAT } = constants;
+  for (let tries = 1; ; tries += 1) {
+    const opened = await attempt('lock', path, () => openLock(path, O_RDWR | O_CREAT));
+    if (!opened.ok) return opened;
+    const file = opened.value;
+    const refusal = flock(file, LOCK.EXCLUSIVE | LOCK.AT_ONCE);
+    // Its owner may have removed the file after we opened it: then that lock is of no directory.
+    if (refusal === 0 && (await isAt(path, file))) return keep(path, file);
+    const pid = refusal === EAGAIN ? await pidIn(file) : null;
+    await file.close();
+    if (refusal === 0) continue;
+    if (tries >= TRIES && pid !== null)
+      return failure({ code: 'already-running', pid, directory: resolve(directory) });
+    if (refusal !== EAGAIN || tries >= 2 * TRIES)
+      return failure({ code: 'io', operation: 'lock', path, errno: errnoName(refusal) });
+    await sleep(WAIT_MS);
   }
-  return failure({ code: 'io', operation: 'lock', path, errno: 'EBUSY' });
 }
 
-/** Pid of the living process that has the lock of `directory`; null: nobody, or it cannot be read. */
+/** Pid of the process that has the lock of `directory`; null: nobody, or it cannot be read. */
 export async function lockHolder(directory: string): Promise<number | null> {
-  const found = await readLock(join(resolve(directory), LOCK_NAME));
-  return found.ok ? livingOwner(found.value) : null;
+  const path = join(resolve(directory), LOCK_NAME);
+  const opened = await attempt('read', path, () => openLock(path, constants.O_RDONLY));
+  if (!opened.ok) return null;
+  const isHeld = flock(opened.value, LOCK.SHARED | LOCK.AT_ONCE) === EAGAIN;
+  const pid = isHeld ? await pidIn(opened.value) : null;
+  await opened.value.close();
+  return pid;
 }
 
-/**
- * The lock appears with its content in it: nobody ever reads an empty one and takes it for a stale
- * one.
- */
-async function createLock(path: string, content: string): Promise<void> {
-  const draft = besides(path);
-  const handle = await open(draft, 'wx', 0o640);
-  try {
-    await handle.chmod(0o640);
-    await handle.writeFile(content);
-    await linkOrCopy(draft, path);
-  } finally {
-    await handle.close();
-    await removeIfThere(draft);
-  }
+/** Never through a link, and never waiting for the other end of a pipe. */
+function openLock(path: string, flags: number): Promise<FileHandle> {
+  return open(path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, MODE);
 }
 
-/** A name nobody else uses, in the same directory. */
-function besides(path: string): string {
-  return `${path}.${randomBytes(6).toString('hex')}`;
+/** 0 if it was done, else the number of the error; EAGAIN if somebody else has the lock. */
+function flock({ fd }: FileHandle, operation: number): number {
+  return c.flock(fd, operation) === 0 ? 0 : errno();
 }
 
-async function linkOrCopy(draft: string, path: string): Promise<void> {
-  try {
-    await link(draft, path);
-  } catch (thrown) {
-    if (errnoOf(thrown) === 'EEXIST') throw thrown;
-    // Some shared and FAT file systems have no hard links; there the lock is empty for an instant.
-    await copyFile(draft, path, constants.COPYFILE_EXCL);
-  }
+/** Writes who we are into the file, whose descriptor is the lock from now on. */
+async function keep(path: string, file: FileHandle): Promise<Result<DirectoryLock>> {
+  const written = await attempt('lock', path, async () => {
+    await file.chmod(MODE);
+    await file.truncate();
+    await file.write(`${process.pid}\n`, 0);
+  });
+  let isOurs = true;
+  const release = async (): Promise<void> => {
+    if (!isOurs) return;
+    isOurs = false;
+    // Removed while it is still locked: nobody can have taken it meanwhile.
+    if (await isAt(path, file)) await attempt('unlock', path, () => removeIfThere(path));
+    await file.close();
+  };
+  if (written.ok) return success({ path, release });
+  await release();
+  return written;
 }
 
-/**
- * Removes the lock if its process is gone. Returns null when it is worth trying again, else what
- * stands in the way.
- */
-async function removeIfStale(path: string, directory: string): Promise<SinkError | null> {
-  const found = await readLock(path);
-  if (!found.ok) return isMissing(found.error) ? null : found.error;
-  const pid = await livingOwner(found.value);
-  if (pid !== null) return { code: 'already-running', pid, directory };
-  const removed = await attempt('take over', path, () => unlink(path));
-  return removed.ok || isMissing(removed.error) ? null : removed.error;
+/** Whether the file is still what the path names. */
+async function isAt(path: string, file: FileHandle): Promise<boolean> {
+  const [own, there] = [await file.stat(), await attempt('look at', path, () => stat(path))];
+  return there.ok && there.value.ino === own.ino && there.value.dev === own.dev;
 }
 
-/**
- * Runs `action` while no other taker does: one that judged a lock must not remove the one that came
- * after it. An abstract socket is the guard, as the kernel frees it with the process.
- */
-async function alone<T>(directory: string, action: () => Promise<T>): Promise<T> {
-  const guard = await listenAlone(`\0${await guardName(directory)}`);
-  try {
-    return await action();
-  } finally {
-    guard?.close();
-  }
-}
-
-/** The same for all names of a directory. */
-async function guardName(directory: string): Promise<string> {
-  const found = await attempt('look at', directory, () => stat(directory));
-  return found.ok ? `netwatch-${found.value.dev}-${found.value.ino}` : `netwatch-${directory}`;
-}
-
-/** Null where there are no such sockets: better without a guard than not at all. */
-async function listenAlone(path: string): Promise<Server | null> {
-  for (let tries = 0; tries < GUARD_TRIES; tries += 1) {
-    const server = createServer();
-    const errno = await new Promise<string | null>((done) => {
-      server.once('error', (error) => done(errnoOf(error) ?? 'EIO'));
-      server.listen({ path }, () => done(null));
-    });
-    if (errno === null) return server;
-    if (errno !== 'EADDRINUSE') return null;
-    await sleep(GUARD_WAIT_MS);
-  }
-  return null;
-}
-
-async function releaseLock(path: string, own: string): Promise<void> {
-  if (await holds(path, own)) await attempt('unlock', path, () => unlink(path));
-}
-
-async function holds(path: string, own: string): Promise<boolean> {
-  const found = await readLock(path);
-  return found.ok && found.value === own;
-}
-
-function readLock(path: string): Promise<Result<string>> {
-  const flag = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  return attempt('read', path, () => readFile(path, { encoding: 'utf8', flag }));
-}
-
-function isMissing(error: SinkError): boolean {
-  return error.code === 'io' && error.errno === 'ENOENT';
-}
-
-/**
- * The pid in a lock if exactly that process still lives, else null: no such pid, or the pid was
- * given to another process.
- */
-async function livingOwner(content: string): Promise<number | null> {
-  const pid = Number(content.split(' ', 1)[0]);
-  if (!Number.isSafeInteger(pid) || pid <= 0) return null;
-  const identity = await identityOf(pid);
-  return identity !== null && content.startsWith(`${identity} `) ? pid : null;
-}
-
-/** One line: pid, start time, boot id and a token that tells two locks of one process apart. */
-async function ownContent(): Promise<string> {
-  const identity = (await identityOf(process.pid)) ?? `${process.pid} 0 unknown`;
-  return `${identity} ${randomBytes(6).toString('hex')}\n`;
-}
-
-/**
- * Pid, start time in clock ticks since boot, and boot id, as start times repeat from one boot to
- * the next. Null when there is no such process.
- */
-async function identityOf(pid: number): Promise<string | null> {
-  const read = (path: string): Promise<Result<string>> =>
-    attempt('read', path, () => readFile(path, 'utf8'));
-  const stat = await read(`/proc/${pid}/stat`);
-  if (!stat.ok) return null;
-  // The command name, field 2, is in parentheses and may itself hold spaces and parentheses.
-  const fields = stat.value.slice(stat.value.lastIndexOf(')') + 2).split(' ');
-  const [state, startTicks] = [fields[0], fields[19]];
-  if (startTicks === undefined || state === 'Z') return null;
-  const boot = await read('/proc/sys/kernel/random/boot_id');
-  return `${pid} ${startTicks} ${boot.ok ? boot.value.trim() : 'unknown'}`;
+/** Null while its owner has not written it yet. */
+async function pidIn(file: FileHandle): Promise<number | null> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(32), 0, 32, 0);
+  const pid = Number(buffer.toString('latin1', 0, bytesRead).split(/\s/, 1)[0]);
+  return Number.isSafeInteger(pid) && pid > 0 ? pid : null;
 }

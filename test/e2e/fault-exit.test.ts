@@ -307,7 +307,7 @@ t.test(
       writeFileSync(join(dataFolder, `.${PROM}.1-2-0123456789ab.tmp`), 'half a sta');
       const lines = countLines(dataFolder, 'packets.log');
       const collector = await startCollector(t, namespace, QUIET, { dataFolder });
-      t.match(readFileSync(join(dataFolder, LOCK), 'utf8'), new RegExp(`^${collector.pid} `));
+      t.match(readFileSync(join(dataFolder, LOCK), 'utf8'), new RegExp(`^${collector.pid}\n`));
       const seen = await countPackets(namespace);
       await blast(t, namespace, { port: TCP_PORT, rounds: 101 });
       t.match(await collector.stop(), { code: 0 });
