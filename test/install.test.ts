@@ -176,7 +176,7 @@ const unconfined = skip || needsRoot || needsCommands('unshare', 'setpriv');
 function desk(t: Test): string {
   const folder = temporaryFolder(t);
   const checkout = join(folder, 'checkout');
-  const sources = ['scripts', 'build', 'bpf', 'contrib', 'package.json'].concat(
+  const sources = ['scripts', 'build', 'bpf', 'contrib', 'docs', 'package.json'].concat(
     ['LICENSE', 'README.md', 'CHANGELOG.md'], // what make install reads
   );
   mkdirSync(join(checkout, 'node_modules'), { recursive: true });
@@ -204,9 +204,10 @@ for (const { user, prefix: below, as } of [
     const folder = desk(t);
     const prefix = join(folder, below);
     const env = { ...process.env, PREFIX: prefix, DESTDIR: '', TMPDIR: join(folder, 'tmp') };
-    // Every write outside is an error of the kernel's.
+    // Every write outside is an error of the kernel's; tap's hooks would write outside.
+    const walls = [...writableOnly(folder), ...as, 'env', '--unset=NODE_OPTIONS'];
     const alone = (...line: readonly string[]): { status: number | null; said: string } => {
-      const [command = '', ...args] = [...writableOnly(folder), ...as, ...line];
+      const [command = '', ...args] = [...walls, ...line];
       const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', env });
       return { status, said: `${stdout}${stderr}` };
     };

@@ -22,11 +22,15 @@ export function runInstall(env: NodeJS.ProcessEnv, ...args: readonly string[]): 
   return execFileSync('scripts/install', args, { cwd: ROOT, env: own, encoding: 'utf8' });
 }
 
+let documented = false;
+
 /** Installs below DESTDIR, with man page and completions made anew if they are old. */
 export function install(t: Teardown, env: NodeJS.ProcessEnv = {}): Installed {
   const folder = temporaryFolder(t);
   chmodSync(folder, 0o755);
-  execFileSync('make', ['docs'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
+  if (!documented)
+    execFileSync('make', ['docs'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
+  documented = true;
   runInstall({ ...env, DESTDIR: folder });
   const path = (name: string): string => join(folder, name);
   return { folder, path, program: path('/usr/local/lib/netwatch/build/main.js') };
