@@ -118,7 +118,7 @@ export function abandonOutput(): void {
  */
 export function guardStandardStreams(): void {
   process.stderr.on('error', () => undefined);
-  process.stdout.on('error', (error) => {
+  process.stdout.on('error', (error: Error) => {
     const errno = errnoOf(error) ?? error.message;
     if (isReaderGone(errno) || (errno === 'EIO' && isTerminal(STDOUT))) return;
     if (process.exitCode === EXIT_ENVIRONMENT) return; // whoever wrote has said it
