@@ -2,6 +2,7 @@
 /** The program: runs the command line and turns what was thrown into a message and an exit code. */
 import { CommanderError } from 'commander';
 import { NetwatchError } from './failure.js';
+import { guardStandardStreams, leave, messages } from './process/streams.js';
 import { buildProgram } from './program.js';
 
 const EXIT_BUG = 1;
@@ -12,20 +13,16 @@ function report(error: unknown): void {
     // Commander has printed its message; help and version end well.
     process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
   } else if (error instanceof NetwatchError) {
-    process.stderr.write(`netwatch: ${error.message}\n`);
+    messages.write(`netwatch: ${error.message}\n`);
     process.exitCode = error.exitCode;
   } else {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    process.stderr.write(`netwatch: this is a bug, please report it:\n${text}\n`);
+    messages.write(`netwatch: this is a bug, please report it:\n${text}\n`);
     process.exitCode = EXIT_BUG;
   }
 }
 
-// A reader that goes away (`netwatch -h | head -1`) is no error.
-for (const stream of [process.stdout, process.stderr])
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+guardStandardStreams();
 const args = process.argv.slice(2);
 try {
   const program = await buildProgram(args);
@@ -33,3 +30,4 @@ try {
 } catch (error) {
   report(error);
 }
+await leave();

@@ -86,23 +86,25 @@ t.test('only src/kernel knows koffi', (t) => {
  */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'tcp-insight.ts': ['main.ts'],
-  'main.ts': ['program.ts', 'failure.ts'],
+  'main.ts': ['program.ts', 'process', 'failure.ts'],
   'program.ts': ['collector', 'commands.ts', 'symptoms.ts', 'terminal', 'version.ts'],
   doctor: ['collector', 'commands.ts', 'terminal', 'sources', 'sinks', 'kernel', 'failure.ts'],
   'commands.ts': ['terminal'],
   collector: [
-    ...['cli', 'sources', 'http', 'sinks', 'generated', 'kernel', 'metrics'],
+    ...['process', 'cli', 'sources', 'http', 'sinks', 'generated', 'kernel', 'metrics'],
     ...['version.ts', 'failure.ts'],
   ],
-  serve: ['terminal', 'cli', 'sinks', 'metrics', 'failure.ts'],
-  export: ['terminal', 'sinks', 'metrics', 'failure.ts'],
+  serve: ['terminal', 'process', 'cli', 'sinks', 'metrics', 'failure.ts'],
+  export: ['terminal', 'process', 'sinks', 'metrics', 'failure.ts'],
   tools: ['tools/*', 'terminal', 'cli', 'sources', 'metrics', 'failure.ts'],
   // A topic's columns and arithmetic.
   'tools/*': [
     ...['terminal', 'cli', 'sources', 'sinks', 'dns', 'generated', 'kernel', 'metrics'],
     'failure.ts',
   ],
-  terminal: ['cli', 'sources', 'sinks', 'kernel', 'metrics', 'failure.ts'],
+  terminal: ['process', 'cli', 'sources', 'sinks', 'kernel', 'metrics', 'failure.ts'],
+  // Start, announcement, end and standard streams of whatever runs until it is told to end.
+  process: ['sinks', 'kernel'],
   cli: ['sources'],
   sources: ['dns', 'generated', 'kernel', 'metrics', 'failure.ts'],
   sinks: ['kernel', 'metrics', 'failure.ts'],

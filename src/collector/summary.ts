@@ -8,7 +8,6 @@ export function printSummary(
   say: (message: string) => void,
 ): void {
   const { seconds, connections, packets, faults, lost, written } = summary;
-  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   say(
     `${seconds.toFixed(1)} s: ${packets} packets, ${connections} connections closed, ${faults} drops and resets; ${lost} records lost`,
   );

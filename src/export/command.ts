@@ -6,6 +6,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { runExport } from './run.js';
 import { parseTime } from './time.js';
 import { NetwatchError } from '../failure.js';
+import { isTerminal, messages, openStandardOutput } from '../process/streams.js';
 import type { Tool } from '../terminal/tool.js';
 
 interface ExportOptions {
@@ -50,7 +51,10 @@ async function run(logs: readonly string[], options: ExportOptions): Promise<voi
       next: 'exchange the two',
     });
   }
-  await runExport({ logs, sinceMs, untilMs, out }, process);
+  await runExport(
+    { logs, sinceMs, untilMs, out },
+    { stdout: openStandardOutput(), stderr: { write: messages.write, isTTY: isTerminal(2) } },
+  );
 }
 
 const tool: Tool = {

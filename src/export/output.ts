@@ -4,7 +4,7 @@
  */
 import { open, realpath, rename, stat, unlink } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
-import { errnoOf } from '../sinks/errors.js';
+import { errnoOf, isReaderGone } from '../sinks/errors.js';
 import { NetwatchError } from '../failure.js';
 
 /** The logs are 0640 too: peers and processes are in them. */
@@ -71,7 +71,7 @@ export async function writeToStream(stream: Writable, pieces: Iterable<Buffer>):
     const failed = await new Promise<Error | null | undefined>((done) => stream.write(piece, done));
     if (failed === null || failed === undefined) continue;
     const errno = errnoOf(failed);
-    if (errno === 'EPIPE' || errno === 'ERR_STREAM_DESTROYED') return;
+    if (isReaderGone(errno)) return;
     throw new NetwatchError({
       code: 'environment',
       message: `cannot write the output: ${errno ?? failed.message}`,

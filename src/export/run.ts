@@ -17,7 +17,10 @@ export interface ExportRequest extends Span {
 
 export interface ExportStreams {
   readonly stdout: Writable;
-  readonly stderr: Writable & { readonly isTTY?: boolean };
+  readonly stderr: {
+    readonly write: (text: string) => unknown;
+    readonly isTTY?: boolean;
+  };
 }
 
 const PROGRESS_EVERY_MS = 200;

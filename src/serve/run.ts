@@ -2,6 +2,8 @@
 import { constants, setPriority } from 'node:os';
 import { resolve } from 'node:path';
 import { hostAndPort, type ListenAddress } from '../cli/listen.js';
+import { End } from '../process/end.js';
+import { sayAs } from '../process/streams.js';
 import { readAssets } from './assets.js';
 import { openEndpoint, type Content, type Endpoint } from './endpoint.js';
 import { isLoopback } from './hosts.js';
@@ -20,20 +22,19 @@ export interface ServeOptions {
   readonly isChild: boolean;
 }
 
-const EXIT_INTERRUPTED = 130;
-
-const say = (message: string): void => {
-  process.stderr.write(`netwatch: ${message}\n`);
-};
+const say = sayAs('netwatch');
 
 /** Serves until it is told to end. Throws NetwatchError if it cannot begin. */
 export async function runServe(options: ServeOptions): Promise<void> {
-  const end = endOfRun(options.isChild);
+  const end = new End();
+  // The files are watched, so a service has nothing to do when it is told to look at them again.
+  end.listen(() => undefined);
+  if (options.isChild) process.stdin.on('end', end.come).on('error', end.come).resume();
   // The collector comes first: what it is too late for is lost, a scrape only waits.
   if (options.isChild) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   try {
     const endpoint = await begin(options);
-    await end;
+    await end.reached;
     await endpoint.close();
   } finally {
     // An open pipe would keep this process.
@@ -66,19 +67,4 @@ async function openContent(directory: string): Promise<Content> {
   const store = openStore({ directory, say });
   await store.ready;
   return { store, assets, tail: (log, last) => tailExposition(directory, log, last) };
-}
-
-/** The first signal resolves it, the second ends the process at once. */
-function endOfRun(isChild: boolean): Promise<void> {
-  return new Promise((end) => {
-    let asked = false;
-    const stop = (): void => {
-      if (asked) process.exit(EXIT_INTERRUPTED);
-      asked = true;
-      end();
-    };
-    process.on('SIGINT', stop);
-    process.on('SIGTERM', stop);
-    if (isChild) process.stdin.on('end', end).on('error', end).resume();
-  });
 }

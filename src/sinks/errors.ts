@@ -40,6 +40,12 @@ export function errnoOf(thrown: unknown): string | null {
   return typeof thrown.code === 'string' ? thrown.code : null;
 }
 
+/** Whether it says that nobody reads the other end of a pipe any more, which is no error. */
+export function isReaderGone(errno: string | null): boolean {
+  // ERR_STREAM_DESTROYED: a write that was already under way when the pipe broke.
+  return errno === 'EPIPE' || errno === 'ERR_STREAM_DESTROYED' || errno === 'ECONNRESET';
+}
+
 /**
  * Runs one file operation and turns a system error into a value.
  * Anything that is not a system error is a bug in netwatch and is thrown on, with its stack.

@@ -5,7 +5,7 @@
 import type { Writable } from 'node:stream';
 import { ByteQueue } from './byte-queue.js';
 import { withDeadline } from './deadline.js';
-import { errnoOf } from './errors.js';
+import { errnoOf, isReaderGone } from './errors.js';
 
 /** Milliseconds `close()` waits for the reader unless told otherwise. */
 const DEADLINE_MS = 1500;
@@ -130,9 +130,7 @@ export class StandardOutput {
     if (this.#closed) return;
     this.#giveUp();
     const errno = errnoOf(error) ?? 'EIO';
-    // ERR_STREAM_DESTROYED: a write that was already under way when the pipe broke.
-    const gone = errno === 'EPIPE' || errno === 'ERR_STREAM_DESTROYED' || errno === 'ECONNRESET';
-    this.#onClosed(gone ? { code: 'reader-gone' } : { code: 'io', errno });
+    this.#onClosed(isReaderGone(errno) ? { code: 'reader-gone' } : { code: 'io', errno });
   }
 
   /** No row is taken from here on; what is still pending counts as dropped. */

@@ -3,14 +3,14 @@
  * then says what is to be said. What is common to all such tools is here and in the files beside.
  */
 import { createClock, type Clock } from '../kernel/clock.js';
+import { messages, type Say } from '../process/streams.js';
 import type { StandardOutput } from '../sinks/standard-output.js';
 import type { LiveSource } from '../sources/live.js';
 import type { CommonOptions, Summary } from './common.js';
 import { Drain } from './drain.js';
-import { End } from './end.js';
 import type { EventTool } from './event-tool.js';
 import { formatter, type Format, type Formatter } from './format.js';
-import { Output, runTool, type Counters, type Run, type Say } from './run-common.js';
+import { runTool, type Run, type Surroundings } from './run-common.js';
 
 /** Between two looks at what was lost, and two versions of the .prom file. */
 const INTERVAL_MS = 5000;
@@ -37,7 +37,7 @@ function writeSummary(output: StandardOutput, format: Format, summary: Summary):
   if (format === 'json') write([JSON.stringify(json)]);
   else if (format === 'table') write(lines);
   else if (csv !== undefined) write(csv);
-  else process.stderr.write(`${lines.join('\n')}\n`);
+  else messages.write(`${lines.join('\n')}\n`);
 }
 
 /** The records as the tool wants them shown, if it does. */
@@ -71,57 +71,54 @@ class EventRun<O extends CommonOptions, R extends Timed, S extends LiveSource<R>
   readonly #tool: EventTool<O, R, S>;
   readonly #options: O;
   readonly #live: S;
-  readonly #counters: Counters;
-  readonly #say: Say;
-  readonly #end = new End();
+  readonly #around: Surroundings;
   readonly #clock: Clock = createClock();
-  readonly #output = new Output(this.#end.come);
   readonly #drain: Drain<R>;
   readonly #checkLosses: () => void;
 
-  constructor(tool: EventTool<O, R, S>, options: O, live: S, counters: Counters, say: Say) {
+  constructor(tool: EventTool<O, R, S>, options: O, live: S, around: Surroundings) {
     this.#tool = tool;
     this.#options = options;
     this.#live = live;
-    this.#counters = counters;
-    this.#say = say;
+    this.#around = around;
+    const { rows } = around.output;
     const wallMs = (tsNs: number): number => this.#clock.toWallMs(tsNs);
     const lines = showing(tool, options, live, wallMs);
-    if (lines.head !== '') this.#output.rows.write(lines.head, 1);
-    this.#drain = new Drain(live, this.#output.rows, lines);
-    this.#checkLosses = lossWatch(live, say);
+    if (lines.head !== '') rows.write(lines.head, 1);
+    this.#drain = new Drain(live, rows, lines);
+    this.#checkLosses = lossWatch(live, around.say);
   }
 
   async untilEnd(): Promise<void> {
+    const { end } = this.#around;
     await this.#keep();
-    this.#end.listen(this.#options.duration);
-    this.#drain.start(this.#end.fail);
+    this.#drain.start(end.fail);
     const ticking = setInterval(() => {
       this.#clock.refresh();
       this.#checkLosses();
-      this.#keep().catch(this.#end.fail);
+      this.#keep().catch(end.fail);
     }, INTERVAL_MS);
     try {
-      await this.#end.reached;
+      await end.reached;
     } finally {
       clearInterval(ticking);
     }
   }
 
-  async finish(): Promise<boolean> {
+  async finish(): Promise<number> {
     this.#live.finish();
     await this.#drain.finish();
     this.#checkLosses();
     await this.#keep();
     const { lost } = this.#live.source.ringCounts();
     const summary = this.#tool.atEnd?.(this.#options, this.#live, lost) ?? null;
-    if (summary !== null) writeSummary(this.#output.rows, this.#options.output, summary);
-    return await this.#output.close(this.#drain.unread, this.#say);
+    if (summary !== null) writeSummary(this.#around.output.rows, this.#options.output, summary);
+    return this.#drain.unread;
   }
 
   async #keep(): Promise<void> {
     const { lost } = this.#live.source.ringCounts();
-    await this.#counters.keep('ringbuf', lost, (snapshot) => {
+    await this.#around.counters.keep('ringbuf', lost, (snapshot) => {
       this.#tool.metrics?.(this.#live, snapshot);
     });
   }
@@ -133,9 +130,5 @@ export async function runEventTool<
   R extends Timed,
   S extends LiveSource<R>,
 >(tool: EventTool<O, R, S>, options: O): Promise<void> {
-  await runTool(
-    tool,
-    options,
-    (live, counters, say) => new EventRun(tool, options, live, counters, say),
-  );
+  await runTool(tool, options, (live, around) => new EventRun(tool, options, live, around));
 }

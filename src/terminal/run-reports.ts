@@ -1,45 +1,43 @@
 /** Runs a tool that shows a report each interval: opens its source, asks it for its counts, ends in order. */
 import { performance } from 'node:perf_hooks';
+import { isTerminal } from '../process/streams.js';
 import type { CountingSource } from '../sources/counting.js';
 import type { CommonOptions } from './common.js';
-import { End } from './end.js';
 import { reportText } from './report.js';
 import type { ReportTool, Schedule } from './report-tool.js';
-import { Output, runTool, type Counters, type Run, type Say } from './run-common.js';
+import { runTool, type Run, type Surroundings } from './run-common.js';
 
 /** Between two versions of the .prom file where there is no report meanwhile. */
 const KEEP_MS = 5000;
 /** Home, and nothing below: what `clear` does, without losing what was scrolled away. */
+const STDOUT = 1;
 const CLEAR = '\u001b[H\u001b[2J';
 
 class ReportRun<O extends CommonOptions, C, S extends CountingSource<C>> implements Run {
   readonly #tool: ReportTool<O, C, S>;
   readonly #options: O;
   readonly #source: S;
-  readonly #counters: Counters;
-  readonly #say: Say;
+  readonly #around: Surroundings;
   readonly #schedule: Schedule;
-  readonly #end = new End();
-  readonly #output = new Output(this.#end.come);
   readonly #heads = new Set<string>();
   #lastMs = performance.now();
   #reports = 0;
   #lost = 0;
 
-  constructor(tool: ReportTool<O, C, S>, options: O, source: S, counters: Counters, say: Say) {
+  constructor(tool: ReportTool<O, C, S>, options: O, source: S, around: Surroundings) {
     this.#tool = tool;
     this.#options = options;
     this.#source = source;
-    this.#counters = counters;
-    this.#say = say;
+    this.#around = around;
+    const { rows } = around.output;
     this.#schedule = tool.schedule(options);
     const banner = options.output === 'table' ? (tool.banner?.(options) ?? '') : '';
-    if (banner !== '') this.#output.rows.write(`${banner}\n`, 1);
-    this.#output.rows.flush();
+    if (banner !== '') rows.write(`${banner}\n`, 1);
+    rows.flush();
   }
 
   async untilEnd(): Promise<void> {
-    this.#end.listen(this.#options.duration);
+    const { end } = this.#around;
     const { everySeconds, count } = this.#schedule;
     const everyMs = everySeconds === null ? null : everySeconds * 1000;
     const reporting =
@@ -48,34 +46,34 @@ class ReportRun<O extends CommonOptions, C, S extends CountingSource<C>> impleme
         : setInterval(() => {
             this.#guard(() => {
               this.#report();
-              if (this.#reports === count) this.#end.come();
+              if (this.#reports === count) end.come();
             });
           }, everyMs);
     const keeping = setInterval(() => {
-      this.#keep().catch(this.#end.fail);
+      this.#keep().catch(end.fail);
     }, KEEP_MS);
     try {
-      await this.#end.reached;
+      await end.reached;
     } finally {
       clearInterval(keeping);
       if (reporting !== null) clearInterval(reporting);
     }
   }
 
-  async finish(): Promise<boolean> {
+  async finish(): Promise<number> {
     this.#source.finish();
     const { atEnd, count } = this.#schedule;
     if (atEnd && (count === null || this.#reports < count)) this.#report();
     await this.#keep();
     this.#tellLosses();
-    return await this.#output.close(0, this.#say);
+    return 0;
   }
 
   #guard(action: () => void): void {
     try {
       action();
     } catch (error) {
-      this.#end.fail(error);
+      this.#around.end.fail(error);
     }
   }
 
@@ -89,21 +87,22 @@ class ReportRun<O extends CommonOptions, C, S extends CountingSource<C>> impleme
     const time = new Date(wallMs).toISOString();
     const { output } = this.#options;
     const text = reportText(blocks, output, time, this.#heads);
-    const isCleared = this.#schedule.clears && output === 'table' && process.stdout.isTTY;
-    this.#output.rows.write(isCleared ? CLEAR + text : text, 1);
-    this.#output.rows.flush();
+    const isCleared = this.#schedule.clears && output === 'table' && isTerminal(STDOUT);
+    const { rows } = this.#around.output;
+    rows.write(isCleared ? CLEAR + text : text, 1);
+    rows.flush();
     this.#tellLosses();
   }
 
   #tellLosses(): void {
     const lost = this.#source.lost();
     const more = lost - this.#lost;
-    if (more > 0) this.#say(`${more} counts found no room in the kernel; filter more`);
+    if (more > 0) this.#around.say(`${more} counts found no room in the kernel; filter more`);
     this.#lost = lost;
   }
 
   async #keep(): Promise<void> {
-    await this.#counters.keep('map_full', this.#source.lost(), (snapshot) => {
+    await this.#around.counters.keep('map_full', this.#source.lost(), (snapshot) => {
       this.#tool.metrics?.(this.#source, snapshot);
     });
   }
@@ -114,9 +113,5 @@ export async function runReportTool<O extends CommonOptions, C, S extends Counti
   tool: ReportTool<O, C, S>,
   options: O,
 ): Promise<void> {
-  await runTool(
-    tool,
-    options,
-    (source, counters, say) => new ReportRun(tool, options, source, counters, say),
-  );
+  await runTool(tool, options, (source, around) => new ReportRun(tool, options, source, around));
 }
