@@ -316,7 +316,7 @@ int flush_unread(struct bpf_iter__tcp *ctx)
 	tp = bpf_skc_to_tcp_sock(common);
 	if (!tp)
 		return 0;
-	nw_pop_read(&tp->inet_conn.icsk_inet.sk, NW_SCRATCH_DESTROY);
+	nw_pop_read(&tp->inet_conn.icsk_inet.sk, NW_SCRATCH_FLUSH);
 	return 0;
 }
 

@@ -27,6 +27,15 @@
 #include "packet.bpf.h"
 #include "ring.bpf.h"
 
+/* Where the packets of a walk through an unread queue go. */
+struct nw_unread_user {
+	struct nw_packet *packet;
+	__u32 which; /* enum nw_scratch */
+};
+
+#define NW_UNREAD_USER struct nw_unread_user
+#include "unread.h"
+
 /* Measure layer times; set by the reader before loading. */
 const volatile bool nw_time = false;
 /* false: totals only, no record per packet */
@@ -91,42 +100,6 @@ struct nw_write {
 };
 
 #define NW_SHORT_UNKNOWN 0xffffffff
-
-/* A received packet the application has not read. */
-struct nw_pending {
-	__u64 ns; /* when TCP got it */
-	__u32 mac_ns; /* NW_SHORT_UNKNOWN: not known, or more than 4 s */
-	__u32 ip_ns;
-	__u32 seq;
-	__u32 ack;
-	__u32 payload_bytes;
-	__u32 skb_bytes;
-	__u32 state; /* enum nw_pending_state */
-	__u8 tcp_flags;
-	__u8 http_heads;
-	__u8 pad[2];
-};
-
-enum nw_pending_state {
-	NW_PENDING_FREE = 0,
-	NW_PENDING_READY = 1,
-};
-
-/*
- * Received packets that wait to be read. Linux 7.x lets a map have 8 KB in a
- * socket, so two queues hold them: the second is made when the first is full,
- * which few sockets ever see.
- */
-#define NW_PENDING 128
-
-struct nw_unread {
-	__u32 head; /* next to pop */
-	__u32 tail; /* next to push */
-	/* of a walk; here, as the verifier follows every value on the stack */
-	__u32 passed;
-	__u32 pad;
-	struct nw_pending pending[NW_PENDING];
-};
 
 /* The three heads share a cache line. */
 struct nw_flow {

@@ -146,27 +146,38 @@ static __always_inline __u64 nw_long_ns(__u32 ns)
 	return ns == NW_SHORT_UNKNOWN ? NW_UNKNOWN : ns;
 }
 
-/* False if the queue has no room. */
-static __always_inline bool nw_push(struct nw_unread *queue,
-				    const struct nw_packet *p)
+/* True if the packet will never be read: TCP discards it. */
+static __always_inline bool nw_is_closed(struct bpf_sock *sk)
 {
-	__u32 tail = queue->tail;
-	struct nw_pending *slot = &queue->pending[tail & (NW_PENDING - 1)];
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	if (tail - queue->head >= NW_PENDING || slot->state ||
-	    __sync_val_compare_and_swap(&queue->tail, tail, tail + 1) != tail)
+	return !tp ||
+	       tp->inet_conn.icsk_inet.sk.__sk_common.skc_state == TCP_CLOSE;
+}
+
+/* False if the queue has no room, or is no longer looked at. */
+static __always_inline bool
+nw_push(struct bpf_sock *sk, struct nw_unread *queue, const struct nw_packet *p)
+{
+	__u32 ticket = 0;
+	struct nw_pending *place = nw_unread_draw(queue, &ticket);
+
+	if (!place)
 		return false;
-	slot->ns = p->head.ts_ns;
-	slot->mac_ns = nw_short_ns(p->mac_ns);
-	slot->ip_ns = nw_short_ns(p->ip_ns);
-	slot->seq = p->seq;
-	slot->ack = p->ack;
-	slot->payload_bytes = p->payload_bytes;
-	slot->skb_bytes = p->skb_bytes;
-	slot->tcp_flags = p->tcp_flags;
-	slot->http_heads = p->http_heads;
-	__sync_lock_test_and_set(&slot->state, NW_PENDING_READY);
-	return true;
+	place->ns = p->head.ts_ns;
+	place->mac_ns = nw_short_ns(p->mac_ns);
+	place->ip_ns = nw_short_ns(p->ip_ns);
+	place->seq = p->seq;
+	place->ack = p->ack;
+	place->payload_bytes = p->payload_bytes;
+	place->skb_bytes = p->skb_bytes;
+	place->tcp_flags = p->tcp_flags;
+	place->http_heads = p->http_heads;
+	nw_unread_publish(place, ticket);
+	if (!nw_is_closed(sk) || !nw_unread_take(place, ticket))
+		return true;
+	nw_unread_free(place, ticket);
+	return false;
 }
 
 /* When the first queue is full; a frame of its own, as it is rare. */
@@ -174,13 +185,16 @@ static __noinline bool nw_push_overflow(struct bpf_sock *sk,
 					struct nw_flow *flow,
 					const struct nw_packet *p)
 {
-	struct nw_unread *queue = bpf_sk_storage_get(
-		&overflows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct nw_unread *queue;
 
+	if (nw_is_closed(sk))
+		return false;
+	queue = bpf_sk_storage_get(&overflows, sk, 0,
+				   BPF_SK_STORAGE_GET_F_CREATE);
 	if (!queue)
 		return false;
 	flow->overflowed = 1;
-	return nw_push(queue, p);
+	return nw_push(sk, queue, p);
 }
 
 /* Lets a packet wait to be read; false if there is no room for it. */
@@ -191,7 +205,7 @@ static __always_inline bool nw_await_read(struct bpf_sock *sk,
 		bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
 	return flow &&
-	       (nw_push(&flow->unread, p) || nw_push_overflow(sk, flow, p));
+	       (nw_push(sk, &flow->unread, p) || nw_push_overflow(sk, flow, p));
 }
 
 /* True if the application will read this packet's data some day. */
@@ -231,13 +245,14 @@ static __always_inline void nw_receive(struct __sk_buff *ctx,
 
 /*
  * Where records are put together that several packets leave in one run. A soft
- * interrupt may destroy a socket while a task reads from another one on the
- * same CPU: each has its own.
+ * interrupt may destroy a socket while a task reads from another one, or the
+ * queues are flushed, on the same CPU: each has its own.
  */
 enum nw_scratch {
 	NW_SCRATCH_READ = 0,
 	NW_SCRATCH_DESTROY = 1,
-	NW_SCRATCHES = 2,
+	NW_SCRATCH_FLUSH = 2,
+	NW_SCRATCHES = 3,
 };
 
 struct {
@@ -257,82 +272,41 @@ __noinline int nw_finish_scratch(__u32 which)
 	return 0;
 }
 
-static __always_inline void nw_pop(struct nw_packet *p, __u32 which,
-				   struct nw_pending *slot, bool read)
+static __always_inline void nw_unread_taken(const struct nw_unread_walk *walk,
+					    const struct nw_pending *packet,
+					    bool read)
 {
-	p->mac_ns = nw_long_ns(slot->mac_ns);
-	p->ip_ns = nw_long_ns(slot->ip_ns);
-	p->tcp_ns = read ? p->head.ts_ns - slot->ns : NW_UNKNOWN;
-	p->seq = slot->seq;
-	p->ack = slot->ack;
-	p->payload_bytes = slot->payload_bytes;
-	p->skb_bytes = slot->skb_bytes;
-	p->tcp_flags = slot->tcp_flags;
-	p->http_heads = slot->http_heads;
-	slot->state = NW_PENDING_FREE;
-	nw_finish_scratch(which);
-}
+	struct nw_packet *p = walk->user.packet;
 
-/* Segments that arrived out of order wait at most this far from the head. */
-#define NW_UNREAD_LOOKAHEAD 3
-
-/* A walk through the packets of a socket that wait to be read. */
-struct nw_read_walk {
-	struct nw_unread *queue;
-	struct nw_packet *packet;
-	__u32 which; /* enum nw_scratch */
-	__u32 head;
-	__u32 tail;
-	__u32 copied_seq;
-};
-
-/* One packet of the walk; 1 ends it. */
-static long nw_walk_pending(__u32 i, struct nw_read_walk *walk)
-{
-	struct nw_unread *queue = walk->queue;
-	__u32 place = walk->head + i;
-	struct nw_pending *slot = &queue->pending[place & (NW_PENDING - 1)];
-	bool read;
-
-	if (place == walk->tail)
-		return 1;
-	if (slot->state == NW_PENDING_READY) {
-		read = (__s32)(walk->copied_seq - slot->seq -
-			       slot->payload_bytes) >= 0;
-		if (read || walk->which == NW_SCRATCH_DESTROY)
-			nw_pop(walk->packet, walk->which, slot, read);
-		else if (++queue->passed > NW_UNREAD_LOOKAHEAD)
-			return 1;
-	}
-	if (!queue->passed)
-		queue->head = place + 1;
-	return 0;
+	p->mac_ns = nw_long_ns(packet->mac_ns);
+	p->ip_ns = nw_long_ns(packet->ip_ns);
+	p->tcp_ns = read ? p->head.ts_ns - packet->ns : NW_UNKNOWN;
+	p->seq = packet->seq;
+	p->ack = packet->ack;
+	p->payload_bytes = packet->payload_bytes;
+	p->skb_bytes = packet->skb_bytes;
+	p->tcp_flags = packet->tcp_flags;
+	p->http_heads = packet->http_heads;
+	nw_finish_scratch(walk->user.which);
 }
 
 static __always_inline void nw_pop_queue(struct nw_unread *queue,
 					 struct nw_packet *p, __u32 which,
 					 __u32 copied_seq)
 {
-	struct nw_read_walk walk = {
+	struct nw_unread_walk walk = {
 		.queue = queue,
-		.packet = p,
-		.which = which,
-		.head = queue->head,
-		.tail = queue->tail,
+		.user = {.packet = p, .which = which},
 		.copied_seq = copied_seq,
+		.all = which != NW_SCRATCH_READ,
 	};
 
-	queue->passed = 0;
+	nw_unread_begin(&walk);
 	/* nearly always there is just one */
-	if (nw_walk_pending(0, &walk) || walk.head + 1 == walk.tail)
+	if (nw_unread_step(0, &walk) || walk.head + 1 == walk.tail)
 		return;
 	walk.head++;
-	nw_loop(NW_PENDING - 1, nw_walk_pending, &walk);
-}
-
-static __always_inline bool nw_is_empty(const struct nw_unread *queue)
-{
-	return queue->head == queue->tail;
+	nw_loop(NW_PENDING - 1, nw_unread_step, &walk);
 }
 
 static __always_inline void nw_pop_read(struct sock *sk, __u32 which)
@@ -344,8 +318,12 @@ static __always_inline void nw_pop_read(struct sock *sk, __u32 which)
 
 	if (flow && flow->overflowed)
 		more = bpf_sk_storage_get(&overflows, sk, 0, 0);
-	if (!flow ||
-	    (nw_is_empty(&flow->unread) && (!more || nw_is_empty(more))))
+	if (!flow)
+		return;
+	if (which != NW_SCRATCH_READ)
+		nw_unread_fence(&flow->unread);
+	if (nw_unread_is_empty(&flow->unread) &&
+	    (!more || nw_unread_is_empty(more)))
 		return;
 	p = bpf_map_lookup_elem(&scratch, &which);
 	tp = bpf_skc_to_tcp_sock(sk);

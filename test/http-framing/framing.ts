@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { compile } from '../support/compile.js';
 
 export const IN = 0;
 export const OUT = 1;
@@ -58,26 +59,10 @@ export type Report =
   | { readonly kind: 'bench'; readonly ns: number };
 
 const ORDER_BYTES = 24;
-const sources = import.meta.dirname;
-const headers = join(sources, '..', '..', 'bpf', 'include');
 
 /** Compiles the harness into `directory`; null if this machine has no C compiler. */
 export function buildFraming(directory: string, flags: readonly string[] = []): string | null {
-  const program = join(directory, 'framing');
-  for (const compiler of ['cc', 'clang', 'clang-14', 'gcc']) {
-    const built = spawnSync(
-      compiler,
-      [
-        ...['-O2', '-std=gnu11', '-Wall', '-Wextra', '-Werror', ...flags],
-        ...['-I', headers, '-o', program, join(sources, 'framing.c')],
-      ],
-      { encoding: 'utf8' },
-    );
-    if (built.error) continue;
-    if (built.status !== 0) throw new Error(`${compiler}: ${built.stderr}`);
-    return program;
-  }
-  return null;
+  return compile(join(import.meta.dirname, 'framing.c'), directory, flags);
 }
 
 /** What to feed, as the bytes framing.c reads. Sequence numbers count up per way by themselves. */
