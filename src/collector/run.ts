@@ -7,6 +7,7 @@ import { performance } from 'node:perf_hooks';
 import { setVerbose } from '../kernel/object.js';
 import type { ProgramState } from '../kernel/source.js';
 import { StandardOutput } from '../sinks/standard-output.js';
+import { checkOptions } from './check-options.js';
 import { Collector } from './collector.js';
 import { Endpoint, endpointCommand } from './endpoint.js';
 import { PROM_FILE } from './files.js';
@@ -26,6 +27,7 @@ const say = (message: string): void => {
 /** Starts, waits for the end, prints the summary. */
 export async function runCollector(options: CollectorOptions): Promise<void> {
   const startMs = performance.now();
+  checkOptions(options);
   if (options.verbose) setVerbose((message) => void process.stderr.write(message));
   const end = withResolvers();
   const bugs: Error[] = [];
