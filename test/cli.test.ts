@@ -504,9 +504,11 @@ t.test('options that make no sense together are refused at once', { skip }, asyn
 t.test('export is reached, with its own help, errors and exit codes', { skip }, async (t) => {
   const dir = t.testdir({
     'x.log': '# HELP x y\n# TYPE x gauge\nx{a="b"} 1 1795262400000\n',
+    'x.prom': '# HELP x y\n# TYPE x gauge\nx 1\nx{a="b"} 1\n',
   });
-  const runs = [['-h'], [], ['--since', 'x', 'y.log'], ['no.log'], [join(dir, 'x.log')]];
-  const [help, bare, since, absent, good] = await Promise.all(
+  const files = [[join(dir, 'x.prom')], [join(dir, 'x.log')]];
+  const runs = [['-h'], [], ['--since', 'x', 'y.log'], ['no.log'], ...files];
+  const [help, bare, since, absent, snapshot, good] = await Promise.all(
     runs.map((args) => run(['export', ...args])),
   );
   t.equal(help?.code, 0);
@@ -514,6 +516,11 @@ t.test('export is reached, with its own help, errors and exit codes', { skip }, 
   t.match(bare, { code: 2, out: '', err: /^error: missing required argument 'LOG'/ });
   t.match(since, { code: 2, out: '', err: /--since <TIME>.* invalid/ });
   t.match(absent, { code: 2, out: '', err: /^netwatch: .*no\.log\n {2}\S.*\n$/ });
+  t.match(snapshot, {
+    code: 2,
+    out: '',
+    err: /^netwatch: .*x\.prom is no history: .*\n {2}\S.*\n$/,
+  });
   t.match(good, { code: 0, out: /^x\{a="b"\} 1\.?0? 1795262400(\.000)?\n# EOF\n$/m });
 });
 
