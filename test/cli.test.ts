@@ -15,6 +15,7 @@ import {
 } from '../src/collector/options.js';
 import { commandNames, loadCommand } from '../src/commands.js';
 import { cgroupId, listNamespaces } from '../src/kernel/host.js';
+import { logHeader } from '../src/metrics/exposition.js';
 import { parsePrefix } from '../src/sources/filter.js';
 import { SYMPTOMS } from '../src/symptoms.js';
 import { unless } from './support/skip.js';
@@ -111,7 +112,7 @@ const GOOD: readonly (readonly [args: string, options: Record<string, unknown>])
   ['--listen -x', { listen: '127.0.0.1:41420', extra: true }],
   ['--listen :9000', { listen: ':9000' }],
   ['--listen=[::1]:9000', { listen: '[::1]:9000' }],
-  ['--web-config web.yml', { webConfig: 'web.yml', listen: '127.0.0.1:41420' }],
+  ['--web-config web.yml', { webConfig: 'web.yml' }],
   ['--web-config web.yml --listen :1', { webConfig: 'web.yml', listen: ':1' }],
   ['-v', { verbose: true }],
   ['--verbose', { verbose: true }],
@@ -469,12 +470,45 @@ t.test('help is a command, also for one tool', { skip }, async (t) => {
   t.match(one.out, /^Usage: netwatch export \[options\] <LOG\.\.\.>/);
 });
 
+t.test('options that make no sense together are refused at once', { skip }, async (t) => {
+  const data = join(t.testdir({}), 'data');
+  const refusal = (...args: string[]): Promise<Run> =>
+    run(['--data', data, '--netns', '/no/such', ...args]);
+  t.strictSame(await refusal('--web-config', 'web.yml'), {
+    code: 2,
+    out: '',
+    err: 'netwatch: --web-config is of no use without --listen\n  add --listen, or leave it out\n',
+  });
+  const header = logHeader('connects').length;
+  const [plain, gzip] = [2, 3.01].map((files) => Math.ceil((header + 1) * files));
+  const cases: readonly (readonly [least: number, option: readonly string[]])[] = [
+    [plain ?? 0, []],
+    [gzip ?? 0, ['--gzip']],
+  ];
+  const passed = /^netwatch: (no network namespace|need CAP_BPF|libbpf)/;
+  for (const [least, option] of cases) {
+    const bytes = least - 1;
+    t.strictSame(await refusal(...option, '--keep-bytes', `${bytes}`), {
+      code: 2,
+      out: '',
+      err:
+        `netwatch: --keep-bytes ${bytes} is too little for connects.log, whose files begin with a header of ${header} bytes\n` +
+        `  give it at least ${Math.ceil(least / 1024)}k\n`,
+    });
+    t.match((await refusal(...option, '--keep-bytes', `${least}`)).err, passed);
+  }
+  t.match((await refusal('--web-config', 'web.yml', '--listen')).err, passed);
+  t.notOk(existsSync(data));
+});
+
 t.test('export is reached, with its own help, errors and exit codes', { skip }, async (t) => {
   const dir = t.testdir({
     'x.log': '# HELP x y\n# TYPE x gauge\nx{a="b"} 1 1795262400000\n',
+    'x.prom': '# HELP x y\n# TYPE x gauge\nx 1\nx{a="b"} 1\n',
   });
-  const runs = [['-h'], [], ['--since', 'x', 'y.log'], ['no.log'], [join(dir, 'x.log')]];
-  const [help, bare, since, absent, good] = await Promise.all(
+  const files = [[join(dir, 'x.prom')], [join(dir, 'x.log')]];
+  const runs = [['-h'], [], ['--since', 'x', 'y.log'], ['no.log'], ...files];
+  const [help, bare, since, absent, snapshot, good] = await Promise.all(
     runs.map((args) => run(['export', ...args])),
   );
   t.equal(help?.code, 0);
@@ -482,6 +516,11 @@ t.test('export is reached, with its own help, errors and exit codes', { skip }, 
   t.match(bare, { code: 2, out: '', err: /^error: missing required argument 'LOG'/ });
   t.match(since, { code: 2, out: '', err: /--since <TIME>.* invalid/ });
   t.match(absent, { code: 2, out: '', err: /^netwatch: .*no\.log\n {2}\S.*\n$/ });
+  t.match(snapshot, {
+    code: 2,
+    out: '',
+    err: /^netwatch: .*x\.prom is no history: .*\n {2}\S.*\n$/,
+  });
   t.match(good, { code: 0, out: /^x\{a="b"\} 1\.?0? 1795262400(\.000)?\n# EOF\n$/m });
 });
 

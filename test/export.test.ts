@@ -213,8 +213,30 @@ t.test('torn and foreign lines are left out and named', async (t) => {
     `    ${logs[0]}:8: unexpected end of label value "1\ufffd[2J"`,
     '    and 5 more',
   ]);
-  const state = t.testdir({ 'netwatch.prom': `${HEADER}x_seconds 1\n` });
-  t.match((await exported([join(state, 'netwatch.prom')])).said, /:3: no timestamp/);
+});
+
+t.test('a file of the present state is refused whole, in one sentence', async (t) => {
+  const directory = t.testdir({
+    'netwatch.prom': `${HEADER}${'x_seconds 1\n'.repeat(379)}`,
+    'a.log': `${HEADER}x_seconds 1 ${T}\nx_seconds 2\n`,
+    'torn.log': `${HEADER}x_seconds{a="1\nx_seconds 2\nx_seconds 1 ${T}\n`,
+  });
+  const [state = '', log = '', torn = ''] = ['netwatch.prom', 'a.log', 'torn.log'].map((name) =>
+    join(directory, name),
+  );
+  for (const logs of [[state], [log, state]])
+    t.match(await refused(logs), {
+      exitCode: 2,
+      message:
+        `${state} is no history: its samples have no timestamps\n` +
+        `  export the logs beside it, as ${directory}/connects.log; for what is now see netwatch serve -h`,
+    });
+  t.match(
+    (await exported([log])).said,
+    /1 sample .*\n.*left out 1 line /,
+    'a torn line is not that',
+  );
+  t.match((await exported([torn])).said, /1 sample .*\n.*left out 2 lines /);
 });
 
 t.test('a gzip file that was cut gives what is whole, and the rest is named', async (t) => {

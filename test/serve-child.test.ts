@@ -51,7 +51,7 @@ t.test('--listen and --web-config become the command line of the child', (t) => 
   t.strictSame(command('--listen', ':9000', '--data', 'd'), [...serve, 'd', '--listen', ':9000']);
   const config = ['--web-config', 'web.yml'];
   const standard = [...serve, 'data', '--listen', '127.0.0.1:41420', ...config];
-  t.strictSame(command(...config), standard, '--web-config asks for it, too');
+  t.strictSame(command('--listen', ...config), standard);
   t.match(endpointCommand(parse('--listen'))?.slice(0, 2), [process.execPath, /main\.js$/]);
   t.end();
 });

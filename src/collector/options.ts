@@ -161,9 +161,10 @@ function addEndpoint(command: Command): void {
       .helpGroup(ENDPOINT),
   );
   command.addOption(
-    new Option('--web-config <FILE>', 'TLS and passwords for it, as for the Prometheus exporters')
-      .implies({ listen: DEFAULT_LISTEN })
-      .helpGroup(ENDPOINT),
+    new Option(
+      '--web-config <FILE>',
+      'TLS and passwords for --listen, as for the Prometheus exporters',
+    ).helpGroup(ENDPOINT),
   );
 }
 

@@ -9,6 +9,7 @@ import { announce } from '../process/announce.js';
 import { End } from '../process/end.js';
 import { Output } from '../process/output.js';
 import { isTerminal, messages, sayAs } from '../process/streams.js';
+import { checkOptions } from './check-options.js';
 import { Collector } from './collector.js';
 import { Endpoint, endpointCommand } from './endpoint.js';
 import { PROM_FILE } from './files.js';
@@ -28,6 +29,7 @@ const say = sayAs('netwatch');
 /** Starts, waits for the end, prints the summary. */
 export async function runCollector(options: CollectorOptions): Promise<void> {
   const startMs = performance.now();
+  checkOptions(options);
   if (options.verbose) setVerbose(messages.write);
   const end = new End();
   let reload = (): void => undefined;

@@ -2,6 +2,7 @@
  * Reads logs into the table line by line: what is not a sample of the history is counted and left
  * out.
  */
+import { dirname, join } from 'node:path';
 import { getHeapStatistics } from 'node:v8';
 import {
   checkTime,
@@ -46,6 +47,7 @@ export async function loadLogs(
   const report: LoadReport = { badLines: 0, examples: [], outside: 0, cutFiles: [] };
   let before = 0;
   for (const input of inputs) {
+    let isFirst = true;
     const bad = (why: string, number: number): void => {
       report.badLines++;
       if (report.examples.length < EXAMPLES)
@@ -53,6 +55,10 @@ export async function loadLogs(
     };
     await readLines(input, {
       line: (text, number) => {
+        if (isFirst && isSample(text)) {
+          isFirst = false;
+          refuseSnapshot(text, input.path);
+        }
         try {
           takeLine(text, table, span, report);
         } catch (error) {
@@ -70,6 +76,23 @@ export async function loadLogs(
     before += input.bytes;
   }
   return report;
+}
+
+const isSample = (line: string): boolean => line !== '' && !line.startsWith('#');
+
+/** Throws NetwatchError if a file begins with a whole sample without a time, as state files do. */
+function refuseSnapshot(line: string, path: string): void {
+  try {
+    if (parseSample(line).timestampMs !== null) return;
+  } catch (error) {
+    if (error instanceof ExpositionError) return;
+    throw error;
+  }
+  throw new NetwatchError({
+    code: 'usage',
+    message: `${path} is no history: its samples have no timestamps`,
+    next: `export the logs beside it, as ${join(dirname(path), 'connects.log')}; for what is now see netwatch serve -h`,
+  });
 }
 
 /** Rather a sentence than the abort with which the engine ends when its heap is full. */

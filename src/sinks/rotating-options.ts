@@ -58,14 +58,26 @@ export interface RotatingLogStats {
 }
 
 /**
+ * Files of a log that `keepBytes` has to hold at a time: the current one, the one just rotated and,
+ * with gzip, its compressed copy, which can be a little larger (3.01).
+ */
+const filesAtATime = (gzip: boolean): number => (gzip ? 3.01 : 2);
+
+/**
  * The size at which files are really rotated: small enough that under `keepBytes` there is room for
- * the current file, the one just rotated and, with gzip, its compressed copy. Otherwise the cap
- * could only be held by dropping records.
+ * all files at a time. Otherwise the cap could only be held by dropping records.
  */
 export function effectiveRotateBytes(
   options: Pick<RotatingLogOptions, 'rotateBytes' | 'keepBytes' | 'gzip'>,
 ): number {
-  // 3.01: gzip can make a file a little larger.
-  const parts = options.gzip ? 3.01 : 2;
-  return Math.max(1, Math.min(options.rotateBytes, Math.floor(options.keepBytes / parts)));
+  const most = Math.floor(options.keepBytes / filesAtATime(options.gzip));
+  return Math.max(1, Math.min(options.rotateBytes, most));
+}
+
+/** The smallest `keepBytes` with which files hold more than their header. */
+export function leastKeepBytes({
+  header,
+  gzip,
+}: Pick<RotatingLogOptions, 'header' | 'gzip'>): number {
+  return Math.ceil((Buffer.byteLength(header) + 1) * filesAtATime(gzip));
 }

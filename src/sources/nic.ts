@@ -39,10 +39,10 @@ const WIRE_DIRECTION: Readonly<Record<Direction, number>> = {
 };
 
 const noDevice = (name: string): NetwatchError =>
-  // bcc's words, as scripts may look for them
+  // bcc's words, without its spelling ("does not exits")
   new NetwatchError({
     code: 'usage',
-    message: `Net interface ${name} does not exits.`,
+    message: `Net interface ${name} does not exist.`,
     next: 'see: ip link, in that namespace',
   });
 

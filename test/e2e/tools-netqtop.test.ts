@@ -186,8 +186,8 @@ t.test('a device that is not there or has too many queues is refused', { skip },
   const big = ['add', 'big0', 'numtxqueues', '1025', 'type', 'veth', 'peer', 'name', 'big1'];
   namespace.execSync('ip', ['link', ...big]);
   const cases = [
-    ['none0', /^netwatch: Net interface none0 does not exits\.\n {2}\S/],
-    ['../net/lo', /^netwatch: Net interface \.\.\/net\/lo does not exits\.\n {2}\S/],
+    ['none0', /^netwatch: Net interface none0 does not exist\.\n {2}\S/],
+    ['../net/lo', /^netwatch: Net interface \.\.\/net\/lo does not exist\.\n {2}\S/],
     ['big0', /^netwatch: number of queues over 1024 is not supported\n {2}big0 has 1025/],
   ] as const;
   for (const [name, says] of cases) {
@@ -197,5 +197,5 @@ t.test('a device that is not there or has too many queues is refused', { skip },
   }
   const elsewhere = createNamespace(t);
   const { stderr } = await refused(['-n', 'big0', '--netns', elsewhere.name]);
-  t.match(stderr, /big0 does not exits/, 'of another namespace');
+  t.match(stderr, /big0 does not exist/, 'of another namespace');
 });

@@ -1,0 +1,31 @@
+/** Options that are right one by one and make no sense together: refused before anything is done. */
+import { NetwatchError } from '../failure.js';
+import { logHeader } from '../metrics/exposition.js';
+import { leastKeepBytes } from '../sinks/rotating-options.js';
+import type { CollectorOptions } from './options.js';
+
+const KIB = 1024;
+
+/** Throws NetwatchError. */
+export function checkOptions(options: CollectorOptions): void {
+  if (options.webConfig !== undefined && options.listen === undefined)
+    refuse('--web-config is of no use without --listen', 'add --listen, or leave it out');
+  checkKeepBytes(options);
+}
+
+/** A file begins with the lines that explain it: no other line may fit behind them. */
+function checkKeepBytes({ keepBytes, gzip, err }: CollectorOptions): void {
+  for (const log of ['connects', 'packets', ...(err ? (['err'] as const) : [])] as const) {
+    const header = logHeader(log).toString();
+    const least = leastKeepBytes({ header, gzip });
+    if (keepBytes >= least) continue;
+    refuse(
+      `--keep-bytes ${keepBytes} is too little for ${log}.log, whose files begin with a header of ${header.length} bytes`,
+      `give it at least ${Math.ceil(least / KIB)}k`,
+    );
+  }
+}
+
+function refuse(message: string, next: string): never {
+  throw new NetwatchError({ code: 'usage', message, next });
+}
