@@ -1,8 +1,10 @@
 /**
- * Counts tests in a TAP 14 stream as tap prints it. A test is a `t.test()` without tests inside it;
- * assertions are not counted. A file that crashes, hangs or runs no test counts as one failure, so
- * that no run can look better than it was.
+ * Counts tests in the TAP that tap prints, read by tap-parser. A test is a `t.test()` without tests
+ * inside it; assertions are not counted. A file that crashes, hangs or runs no test counts as one
+ * failure, so that no run can look better than it was.
  */
+import { Parser, type Result } from 'tap-parser';
+import { stringify } from 'yaml';
 
 export interface Counts {
   passed: number;
@@ -17,162 +19,168 @@ export interface FileResult extends Counts {
   readonly notes: readonly string[];
 }
 
-interface Frame {
-  readonly name: string;
-  readonly indent: number;
-  readonly counts: Counts;
-  readonly notes: string[];
-  tests: number;
-  points: number;
-  skips: string[];
-  /** Explanations (YAML) of failed assertions, waiting for the line that ends their test. */
-  why: string[];
-}
-
-const POINT = /^( *)(ok|not ok)\b(?: \d+)?(?: - )?(.*)$/;
-const SUBTEST = /^( *)# Subtest: (.*)$/;
 /** Keys of tap's explanations that say again what the stack says. */
-const DULL = /^(at|test|tapCaught|compare):/;
+const DULL: ReadonlySet<string> = new Set(['at', 'test', 'tapCaught', 'compare']);
 
-function frame(name: string, indent: number): Frame {
-  const counts = { passed: 0, failed: 0, skipped: 0 };
-  return { name, indent, counts, notes: [], tests: 0, points: 0, skips: [], why: [] };
+/** A test, or a file, that has begun. */
+interface Open {
+  readonly name: string;
+  /** Tests inside it. */
+  tests: number;
+  assertions: number;
+  /** A test inside it failed. */
+  hasFailed: boolean;
+  readonly skips: string[];
+  /** What its failed assertions said. */
+  readonly why: string[];
+  /** Tests begun inside it and not ended. */
+  readonly open: Open[];
 }
 
-/** Splits `name # SKIP reason # time=1.5ms` into its parts; tap writes a literal # as \#. */
-function parsePoint(text: string): { name: string; directive: string; reason: string; ms: number } {
-  const [name = '', ...comments] = text.split(/(?<!\\) # |^# /);
-  let directive = '';
-  let reason = '';
-  let ms = 0;
-  for (const comment of comments) {
-    const time = /^time=([\d.]+)ms/.exec(comment);
-    const word = /^(SKIP|TODO)\S*\s*(.*)$/i.exec(comment);
-    if (time) ms = Number(time[1]);
-    else if (word) [directive, reason] = [(word[1] ?? '').toUpperCase(), word[2] ?? ''];
+const begun = (name: string): Open => ({
+  name: name.replaceAll('\\#', '#'),
+  tests: 0,
+  assertions: 0,
+  hasFailed: false,
+  skips: [],
+  why: [],
+  open: [],
+});
+
+const reasonOf = (directive: boolean | string): string =>
+  typeof directive === 'string' ? directive : '';
+
+/** A failed assertion and its explanation, as lines. */
+function explained({ name, diag }: Result): string[] {
+  const facts = Object.entries((diag ?? {}) as Record<string, unknown>);
+  const told = facts.filter(([key]) => !DULL.has(key));
+  const lines = told.length === 0 ? [] : stringify(Object.fromEntries(told)).split('\n');
+  const isOurs = (line: string): boolean => !/^\s*$|node_modules\//.test(line);
+  return [`- ${name}`, ...lines.filter(isOurs)];
+}
+
+/** The tests of one file. */
+class FileCounter {
+  readonly counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  readonly notes: string[] = [];
+  readonly file: Open;
+
+  constructor(parser: Parser) {
+    this.file = begun(parser.name);
+    this.#watch(parser, this.file, []);
   }
-  return { name: name.replaceAll('\\#', '#').trim(), directive, reason, ms };
+
+  #watch(parser: Parser, test: Open, path: readonly string[]): void {
+    parser.on('child', (child: Parser) => {
+      const inner = begun(child.name);
+      test.open.push(inner);
+      this.#watch(child, inner, [...path, child.name]);
+    });
+    parser.on('assert', (result: Result) => {
+      // The point right behind a test, with its name, ends it.
+      const inner = test.open.at(-1)?.name === result.name ? test.open.pop() : undefined;
+      if (inner !== undefined) this.#endTest(test, inner, result, [...path, inner.name]);
+      else this.#assertion(test, result);
+    });
+  }
+
+  #assertion(test: Open, result: Result): void {
+    const { ok, skip, todo, name } = result;
+    const directive = skip || todo;
+    if (test === this.file) {
+      // A bare assertion of a file, or a test that was skipped before it could begin.
+      test.tests += 1;
+      if (directive) this.#skip(name, reasonOf(directive));
+      else if (ok) this.counts.passed += 1;
+      else this.fail(name, explained(result).slice(1));
+      return;
+    }
+    test.assertions += 1;
+    if (directive) test.skips.push(`${name} ${reasonOf(directive)}`.trim());
+    else if (!ok) test.why.push(...explained(result));
+  }
+
+  #endTest(parent: Open, test: Open, { ok, skip, todo }: Result, path: readonly string[]): void {
+    parent.tests += 1;
+    const name = path.join(' > ');
+    this.endOpen(test);
+    const directive = skip || todo;
+    if (test.tests > 0) {
+      for (const one of test.skips) this.#skip(`${name} > ${one}`, '');
+      if (!ok && !test.hasFailed) this.fail(name, test.why);
+    } else if (directive) this.#skip(name, reasonOf(directive));
+    else if (!ok) this.fail(name, test.why);
+    else if (test.assertions > 0 && test.skips.length === test.assertions)
+      this.#skip(name, test.skips.join('; '));
+    else this.counts.passed += 1;
+    parent.hasFailed ||= !ok;
+  }
+
+  /** Tests that never came to their closing line: their process died. */
+  endOpen(test: Open): void {
+    for (const lost of test.open.splice(0)) {
+      this.endOpen(lost);
+      this.file.tests += 1;
+      this.fail(`${lost.name} (its process ended)`, lost.why);
+    }
+  }
+
+  #skip(name: string, reason: string): void {
+    this.counts.skipped += 1;
+    this.notes.push(`skipped: ${name}${reason ? ` (${reason})` : ''}`);
+  }
+
+  fail(name: string, why: readonly string[] = []): void {
+    this.counts.failed += 1;
+    this.notes.push(`FAILED: ${name}`, ...why.map((line) => `    ${line}`));
+  }
 }
 
 export class TapCounter {
   readonly total: Counts = { passed: 0, failed: 0, skipped: 0 };
   readonly #onFile: (result: FileResult) => void;
-  #stack: Frame[] = [];
-  /** Indentation of the YAML block we are in, or -1. */
-  #yaml = -1;
-  #lastFailed = false;
-  #dull = false;
+  readonly #parser = new Parser();
+  #open: FileCounter | null = null;
 
   constructor(onFile: (result: FileResult) => void) {
     this.#onFile = onFile;
+    this.#parser.on('child', (child: Parser) => {
+      this.#open = new FileCounter(child);
+    });
+    this.#parser.on('assert', (result: Result) => {
+      this.#ended(result);
+    });
+    this.#parser.on('bailout', (reason: string) => {
+      this.#file(`Bail out! ${reason}`, 0, { failed: 1 }, [reason]);
+    });
   }
 
   line(line: string): void {
-    if (this.#yaml >= 0) {
-      this.#yamlLine(line);
-      return;
-    }
-    const opening = SUBTEST.exec(line);
-    if (opening) {
-      const indent = (opening[1] ?? '').length;
-      if (indent === 0 || this.#stack.length > 0) this.#open(frame(opening[2] ?? '', indent));
-      return;
-    }
-    const point = POINT.exec(line);
-    if (point) this.#point((point[1] ?? '').length, point[2] === 'ok', point[3] ?? '');
-    else if (line.startsWith('Bail out!')) this.#file(line, 0, { failed: 1 }, [line]);
-    else if (/^ *---$/.test(line)) this.#yaml = line.length - 3;
+    this.#parser.write(`${line}\n`);
   }
 
   /** Call at the end of the stream with what became of tap itself. */
   end(code: number | null): void {
-    const open = this.#stack[0];
-    this.#stack = [];
-    if (open)
-      this.#file(open.name, 0, { ...open.counts, failed: open.counts.failed + 1 }, ['did not end']);
-    else if (code !== 0 && this.total.failed === 0) {
+    this.#parser.end();
+    if (this.#open !== null) {
+      const { counts, file } = this.#open;
+      this.#file(file.name, 0, { ...counts, failed: counts.failed + 1 }, ['did not end']);
+    } else if (code !== 0 && this.total.failed === 0)
       this.#file('tap', 0, { failed: 1 }, [`ended with status ${String(code)} and no failed test`]);
+  }
+
+  #ended({ ok, name, time }: Result): void {
+    const open = this.#open;
+    if (open?.file.name !== name) {
+      if (!ok) this.#file(name, time ?? 0, { failed: 1 }, ['timeout, or tap itself failed']);
+      return;
     }
-  }
-
-  #open(next: Frame): void {
-    while ((this.#stack.at(-1)?.indent ?? -1) >= next.indent) this.#stack.pop();
-    this.#stack.push(next);
-  }
-
-  #yamlLine(line: string): void {
-    const text = line.slice(this.#yaml);
-    if (text === '...') this.#yaml = -1;
-    if (/^\S/.test(text)) this.#dull = DULL.test(text);
-    const wanted = this.#lastFailed && this.#yaml >= 0 && !this.#dull;
-    if (wanted && !/^\s*$|node_modules\//.test(text)) this.#stack.at(-1)?.why.push(text);
-  }
-
-  #point(indent: number, ok: boolean, text: string): void {
-    const { name, directive, reason, ms } = parsePoint(text);
-    // Tests that never came to their closing line: their process died.
-    while ((this.#stack.at(-1)?.indent ?? -1) > indent) {
-      const lost = this.#stack.pop();
-      const file = this.#stack[0];
-      if (!lost || !file) continue;
-      file.tests += 1;
-      this.#fail(file, `${lost.name} (its process ended)`, lost.why);
-    }
-    const top = this.#stack.at(-1);
-    this.#lastFailed = !ok;
-    if (top?.indent === indent) {
-      this.#stack.pop();
-      if (indent === 0) this.#endFile(top, ok, ms);
-      else this.#endTest(top, ok, directive, reason);
-      // The block behind this line only says where the test is; what failed is told already.
-      this.#lastFailed = false;
-    } else if (!top) {
-      if (!ok) this.#file(name, ms, { failed: 1 }, ['timeout, or tap itself failed']);
-    } else if (top.indent === 0) {
-      // A bare assertion of a file, or a test that was skipped before it could open.
-      top.tests += 1;
-      if (directive) this.#skip(top, name, reason);
-      else if (ok) top.counts.passed += 1;
-      else this.#fail(top, name);
-    } else {
-      top.points += 1;
-      if (directive) top.skips.push(`${name} ${reason}`.trim());
-      else if (!ok) top.why.push(`- ${name}`);
-    }
-  }
-
-  #endTest(test: Frame, ok: boolean, directive: string, reason: string): void {
-    const parent = this.#stack.at(-1);
-    const file = this.#stack[0];
-    if (!parent || !file) return;
-    parent.tests += 1;
-    const path = [...this.#stack.slice(1), test].map((f) => f.name).join(' > ');
-    if (test.tests > 0) {
-      for (const skip of test.skips) this.#skip(file, `${path} > ${skip}`, '');
-      if (!ok && test.counts.failed === 0) this.#fail(file, path, test.why);
-    } else if (directive) this.#skip(file, path, reason);
-    else if (!ok) this.#fail(file, path, test.why);
-    else if (test.points > 0 && test.skips.length === test.points)
-      this.#skip(file, path, test.skips.join('; '));
-    else file.counts.passed += 1;
-    if (!ok) parent.counts.failed += parent === file ? 0 : 1;
-  }
-
-  #endFile(file: Frame, ok: boolean, ms: number): void {
-    if (file.tests === 0) this.#fail(file, 'ran no test: it crashed, or has none');
-    else if (!ok && file.counts.failed === 0)
-      this.#fail(file, 'ended badly though no test of it failed', file.why);
-    this.#file(file.name, ms, file.counts, file.notes);
-  }
-
-  #skip(file: Frame, name: string, reason: string): void {
-    file.counts.skipped += 1;
-    file.notes.push(`skipped: ${name}${reason ? ` (${reason})` : ''}`);
-  }
-
-  #fail(file: Frame, name: string, why: readonly string[] = []): void {
-    file.counts.failed += 1;
-    file.notes.push(`FAILED: ${name}`, ...why.map((line) => `    ${line}`));
+    this.#open = null;
+    open.endOpen(open.file);
+    if (open.file.tests === 0) open.fail('ran no test: it crashed, or has none');
+    else if (!ok && open.counts.failed === 0)
+      open.fail('ended badly though no test of it failed', open.file.why);
+    this.#file(open.file.name, time ?? 0, open.counts, open.notes);
   }
 
   #file(name: string, ms: number, counts: Partial<Counts>, notes: readonly string[]): void {
