@@ -4,9 +4,7 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
-  chmodSync,
   existsSync,
-  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -18,9 +16,8 @@ import { join, resolve } from 'node:path';
 import t, { type Test } from 'tap';
 import { VERSION } from '../src/version.js';
 import { temporaryFolder } from './support/collector.js';
-import { install, runInstall, type Installed } from './support/install.js';
-import { needsCommands, needsRoot, unless } from './support/skip.js';
-import { writableOnly } from './support/surroundings.js';
+import { install, runInstall, treeOf, type Installed } from './support/install.js';
+import { needsCommands, unless } from './support/skip.js';
 
 const root = resolve(import.meta.dirname, '..');
 const built = ['build/main.js', 'bpf/packet.bpf.o'].every((path) => existsSync(join(root, path)));
@@ -29,13 +26,6 @@ const skip = unless(built, 'run make first');
 const BIN = '/usr/local/bin/netwatch';
 const LIB = '/usr/local/lib/netwatch';
 const CONFIGURATION = '/etc/default/netwatch';
-
-/** Everything below a folder, as paths from there; those of folders end in a slash. */
-function treeOf(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .map((name) => `/${name}${lstatSync(join(folder, name)).isDirectory() ? '/' : ''}`)
-    .sort();
-}
 
 /** Files and links of it. */
 function filesIn(folder: string): string[] {
@@ -169,80 +159,13 @@ t.test('uninstall leaves the configuration and files of others', { skip }, (t) =
   t.end();
 });
 
-const UNPRIVILEGED = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
-const unconfined = skip || needsRoot || needsCommands('unshare', 'setpriv');
-
-/** A folder in which a user may write: `home`, `tmp`, and a checkout that he may read. */
-function desk(t: Test): string {
-  const folder = temporaryFolder(t);
-  const checkout = join(folder, 'checkout');
-  const sources = ['scripts', 'build', 'bpf', 'contrib', 'docs', 'package.json'].concat(
-    ['LICENSE', 'README.md', 'CHANGELOG.md'], // what make install reads
-  );
-  mkdirSync(join(checkout, 'node_modules'), { recursive: true });
-  execFileSync('cp', ['-R', ...sources.map((name) => join(root, name)), checkout]);
-  execFileSync('cp', [
-    '-RT',
-    installed().path(`${LIB}/node_modules`),
-    join(checkout, 'node_modules'),
-  ]);
-  const lock = 'node_modules/.package-lock.json';
-  execFileSync('cp', [join(root, lock), join(checkout, lock)]);
-  execFileSync('chmod', ['-R', 'go=u-w', folder]);
-  for (const name of ['home', 'tmp']) {
-    mkdirSync(join(folder, name));
-    chmodSync(join(folder, name), 0o1777);
-  }
-  return folder;
-}
-
-for (const { user, prefix: below, as } of [
-  { user: 'root', prefix: 'home/x/y', as: [] },
-  { user: 'a user without rights', prefix: 'home/.local', as: UNPRIVILEGED },
-]) {
-  t.test(`what ${user} installs to a PREFIX of his own stays there`, { skip: unconfined }, (t) => {
-    const folder = desk(t);
-    const prefix = join(folder, below);
-    const env = { ...process.env, PREFIX: prefix, DESTDIR: '', TMPDIR: join(folder, 'tmp') };
-    // Every write outside is an error of the kernel's; tap's hooks would write outside.
-    const walls = [...writableOnly(folder), ...as, 'env', '--unset=NODE_OPTIONS'];
-    const alone = (...line: readonly string[]): { status: number | null; said: string } => {
-      const [command = '', ...args] = [...walls, ...line];
-      const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', env });
-      return { status, said: `${stdout}${stderr}` };
-    };
-    const script = join(folder, 'checkout/scripts/install');
-    const before = treeOf(folder);
-    t.match(alone('touch', '/etc/default/netwatch'), { status: 1 }, 'the walls stand');
-
-    t.match(alone(script), {
-      status: 0,
-      said: new RegExp(`^netwatch: installed below ${prefix}; .* options: +${prefix}/etc/`, 's'),
-    });
-    t.strictSame(alone(join(prefix, 'bin/netwatch'), '--version'), {
-      status: 0,
-      said: `${VERSION}\n`,
-    });
-    const unit = readFileSync(join(prefix, 'lib/systemd/system/netwatch.service'), 'utf8');
-    t.match(unit, `\nExecStart=${prefix}/bin/netwatch --quiet `);
-    t.match(unit, `\nEnvironmentFile=-${prefix}/etc/default/netwatch\n`);
-
-    t.match(alone(script, '--remove'), { status: 0, said: `removed from ${prefix}; ` });
-    const left = treeOf(folder).filter((path) => !before.includes(path));
-    const places = below.slice('home/'.length).split('/').concat('etc', 'default');
-    const made = places.map((_, i) => `/home/${places.slice(0, i + 1).join('/')}/`);
-    t.strictSame(left, [...made, `${made.at(-1) ?? ''}netwatch`], 'the options, nothing empty');
-    t.end();
-  });
-}
-
 /** scripts/install as a user who may write nowhere; root gives its rights up for it. */
 function refused(t: Test, env: NodeJS.ProcessEnv): { code: number | null; said: string } {
   // A copy: the checkout may be closed to other users.
   const copy = temporaryFolder(t);
   execFileSync('cp', ['-R', join(root, 'scripts'), copy]);
   execFileSync('chmod', ['-R', 'go=u-w', copy]);
-  const drop = process.getuid?.() === 0 ? UNPRIVILEGED : [];
+  const drop = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--clear-groups'] : [];
   const line = [...drop, join(copy, 'scripts/install'), '--check'];
   const done = spawnSync(line[0] ?? '', line.slice(1), {
     encoding: 'utf8',

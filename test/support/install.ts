@@ -1,6 +1,6 @@
 /** The program installed below a temporary folder, readable for every user. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync } from 'node:fs';
+import { chmodSync, lstatSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { temporaryFolder } from './collector.js';
 import type { Teardown } from './netns.js';
@@ -34,4 +34,11 @@ export function install(t: Teardown, env: NodeJS.ProcessEnv = {}): Installed {
   runInstall({ ...env, DESTDIR: folder });
   const path = (name: string): string => join(folder, name);
   return { folder, path, program: path('/usr/local/lib/netwatch/build/main.js') };
+}
+
+/** Everything below a folder, as paths from there; those of folders end in a slash. */
+export function treeOf(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((name) => `/${name}${lstatSync(join(folder, name)).isDirectory() ? '/' : ''}`)
+    .sort();
 }
