@@ -3,7 +3,8 @@
  * lines, drops and resets. Expected lines stand as they are in the files.
  */
 import t from 'tap';
-import { stateName, type ConnectionTableOptions } from '../src/collector/connection-table.js';
+import type { ConnectionTableOptions } from '../src/collector/connection-table.js';
+import { connectionState } from '../src/sources/tcp-states.js';
 import { congestionState } from '../src/collector/connection-values.js';
 import { faultLine } from '../src/collector/fault-lines.js';
 import { HttpHeads } from '../src/collector/http-heads.js';
@@ -552,7 +553,7 @@ t.test('the duration of a connection begins when it is established', (t) => {
 
 t.test('states have the names of OpenTelemetry, congestion states those of the kernel', (t) => {
   t.strictSame(
-    Array.from({ length: 14 }, (_, i) => stateName(i)),
+    Array.from({ length: 14 }, (_, i) => connectionState(i)),
     [
       ...['closed', 'established', 'syn_sent', 'syn_received', 'fin_wait_1', 'fin_wait_2'],
       ...['time_wait', 'closed', 'close_wait', 'last_ack', 'listen', 'closing', 'syn_received'],

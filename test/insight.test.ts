@@ -9,11 +9,10 @@ import {
   maskOf,
   namesIn,
   parseMask,
-  parseNumber,
-  parseState,
-  stateName,
   type EventName,
 } from '../src/sources/insight-events.js';
+import { parseNumber } from '../src/sources/c-number.js';
+import { parseState, stateName } from '../src/sources/tcp-states.js';
 import { insightColumns } from '../src/tools/insight/columns.js';
 import { detailsText } from '../src/tools/insight/details.js';
 import { isWanted, PROBES, type KernelHas } from '../src/sources/insight-probes.js';

@@ -8,7 +8,7 @@ import { Command, CommanderError } from 'commander';
 import t from 'tap';
 import { DnsCache } from '../src/dns/cache.js';
 import { LIFE_FILTER } from '../src/generated/life.js';
-import { clockColumn, secondsColumn } from '../src/tools/life/columns.js';
+import { wallClockColumn, secondsColumn } from '../src/tools/life/columns.js';
 import { connectColumns } from '../src/tools/life/connect-columns.js';
 import { ConnectCounts } from '../src/tools/life/connect-counts.js';
 import { LIFE_EVENTS, lifeEvent, lifeMask, type LifeEvent } from '../src/sources/life-events.js';
@@ -151,7 +151,7 @@ t.test('seconds begin with the first event, and one before it is no -0', (t) => 
   const { cell } = secondsColumn(3);
   const at = (ms: number): unknown => cell({ ...RECORD, tsNs: 5e9 + ms * 1e6 });
   t.strictSame([at(0), at(1234.5678), at(-0.1), at(-2)], ['0.000', '1.235', '0.000', '-0.002']);
-  t.match(clockColumn(8, context).cell(RECORD), /^\d\d:\d\d:05$/);
+  t.match(wallClockColumn(8, context).cell(RECORD), /^\d\d:\d\d:05$/);
   t.end();
 });
 

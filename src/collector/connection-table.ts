@@ -8,7 +8,8 @@ import { connectionLabels, type ConnectionLabels } from '../metrics/exposition.j
 import { logLine } from '../metrics/lines.js';
 import type { ConnectionEventKind } from '../metrics/ndjson.js';
 import { OWNER_SOURCE, ROLE, type ConnectionOwner } from '../generated/connection.js';
-import { STATE_NAMES, type Connection } from '../sources/connection.js';
+import type { Connection } from '../sources/connection.js';
+import { connectionState, type ConnectionState } from '../sources/tcp-states.js';
 import {
   congestionState,
   durationSeconds,
@@ -265,7 +266,7 @@ export class ConnectionTable {
     const { last } = entry;
     const ms = this.#toWallMs(last.tsNs);
     const names = { sock: formatAddress(last.sock), src: entry.src, dst: entry.dst };
-    const state = stateName(last.state);
+    const state = connectionState(last.state);
     if (state !== entry.stateWritten) {
       const line = (name: typeof state, value: 0 | 1): void => {
         const labels = { ...names, network_connection_state: name };
@@ -302,19 +303,15 @@ export const TCP_SYN_RECV = 3;
 export const TCP_CLOSE = 7;
 export const TCP_LISTEN = 10;
 
-export function stateName(state: number): (typeof STATE_NAMES)[number] {
-  return STATE_NAMES[state] ?? 'closed';
-}
-
 /** Labels of netwatch_connection_state_info, of the present state. */
 export function stateLabels({ last, src, dst }: Entry): {
   sock: string;
   src: string;
   dst: string;
-  network_connection_state: (typeof STATE_NAMES)[number];
+  network_connection_state: ConnectionState;
 } {
   const sock = formatAddress(last.sock);
-  return { sock, src, dst, network_connection_state: stateName(last.state) };
+  return { sock, src, dst, network_connection_state: connectionState(last.state) };
 }
 
 /** Labels of netwatch_connection_congestion_info, as it is now. */

@@ -3,6 +3,7 @@
  * kernel record. Units are those of the family's name; null = the kernel does
  * not say.
  */
+import { CONGESTION_STATES } from '../sources/tcp-states.js';
 import { ROLE } from '../generated/connection.js';
 import type { LogName, ScalarName } from '../metrics/families.js';
 import type { Connection } from '../sources/connection.js';
@@ -99,8 +100,6 @@ export function durationSeconds({ tsNs, openNs, handshakeNs, role }: Connection)
   if (role !== ROLE.NW_ROLE_CLIENT) return (tsNs - openNs) / NS_PER_S; // begins when it ends
   return handshakeNs === null ? null : (tsNs - openNs - handshakeNs) / NS_PER_S;
 }
-
-const CONGESTION_STATES = ['open', 'disorder', 'cwr', 'recovery', 'loss'] as const;
 
 export function congestionState(connection: Connection): string {
   return CONGESTION_STATES[connection.caState] ?? `${connection.caState}`;

@@ -13,6 +13,8 @@ import type { ProgramInfo } from '../kernel/program-info.js';
 import type { ProgramState, RingCounts } from '../kernel/source.js';
 import { familyOf, type HistogramName } from '../metrics/families.js';
 import { foldLog2 } from '../metrics/histogram.js';
+import { networkType } from '../sources/address-family.js';
+import { connectionState, type ConnectionState } from '../sources/tcp-states.js';
 import type { Snapshot } from '../metrics/snapshot.js';
 import type { RotatingLogStats } from '../sinks/rotating.js';
 import type { HttpDurations } from '../sources/packet.js';
@@ -22,7 +24,6 @@ import {
   congestionLabels,
   infoLabels,
   stateLabels,
-  stateName,
   TCP_LISTEN,
   type Entry,
 } from './connection-table.js';
@@ -147,7 +148,7 @@ function addStateDurations(snapshot: Snapshot, totals: ConnectionTotals): void {
   for (let state = 1; state < NEW_SYN_RECV; state++) {
     const histogram = totals.state[state];
     if (state === TCP_CLOSE_STATE || state === TCP_LISTEN || histogram === undefined) continue;
-    const label = { network_connection_state: stateName(state) };
+    const label = { network_connection_state: connectionState(state) };
     snapshot.histogram(name, label, ...fold(name, histogram));
   }
 }
@@ -227,7 +228,7 @@ const SEGMENT_ERROR = /^TCP_(.*SEQUENCE|CSUM|FLAGS|RFC7323_.*)$/;
 
 export function addFaults(snapshot: Snapshot, totals: readonly FaultTotal[]): void {
   for (const { kind, reason, family, received, count } of totals) {
-    const type = family === 6 ? 'ipv6' : 'ipv4';
+    const type = networkType(family);
     if (kind === 'reset') {
       const direction = received ? 'receive' : 'transmit';
       snapshot.add('netwatch_tcp_resets_total', { network_io_direction: direction, reason }, count);
@@ -240,20 +241,16 @@ export function addFaults(snapshot: Snapshot, totals: readonly FaultTotal[]): vo
 
 /** Gauges over all sockets: how many in each state, and the accept queues. */
 export function addSockets(snapshot: Snapshot, entries: Iterable<Entry>): void {
-  const counts = new Map<string, number>();
+  const counts = new Map<ConnectionState, number>();
   const listeners: Connection[] = [];
   for (const { last } of entries) {
-    const state = stateName(last.state);
+    const state = connectionState(last.state);
     counts.set(state, (counts.get(state) ?? 0) + 1);
     if (last.state === TCP_LISTEN) listeners.push(last);
   }
   addAcceptQueues(snapshot, listeners);
   for (const [state, count] of counts)
-    snapshot.add(
-      'netwatch_tcp_sockets',
-      { network_connection_state: state as ReturnType<typeof stateName> },
-      count,
-    );
+    snapshot.add('netwatch_tcp_sockets', { network_connection_state: state }, count);
 }
 
 /** Several listeners may share an address (SO_REUSEPORT): their queues add up. */

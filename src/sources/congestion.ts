@@ -2,12 +2,7 @@
  * Source `congestion`: how long connections are in each state of congestion control. Kernel side:
  * bpf/congestion.bpf.c.
  */
-import {
-  ANY_PORT,
-  CONGESTION_STATES,
-  type CongestionState,
-  type PortRange,
-} from './congestion-states.js';
+import { CONGESTION_STATES, type CongestionState } from './tcp-states.js';
 import {
   CA_TOTALS,
   decodeCaTotals,
@@ -25,7 +20,7 @@ import { sumPerCpu } from '../kernel/map.js';
 import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js';
 import { SwappedMap } from '../kernel/swapped-map.js';
 import type { CountingSource } from './counting.js';
-import { encodeFilter, type Filter } from './filter.js';
+import { ANY_PORT, encodeFilter, type Filter, type PortRange } from './filter.js';
 import { Growth } from './growth.js';
 import { IntervalCounts } from './interval-counts.js';
 import type { SourcePlan } from './plan.js';

@@ -42,23 +42,6 @@ const RETRANSMIT_PROGRAMS = ['tcp_retransmit_skb', 'tcp_retransmit_synack'];
 const FORGET = 'forget_socket';
 const BATCH = 4096;
 
-/** Where the kernel's TCP_… numbers are used in text. */
-export const STATE_NAMES = [
-  'closed',
-  'established',
-  'syn_sent',
-  'syn_received',
-  'fin_wait_1',
-  'fin_wait_2',
-  'time_wait',
-  'closed',
-  'close_wait',
-  'last_ack',
-  'listen',
-  'closing',
-  'syn_received',
-] as const;
-
 function specOf(options: ConnectionOptions): SourceSpec {
   return {
     name: 'connection',

@@ -6,6 +6,7 @@ import { decodeFault, decodeFaultKey, KIND, RODATA } from '../generated/fault.js
 import { readHash } from '../kernel/map.js';
 import { readU64 } from '../kernel/read.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
+import { ipVersion } from './address-family.js';
 import {
   dropReasons,
   KFREE_SKB_REASON,
@@ -40,7 +41,6 @@ export interface FaultTotal {
   readonly count: number;
 }
 
-const AF_INET6 = 10;
 const BATCH = 4096;
 
 const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
@@ -132,7 +132,7 @@ export class FaultSource {
       return {
         kind,
         reason: this.#reason(kind, wire.reason),
-        family: wire.family === AF_INET6 ? 6 : 4,
+        family: ipVersion(wire.family),
         received: wire.rx === 1,
         count: readU64(value, 0),
       };

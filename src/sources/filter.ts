@@ -5,6 +5,7 @@
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import { FILTER, PREFIX } from '../generated/connection.js';
+import { AF_INET, AF_INET6 } from './address-family.js';
 
 /** An address or a CIDR block. */
 export interface Prefix {
@@ -48,8 +49,6 @@ export const NO_FILTER: Filter = {
 export const FILTER_LIST_LIMIT = 16;
 
 const COMM_BYTES = 16;
-const AF_INET = 2;
-const AF_INET6 = 10;
 
 function ipv4Bytes(text: string): number[] {
   return text.split('.').map(Number);
@@ -149,3 +148,11 @@ function encodeComm(bytes: Uint8Array, view: DataView, comm: string): void {
   view.setUint32(FILTER.at.commLength, encoded.length + 1, true);
   bytes.set(encoded, FILTER.at.comm);
 }
+
+/** Ports from one to another; both ends belong to it. */
+export interface PortRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+export const ANY_PORT: PortRange = { from: 0, to: 65_535 };

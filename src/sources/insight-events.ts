@@ -1,5 +1,6 @@
 /** The fifteen events: their names, their bits, their classes; masks of them as text. Pure. */
 import { EVENT } from '../generated/insight.js';
+import { parseNumber } from './c-number.js';
 
 type Wire = Exclude<keyof typeof EVENT, 'NW_EVENTS'>;
 export type EventName = Wire extends `NW_EVENT_${infer Name}` ? Name : never;
@@ -44,15 +45,6 @@ export const EVENTS_WITH_BYTES = maskOf(['SEND', 'RECEIVE', 'RETRANSMIT', 'CLOSE
 
 /** The largest mask that is accepted: bit 15 is of no event, and 0xFFFF a habit. */
 const LARGEST_MASK = 0xffff;
-const NUMBER = /^(0x[0-9a-f]+|0[0-7]*|[1-9]\d*)$/i;
-
-/** Decimal, hexadecimal (0x63) or octal (0143), as C reads them; NaN if it is none. */
-export function parseNumber(text: string): number {
-  if (!NUMBER.test(text)) return NaN;
-  if (/^0x/i.test(text)) return parseInt(text, 16);
-  return parseInt(text, text.startsWith('0') ? 8 : 10);
-}
-
 /**
  * A mask: a number, or names separated by commas in any case (`CONNECT,close`). Null if it is
  * neither, or holds no event.
@@ -66,33 +58,4 @@ export function parseMask(text: string): number | null {
   const names = text.split(',').map((name) => name.trim().toUpperCase());
   const isEvent = (name: string): name is EventName => name in EVENT_BITS;
   return names.every(isEvent) ? maskOf(names) : null;
-}
-
-/** As the kernel numbers and names them; the first one is 1. */
-export const STATES = [
-  'ESTABLISHED',
-  'SYN_SENT',
-  'SYN_RECV',
-  'FIN_WAIT1',
-  'FIN_WAIT2',
-  'TIME_WAIT',
-  'CLOSE',
-  'CLOSE_WAIT',
-  'LAST_ACK',
-  'LISTEN',
-  'CLOSING',
-  'NEW_SYN_RECV',
-] as const;
-
-/** The name of a state; null for none (0). */
-export function stateName(state: number): string | null {
-  return STATES[state - 1] ?? null;
-}
-
-/** A state by number (1-12) or name, in any case; null if there is no such state. */
-export function parseState(text: string): number | null {
-  const byName = STATES.findIndex((name) => name === text.toUpperCase()) + 1;
-  if (byName > 0) return byName;
-  const number = parseNumber(text);
-  return number >= 1 && number <= STATES.length ? number : null;
 }

@@ -1,5 +1,6 @@
 /** Columns of what records of many kinds have: time, process, family, the two ends. Pure. */
 import { formatEndpoint } from '../metrics/address.js';
+import { ipVersion, networkType } from '../sources/address-family.js';
 import { column, columnWith, type Column, type Layout } from './column.js';
 import { clockTime } from './format.js';
 
@@ -24,38 +25,68 @@ export interface Ends {
 
 export type Side = 'local' | 'peer';
 
-const AF_INET6 = 10;
+/** The moment as a program reads it: date and fraction, UTC. */
+export function timeField(wallMs: (tsNs: number) => number) {
+  return ({ tsNs }: Timed): { readonly time: string } => ({
+    time: new Date(wallMs(tsNs)).toISOString(),
+  });
+}
 
 /** `HH:MM:SS` for a person, with date and fraction for a program. */
 export function clockColumn<R extends Timed>(
   width: number,
   wallMs: (tsNs: number) => number,
 ): Column<R> {
-  return columnWith(
-    'TIME',
-    width,
-    ({ tsNs }) => clockTime(wallMs(tsNs)),
-    ({ tsNs }) => ({ time: new Date(wallMs(tsNs)).toISOString() }),
-  );
+  return columnWith('TIME', width, ({ tsNs }) => clockTime(wallMs(tsNs)), timeField(wallMs));
 }
 
-export function pidColumn<R extends Owned>(width: number): Column<R> {
-  return column('PID', width, 'pid', ({ pid }) => (pid === 0 ? null : pid));
+/** The socket's owner, which may have another name in the head. */
+export function pidColumn<R extends Owned>(width: number, title = 'PID'): Column<R> {
+  return column(title, width, 'pid', ({ pid }) => (pid === 0 ? null : pid));
 }
 
-export function commColumn<R extends Owned>(width: number, layout: Layout = {}): Column<R> {
-  return column('COMM', width, 'process', ({ pid, comm }) => (pid === 0 ? null : comm), layout);
+export function commColumn<R extends Owned>(
+  width: number,
+  layout: Layout = {},
+  title = 'COMM',
+): Column<R> {
+  return column(title, width, 'process', ({ pid, comm }) => (pid === 0 ? null : comm), layout);
 }
 
 /** 4 or 6. */
 export function ipColumn<R extends Ends>(): Column<R> {
-  const isV6 = ({ family }: R): boolean => family === AF_INET6;
   return columnWith(
     'IP',
     2,
-    (r) => (isV6(r) ? 6 : 4),
-    (r) => ({ network_type: isV6(r) ? 'ipv6' : 'ipv4' }),
+    ({ family }) => ipVersion(family),
+    ({ family }) => ({ network_type: networkType(ipVersion(family)) }),
   );
+}
+
+export function addressOf(record: Ends, side: Side): string {
+  return side === 'local' ? record.localAddr : record.peerAddr;
+}
+
+export function portOf(record: Ends, side: Side): number {
+  return side === 'local' ? record.localPort : record.peerPort;
+}
+
+export function addressColumn<R extends Ends>(
+  title: string,
+  side: Side,
+  width: number,
+  layout: Layout = {},
+): Column<R> {
+  return column(title, width, `network_${side}_address`, (r) => addressOf(r, side), layout);
+}
+
+export function portColumn<R extends Ends>(
+  title: string,
+  side: Side,
+  width: number,
+  layout: Layout = {},
+): Column<R> {
+  return column(title, width, `network_${side}_port`, (r) => portOf(r, side), layout);
 }
 
 /** `ADDRESS:PORT` of the end that `sideOf` names, which may be the one or the other. */
@@ -65,8 +96,10 @@ export function endColumn<R extends Ends>(
   sideOf: (record: R) => Side,
   layout: Layout = {},
 ): Column<R> {
-  const end = (r: R): readonly [address: string, port: number] =>
-    sideOf(r) === 'local' ? [r.localAddr, r.localPort] : [r.peerAddr, r.peerPort];
+  const end = (r: R): readonly [address: string, port: number] => [
+    addressOf(r, sideOf(r)),
+    portOf(r, sideOf(r)),
+  ];
   const fields = (r: R): Readonly<Record<string, unknown>> => {
     const [address, port] = end(r);
     return { [`network_${sideOf(r)}_address`]: address, [`network_${sideOf(r)}_port`]: port };

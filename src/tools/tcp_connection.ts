@@ -11,13 +11,12 @@ import {
 } from '../terminal/tool-options.js';
 import {
   addressColumn,
-  clockColumn,
   commColumn,
   ipColumn,
   pidColumn,
   portColumn,
-  timeForPrograms,
-} from './life/columns.js';
+} from '../terminal/record-columns.js';
+import { wallClockColumn, timeForPrograms } from './life/columns.js';
 import { lifeEvent } from '../sources/life-events.js';
 import { openLife } from './life/open.js';
 import type { LifeRecord, LifeSource } from '../sources/life.js';
@@ -60,7 +59,7 @@ export default eventTool<Options, LifeRecord, LifeSource>({
   },
   columns: (options, context) => [
     ...timeForPrograms(options, context),
-    clockColumn(9, context),
+    wallClockColumn(9, context),
     pidColumn(7),
     commColumn(12, { most: 12 }),
     ipColumn(),

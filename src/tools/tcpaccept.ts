@@ -13,15 +13,12 @@ import {
 } from '../terminal/tool-options.js';
 import {
   addressColumn,
-  clockColumn,
   commColumn,
-  glued,
   ipColumn,
   pidColumn,
   portColumn,
-  secondsColumn,
-  timeForPrograms,
-} from './life/columns.js';
+} from '../terminal/record-columns.js';
+import { wallClockColumn, glued, secondsColumn, timeForPrograms } from './life/columns.js';
 import { openLife } from './life/open.js';
 import { addTime, addTimestamp, type TimeOptions } from './life/options.js';
 import type { LifeRecord, LifeSource } from '../sources/life.js';
@@ -63,7 +60,7 @@ export default eventTool<Options, LifeRecord, LifeSource>({
     const { time, timestamp } = options;
     const front = [
       ...timeForPrograms(options, context),
-      ...(time ? [clockColumn(9, context)] : []),
+      ...(time ? [wallClockColumn(9, context)] : []),
       ...(timestamp ? [secondsColumn(3)] : []),
     ];
     return [

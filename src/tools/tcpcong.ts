@@ -16,7 +16,7 @@ import {
   stateBlocks,
   type TimeUnit,
 } from './congestion/blocks.js';
-import { ANY_PORT, type PortRange } from '../sources/congestion-states.js';
+import { ANY_PORT, type PortRange } from '../sources/filter.js';
 import type { CongestionCounts, CongestionSource } from '../sources/congestion.js';
 import type { CommonOptions } from '../terminal/common.js';
 import { clockTime } from '../terminal/format.js';

@@ -11,15 +11,11 @@ import {
 import {
   addressColumn,
   commColumn,
-  durationColumn,
-  glued,
   ipColumn,
-  optional,
   pidColumn,
   portColumn,
-  secondsColumn,
-  timeForPrograms,
-} from './life/columns.js';
+} from '../terminal/record-columns.js';
+import { durationColumn, glued, optional, secondsColumn, timeForPrograms } from './life/columns.js';
 import { lifeEvent } from '../sources/life-events.js';
 import { openLife } from './life/open.js';
 import { addLocalPortColumn, addTimestamp, milliseconds } from './life/options.js';

@@ -9,7 +9,7 @@ import {
   textBlock,
   type Block,
 } from '../../terminal/report.js';
-import { CONGESTION_STATES, type CongestionState } from '../../sources/congestion-states.js';
+import { CONGESTION_STATES, type CongestionState } from '../../sources/tcp-states.js';
 
 export interface TimeUnit {
   /** In titles and names of fields. */

@@ -1,17 +1,17 @@
 /** The columns of tcp-insight: TIME COMM PID TID EVENT SADDR:SPORT … DETAILS. Pure. */
-import { formatAddress, formatEndpoint } from '../../metrics/address.js';
+import { formatAddress } from '../../metrics/address.js';
 import type { InsightRecord, KernelNames } from '../../sources/insight.js';
 import { column, type Column } from '../../terminal/column.js';
 import { timeOfDay } from '../../terminal/format.js';
+import { commColumn, endColumn, pidColumn, timeField } from '../../terminal/record-columns.js';
 import { detailsOf, detailsText, eventName, srttUs } from './details.js';
-import { EVENTS_WITH_BYTES, stateName } from '../../sources/insight-events.js';
+import { EVENTS_WITH_BYTES } from '../../sources/insight-events.js';
+import { stateName } from '../../sources/tcp-states.js';
 
 type R = InsightRecord;
 
 /** What is 0 where it is not known. */
 const known = (value: number): number | null => (value === 0 ? null : value);
-
-const comm = (r: R): string | null => (r.pid === 0 ? null : r.comm);
 
 /** Bytes of an event that has some. */
 function bytesOf({ event, bytes }: R): number | null {
@@ -35,22 +35,7 @@ function timeColumn(inTable: boolean, wallMs: (tsNs: number) => number): Column<
     width: 12,
     inTable,
     cell: ({ tsNs }) => timeOfDay(wallMs(tsNs)),
-    fields: ({ tsNs }) => ({ time: new Date(wallMs(tsNs)).toISOString() }),
-  };
-}
-
-function endColumn(title: string, side: 'local' | 'peer'): Column<R> {
-  const address = (r: R): string => (side === 'local' ? r.localAddr : r.peerAddr);
-  const port = (r: R): number => (side === 'local' ? r.localPort : r.peerPort);
-  return {
-    title,
-    width: 22,
-    inTable: true,
-    cell: (r) => formatEndpoint(address(r), port(r)),
-    fields: (r) => ({
-      [`network_${side}_address`]: address(r),
-      [`network_${side}_port`]: port(r),
-    }),
+    fields: timeField(wallMs),
   };
 }
 
@@ -94,12 +79,12 @@ export function insightColumns(
 ): readonly Column<R>[] {
   return [
     timeColumn(timestamps, wallMs),
-    column('COMM', 16, 'process', comm),
-    column('PID', 6, 'pid', ({ pid }) => known(pid)),
+    commColumn(16),
+    pidColumn(6),
     column('TID', 6, 'tid', ({ tid }) => known(tid)),
     column('EVENT', 15, 'event', eventName),
-    endColumn('SADDR:SPORT', 'local'),
-    endColumn('DADDR:DPORT', 'peer'),
+    endColumn('SADDR:SPORT', 22, () => 'local'),
+    endColumn('DADDR:DPORT', 22, () => 'peer'),
     STATE,
     column('CWND', 6, 'cwnd', ({ cwnd }) => known(cwnd)),
     column('RTT', 6, 'rtt_us', rttUs),

@@ -1,4 +1,5 @@
 /** The column DETAILS: what exactly an event is about, in words and as JSON fields. Pure. */
+import { CONGESTION_STATES } from '../../sources/tcp-states.js';
 import { getSystemErrorName } from 'node:util';
 import { causeName } from '../../sources/retransmit-causes.js';
 import type { InsightRecord, KernelNames } from '../../sources/insight.js';
@@ -9,8 +10,6 @@ export type Details = Readonly<Record<string, Detail>>;
 
 /** tcp_sock's "no limit yet". */
 const INFINITE_SSTHRESH = 0x7fff_ffff;
-
-const CONGESTION_STATES = ['open', 'disorder', 'cwr', 'recovery', 'loss'] as const;
 
 export function eventName({ event }: InsightRecord): EventName {
   return EVENT_NAMES[event] ?? 'CONNECT';

@@ -5,13 +5,8 @@ import { NO_FILTER, type Filter, type Prefix } from '../../sources/filter.js';
 import type { InsightOptions, Range } from '../../sources/insight.js';
 import type { CommonOptions, Scope } from '../../terminal/common.js';
 import { NetwatchError } from '../../failure.js';
-import {
-  ALL_EVENTS,
-  EVENT_NAMES,
-  parseMask,
-  parseState,
-  STATES,
-} from '../../sources/insight-events.js';
+import { ALL_EVENTS, EVENT_NAMES, parseMask } from '../../sources/insight-events.js';
+import { parseState, STATES } from '../../sources/tcp-states.js';
 
 export interface TypedOptions extends CommonOptions {
   readonly pid?: readonly number[];

@@ -1,16 +1,15 @@
 /** The columns that the tools of the source life share. Pure. */
 import type { LifeRecord } from '../../sources/life.js';
-import { column, columnWith, type Column, type Layout } from '../../terminal/column.js';
+import { ipVersion } from '../../sources/address-family.js';
+import { column, columnWith, type Column } from '../../terminal/column.js';
 import type { CommonOptions, Context } from '../../terminal/common.js';
-import { clockTime } from '../../terminal/format.js';
+import { addressOf, clockColumn, type Side } from '../../terminal/record-columns.js';
 
 type R = LifeRecord;
 export type LifeColumn = Column<R>;
-export type Side = 'local' | 'peer';
 
 const NS_PER_S = 1e9;
 const NS_PER_MS = 1e6;
-const AF_INET = 2;
 
 const nothing = (): Readonly<Record<string, unknown>> => ({});
 
@@ -19,13 +18,12 @@ export function timeForPrograms(
   options: CommonOptions,
   { wallMs }: Context,
 ): readonly LifeColumn[] {
-  const iso = ({ tsNs }: R): string => new Date(wallMs(tsNs)).toISOString();
-  return optional(false, options, column('TIME', 0, 'time', iso));
+  return optional(false, options, clockColumn(0, wallMs));
 }
 
-/** `HH:MM:SS`. */
-export function clockColumn(width: number, { wallMs }: Context): LifeColumn {
-  return columnWith('TIME', width, ({ tsNs }) => clockTime(wallMs(tsNs)), nothing);
+/** `HH:MM:SS`; programs have the time from {@link timeForPrograms}. */
+export function wallClockColumn(width: number, { wallMs }: Context): LifeColumn {
+  return { ...clockColumn<R>(width, wallMs), fields: nothing };
 }
 
 /** Time since the first event that was shown, which may be a little later than the next one. */
@@ -52,53 +50,17 @@ export function nanosecondsColumn(): LifeColumn {
   return columnWith('TIME(ns)', 14, sinceFirst(), nothing);
 }
 
-const known = (r: R): boolean => r.pid !== 0;
-
-export function pidColumn(width: number, title = 'PID'): LifeColumn {
-  return column(title, width, 'pid', (r) => (known(r) ? r.pid : null));
-}
-
-export function commColumn(width: number, layout: Layout = {}, title = 'COMM'): LifeColumn {
-  return column(title, width, 'process', (r) => (known(r) ? r.comm : null), layout);
-}
-
 export function uidColumn(): LifeColumn {
-  return column('UID', 6, 'uid', (r) => (known(r) ? r.uid : null));
+  return column('UID', 6, 'uid', (r) => (r.pid === 0 ? null : r.uid));
 }
 
-const isV4 = ({ family }: R): boolean => family === AF_INET;
-
-/** 4 or 6. */
-export function ipColumn(): LifeColumn {
-  return columnWith(
-    'IP',
-    2,
-    (r) => (isV4(r) ? 4 : 6),
-    (r) => ({ network_type: isV4(r) ? 'ipv4' : 'ipv6' }),
-  );
-}
-
-export function addressOf(r: R, side: Side): string {
-  return side === 'local' ? r.localAddr : r.peerAddr;
-}
-
-export function addressColumn(title: string, side: Side, width: number): LifeColumn {
-  return column(title, width, `network_${side}_address`, (r) => addressOf(r, side));
-}
-
-/** The same with IPv6 in brackets. */
+/** An address, IPv6 in brackets. */
 export function bracketColumn(title: string, side: Side, width: number): LifeColumn {
   return columnWith(
     title,
     width,
-    (r) => (isV4(r) ? addressOf(r, side) : `[${addressOf(r, side)}]`),
+    (r) => (ipVersion(r.family) === 4 ? addressOf(r, side) : `[${addressOf(r, side)}]`),
     (r) => ({ [`network_${side}_address`]: addressOf(r, side) }),
-  );
-}
-
-export function portColumn(title: string, side: Side, width: number): LifeColumn {
-  return column(title, width, `network_${side}_port`, (r) =>
-    side === 'local' ? r.localPort : r.peerPort,
   );
 }
 

@@ -6,11 +6,13 @@ import type { CommonOptions, Context } from '../../terminal/common.js';
 import {
   addressColumn,
   commColumn,
-  glued,
   ipColumn,
-  optional,
   pidColumn,
   portColumn,
+} from '../../terminal/record-columns.js';
+import {
+  glued,
+  optional,
   secondsColumn,
   timeForPrograms,
   uidColumn,

@@ -1,9 +1,9 @@
 /** What tcpstates writes to systemd's journal: an entry for each change of state. */
-import { stateName } from '../../sources/insight-events.js';
+import { stateName } from '../../sources/tcp-states.js';
 import type { Journal, JournalFields } from '../../sinks/journal.js';
 import type { LifeRecord } from '../../sources/life.js';
 import type { Summary } from '../../terminal/common.js';
-import { addressOf, type Side } from './columns.js';
+import { addressOf, type Side } from '../../terminal/record-columns.js';
 
 const AF_INET = 2;
 /** LOG_NOTICE. */

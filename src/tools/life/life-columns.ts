@@ -5,13 +5,11 @@ import type { Context } from '../../terminal/common.js';
 import {
   addressColumn,
   commColumn,
-  durationColumn,
   ipColumn,
-  millisecondsOf,
   pidColumn,
   portColumn,
-  type LifeColumn,
-} from './columns.js';
+} from '../../terminal/record-columns.js';
+import { durationColumn, millisecondsOf, type LifeColumn } from './columns.js';
 import { addressWidth, timeColumns, type WideOptions } from './state-columns.js';
 
 const KIB = 1024;

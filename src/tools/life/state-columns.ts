@@ -1,17 +1,19 @@
 /** The columns of tcpstates. Pure. */
-import { stateName } from '../../sources/insight-events.js';
+import { stateName } from '../../sources/tcp-states.js';
 import { formatAddress } from '../../metrics/address.js';
 import type { LifeRecord } from '../../sources/life.js';
 import { column } from '../../terminal/column.js';
 import type { CommonOptions, Context } from '../../terminal/common.js';
 import {
   addressColumn,
-  clockColumn,
   commColumn,
-  durationColumn,
   ipColumn,
   pidColumn,
   portColumn,
+} from '../../terminal/record-columns.js';
+import {
+  wallClockColumn,
+  durationColumn,
   secondsColumn,
   timeForPrograms,
   type LifeColumn,
@@ -32,7 +34,7 @@ export function timeColumns(options: WideOptions, context: Context): LifeColumn[
   const { time, timestamp } = options;
   return [
     ...timeForPrograms(options, context),
-    ...(time ? [clockColumn(8, context)] : []),
+    ...(time ? [wallClockColumn(8, context)] : []),
     ...(timestamp ? [secondsColumn(6)] : []),
   ];
 }

@@ -2,15 +2,12 @@
 import type { LifeRecord } from '../../sources/life.js';
 import { column, columnWith } from '../../terminal/column.js';
 import type { CommonOptions, Context } from '../../terminal/common.js';
+import { commColumn, ipColumn, pidColumn, portColumn } from '../../terminal/record-columns.js';
 import {
   bracketColumn,
-  commColumn,
   glued,
-  ipColumn,
   nanosecondsColumn,
   optional,
-  pidColumn,
-  portColumn,
   secondsColumn,
   timeForPrograms,
   uidColumn,

@@ -1,5 +1,5 @@
 /** The columns of the tools that show drops: tcpdrop and tcp_inerrs. Pure. */
-import { stateName } from '../../sources/insight-events.js';
+import { stateName } from '../../sources/tcp-states.js';
 import { formatAddress } from '../../metrics/address.js';
 import type { DropRecord, SegmentFault } from '../../sources/drop.js';
 import { column, columnWith, type Column } from '../../terminal/column.js';

@@ -1,7 +1,7 @@
 /** The columns of tcpretrans. Pure. */
 import { RETRANSMIT_TYPE } from '../../generated/insight.js';
 import { causeName } from '../../sources/retransmit-causes.js';
-import { stateName } from '../../sources/insight-events.js';
+import { stateName } from '../../sources/tcp-states.js';
 import type { InsightRecord } from '../../sources/insight.js';
 import { column, columnWith, type Column } from '../../terminal/column.js';
 import {

@@ -1,6 +1,7 @@
 /** The columns of solisten: bcc's, or those of libbpf-tools. Pure. */
 import { getSystemErrorName } from 'node:util';
 import { formatAddress } from '../../metrics/address.js';
+import { ipVersion, networkType } from '../../sources/address-family.js';
 import type { ListenRecord } from '../../sources/listen.js';
 import { column, columnWith, type Column } from '../../terminal/column.js';
 import type { CommonOptions } from '../../terminal/common.js';
@@ -15,9 +16,7 @@ export interface ListenColumns extends CommonOptions {
   readonly ret: boolean;
 }
 
-const AF_INET = 2;
-
-const protocol = ({ family }: R): string => (family === AF_INET ? 'TCPv4' : 'TCPv6');
+const protocol = ({ family }: R): string => `TCPv${ipVersion(family)}`;
 
 /** An address is the socket's own; `::` is any, also of IPv4. */
 const address = (width: number): Column<R> =>
@@ -28,7 +27,7 @@ const backlog = (width: number): Column<R> => column('BACKLOG', width, 'backlog'
 const protocolColumn = (width: number): Column<R> =>
   columnWith('PROTO', width, protocol, ({ family }) => ({
     network_transport: 'tcp',
-    network_type: family === AF_INET ? 'ipv4' : 'ipv6',
+    network_type: networkType(ipVersion(family)),
   }));
 
 const netns: Column<R> = column('NETNS', 12, 'netns', (r) => r.netns);
