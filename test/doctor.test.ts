@@ -43,7 +43,7 @@ t.test('kernels are compared by their numbers, not by their text', (t) => {
   t.end();
 });
 
-t.test('a kernel is to blame unless the machine can be mended', (t) => {
+t.test('a kernel is to blame unless the machine can be fixed', (t) => {
   const hook = { reason: 'no tracepoint x', mend: null };
   t.strictSame(problemOf(hook, '6.16', '6.1.0'), {
     reason: 'no tracepoint x',
@@ -345,7 +345,7 @@ t.test('long texts are broken between words, never within one', (t) => {
   t.end();
 });
 
-t.test('the text is aligned, marked and says what would mend what', (t) => {
+t.test('the text is aligned, marked and says what would fix what', (t) => {
   const report = judged([source(with_({ watch: { ...missing, since: '6.16' }, side: unmounted }))]);
   const text = renderReport(report, { colors: false });
   for (const line of text.split('\n')) t.ok(line.length <= 100, line);

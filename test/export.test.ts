@@ -312,7 +312,7 @@ t.test('what cannot be done is said in one sentence, with another for what next'
   const directory = t.testdir({ 'a.log': `${HEADER}x_seconds 1 ${T}\n`, sub: {} });
   const absent = await refused([join(directory, 'none.log')]);
   t.match(absent, { exitCode: 2, message: `there is no file ${directory}/none.log` });
-  t.match(absent.next, /ls data/);
+  t.equal(absent.next, `see what is there: ls ${directory}`);
   t.match(await refused([join(directory, 'none', 'x.log')]), { exitCode: 3, message: /ENOENT/ });
   t.match(await refused([join(directory, 'sub')]), { exitCode: 2, message: /is not a file/ });
   const log = join(directory, 'a.log');

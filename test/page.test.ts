@@ -14,7 +14,7 @@ import { missingFlag } from '../src/page/model/flags.js';
 import { age, count, duration, quantity, significant } from '../src/page/model/format.js';
 import { files, losses, programs, rings } from '../src/page/model/health.js';
 import { mean, quantile, sortInto, usedRange } from '../src/page/model/histogram.js';
-import { routes } from '../src/page/model/http.js';
+import { requestGroups } from '../src/page/model/http.js';
 import { increases, observed, rate, stepBetween } from '../src/page/model/series.js';
 import { describeStatus } from '../src/page/model/status.js';
 import { summarize } from '../src/page/model/summary.js';
@@ -433,31 +433,34 @@ t.test('tiles show rates, totals and the flag that is missing', (t) => {
   t.end();
 });
 
-t.test('routes have totals since the start, and rate and quantiles of the step', (t) => {
-  const labels = {
-    http_request_method: 'GET',
-    http_response_status_code: '500',
-    server_port: '80',
-    error_type: '500',
-  };
-  const at = (seconds: number, counts: number[]): PageSnapshot =>
-    written(
-      seconds,
-      {},
-      {
-        histograms: {
-          http_server_request_duration_seconds: FAMILY({ labels, counts, sum: 0 }),
+t.test(
+  'groups of requests have totals since the start, and rate and quantiles of the step',
+  (t) => {
+    const labels = {
+      http_request_method: 'GET',
+      http_response_status_code: '500',
+      server_port: '80',
+      error_type: '500',
+    };
+    const at = (seconds: number, counts: number[]): PageSnapshot =>
+      written(
+        seconds,
+        {},
+        {
+          histograms: {
+            http_server_request_duration_seconds: FAMILY({ labels, counts, sum: 0 }),
+          },
         },
-      },
-    );
-  const now = at(3, [4, 8, 8, 8]);
-  const expected = { side: 'server', method: 'GET', status: '500', port: '80', isError: true };
-  t.match(routes(now, step(at(1, [0, 4, 4, 4]), now)), [
-    { ...expected, total: 8, rate: 2, p50: 0.5 },
-  ]);
-  t.match(routes(now, null), [{ total: 8, rate: null, p50: null }]);
-  t.end();
-});
+      );
+    const now = at(3, [4, 8, 8, 8]);
+    const expected = { side: 'server', method: 'GET', status: '500', port: '80', isError: true };
+    t.match(requestGroups(now, step(at(1, [0, 4, 4, 4]), now)), [
+      { ...expected, total: 8, rate: 2, p50: 0.5 },
+    ]);
+    t.match(requestGroups(now, null), [{ total: 8, rate: null, p50: null }]);
+    t.end();
+  },
+);
 
 t.test('the health tables tell losses, costs, rings and waiting records', (t) => {
   const at = (seconds: number, runs: number): PageSnapshot =>

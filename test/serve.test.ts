@@ -185,12 +185,12 @@ t.test('healthy is always so, ready says what it waits for', async (t) => {
   store.collector = 'stale';
   t.strictSame(await ready(), [
     503,
-    'Not ready: netwatch.prom is old, no collector writes it now.\n',
+    'Not ready: netwatch.prom is old; start the collector of this directory.\n',
   ]);
   store.collector = 'missing';
   t.strictSame(await ready(), [
     503,
-    'Not ready: there is no netwatch.prom, or it cannot be read.\n',
+    'Not ready: there is no netwatch.prom that can be read; start the collector of this directory.\n',
   ]);
   t.equal((await get(endpoint, '/-/healthy')).status, 200);
 });
@@ -340,7 +340,9 @@ t.test('a failure is told to the terminal once, to the client without its reason
     t.equal(status, 500);
     t.notMatch(text, /secret|EIO/);
   }
-  t.strictSame(endpoint.said, ['a request failed: EIO in /secret/place']);
+  t.strictSame(endpoint.said, [
+    'a request failed: EIO in /secret/place\n  this is a bug, please report it',
+  ]);
 });
 
 t.test('a Host that somebody else may own is refused', async (t) => {

@@ -111,27 +111,30 @@ basic_auth_users:
 });
 
 const BAD: readonly (readonly [text: string, says: RegExp])[] = [
-  ['tls_server_confg: {}', /tls_server_confg is no key that netwatch knows/],
-  [`${TLS}  cert_fil: x`, /tls_server_config\.cert_fil is no key/],
-  ['http_server_config: {http3: true}', /http_server_config\.http3 is no key/],
+  ['tls_server_confg: {}', /tls_server_confg is not a key that netwatch knows/],
+  [`${TLS}  cert_fil: x`, /tls_server_config\.cert_fil is not a key/],
+  ['http_server_config: {http3: true}', /http_server_config\.http3 is not a key/],
   ['http_server_config: {http2: true}', /netwatch speaks HTTP\/1\.1 only/],
   ['http_server_config: {http2: yes}', /http_server_config\.http2 should be true or false/],
-  ['http_server_config: {headers: {Server: x}}', /http_server_config\.headers\.Server is no key/],
+  [
+    'http_server_config: {headers: {Server: x}}',
+    /http_server_config\.headers\.Server is not a key/,
+  ],
   ['http_server_config: {headers: {X-Frame-Options: x}}', /should be one of deny, sameorigin/],
   [
     'http_server_config: {headers: {X-XSS-Protection: "a\\r\\nb: c"}}',
-    /characters no header can have/,
+    /characters that no header may have/,
   ],
   ['rate_limit: {interval: 1s, burst: 5}', /rate_limit is not supported/],
-  ['basic_auth_users: {ada: plain}', /the password of basic_auth_users\.ada is no bcrypt hash/],
+  ['basic_auth_users: {ada: plain}', /the password of basic_auth_users\.ada is not a bcrypt hash/],
   ['basic_auth_users: {ada: 5}', /basic_auth_users\.ada should be a text/],
-  ['basic_auth_users: {ada: }', /no bcrypt hash/],
+  ['basic_auth_users: {ada: }', /not a bcrypt hash/],
   ['basic_auth_users: [ada]', /basic_auth_users should be a mapping/],
   ['just text', /web\.yml: it should be a mapping/],
-  ['a: 1\na: 2', /web\.yml:2 is no valid YAML \(DUPLICATE_KEY\)/],
-  ['a: [', /web\.yml:1 is no valid YAML/],
-  ['a: !!js/function x', /web\.yml:1 is no valid YAML/],
-  ['a: *nowhere', /aliases|no valid YAML/],
+  ['a: 1\na: 2', /web\.yml:2 is not valid YAML \(DUPLICATE_KEY\)/],
+  ['a: [', /web\.yml:1 is not valid YAML/],
+  ['a: !!js/function x', /web\.yml:1 is not valid YAML/],
+  ['a: *nowhere', /aliases|not valid YAML/],
   ['tls_server_config: {cert_file: server.crt}', /lacks a certificate or its key/],
   ['tls_server_config: {min_version: TLS12}', /lacks a certificate or its key/],
   [TLS.replace('server.key', 'no.key'), /key_file cannot be read: ENOENT/],
@@ -354,7 +357,7 @@ t.test(
 
     writeConfig(folder, 'nonsense: 1\n');
     await until(() => endpoint.said.length === 1, { what: 'it is said' });
-    t.match(endpoint.said[0], /^keeps the web configuration of before: .*nonsense is no key/);
+    t.match(endpoint.said[0], /^keeps the previous web configuration: .*nonsense is not a key/);
     t.equal(await status('changed'), 200);
 
     for (const part of ['crt', 'key'])
@@ -385,7 +388,7 @@ t.test('a certificate may come after the version that names it', async (t) => {
   writeConfig(folder, TLS.replaceAll('server.', 'later.'));
   const [certificate, key] = ['later.crt', 'later.key'].map((name) => join(folder, name));
   const saidOf = (what: string): RegExp =>
-    new RegExp(`^keeps the web configuration of before: .*${what}_file cannot be read: ENOENT`);
+    new RegExp(`^keeps the previous web configuration: .*${what}_file cannot be read: ENOENT`);
   await until(() => endpoint.said.length === 1, { what: 'the certificate is missed' });
   renameSync(join(folder, 'renewed.crt'), certificate ?? '');
   await until(() => endpoint.said.length === 2, { what: 'the key is missed' });

@@ -1,4 +1,4 @@
-/** `netwatch doctor`: what works on this machine, what does not and why, and what would mend it. */
+/** `netwatch doctor`: what works on this machine, what does not and why, and how to fix it. */
 import { Command, Option } from 'commander';
 import type { Tool } from '../terminal/tool.js';
 
@@ -15,7 +15,7 @@ it is not, as the collector does. With --no-load the kernel is only asked what
 it has: that needs no rights, and rights and directories are not judged.
 
 Exit code 0: all works, or as far as this kernel allows. 3: something cannot,
-and this machine can be mended (a right, a mount, a package). 4: the kernel
+and that can be fixed here (a right, a mount, a package). 4: the kernel
 lacks what no run can do without.
 
 Examples:
@@ -31,13 +31,13 @@ async function run({ output, load, data }: DoctorFlags): Promise<void> {
 
 const tool: Tool = {
   name: 'doctor',
-  summary: 'say what works on this machine, and what would mend the rest',
+  summary: 'show what works on this machine, and how to fix the rest',
   group: 'About netwatch itself:',
   command: () =>
     new Command('doctor')
-      .description('Say what works on this machine, and what would mend the rest.')
+      .description('Shows what works on this machine, and how to fix the rest.')
       .addOption(
-        new Option('-o, --output <FORMAT>', 'how to say it')
+        new Option('-o, --output <FORMAT>', 'form of the report')
           .choices(['text', 'json'])
           .default('text'),
       )

@@ -150,7 +150,7 @@ function lookAt(plan: SourcePlan, look: Look): Map<string, ProgramState> {
   return states;
 }
 
-/** What a right or a mount would mend is no answer where the kernel is only asked what it has. */
+/** What a permission or a mount would fix is no answer where the kernel is only asked what it has. */
 const answer = (obstacle: Obstacle | null, load: boolean): Obstacle | null =>
   load || obstacle?.mend === null ? obstacle : null;
 

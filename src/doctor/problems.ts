@@ -1,5 +1,5 @@
 /**
- * What is to blame for an obstacle, and what would mend it. Part two of three: facts -> rules ->
+ * What is to blame for an obstacle, and what would fix it. Part two of three: facts -> rules ->
  * words.
  */
 import type { NetwatchError } from '../failure.js';

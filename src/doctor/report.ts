@@ -6,9 +6,9 @@
 /** What keeps something from working. */
 export interface Problem {
   readonly reason: string;
-  /** `environment`: this machine can be mended; `kernel`: it takes another kernel. */
+  /** `environment`: this machine can be fixed; `kernel`: it takes another kernel. */
   readonly fault: 'environment' | 'kernel';
-  /** What would mend it. */
+  /** What would fix it. */
   readonly mend: string | null;
 }
 

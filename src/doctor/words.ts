@@ -86,7 +86,7 @@ function dataRow({ directory, reason, collectorPid }: Facts['data']): Row {
 /** Facts that no verdict hangs on are never bad. */
 function sideRows(facts: Facts): Row[] {
   const { lockdown, unprivilegedBpfDisabled, kprobes, fentry, jit, bpfStats } = facts;
-  const known = (value: string | number | null): string => `${value ?? 'not told'}`;
+  const known = (value: string | number | null): string => `${value ?? 'unknown'}`;
   const fentryText = fentry.possible === null ? 'not tried' : (fentry.reason ?? 'can be attached');
   const on = (is: boolean | null): Mark => (is === true ? 'good' : 'so');
   return [
@@ -171,7 +171,7 @@ function verdictText({ verdict, without, problem, mend }: Verdict): string {
   if (verdict === 'works') return 'works';
   if (problem !== null) {
     const mends = mend.filter((one) => !problem.reason.includes(one.replace(' or newer', '')));
-    return `cannot: ${problem.reason}${mends.length === 0 ? '' : `; to mend it: ${mends.join('; ')}`}`;
+    return `cannot: ${problem.reason}${mends.length === 0 ? '' : `; to fix it: ${mends.join('; ')}`}`;
   }
   const losses = without.map((loss) => `${loss.what}: ${explain(loss.problem)}`);
   return losses.length === 1
@@ -208,7 +208,7 @@ function verdictRows(verdicts: readonly Named[]): Row[] {
 function conclusion({ exitCode, tools, flags }: Report): string {
   if (exitCode === 4) return 'netwatch cannot run on this kernel.';
   if (exitCode === 3)
-    return 'Something cannot work as this machine is set up; what would mend it is said above.';
+    return 'Something cannot work as this machine is set up; how to fix it is shown above.';
   return [...tools, ...flags].every(({ verdict }) => verdict === 'works')
     ? 'Everything works.'
     : 'netwatch works here; what it is without takes another kernel.';

@@ -48,7 +48,7 @@ async function run(logs: readonly string[], options: ExportOptions): Promise<voi
     throw new NetwatchError({
       code: 'usage',
       message: '--since is later than --until',
-      next: 'exchange the two',
+      next: 'swap the two',
     });
   }
   await runExport(

@@ -61,7 +61,7 @@ async function look(path: string): Promise<{ id: string; input: LogInput }> {
       throw new NetwatchError({
         code: 'usage',
         message: `there is no file ${path}`,
-        next: 'see what is there: ls data',
+        next: `see what is there: ls ${dirname(path)}`,
       });
     }
     throw new NetwatchError({

@@ -7,7 +7,7 @@ import { failures, faults, retransmitCauses } from './view/counts.js';
 import { footer, header } from './view/header.js';
 import { fileTable, lossTable, processNumbers, programTable, ringTable } from './view/health.js';
 import { rttHeatMap } from './view/heat-map.js';
-import { httpCharts, httpRoutes } from './view/http.js';
+import { httpCharts, httpRequests } from './view/http.js';
 import { layerTimes } from './view/layers.js';
 import { area } from './view/panel.js';
 import { connectionRates, retransmits, throughput } from './view/rates.js';
@@ -31,7 +31,7 @@ document
     add(tiles()),
     area('Connections', add(connectionRates()), add(throughput()), add(connections())),
     area('Latency', add(rttHeatMap()), add(layerTimes('receive')), add(layerTimes('transmit'))),
-    area('HTTP', add(httpCharts()), add(httpRoutes())),
+    area('HTTP', add(httpCharts()), add(httpRequests())),
     area('Trouble', add(retransmits()), add(retransmitCauses()), add(failures()), add(faults())),
     area(
       'netwatch itself',

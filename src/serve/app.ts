@@ -73,7 +73,12 @@ function streamRoute({ store, streams, connections }: AppParts): RequestHandler 
     } else if (streams.open(response)) {
       connections.withoutDeadline(response);
     } else {
-      sendText(response, 503, 'Too many pages follow the stream already.', { 'retry-after': '10' });
+      sendText(
+        response,
+        503,
+        'Too many pages follow the stream already; close one, or try again.',
+        { 'retry-after': '10' },
+      );
     }
   };
 }
@@ -103,7 +108,8 @@ function failed(say: (message: string) => void): ErrorRequestHandler {
       request.socket.destroy();
       return;
     }
-    say(`a request failed: ${error instanceof Error ? error.message : String(error)}`);
+    const what = error instanceof Error ? error.message : String(error);
+    say(`a request failed: ${what}\n  this is a bug, please report it`);
     sendText(response, 500, 'This failed; what happened is on standard error of netwatch serve.');
   };
 }

@@ -33,7 +33,10 @@ export async function openWithoutRoot<T>(
     actAs(NOBODY);
   } catch (error) {
     // Root in a container that may not change its user has few other rights, too.
-    say(`stays root, as it cannot become nobody: ${messageOf(error)}`);
+    say(
+      `stays root, as it cannot become nobody: ${messageOf(error)}\n` +
+        '  give it CAP_SETUID and CAP_SETGID, or start it as a user that may read the directory',
+    );
     return open(directory);
   }
   const path = await pathForNobody(directory);

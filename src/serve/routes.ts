@@ -110,10 +110,18 @@ function readyRoute(store: Store): RequestHandler {
         sendText(response, 200, 'Ready.');
         return;
       case 'stale':
-        sendText(response, 503, 'Not ready: netwatch.prom is old, no collector writes it now.');
+        sendText(
+          response,
+          503,
+          'Not ready: netwatch.prom is old; start the collector of this directory.',
+        );
         return;
       case 'missing':
-        sendText(response, 503, 'Not ready: there is no netwatch.prom, or it cannot be read.');
+        sendText(
+          response,
+          503,
+          'Not ready: there is no netwatch.prom that can be read; start the collector of this directory.',
+        );
     }
   };
 }

@@ -67,7 +67,7 @@ export class WebConfigFile {
       return true;
     } catch (error) {
       if (!(error instanceof NetwatchError)) throw error;
-      this.#say(`keeps the web configuration of before: ${error.message}`);
+      this.#say(`keeps the previous web configuration: ${error.message}`);
       return false;
     }
   }

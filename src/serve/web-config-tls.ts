@@ -80,7 +80,10 @@ async function readMaterial(
       return await readText(file);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      return tls.fail(`${key}_file cannot be read: ${reason}`, 'correct the path, or its rights');
+      return tls.fail(
+        `${key}_file cannot be read: ${reason}`,
+        'correct the path, or the permissions of the file',
+      );
     }
   };
   const [cert, key, clientCa] = [await read('cert'), await read('key'), await read('client_ca')];
@@ -90,7 +93,7 @@ async function readMaterial(
 function readVersions(tls: YamlMapping): SecureContextOptions {
   const min = tls.choice('min_version', VERSION_NAMES) ?? 'TLS12';
   const max = tls.choice('max_version', VERSION_NAMES) ?? 'TLS13';
-  if (min > max) tls.fail('min_version is newer than max_version', 'exchange the two');
+  if (min > max) tls.fail('min_version is newer than max_version', 'swap the two');
   return { minVersion: VERSIONS[min], maxVersion: VERSIONS[max] };
 }
 

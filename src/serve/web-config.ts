@@ -51,7 +51,7 @@ async function textOf(file: string, read: ReadText): Promise<string> {
     throw new NetwatchError({
       code: 'environment',
       message: `cannot read the web configuration: ${reason}`,
-      next: 'correct the path after --web-config, or the rights of the file',
+      next: 'correct the path after --web-config, or the permissions of the file',
     });
   }
 }
@@ -76,7 +76,7 @@ function readHttp(http: YamlMapping): Map<string, string> {
     if (value === null) continue;
     if (/[^\t\x20-\x7e]/.test(value))
       set.fail(
-        `http_server_config.headers.${name} has characters no header can have`,
+        `http_server_config.headers.${name} has characters that no header may have`,
         'correct it',
       );
     headers.set(name, value);
@@ -93,7 +93,7 @@ function readUsers(given: YamlMapping): Map<string, string> {
     const hash = given.text(user);
     if (hash === null || !BCRYPT.test(hash))
       given.fail(
-        `the password of basic_auth_users.${user} is no bcrypt hash`,
+        `the password of basic_auth_users.${user} is not a bcrypt hash`,
         'make one with: htpasswd -nBC 10 "" | tr -d \':\\n\'',
       );
     users.set(user, hash);

@@ -18,7 +18,7 @@ export class YamlMapping {
       const { line } = lineCounter.linePos(problem.pos[0]);
       throw new NetwatchError({
         code: 'environment',
-        message: `${file}:${line} is no valid YAML (${problem.code})`,
+        message: `${file}:${line} is not valid YAML (${problem.code})`,
         next: 'correct it',
       });
     }
@@ -72,7 +72,7 @@ export class YamlMapping {
     const stray = this.keys.find((key) => !this.#known.has(key));
     if (stray === undefined) return;
     const known = [...this.#known].join(', ');
-    this.fail(`${this.#prefix}${stray} is no key that netwatch knows`, `known here: ${known}`);
+    this.fail(`${this.#prefix}${stray} is not a key that netwatch knows`, `known here: ${known}`);
   }
 
   /** Throws a NetwatchError about this file. */

@@ -79,9 +79,9 @@ t.test('the numbers of the page are those of /metrics', { skip }, async (t) => {
     ],
   );
   t.match(await rowsOf(page, 'Retransmits by cause'), [{ texts: ['fast', '11'] }]);
-  const routes = await rowsOf(page, 'Requests by method, status and port');
+  const groups = await rowsOf(page, 'Requests by method, status and port');
   t.strictSame(
-    routes.map(({ values }) => values.slice(0, 5)),
+    groups.map(({ values }) => values.slice(0, 5)),
     [
       ['server', 'GET', '200', '8080', '40'],
       ['server', 'GET', '500 error', '8080', '2'],

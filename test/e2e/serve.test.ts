@@ -226,7 +226,7 @@ t.test('a key that only root can read is read before root is gone', { skip: asRo
   const ca = readFileSync(join(folder, 'cert'), 'utf8');
   t.equal((await get(served, '/-/ready', { ca })).status, 200);
   utimesSync(join(folder, 'key'), 1, 1);
-  const said = (): boolean => served.stderr().includes('keeps the web configuration of before');
+  const said = (): boolean => served.stderr().includes('keeps the previous web configuration');
   await until(said, { what: 'that it cannot be read again' });
   t.match(
     served.stderr(),

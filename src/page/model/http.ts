@@ -1,10 +1,10 @@
-/** HTTP requests by route, as far as netwatch tells them apart: side, method, status, port. */
+/** HTTP requests by what netwatch tells them apart by: side, method, status, port. */
 import type { Labels, PageSnapshot } from '../../serve/types.js';
 import { observations, quantile } from './histogram.js';
 import { key, observedSeries, type Step } from './series.js';
 import { SIDES, type Side } from './summary.js';
 
-export interface Route {
+export interface RequestGroup {
   readonly key: string;
   readonly side: Side;
   readonly method: string;
@@ -21,7 +21,7 @@ export interface Route {
 }
 
 /** The busiest first. */
-export function routes(now: PageSnapshot, step: Step | null): Route[] {
+export function requestGroups(now: PageSnapshot, step: Step | null): RequestGroup[] {
   return SIDES.flatMap((side) => {
     const name = `http_${side}_request_duration_seconds`;
     return step === null
@@ -37,7 +37,7 @@ export function routes(now: PageSnapshot, step: Step | null): Route[] {
   }).sort((a, b) => (b.rate ?? 0) - (a.rate ?? 0) || b.total - a.total || byKey(a, b));
 }
 
-function totalsOnly(now: PageSnapshot, side: Side, name: string): Route[] {
+function totalsOnly(now: PageSnapshot, side: Side, name: string): RequestGroup[] {
   const series = now.histograms[name]?.series ?? [];
   return series.map(({ labels, counts }) => ({
     ...named(side, labels, counts.at(-1) ?? 0),
@@ -45,7 +45,7 @@ function totalsOnly(now: PageSnapshot, side: Side, name: string): Route[] {
   }));
 }
 
-function byKey(a: Route, b: Route): number {
+function byKey(a: RequestGroup, b: RequestGroup): number {
   return a.key < b.key ? -1 : 1;
 }
 
@@ -53,7 +53,7 @@ function named(
   side: Side,
   labels: Labels,
   total: number,
-): Omit<Route, 'rate' | 'p50' | 'p95' | 'p99'> {
+): Omit<RequestGroup, 'rate' | 'p50' | 'p95' | 'p99'> {
   return {
     key: `${side} ${key(labels)}`,
     side,

@@ -1,7 +1,7 @@
-/** HTTP: rate, errors and durations over time, and the routes one by one. */
+/** HTTP: rate, errors and durations over time, and the requests by method, status and port. */
 import { missingFlag } from '../model/flags.js';
 import { quantity, type Kind } from '../model/format.js';
-import { routes, type Route } from '../model/http.js';
+import { requestGroups, type RequestGroup } from '../model/http.js';
 import { SIDES, type HttpSummary, type Side } from '../model/summary.js';
 import { Chart } from './chart.js';
 import { choice } from './choice.js';
@@ -11,7 +11,7 @@ import { panel } from './panel.js';
 import { updateChart } from './rates.js';
 import type { State, View } from './state.js';
 
-const MOST_ROUTES = 100;
+const MOST_GROUPS = 100;
 
 export function httpCharts(): View {
   let side: Side = 'server';
@@ -63,16 +63,16 @@ export function httpCharts(): View {
   };
 }
 
-const text = (of: (route: Route) => string): TableColumn<Route>['cell'] => {
-  return (route) => ({ text: of(route), value: of(route) });
+const text = (of: (group: RequestGroup) => string): TableColumn<RequestGroup>['cell'] => {
+  return (group) => ({ text: of(group), value: of(group) });
 };
-const number = (title: string, kind: Kind, of: (route: Route) => number | null) => ({
+const number = (title: string, kind: Kind, of: (group: RequestGroup) => number | null) => ({
   title,
   isNumber: true,
-  cell: (route: Route) => ({ text: quantity(of(route), kind), value: of(route) }),
+  cell: (group: RequestGroup) => ({ text: quantity(of(group), kind), value: of(group) }),
 });
 
-const COLUMNS: readonly TableColumn<Route>[] = [
+const COLUMNS: readonly TableColumn<RequestGroup>[] = [
   { title: 'seen at', cell: text(({ side }) => side) },
   { title: 'method', cell: text(({ method }) => method) },
   {
@@ -87,7 +87,7 @@ const COLUMNS: readonly TableColumn<Route>[] = [
   number('p99', 'seconds', ({ p99 }) => p99),
 ];
 
-export function httpRoutes(): View {
+export function httpRequests(): View {
   const frame = panel({
     title: 'Requests by method, status and port',
     about: 'Total since netwatch started; rate and durations of the last minute.',
@@ -99,7 +99,7 @@ export function httpRoutes(): View {
     root: frame.root,
     render({ snapshot, minute }) {
       frame.note(missingFlag(snapshot, 'http'));
-      table.update(snapshot === null ? [] : routes(snapshot, minute).slice(0, MOST_ROUTES));
+      table.update(snapshot === null ? [] : requestGroups(snapshot, minute).slice(0, MOST_GROUPS));
     },
   };
 }
