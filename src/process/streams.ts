@@ -54,13 +54,19 @@ class Messages {
     return this.#pendingBytes === 0;
   }
 
+  /** At the start, with all rights: a user that the program becomes may not open its terminal. */
+  open(): Writable {
+    // The callback of each write has its error, too.
+    this.#stream ??= openStream(STDERR).on('error', () => undefined);
+    return this.#stream;
+  }
+
   /** What the reader does not take is lost, and so is everything after it has gone. */
   readonly write = (text: string): void => {
     const bytes = Buffer.from(text);
     if (this.#isGone || this.#pendingBytes + bytes.length > MAX_PENDING_BYTES) return;
     this.#pendingBytes += bytes.length;
-    this.#stream ??= this.#open();
-    this.#stream.write(bytes, (error) => {
+    this.open().write(bytes, (error) => {
       this.#taken(bytes.length, error);
     });
   };
@@ -70,11 +76,6 @@ class Messages {
     if (this.isIdle) return true;
     await withDeadline(new Promise((resolve) => this.#waiting.push(resolve)), PATIENCE_MS);
     return this.isIdle;
-  }
-
-  #open(): Writable {
-    // The callback of each write has its error, too.
-    return openStream(STDERR).on('error', () => undefined);
   }
 
   #taken(bytes: number, error: Error | null | undefined): void {
@@ -117,6 +118,7 @@ export function abandonOutput(): void {
  * goes away (`netwatch -h | head -1`) is no error; any other failure is one sentence and exit code 3.
  */
 export function guardStandardStreams(): void {
+  messages.open();
   process.stderr.on('error', () => undefined);
   process.stdout.on('error', (error: Error) => {
     const errno = errnoOf(error) ?? error.message;

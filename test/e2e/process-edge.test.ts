@@ -10,7 +10,7 @@ import {
   readFileSync,
   statSync,
 } from 'node:fs';
-import { utimesSync, writeSync } from 'node:fs';
+import { utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { blast } from '../support/blast.js';
@@ -49,6 +49,8 @@ const SERVE: Kind = { name: 'serve', args: ['serve'], prom: null };
 interface Running {
   readonly pid: number;
   readonly folder: string;
+  /** Where it serves, if it does. */
+  readonly url: string;
   /** Of standard error, where that is a pipe. */
   said(): string;
   /** Of standard output, where that is a pipe. */
@@ -77,6 +79,7 @@ async function start(
   const folder = temporaryFolder(t);
   chmodSync(folder, 0o755); // nobody serves it
   const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
   const where = kind === SERVE ? ['--listen', `127.0.0.1:${port}`] : ['--netns', namespace.name];
   const line = [...(setting.within ?? []), process.execPath, PROGRAM, ...kind.args];
   const [command, ...args] = [...line, ...where, '--data', folder];
@@ -99,9 +102,7 @@ async function start(
   });
   const { prom } = kind;
   const isUp = async (): Promise<boolean> =>
-    prom === null
-      ? (await fetch(`http://127.0.0.1:${port}/-/healthy`)).ok
-      : existsSync(join(folder, prom));
+    prom === null ? (await fetch(`${url}/-/healthy`)).ok : existsSync(join(folder, prom));
   await until(async () => child.exitCode !== null || (await isUp()), {
     what: `${kind.name} is up`,
     deadlineMs: 30_000,
@@ -109,6 +110,7 @@ async function start(
   return {
     pid: child.pid ?? 0,
     folder,
+    url,
     said: () => said,
     shown: () => shown,
     kill: (signal) => void child.kill(signal),
@@ -268,11 +270,22 @@ for (const kind of [COLLECTOR, QUIET, EVENTS, REPORTS, SERVE]) {
     await until(() => / (ready after|serving) /.test(terminal.shown()), { what: 'it is ready' });
     terminal.press(CTRL_S);
     await traffic(t, namespace);
+    if (kind === SERVE) await complains(running);
     await endsInOrder(t, kind, running, () => {
       running.kill('SIGTERM');
     });
     t.notMatch(terminal.shown(), /lines written/, 'it was stopped');
   });
+}
+
+/** Gives `serve` a file to say something of; returns when it has, and still answers. */
+async function complains({ folder, url }: Running): Promise<void> {
+  writeFileSync(join(folder, 'bad.prom'), 'no metric\n');
+  const status = async (): Promise<string> => {
+    const answer = await fetch(`${url}/api/v1/status`, { signal: AbortSignal.timeout(1000) });
+    return answer.text();
+  };
+  await until(async () => (await status()).includes('bad.prom is left out'), { what: 'its say' });
 }
 
 /** Standard error as a pipe of which we hold the other end, or do not. */
