@@ -70,6 +70,7 @@ export class LogPump {
   /** Writes what is pending with at most one more try, without waiting for the disk to recover. */
   async drainLast(): Promise<void> {
     this.#state = 'closing';
+    this.#writer.hurry();
     await this.#loop;
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#retry = null;

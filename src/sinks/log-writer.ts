@@ -122,6 +122,11 @@ export class LogWriter {
     await this.#file.close();
   }
 
+  /** The end is near: who waits for a compression goes on at once, the next start takes it up. */
+  hurry(): void {
+    if (this.#retention.isRunning()) this.#retention.abort();
+  }
+
   /** Stops a compression that is on and waits until nothing is on any more. */
   async stopRetention(): Promise<void> {
     this.#retention.abort();
@@ -130,6 +135,8 @@ export class LogWriter {
 
   /** 'rotated', 'unchanged' (go on with the old file) or why there is no open file any more. */
   async #rotate(hurry: boolean): Promise<'rotated' | 'unchanged' | SinkError> {
+    // A second file would take the place of one that nobody puts away any more.
+    if (this.#retention.isStopped()) return 'unchanged';
     if (hurry && this.#retention.isRunning()) return 'unchanged';
     if (performance.now() < this.#rotateNotBefore) return 'unchanged';
     if (this.#retention.isOccupied()) {

@@ -71,6 +71,11 @@ export class Retention {
     await this.#run;
   }
 
+  /** No further run starts: what is rotated now waits for the next start of the program. */
+  isStopped(): boolean {
+    return this.#abort.signal.aborted;
+  }
+
   /** Ends a compression that is on, leaving its source whole, and starts no further run. */
   abort(): void {
     this.#abort.abort();
