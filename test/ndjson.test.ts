@@ -76,7 +76,7 @@ async function packets(
   const text = new PacketText(
     {
       labels,
-      rows: false,
+      rows: null,
       events: (view, place, packet) => {
         ndjson.packet(view, place, packet, labels);
       },

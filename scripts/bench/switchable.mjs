@@ -78,7 +78,7 @@ export function openSwitchable(lab, all) {
  */
 function lineWriter(path, all) {
   const text = new PacketText(
-    { labels: { times: all, http: all }, rows: false },
+    { labels: { times: all, http: all }, rows: null },
     new ByteWriter(1 << 20),
     new ByteWriter(1 << 10),
     createClock().toWallMs,

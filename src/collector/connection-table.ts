@@ -17,6 +17,7 @@ import {
   RETRANSMIT_VALUES,
   type ConnectionValue,
 } from './connection-values.js';
+import type { ProcessNames } from './process-names.js';
 
 export interface ConnectionTableOptions {
   /** -a: also closed and failed connections and listening sockets. */
@@ -67,6 +68,7 @@ export class ConnectionTable {
   readonly #out: ByteWriter;
   readonly #toWallMs: (ns: number) => number;
   readonly #events: ConnectionEvents | null;
+  readonly #names: ProcessNames | null;
   readonly #listening = new Set<number>();
   /** Closed since the last pull began: socket and time. */
   readonly #closed = new Map<number, number>();
@@ -78,11 +80,13 @@ export class ConnectionTable {
     out: ByteWriter,
     toWallMs: (monotonicNs: number) => number,
     events: ConnectionEvents | null = null,
+    names: ProcessNames | null = null,
   ) {
     this.#options = options;
     this.#out = out;
     this.#toWallMs = toWallMs;
     this.#events = events;
+    this.#names = names;
     this.#values = [
       ...(options.extra ? EXTRA_VALUES : []),
       ...(options.retransmits ? RETRANSMIT_VALUES : []),
@@ -117,6 +121,7 @@ export class ConnectionTable {
       startNs,
       ownerSource: OWNER_SOURCE.NW_OWNER_ACCEPT,
     };
+    this.#names?.note(entry.last, entry.src, entry.dst);
     this.#writeInfo(entry, owner.tsNs);
     this.#events?.end('accept', entry, this.#toWallMs(owner.tsNs));
   }
@@ -124,6 +129,7 @@ export class ConnectionTable {
   closed(connection: Connection): void {
     const failed = connection.oldState === TCP_SYN_SENT || connection.oldState === TCP_SYN_RECV;
     if (failed && !this.#options.all) {
+      this.#names?.note(connection, ...endsOf(connection));
       this.entries.delete(connection.sock);
       this.#closed.set(connection.sock, connection.tsNs);
       return;
@@ -140,6 +146,7 @@ export class ConnectionTable {
   /** Begins a pull of iter/tcp: each connection it shows goes to {@link sampled}. */
   beginDump(): void {
     this.#dumps++;
+    this.#names?.age();
     this.#listening.clear();
     this.#closed.clear();
   }
@@ -201,6 +208,7 @@ export class ConnectionTable {
       this.entries.set(connection.sock, entry);
     }
     entry.last = keepOwner(entry.last, connection);
+    this.#names?.note(entry.last, entry.src, entry.dst);
     if (this.#isReported(connection)) this.#write(entry, closing);
     return entry;
   }
@@ -213,8 +221,7 @@ export class ConnectionTable {
   }
 
   #create(connection: Connection): Entry {
-    const src = formatEndpoint(connection.localAddr, connection.localPort);
-    const dst = formatEndpoint(connection.peerAddr, connection.peerPort);
+    const [src, dst] = endsOf(connection);
     return {
       labels: connectionLabels(formatAddress(connection.sock), src, dst),
       src,
@@ -292,6 +299,14 @@ export class ConnectionTable {
     line(congestion, 1);
     entry.congestionWritten = congestion;
   }
+}
+
+/** The two ends as the logs have them. */
+function endsOf(connection: Connection): [src: string, dst: string] {
+  return [
+    formatEndpoint(connection.localAddr, connection.localPort),
+    formatEndpoint(connection.peerAddr, connection.peerPort),
+  ];
 }
 
 /** What a state's line with the value 0 says is over. */

@@ -13,6 +13,10 @@ export interface CollectorOptions {
   readonly retrans: boolean;
   readonly time: boolean;
   readonly quiet: boolean;
+  /** How packets look on the screen. */
+  readonly format: TableFormat;
+  /** Their sequence numbers too. */
+  readonly numbers: boolean;
   readonly verbose: boolean;
   readonly strict: boolean;
   readonly dport?: readonly number[];
@@ -42,6 +46,10 @@ export interface CollectorOptions {
   readonly listen?: string;
   readonly webConfig?: string;
 }
+
+/** The table of netwatch, or that of lmp's net_watcher. */
+export const TABLE_FORMATS = ['table', 'lmp'] as const;
+export type TableFormat = (typeof TABLE_FORMATS)[number];
 
 const WATCH = 'What to watch:';
 const FILTER = 'Which connections:';
@@ -112,6 +120,17 @@ function addOutput(command: Command): void {
       .default(false)
       .helpGroup(OUTPUT),
   );
+  command.addOption(
+    new Option('--format <NAME>', "the packet table: netwatch's own, or that of lmp")
+      .choices(TABLE_FORMATS)
+      .default('table')
+      .helpGroup(OUTPUT),
+  );
+  command.addOption(
+    new Option('-v, --numbers', 'with SEQ and ACK in the packet table')
+      .default(false)
+      .helpGroup(OUTPUT),
+  );
   option(
     '--max-connections <N>',
     'connections in netwatch.prom with -x: the busiest, then the newest',
@@ -143,9 +162,7 @@ function addOutput(command: Command): void {
       .helpGroup(OUTPUT),
   );
   command.addOption(
-    new Option('-v, --verbose', 'show what libbpf and the kernel say')
-      .default(false)
-      .helpGroup(OUTPUT),
+    new Option('--verbose', 'show what libbpf and the kernel say').default(false).helpGroup(OUTPUT),
   );
 }
 

@@ -11,7 +11,6 @@ import { Collector } from './collector.js';
 import { Endpoint, endpointCommand } from './endpoint.js';
 import { PROM_FILE } from './files.js';
 import type { CollectorOptions } from './options.js';
-import { PACKET_TABLE_HEADER } from './packet-lines.js';
 import { startService, type Service } from './service.js';
 import { printSummary } from './summary.js';
 
@@ -57,8 +56,6 @@ export async function runCollector(options: CollectorOptions): Promise<void> {
             },
           },
   });
-  output?.write(PACKET_TABLE_HEADER, 1);
-  output?.flush();
   const endpoint = startEndpoint(options);
   const service = startService(collector, options);
   listen(collector, end.resolve, service);

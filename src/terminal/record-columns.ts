@@ -1,7 +1,7 @@
 /** Columns of what records of many kinds have: time, process, family, the two ends. Pure. */
 import { formatEndpoint } from '../metrics/address.js';
 import { column, columnWith, type Column, type Layout } from './column.js';
-import { clockTime } from './format.js';
+import { clockTime } from '../metrics/wall-clock.js';
 
 export interface Timed {
   readonly tsNs: number;

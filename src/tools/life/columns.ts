@@ -2,7 +2,7 @@
 import type { LifeRecord } from '../../sources/life.js';
 import { column, columnWith, type Column, type Layout } from '../../terminal/column.js';
 import type { CommonOptions, Context } from '../../terminal/common.js';
-import { clockTime } from '../../terminal/format.js';
+import { clockTime } from '../../metrics/wall-clock.js';
 
 type R = LifeRecord;
 export type LifeColumn = Column<R>;
