@@ -59,7 +59,12 @@ export class Intake {
     const { ndjson } = parts.files;
     const names = parts.rows === null || options.format === 'lmp' ? null : new ProcessNames();
     this.table = new ConnectionTable(
-      { all: options.all, extra: options.extra, retransmits: options.retrans },
+      {
+        all: options.all,
+        extra: options.extra,
+        retransmits: options.retrans,
+        connects: options.connects,
+      },
       this.#connectLines,
       toWallMs,
       ndjson?.connections ?? null,

@@ -4,6 +4,7 @@ import { DEFAULT_LISTEN, listenAddress } from '../cli/listen.js';
 import * as parse from '../cli/parse.js';
 import { cgroupId, resolveNamespace, type NetworkNamespace } from '../kernel/host.js';
 import type { Filter, Prefix } from '../sources/filter.js';
+import { CONNECT_LINES, type ConnectLines } from './connection-news.js';
 
 export interface CollectorOptions {
   readonly all: boolean;
@@ -38,6 +39,8 @@ export interface CollectorOptions {
   readonly keepFiles: number;
   readonly keepBytes: number;
   readonly gzip: boolean;
+  /** What -x and -r put into connects.log. */
+  readonly connects: ConnectLines;
   readonly ndjson: boolean;
   readonly ring: number;
   /** Of so many records one is lost on purpose. */
@@ -136,6 +139,15 @@ function addOutput(command: Command): void {
     'connections in netwatch.prom with -x: the busiest, then the newest',
     parse.count,
     1000,
+  );
+  command.addOption(
+    new Option(
+      '--connects <WHAT>',
+      'values in connects.log with -x and -r: those that moved by 10 %, totals at close; or all',
+    )
+      .choices(CONNECT_LINES)
+      .default('changes')
+      .helpGroup(OUTPUT),
   );
   option('--rotate-size <BYTES>', 'start a new log file at this size', parse.bytes, 64 * 2 ** 20);
   option('--rotate-interval <TIME>', 'and at these times: 15m, 1h, 1d', parse.interval);
