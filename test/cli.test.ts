@@ -42,6 +42,7 @@ function parse(...args: string[]): CollectorOptions | string {
 const DEFAULTS = {
   ...{ all: false, err: false, extra: false, http: false, retrans: false, time: false },
   ...{ quiet: false, verbose: false, strict: false, ipv4: false, ipv6: false, gzip: false },
+  ...({ format: 'table', numbers: false, connects: 'changes' } as const),
   ...{ data: 'data', interval: 5, maxConnections: 1000, keepFiles: 8 },
   ...{ ndjson: false, rotateSize: 67_108_864, keepBytes: 1_073_741_824, ring: 8_388_608 },
 };
@@ -114,7 +115,12 @@ const GOOD: readonly (readonly [args: string, options: Record<string, unknown>])
   ['--listen=[::1]:9000', { listen: '[::1]:9000' }],
   ['--web-config web.yml', { webConfig: 'web.yml' }],
   ['--web-config web.yml --listen :1', { webConfig: 'web.yml', listen: ':1' }],
-  ['-v', { verbose: true }],
+  ['-v', { numbers: true }],
+  ['--numbers', { numbers: true }],
+  ['--connects all', { connects: 'all' }],
+  ['--connects changes', { connects: 'changes' }],
+  ['--format lmp', { format: 'lmp' }],
+  ['--format table', { format: 'table' }],
   ['--verbose', { verbose: true }],
 ];
 

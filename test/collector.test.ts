@@ -9,7 +9,8 @@ import { congestionState } from '../src/collector/connection-values.js';
 import { faultLine } from '../src/collector/fault-lines.js';
 import { HttpHeads } from '../src/collector/http-heads.js';
 import { lossCause, LossWarning } from '../src/collector/loss-warning.js';
-import { PACKET_TABLE_HEADER, PacketText, packetRow } from '../src/collector/packet-lines.js';
+import { lmpRows } from '../src/collector/lmp-rows.js';
+import { PacketText } from '../src/collector/packet-lines.js';
 import type { Connection } from '../src/generated/connection.js';
 import { ByteWriter } from '../src/metrics/bytes.js';
 import { LOG_RULES, parseExposition } from '../src/metrics/parse.js';
@@ -29,7 +30,7 @@ import {
   value,
   type TestTable,
 } from './fixtures/collector.js';
-import { address, CONNECTION, framed, hexBytes } from './fixtures/records.js';
+import { CONNECTION, framed, hexBytes } from './fixtures/records.js';
 import { HOSTILE } from './support/exposition.js';
 
 const NAMES = 'sock="ffff881234567ac0",src="10.77.0.1:80",dst="10.77.0.2:12345"';
@@ -41,7 +42,7 @@ function packets(
   httpInfo: (view: DataView, at: number) => string | null = () => null,
 ): { lines: string[]; rows: string } {
   const text = new PacketText(
-    { labels, rows: true },
+    { labels, rows: lmpRows() },
     new ByteWriter(1),
     new ByteWriter(1),
     toMs,
@@ -69,24 +70,6 @@ t.test('a packet is one line with the labels that the options ask for', (t) => {
   const info = [',http_info="at 24"', ',http_info="-"'] as const;
   t.strictSame(lines(false, true), [ipv4 + info[0] + end4, ipv6 + info[1] + end6]);
   t.strictSame(lines(true, true), [ipv4 + times + info[0] + end4, ipv6 + unknown + info[1] + end6]);
-  t.end();
-});
-
-t.test('a packet is one row of the table, under the header of the original', (t) => {
-  t.equal(
-    PACKET_TABLE_HEADER,
-    'SOCK                   SEQ        ACK        MAC_TIME   IP_TIME    TCP_TIME   RX    HTTP\n',
-  );
-  t.equal(
-    packets([IPV4, IPV6], { times: true, http: true }, () => 'GET / HTTP/1.1').rows,
-    'ffff881234567ac0       3735928559 3405691582 2          -          5000000    1     GET / HTTP/1.1\n' +
-      '-                      0          4294967295 -          -          -          0     -\n',
-  );
-  const row = { seq: 1, ack: 2, received: false, ipNs: 1499, tcpNs: 3.6e12, httpInfo: null };
-  t.equal(
-    packetRow(address('ffff000011223340'), { ...row, macNs: 0 }),
-    'ffff000011223340       1          2          0          1          3600000000 0     -\n',
-  );
   t.end();
 });
 

@@ -24,7 +24,8 @@ import {
   insightOptions,
   type TypedOptions,
 } from '../src/tools/insight/options.js';
-import { formatter, timeOfDay } from '../src/terminal/format.js';
+import { formatter } from '../src/terminal/format.js';
+import { timeOfDay } from '../src/metrics/wall-clock.js';
 import { programsInSources } from './support/vm-programs.js';
 
 t.test('a mask is a number of any base, or names', (t) => {

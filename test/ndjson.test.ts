@@ -76,7 +76,7 @@ async function packets(
   const text = new PacketText(
     {
       labels,
-      rows: false,
+      rows: null,
       events: (view, place, packet) => {
         ndjson.packet(view, place, packet, labels);
       },
@@ -181,7 +181,7 @@ function tableWithEvents(options: { all: boolean; extra: boolean; retransmits: b
   const changes = new ChangedValues((event) => events.push(event));
   return {
     events,
-    table: new ConnectionTable(options, out, toMs, changes),
+    table: new ConnectionTable({ ...options, connects: 'all' }, out, toMs, changes),
     lines: () => parseExposition(out.view().toString(), { log: true }).samples,
   };
 }
@@ -277,7 +277,7 @@ t.test('a hostile name is one line of JSON and reads back as in the logs', async
   const directory = folder(t);
   const ndjson = await openNdjson(t, directory);
   const table = new ConnectionTable(
-    { all: false, extra: false, retransmits: false },
+    { all: false, extra: false, retransmits: false, connects: 'all' },
     new ByteWriter(1),
     toMs,
     ndjson.connections,

@@ -20,7 +20,7 @@ import type { TrafficRow } from '../src/sources/bytes.js';
 import { NO_FILTER, parsePrefix } from '../src/sources/filter.js';
 import { IntervalCounts } from '../src/sources/interval-counts.js';
 import { sumOfRtts, type RttCounts } from '../src/sources/rtt.js';
-import { asctime } from '../src/terminal/format.js';
+import { asctime } from '../src/metrics/wall-clock.js';
 import { reportText, type Block } from '../src/terminal/report.js';
 import { loadCommand } from '../src/commands.js';
 import { topRows, trafficBlocks } from '../src/tools/traffic/rows.js';

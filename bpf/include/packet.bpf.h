@@ -121,10 +121,40 @@ static __always_inline void nw_fill_packet(struct nw_packet *p,
 	p->ack = h->ack;
 	p->payload_bytes = h->payload_bytes;
 	p->skb_bytes = h->skb_bytes;
+	p->pid = 0;
 	p->rx = rx;
 	p->tcp_flags = h->flags;
 	p->http_heads = 0;
-	__builtin_memset(p->pad, 0, sizeof(p->pad));
+	p->retransmitted = 0;
+}
+
+/*
+ * Whether TCP hands over what it has sent before, as it judges itself
+ * (TcpOutSegs): snd_nxt moves on only after new data has been handed over. A
+ * listener's own numbers say nothing of its SYN-ACKs.
+ */
+static __always_inline bool nw_sent_before(struct bpf_sock *sk,
+					   const struct nw_headers *h)
+{
+	__u32 end = h->seq + h->payload_bytes + !!(h->flags & NW_TCP_SYN) +
+		    !!(h->flags & NW_TCP_FIN);
+	struct bpf_tcp_sock *tp;
+
+	if (end == h->seq || sk->type != SOCK_STREAM || sk->state == TCP_LISTEN)
+		return false;
+	tp = bpf_tcp_sock(sk);
+	return tp && (__s32)(end - tp->snd_nxt) <= 0;
+}
+
+/*
+ * Of whom nothing else tells yet: a connection is told of when its handshake
+ * is over.
+ */
+static __always_inline __u32 nw_owner_pid(struct bpf_sock *sk)
+{
+	struct nw_socket *s = nw_socket_find(sk);
+
+	return s && s->owner_source != NW_OWNER_NONE ? s->task.pid : 0;
 }
 
 #endif /* NW_PACKET_BPF_H */

@@ -165,10 +165,11 @@ struct nw_packet {
 	__u32 ack;
 	__u32 payload_bytes;
 	__u32 skb_bytes; /* IP header included */
+	__u32 pid; /* of the socket's owner, in a SYN; 0 = not known */
 	__u8 rx;
 	__u8 tcp_flags;
 	__u8 http_heads; /* nw_http_head records with this sock, seq, rx */
-	__u8 pad[5];
+	__u8 retransmitted; /* sent, and not for the first time */
 };
 
 /* The first line of one HTTP message, query values already taken out. */

@@ -71,7 +71,7 @@ type TakePackets = Parameters<PacketSource['drain']>[0];
 function lineWriter(path: string, { time, http }: CollectorOptions): TakePackets {
   const clock = createClock();
   const text = new PacketText(
-    { labels: { times: time, http }, rows: false },
+    { labels: { times: time, http }, rows: null },
     new ByteWriter(1 << 20),
     new ByteWriter(1 << 10),
     (ns) => clock.toWallMs(ns),

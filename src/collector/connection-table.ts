@@ -1,6 +1,6 @@
 /**
- * The connections that are open now, and the lines of connects.log: a line when
- * a value changed, at open and at close.
+ * The connections that are open now, and the lines of connects.log: lines at
+ * open, at close and in between, for what ValueNews finds worth one.
  */
 import { formatAddress, formatEndpoint } from '../metrics/address.js';
 import type { ByteWriter } from '../metrics/bytes.js';
@@ -10,6 +10,7 @@ import type { ConnectionEventKind } from '../metrics/ndjson.js';
 import { OWNER_SOURCE, ROLE, type ConnectionOwner } from '../generated/connection.js';
 import type { Connection } from '../sources/connection.js';
 import { connectionState, type ConnectionState } from '../sources/tcp-states.js';
+import { StateNews, ValueNews, type ConnectLines, type Look } from './connection-news.js';
 import {
   congestionState,
   durationSeconds,
@@ -18,6 +19,7 @@ import {
   RETRANSMIT_VALUES,
   type ConnectionValue,
 } from './connection-values.js';
+import type { ProcessNames } from './process-names.js';
 
 export interface ConnectionTableOptions {
   /** -a: also closed and failed connections and listening sockets. */
@@ -26,6 +28,8 @@ export interface ConnectionTableOptions {
   readonly extra: boolean;
   /** -r */
   readonly retransmits: boolean;
+  /** Which values get a line. */
+  readonly connects: ConnectLines;
 }
 
 /** One open connection as last seen. */
@@ -34,11 +38,10 @@ export interface Entry {
   readonly src: string;
   readonly dst: string;
   last: Connection;
-  /** Values on the last lines, in the order of the table's values; NaN = none yet. */
-  readonly written: Float64Array;
+  readonly values: ValueNews;
+  readonly state: StateNews<ConnectionState>;
+  readonly congestion: StateNews<string>;
   infoWritten: boolean;
-  stateWritten: string | null;
-  congestionWritten: string | null;
   /** Payload bytes both ways since the last but one look, for "busiest". */
   recentBytes: number;
   /** Number of the dump that saw it last. */
@@ -68,6 +71,7 @@ export class ConnectionTable {
   readonly #out: ByteWriter;
   readonly #toWallMs: (ns: number) => number;
   readonly #events: ConnectionEvents | null;
+  readonly #names: ProcessNames | null;
   readonly #listening = new Set<number>();
   /** Closed since the last pull began: socket and time. */
   readonly #closed = new Map<number, number>();
@@ -79,11 +83,13 @@ export class ConnectionTable {
     out: ByteWriter,
     toWallMs: (monotonicNs: number) => number,
     events: ConnectionEvents | null = null,
+    names: ProcessNames | null = null,
   ) {
     this.#options = options;
     this.#out = out;
     this.#toWallMs = toWallMs;
     this.#events = events;
+    this.#names = names;
     this.#values = [
       ...(options.extra ? EXTRA_VALUES : []),
       ...(options.retransmits ? RETRANSMIT_VALUES : []),
@@ -101,7 +107,7 @@ export class ConnectionTable {
     const known = this.entries.get(connection.sock)?.last;
     // A pull has shown it later than it opened: nothing here is news.
     if (known !== undefined && known.tsNs > connection.tsNs && !isOther(known, connection)) return;
-    this.#end('open', this.#update(connection));
+    this.#end('open', this.#update(connection, 'open'));
   }
 
   owned(owner: ConnectionOwner): void {
@@ -118,6 +124,7 @@ export class ConnectionTable {
       startNs,
       ownerSource: OWNER_SOURCE.NW_OWNER_ACCEPT,
     };
+    this.#names?.note(entry.last, entry.src, entry.dst);
     this.#writeInfo(entry, owner.tsNs);
     this.#events?.end('accept', entry, this.#toWallMs(owner.tsNs));
   }
@@ -125,11 +132,12 @@ export class ConnectionTable {
   closed(connection: Connection): void {
     const failed = connection.oldState === TCP_SYN_SENT || connection.oldState === TCP_SYN_RECV;
     if (failed && !this.#options.all) {
+      this.#names?.note(connection, ...endsOf(connection));
       this.entries.delete(connection.sock);
       this.#closed.set(connection.sock, connection.tsNs);
       return;
     }
-    const entry = this.#update(connection, true);
+    const entry = this.#update(connection, 'close');
     const duration = durationSeconds(connection);
     if (this.#options.extra && duration !== null)
       this.#line('netwatch_connection_duration_seconds', entry, duration, connection.tsNs);
@@ -141,6 +149,7 @@ export class ConnectionTable {
   /** Begins a pull of iter/tcp: each connection it shows goes to {@link sampled}. */
   beginDump(): void {
     this.#dumps++;
+    this.#names?.age();
     this.#listening.clear();
     this.#closed.clear();
   }
@@ -157,7 +166,7 @@ export class ConnectionTable {
     const bytes = (c: Connection): number => c.bytesAcked + c.bytesReceived;
     const before = this.entries.get(connection.sock);
     const had = before === undefined ? 0 : bytes(before.last);
-    const entry = this.#update(connection);
+    const entry = this.#update(connection, 'sample');
     this.#end('sample', entry);
     entry.recentBytes = bytes(connection) - (before === entry ? had : 0);
     entry.seen = this.#dumps;
@@ -195,14 +204,15 @@ export class ConnectionTable {
     }
   }
 
-  #update(connection: Connection, closing = false): Entry {
+  #update(connection: Connection, look: Look): Entry {
     let entry = this.entries.get(connection.sock);
     if (entry === undefined || isOther(entry.last, connection)) {
       entry = this.#create(connection);
       this.entries.set(connection.sock, entry);
     }
     entry.last = keepOwner(entry.last, connection);
-    if (this.#isReported(connection)) this.#write(entry, closing);
+    this.#names?.note(entry.last, entry.src, entry.dst);
+    if (this.#isReported(connection)) this.#write(entry, look);
     return entry;
   }
 
@@ -214,17 +224,17 @@ export class ConnectionTable {
   }
 
   #create(connection: Connection): Entry {
-    const src = formatEndpoint(connection.localAddr, connection.localPort);
-    const dst = formatEndpoint(connection.peerAddr, connection.peerPort);
+    const { connects } = this.#options;
+    const [src, dst] = endsOf(connection);
     return {
       labels: connectionLabels(formatAddress(connection.sock), src, dst),
       src,
       dst,
       last: connection,
-      written: new Float64Array(this.#values.length).fill(NaN),
+      values: new ValueNews(connects, this.#values.length),
+      state: new StateNews(connects),
+      congestion: new StateNews(connects),
       infoWritten: false,
-      stateWritten: null,
-      congestionWritten: null,
       recentBytes: 0,
       seen: this.#dumps,
     };
@@ -234,19 +244,16 @@ export class ConnectionTable {
     this.#events?.end(kind, entry, this.#toWallMs(entry.last.tsNs));
   }
 
-  #write(entry: Entry, closing: boolean): void {
+  #write(entry: Entry, look: Look): void {
     const { last } = entry;
-    if (!entry.infoWritten && (closing || !awaitsAccept(last))) this.#writeInfo(entry, last.tsNs);
-    if (this.#options.extra || this.#options.all) this.#writeState(entry);
+    if (!entry.infoWritten && (look === 'close' || !awaitsAccept(last)))
+      this.#writeInfo(entry, last.tsNs);
+    if (this.#options.extra || this.#options.all) this.#writeState(entry, look);
     const values = last.state === TCP_LISTEN ? LISTENER_VALUES : this.#values;
     if (last.state === TCP_LISTEN && !this.#options.extra) return;
-    for (let i = 0; i < values.length; i++) {
-      const { family, of } = values[i] as ConnectionValue;
-      const value = of(last);
-      if (value === null || value === entry.written[i]) continue;
-      entry.written[i] = value;
+    entry.values.take(values, last, look, (family, value) => {
       this.#line(family, entry, value, last.tsNs);
-    }
+    });
   }
 
   #line(family: ConnectionValue['family'], entry: Entry, value: number, tsNs: number): void {
@@ -262,37 +269,35 @@ export class ConnectionTable {
     this.#events?.told();
   }
 
-  #writeState(entry: Entry): void {
-    const { last } = entry;
+  #writeState(entry: Entry, look: Look): void {
+    const { last, src, dst } = entry;
     const ms = this.#toWallMs(last.tsNs);
-    const names = { sock: formatAddress(last.sock), src: entry.src, dst: entry.dst };
-    const state = connectionState(last.state);
-    if (state !== entry.stateWritten) {
-      const line = (name: typeof state, value: 0 | 1): void => {
-        const labels = { ...names, network_connection_state: name };
-        logLine(this.#out, 'netwatch_connection_state_info', labels, value, ms);
-        this.#lines++;
-        this.#events?.changed(`network_connection_state${stateSuffix(value)}`, name);
-      };
-      if (entry.stateWritten !== null) line(entry.stateWritten as typeof state, 0);
-      line(state, 1);
-      entry.stateWritten = state;
-    }
+    const ends = { sock: formatAddress(last.sock), src, dst };
+    entry.state.take(connectionState(last.state), look, (state, value) => {
+      const labels = { ...ends, network_connection_state: state };
+      logLine(this.#out, 'netwatch_connection_state_info', labels, value, ms);
+      this.#lines++;
+      this.#events?.changed(`network_connection_state${stateSuffix(value)}`, state);
+    });
     if (!this.#options.extra || last.state === TCP_LISTEN) return;
     const congestion = `${last.caName} ${congestionState(last)}`;
-    if (congestion === entry.congestionWritten) return;
-    const line = (text: string, value: 0 | 1): void => {
-      const [algorithm = '', name = ''] = text.split(' ');
-      const labels = { ...names, algorithm, state: name };
+    entry.congestion.take(congestion, look, (text, value) => {
+      const [algorithm = '', state = ''] = text.split(' ');
+      const labels = { ...ends, algorithm, state };
       logLine(this.#out, 'netwatch_connection_congestion_info', labels, value, ms);
       this.#lines++;
       this.#events?.changed(`congestion_algorithm${stateSuffix(value)}`, algorithm);
-      this.#events?.changed(`congestion_state${stateSuffix(value)}`, name);
-    };
-    if (entry.congestionWritten !== null) line(entry.congestionWritten, 0);
-    line(congestion, 1);
-    entry.congestionWritten = congestion;
+      this.#events?.changed(`congestion_state${stateSuffix(value)}`, state);
+    });
   }
+}
+
+/** The two ends as the logs have them. */
+function endsOf(connection: Connection): [src: string, dst: string] {
+  return [
+    formatEndpoint(connection.localAddr, connection.localPort),
+    formatEndpoint(connection.peerAddr, connection.peerPort),
+  ];
 }
 
 /** What a state's line with the value 0 says is over. */

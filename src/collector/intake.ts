@@ -14,7 +14,10 @@ import { faultLine } from './fault-lines.js';
 import type { Files } from './files.js';
 import { HttpHeads } from './http-heads.js';
 import type { CollectorOptions } from './options.js';
+import { lmpRows } from './lmp-rows.js';
 import { PacketText, type PacketEvents } from './packet-lines.js';
+import { packetRows } from './packet-rows.js';
+import { ProcessNames } from './process-names.js';
 
 /** Where the rows for the terminal go. */
 export interface RowSink {
@@ -54,11 +57,18 @@ export class Intake {
     this.#parts = parts;
     const toWallMs = (ns: number): number => parts.clock.toWallMs(ns);
     const { ndjson } = parts.files;
+    const names = parts.rows === null || options.format === 'lmp' ? null : new ProcessNames();
     this.table = new ConnectionTable(
-      { all: options.all, extra: options.extra, retransmits: options.retrans },
+      {
+        all: options.all,
+        extra: options.extra,
+        retransmits: options.retrans,
+        connects: options.connects,
+      },
       this.#connectLines,
       toWallMs,
       ndjson?.connections ?? null,
+      names,
     );
     const labels = { times: options.time, http: options.http };
     const events: PacketEvents | null =
@@ -67,13 +77,16 @@ export class Intake {
         : (view, at, packet) => {
             ndjson.packet(view, at, packet, labels);
           };
+    const rows =
+      names === null ? lmpRows() : packetRows({ ...labels, numbers: options.numbers }, names);
     this.#text = new PacketText(
-      { labels, rows: parts.rows !== null, events },
+      { labels, rows: parts.rows === null ? null : rows, events },
       new ByteWriter(1 << 20),
       new ByteWriter(1 << 20),
       toWallMs,
       (view, at) => this.#heads.take(view, at),
     );
+    parts.rows?.write(Buffer.from(rows.header), 1);
   }
 
   /** Records read so far; connections count when they close. */
@@ -109,9 +122,11 @@ export class Intake {
   drain(): number {
     const { connections, packets, clock, faults } = this.#parts;
     clock.refresh();
+    // Not later packets: their connections may have opened since, and have no name yet.
+    const end = packets?.source.ring.produced ?? 0;
     let taken = connections.drain(this.#takeConnection);
     this.flushConnections();
-    if (packets !== null) taken += this.#drainPackets(packets);
+    if (packets !== null) taken += this.#drainPackets(packets, end);
     if (faults !== null) taken += this.#drainFaults(faults);
     if (taken > 0) this.#lastEventMs = Date.now();
     return taken;
@@ -139,7 +154,7 @@ export class Intake {
     this.#connectLines.reset();
   }
 
-  #drainPackets(packets: PacketSource): number {
+  #drainPackets(packets: PacketSource, end: number): number {
     let records = 0;
     const taken = packets.drain((view, places, count) => {
       for (let i = 0; i < count; i++) {
@@ -147,7 +162,7 @@ export class Intake {
         if (!isPacket(view, at)) this.#heads.add(view, at);
         else if (this.#addPacket(view, at)) records++;
       }
-    });
+    }, end);
     this.#flushPackets(records);
     return taken;
   }

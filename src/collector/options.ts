@@ -4,6 +4,7 @@ import { DEFAULT_LISTEN, listenAddress } from '../cli/listen.js';
 import * as parse from '../cli/parse.js';
 import { cgroupId, resolveNamespace, type NetworkNamespace } from '../kernel/host.js';
 import type { Filter, Prefix } from '../sources/filter.js';
+import { CONNECT_LINES, type ConnectLines } from './connection-news.js';
 
 export interface CollectorOptions {
   readonly all: boolean;
@@ -13,6 +14,10 @@ export interface CollectorOptions {
   readonly retrans: boolean;
   readonly time: boolean;
   readonly quiet: boolean;
+  /** How packets look on the screen. */
+  readonly format: TableFormat;
+  /** Their sequence numbers too. */
+  readonly numbers: boolean;
   readonly verbose: boolean;
   readonly strict: boolean;
   readonly dport?: readonly number[];
@@ -34,6 +39,8 @@ export interface CollectorOptions {
   readonly keepFiles: number;
   readonly keepBytes: number;
   readonly gzip: boolean;
+  /** What -x and -r put into connects.log. */
+  readonly connects: ConnectLines;
   readonly ndjson: boolean;
   readonly ring: number;
   /** Of so many records one is lost on purpose. */
@@ -42,6 +49,10 @@ export interface CollectorOptions {
   readonly listen?: string;
   readonly webConfig?: string;
 }
+
+/** The table of netwatch, or that of lmp's net_watcher. */
+export const TABLE_FORMATS = ['table', 'lmp'] as const;
+export type TableFormat = (typeof TABLE_FORMATS)[number];
 
 const WATCH = 'What to watch:';
 const FILTER = 'Which connections:';
@@ -112,11 +123,31 @@ function addOutput(command: Command): void {
       .default(false)
       .helpGroup(OUTPUT),
   );
+  command.addOption(
+    new Option('--format <NAME>', "the packet table: netwatch's own, or that of lmp")
+      .choices(TABLE_FORMATS)
+      .default('table')
+      .helpGroup(OUTPUT),
+  );
+  command.addOption(
+    new Option('-v, --numbers', 'with SEQ and ACK in the packet table')
+      .default(false)
+      .helpGroup(OUTPUT),
+  );
   option(
     '--max-connections <N>',
     'connections in netwatch.prom with -x: the busiest, then the newest',
     parse.count,
     1000,
+  );
+  command.addOption(
+    new Option(
+      '--connects <WHAT>',
+      'values in connects.log with -x and -r: those that moved by 10 %, totals at close; or all',
+    )
+      .choices(CONNECT_LINES)
+      .default('changes')
+      .helpGroup(OUTPUT),
   );
   option('--rotate-size <BYTES>', 'start a new log file at this size', parse.bytes, 64 * 2 ** 20);
   option('--rotate-interval <TIME>', 'and at these times: 15m, 1h, 1d', parse.interval);
@@ -143,9 +174,7 @@ function addOutput(command: Command): void {
       .helpGroup(OUTPUT),
   );
   command.addOption(
-    new Option('-v, --verbose', 'show what libbpf and the kernel say')
-      .default(false)
-      .helpGroup(OUTPUT),
+    new Option('--verbose', 'show what libbpf and the kernel say').default(false).helpGroup(OUTPUT),
   );
 }
 

@@ -13,6 +13,8 @@ import {
   type PacketLabels,
   type PacketSample,
 } from '../metrics/lines.js';
+import type { PacketEnds, PacketRows } from './packet-rows.js';
+import { endsKey } from './process-names.js';
 
 const { at: FIELD } = PACKET;
 
@@ -24,8 +26,8 @@ const UNKNOWN_WORD = -1;
 
 export interface PacketTextOptions {
   readonly labels: PacketLabels;
-  /** Also as a row for the terminal. */
-  readonly rows: boolean;
+  /** Also as a row for the terminal; null: not. */
+  readonly rows: PacketRows | null;
   readonly events?: PacketEvents | null;
 }
 
@@ -35,13 +37,18 @@ export type PacketEvents = (view: DataView, at: number, packet: PacketSample) =>
 /** HTTP heads that belong to a packet; null if it carries none. */
 export type HttpInfo = (view: DataView, at: number) => string | null;
 
+/** What is made once for each connection. */
+interface Known extends PacketEnds {
+  readonly prefix: Uint8Array;
+}
+
 export class PacketText {
   readonly lines: ByteWriter;
   readonly rows: ByteWriter;
   readonly #options: PacketTextOptions;
   readonly #toWallMs: (ns: number) => number;
   readonly #httpInfo: HttpInfo;
-  readonly #prefixes = new PrefixCache(KEY_WORDS);
+  readonly #known = new PrefixCache<Known>(KEY_WORDS);
   #words: Int32Array = new Int32Array(0);
   #view: DataView | null = null;
 
@@ -80,23 +87,25 @@ export class PacketText {
         (words[(at + 4) >> 2]! >>> 0) * 0x1_0000_0000 + (words[at >> 2]! >>> 0),
       ),
     };
-    const prefix = this.#prefixes.get(words, (at + KEY_OFFSET) >> 2, this.#render);
-    packetLine(this.lines, prefix, packet, labels);
-    if (rows) this.rows.utf8(packetRow(readAddress(view, at + FIELD.sock), packet));
+    const known = this.#known.get(words, (at + KEY_OFFSET) >> 2, this.#render);
+    packetLine(this.lines, known.prefix, packet, labels);
+    if (rows !== null) this.rows.utf8(rows.row(view, at, packet, known));
     events?.(view, at, packet);
   }
 
-  readonly #render = (words: Int32Array, index: number): Uint8Array => {
+  readonly #render = (words: Int32Array, index: number): Known => {
     const view = new DataView(words.buffer, words.byteOffset, words.byteLength);
     const at = index * 4 - KEY_OFFSET;
-    return packetPrefix(
-      formatAddress(readAddress(view, at + FIELD.sock)),
-      formatEndpoint(
-        readIp(view, at + FIELD.localAddr),
-        view.getUint16(at + FIELD.localPort, true),
-      ),
-      formatEndpoint(readIp(view, at + FIELD.peerAddr), view.getUint16(at + FIELD.peerPort, true)),
-    );
+    const end = (address: number, port: number): string =>
+      formatEndpoint(readIp(view, at + address), view.getUint16(at + port, true));
+    const src = end(FIELD.localAddr, FIELD.localPort);
+    const dst = end(FIELD.peerAddr, FIELD.peerPort);
+    return {
+      prefix: packetPrefix(formatAddress(readAddress(view, at + FIELD.sock)), src, dst),
+      src,
+      dst,
+      key: endsKey(view.getUint32(at + FIELD.netns, true), src, dst),
+    };
   };
 }
 
@@ -105,42 +114,4 @@ function duration(words: Int32Array, view: DataView, at: number): number | null 
   const high = words[(at + 4) >> 2]!;
   if (high === 0) return words[at >> 2]! >>> 0;
   return high === UNKNOWN_WORD ? null : readDuration(view, at);
-}
-
-interface Row {
-  readonly seq: number;
-  readonly ack: number;
-  readonly received: boolean;
-  readonly macNs: number | null;
-  readonly ipNs: number | null;
-  readonly tcpNs: number | null;
-  readonly httpInfo: string | null;
-}
-
-const column = (text: string | number, width: number): string => `${text}`.padEnd(width);
-const micros = (ns: number | null): string => (ns === null ? '-' : `${Math.round(ns / 1000)}`);
-
-/** The header of the packet table; widths and names are the original's. */
-export const PACKET_TABLE_HEADER = `${[
-  column('SOCK', 22),
-  column('SEQ', 10),
-  column('ACK', 10),
-  column('MAC_TIME', 10),
-  column('IP_TIME', 10),
-  column('TCP_TIME', 10),
-  column('RX', 5),
-].join(' ')} HTTP\n`;
-
-/** One row: times in microseconds, `-` where something is not known. */
-export function packetRow(sock: number, row: Row): string {
-  const cells = [
-    column(formatAddress(sock), 22),
-    column(row.seq, 10),
-    column(row.ack, 10),
-    column(micros(row.macNs), 10),
-    column(micros(row.ipNs), 10),
-    column(micros(row.tcpNs), 10),
-    column(row.received ? 1 : 0, 5),
-  ];
-  return `${cells.join(' ')} ${row.httpInfo ?? '-'}\n`;
 }

@@ -15,7 +15,6 @@ import { Endpoint, endpointCommand } from './endpoint.js';
 import { PROM_FILE } from './files.js';
 import type { RowSink } from './intake.js';
 import type { CollectorOptions } from './options.js';
-import { PACKET_TABLE_HEADER } from './packet-lines.js';
 import { startService } from './service.js';
 import { printSummary } from './summary.js';
 
@@ -42,8 +41,6 @@ export async function runCollector(options: CollectorOptions): Promise<void> {
     fail: end.fail,
     rows: output === null ? null : rowSink(output),
   });
-  output?.rows.write(PACKET_TABLE_HEADER, 1);
-  output?.rows.flush();
   const endpoint = startEndpoint(options);
   const service = startService(collector, options);
   reload = () => {

@@ -267,7 +267,7 @@ export function decodeLayerTotals(view: DataView, at: number): LayerTotals {
 /** struct nw_packet: size and field offsets in bytes. */
 export const PACKET = {
   size: 112,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, localAddr: 24, peerAddr: 40, localPort: 56, peerPort: 58, family: 60, macNs: 64, ipNs: 72, tcpNs: 80, seq: 88, ack: 92, payloadBytes: 96, skbBytes: 100, rx: 104, tcpFlags: 105, httpHeads: 106 },
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, localAddr: 24, peerAddr: 40, localPort: 56, peerPort: 58, family: 60, macNs: 64, ipNs: 72, tcpNs: 80, seq: 88, ack: 92, payloadBytes: 96, skbBytes: 100, pid: 104, rx: 108, tcpFlags: 109, httpHeads: 110, retransmitted: 111 },
 } as const;
 
 export interface Packet {
@@ -287,9 +287,11 @@ export interface Packet {
   readonly ack: number;
   readonly payloadBytes: number;
   readonly skbBytes: number;
+  readonly pid: number;
   readonly rx: number;
   readonly tcpFlags: number;
   readonly httpHeads: number;
+  readonly retransmitted: number;
 }
 
 export function decodePacket(view: DataView, at: number): Packet {
@@ -310,9 +312,11 @@ export function decodePacket(view: DataView, at: number): Packet {
     ack: view.getUint32(at + 92, true),
     payloadBytes: view.getUint32(at + 96, true),
     skbBytes: view.getUint32(at + 100, true),
-    rx: view.getUint8(at + 104),
-    tcpFlags: view.getUint8(at + 105),
-    httpHeads: view.getUint8(at + 106),
+    pid: view.getUint32(at + 104, true),
+    rx: view.getUint8(at + 108),
+    tcpFlags: view.getUint8(at + 109),
+    httpHeads: view.getUint8(at + 110),
+    retransmitted: view.getUint8(at + 111),
   };
 }
 
@@ -412,8 +416,8 @@ export function decodeRxSlot(view: DataView, at: number): RxSlot {
 
 /** struct nw_sight: size and field offsets in bytes. */
 export const SIGHT = {
-  size: 96,
-  at: { headers: 0, sock: 72, tsNs: 80, netns: 88, httpHeads: 92 },
+  size: 104,
+  at: { headers: 0, sock: 72, tsNs: 80, netns: 88, pid: 92, httpHeads: 96, retransmitted: 98 },
 } as const;
 
 export interface Sight {
@@ -421,7 +425,9 @@ export interface Sight {
   readonly sock: number;
   readonly tsNs: number;
   readonly netns: number;
+  readonly pid: number;
   readonly httpHeads: number;
+  readonly retransmitted: number;
 }
 
 export function decodeSight(view: DataView, at: number): Sight {
@@ -430,7 +436,9 @@ export function decodeSight(view: DataView, at: number): Sight {
     sock: readU64(view, at + 72),
     tsNs: readU64(view, at + 80),
     netns: view.getUint32(at + 88, true),
-    httpHeads: view.getUint32(at + 92, true),
+    pid: view.getUint32(at + 92, true),
+    httpHeads: view.getUint16(at + 96, true),
+    retransmitted: view.getUint16(at + 98, true),
   };
 }
 

@@ -3,7 +3,7 @@
  * pipelined heads are joined. Most lines repeat, so what the bytes of a line became is remembered:
  * 50 ns instead of 2 µs.
  */
-import { clip, safeValue } from '../metrics/text.js';
+import { clip, oneLine } from '../metrics/text.js';
 import { redactReason, redactTarget } from './redact.js';
 import { parseStartLine } from './start-line.js';
 
@@ -24,21 +24,16 @@ function decode(latin1: string): string {
   return ASCII.test(latin1) ? latin1 : decoder.decode(Buffer.from(latin1, 'latin1'));
 }
 
-/** One line, no control characters, nothing that turns the text around. */
-function printable(text: string): string {
-  return safeValue(text).replaceAll('\n', '\ufffd');
-}
-
 /** A captured first line as people see it, without credentials. */
 export function describeHead(captured: Uint8Array | string, truncated = false): string {
   const line = parseStartLine(captured, truncated);
   if (line === null) return UNREADABLE;
   if (line.kind === 'response') {
-    const reason = redactReason(printable(decode(line.reason)));
+    const reason = redactReason(oneLine(decode(line.reason)));
     const text = `HTTP/${line.version} ${line.status}${reason === '' ? '' : ` ${reason}`}`;
     return clip(line.truncated ? text + MORE : text, LINE_MAX);
   }
-  const target = redactTarget(printable(decode(line.target)), line.truncated);
+  const target = redactTarget(oneLine(decode(line.target)), line.truncated);
   const end = line.version === null ? MORE : ` HTTP/${line.version}`;
   return clip(`${line.method} ${target}${end}`, LINE_MAX);
 }

@@ -37,6 +37,22 @@ export function cgroupId(path: string): bigint {
   throw new NetwatchError({ code: 'no-cgroup', path });
 }
 
+/** The inode number of the first pid namespace, in every kernel (PROC_PID_INIT_INO). */
+const INIT_PID_NAMESPACE = 0xeffffffc;
+
+/**
+ * The name of the process that the kernel knows by this number; null if it is gone, or if /proc here
+ * has other numbers than the kernel's (in a container).
+ */
+export function processName(pid: number): string | null {
+  try {
+    if (statSync('/proc/self/ns/pid').ino !== INIT_PID_NAMESPACE) return null;
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').replace(/\n$/, '');
+  } catch {
+    return null;
+  }
+}
+
 /** A network namespace: its inode number, and a path through which to enter it. */
 export interface NetworkNamespace {
   readonly inode: number;

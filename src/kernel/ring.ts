@@ -74,13 +74,13 @@ export class RingReader {
    * Hands the records that are there, at most `places.length` of them, to `take`
    * as one batch and then frees their space; returns how many there were. Stops
    * at a record that is still being written. A batch that `take` throws on is
-   * freed all the same: it must not come again for ever.
+   * freed all the same: it must not come again for ever. `end`: a value of
+   * {@link produced}; what was written since then stays.
    */
-  drain(places: Int32Array, take: TakeBatch): number {
-    const { consumer, producer } = this.#memory;
+  drain(places: Int32Array, take: TakeBatch, end = this.produced): number {
+    const { consumer } = this.#memory;
     // Positions pass 2^53 after 285 years at 1 GB/s: numbers are exact.
     let position = Number(Atomics.load(consumer, 0));
-    const end = Number(Atomics.load(producer, 0));
     let count = 0;
     while (position < end && count < places.length) {
       // Ring sizes are powers of two, but & would cut the position to 32 bits.

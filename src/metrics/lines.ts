@@ -124,18 +124,18 @@ function putMicroseconds(buffer: Uint8Array, at: number, ns: number | null): num
 const PROBES = 8;
 
 /**
- * Remembers bytes made from a fixed number of words of a record (the socket, the addresses), so
+ * Remembers what was made from a fixed number of words of a record (the socket, the addresses), so
  * that a line needs no string. A socket address used again by another connection has other words,
  * so nothing has to be removed; the table is bounded, and where it is crowded an older entry is
  * rendered again.
  */
-export class PrefixCache {
+export class PrefixCache<V = Uint8Array> {
   hits = 0;
   misses = 0;
   readonly #words: number;
   readonly #mask: number;
   readonly #keys: Int32Array;
-  readonly #values: (Uint8Array | undefined)[];
+  readonly #values: (V | undefined)[];
 
   /**
    * `words`: how many 32-bit words make the key; the first and the last should differ most.
@@ -145,15 +145,11 @@ export class PrefixCache {
     this.#words = words;
     this.#mask = slots - 1;
     this.#keys = new Int32Array(words * slots);
-    this.#values = new Array<Uint8Array | undefined>(slots).fill(undefined);
+    this.#values = new Array<V | undefined>(slots).fill(undefined);
   }
 
   /** Int32Array, not Uint32Array: half the time, as no word leaves the engine's small integers. */
-  get(
-    record: Int32Array,
-    at: number,
-    render: (record: Int32Array, at: number) => Uint8Array,
-  ): Uint8Array {
+  get(record: Int32Array, at: number, render: (record: Int32Array, at: number) => V): V {
     const words = this.#words;
     const hash = Math.imul(
       record[at]! ^ Math.imul(record[at + words - 1]!, 0x85ebca6b),
@@ -183,8 +179,8 @@ export class PrefixCache {
     slot: number,
     record: Int32Array,
     at: number,
-    render: (record: Int32Array, at: number) => Uint8Array,
-  ): Uint8Array {
+    render: (record: Int32Array, at: number) => V,
+  ): V {
     this.misses++;
     this.#keys.set(record.subarray(at, at + this.#words), slot * this.#words);
     return (this.#values[slot] = render(record, at));

@@ -21,6 +21,11 @@ export function safeValue(value: string): string {
   return PLAIN.test(value) ? value : value.replace(UNSAFE, '\ufffd');
 }
 
+/** The same in one line, for a terminal. */
+export function oneLine(text: string): string {
+  return safeValue(text).replaceAll('\n', '\ufffd');
+}
+
 /** A label value, ready to stand between quotes. */
 export function escapeLabel(value: string): string {
   if (PLAIN.test(value)) return value;

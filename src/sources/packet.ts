@@ -176,12 +176,13 @@ export class PacketSource {
     this.source = openSource(specOf(options));
   }
 
-  /** Hands over the packets since the last call, in order of time. */
-  drain(take: TakePackets): number {
-    return this.source.ring.drain(this.#places, (view, places, count) => {
+  /** Hands over the packets since the last call, in order of time; `end` as of the ring. */
+  drain(take: TakePackets, end = this.source.ring.produced): number {
+    const inOrder: TakePackets = (view, places, count) => {
       sortByTime(view, places, count, this.#times);
       take(view, places, count);
-    });
+    };
+    return this.source.ring.drain(this.#places, inOrder, end);
   }
 
   /** Detaches everything that sees packets; what it has seen can still be read. */

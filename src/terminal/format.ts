@@ -2,7 +2,7 @@
  * Records as text: a table with fixed columns, NDJSON, CSV (RFC 4180). Pure. Names of processes are
  * strangers' text: whatever they hold, a record is one line, and a terminal obeys none of it.
  */
-import { safeValue } from '../metrics/text.js';
+import { oneLine } from '../metrics/text.js';
 import type { Cell, Column } from './column.js';
 
 export const FORMATS = ['table', 'json', 'csv'] as const;
@@ -18,11 +18,9 @@ export interface Formatter<R> {
 /** In place of what is not known. */
 const MISSING = 'N/A';
 
-const inOneLine = (text: string): string => safeValue(text).replaceAll('\n', '\ufffd');
-
 function tableText(cell: Cell): string {
   if (cell === null) return MISSING;
-  return typeof cell === 'number' ? String(cell) : inOneLine(cell);
+  return typeof cell === 'number' ? String(cell) : oneLine(cell);
 }
 
 /** One cell as its column wants it. */
@@ -48,7 +46,7 @@ function table<R>(all: readonly Column<R>[]): Formatter<R> {
 }
 
 function csvText(cell: Cell): string {
-  const text = cell === null ? '' : inOneLine(String(cell));
+  const text = cell === null ? '' : oneLine(String(cell));
   return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
@@ -86,28 +84,4 @@ export function formatter<R>(format: Format, columns: readonly Column<R>[]): For
     default:
       return format satisfies never;
   }
-}
-
-/** `HH:MM:SS`, as the clock on the wall shows it. */
-export function clockTime(wallMs: number): string {
-  const date = new Date(wallMs);
-  const two = (value: number): string => String(value).padStart(2, '0');
-  return [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':');
-}
-
-/** `HH:MM:SS.mmm`. */
-export function timeOfDay(wallMs: number): string {
-  const ms = String(new Date(wallMs).getMilliseconds()).padStart(3, '0');
-  return `${clockTime(wallMs)}.${ms}`;
-}
-
-const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
-const MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
-
-/** `Sat Nov 21 13:07:29 2026`, as asctime() of C and Python writes it. */
-export function asctime(wallMs: number): string {
-  const date = new Date(wallMs);
-  const day = `${DAYS[date.getDay()] ?? ''} ${MONTHS[date.getMonth()] ?? ''}`;
-  const ofMonth = String(date.getDate()).padStart(2);
-  return `${day} ${ofMonth} ${clockTime(wallMs)} ${date.getFullYear()}`;
 }

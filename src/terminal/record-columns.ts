@@ -2,7 +2,7 @@
 import { formatEndpoint } from '../metrics/address.js';
 import { ipVersion, networkType } from '../sources/address-family.js';
 import { column, columnWith, type Column, type Layout } from './column.js';
-import { clockTime } from './format.js';
+import { clockTime } from '../metrics/wall-clock.js';
 
 export interface Timed {
   readonly tsNs: number;

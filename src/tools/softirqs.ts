@@ -4,7 +4,7 @@ import * as parse from '../cli/parse.js';
 import type { SoftirqSource, VectorCounts } from '../sources/softirq.js';
 import { column, columnWith, type Column } from '../terminal/column.js';
 import type { CommonOptions } from '../terminal/common.js';
-import { clockTime } from '../terminal/format.js';
+import { clockTime } from '../metrics/wall-clock.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { histogramBlock, rowsBlock, textBlock, type Block } from '../terminal/report.js';
 import { NetwatchError } from '../failure.js';

@@ -14,7 +14,7 @@ import {
 import type { BytesSource, TrafficRow } from '../sources/bytes.js';
 import { NO_PINNED_MAPS } from '../sources/pinned.js';
 import type { CommonOptions } from '../terminal/common.js';
-import { asctime } from '../terminal/format.js';
+import { asctime } from '../metrics/wall-clock.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { textBlock } from '../terminal/report.js';
 import { addTrafficTotals, topRows, trafficBlocks, type TrafficLayout } from './traffic/rows.js';

@@ -19,7 +19,7 @@ import {
 import { ANY_PORT, type PortRange } from '../sources/filter.js';
 import type { CongestionCounts, CongestionSource } from '../sources/congestion.js';
 import type { CommonOptions } from '../terminal/common.js';
-import { clockTime } from '../terminal/format.js';
+import { clockTime } from '../metrics/wall-clock.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { textBlock } from '../terminal/report.js';
 

@@ -15,7 +15,7 @@ import type { PacketLatencyRecord, PacketLatencySource } from '../sources/pktlat
 import { column, columnWith, type Column } from '../terminal/column.js';
 import type { CommonOptions, Context } from '../terminal/common.js';
 import { eventTool } from '../terminal/event-tool.js';
-import { clockTime } from '../terminal/format.js';
+import { clockTime } from '../metrics/wall-clock.js';
 
 type R = PacketLatencyRecord;
 

@@ -13,7 +13,7 @@ import {
   type TypedOptions,
 } from './rtt/options.js';
 import type { RttCounts, RttSource } from '../sources/rtt.js';
-import { clockTime } from '../terminal/format.js';
+import { clockTime } from '../metrics/wall-clock.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { textBlock } from '../terminal/report.js';
 

@@ -5,7 +5,7 @@ import { addEitherPort, filterOf, type PortOptions } from '../terminal/tool-opti
 import { NO_PINNED_MAPS } from '../sources/pinned.js';
 import { columnWith, type Column } from '../terminal/column.js';
 import type { CommonOptions } from '../terminal/common.js';
-import { clockTime } from '../terminal/format.js';
+import { clockTime } from '../metrics/wall-clock.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { onlyTable, rowsBlock, textBlock, type Block } from '../terminal/report.js';
 import type { SubnetBytes, SubnetSource } from './traffic/subnet-source.js';

@@ -12,7 +12,7 @@ import {
 import { FAMILIES } from '../metrics/families.js';
 import type { BacklogCounts, SynblSource } from '../sources/synbl.js';
 import type { CommonOptions } from '../terminal/common.js';
-import { clockTime } from '../terminal/format.js';
+import { clockTime } from '../metrics/wall-clock.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { histogramBlock, textBlock } from '../terminal/report.js';
 

@@ -12,7 +12,7 @@ import { difference, first, packetLines, portOf, SAME } from '../support/packets
 import { select, total, type Sample } from '../support/samples.js';
 import { needsCommands, needsRoot } from '../support/skip.js';
 import { sockets, type SocketRow } from '../support/ss.js';
-import { CLOSED_PORT, startProgram } from '../support/traffic.js';
+import { CLOSED_PORT, runHttp, startProgram } from '../support/traffic.js';
 import { until } from '../support/wait.js';
 
 const skip = needsRoot || needsCommands('ss', 'nstat');
@@ -211,6 +211,28 @@ t.test('a connection of a millisecond has its state on record', { skip }, async 
   t.equal(segments('transmit'), TcpOutSegs);
 });
 
+t.test('a short connection costs less than 2 KB in connects.log', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const bytes = async (...options: string[]): Promise<number[]> => {
+    // no pull after the start
+    const args = ['-q', '-x', '-r', '--interval', '60', ...options];
+    const collector = await startCollector(t, namespace, args);
+    const request = { total: 5, connections: 5, requests: [{ path: '/bytes/3000' }] };
+    const { client } = await runHttp(namespace, request);
+    t.equal(client.responses, 5);
+    await collector.stop();
+    const sizes = new Map<string, number>();
+    for (const line of collector.read('connects.log').split('\n')) {
+      const [, ends = ''] = /(src="[^"]*",dst="127[^"]*")/.exec(line) ?? [];
+      if (ends !== '') sizes.set(ends, (sizes.get(ends) ?? 0) + Buffer.byteLength(line) + 1);
+    }
+    t.equal(sizes.size, 10, 'both ends of each');
+    return [...sizes.values()];
+  };
+  t.ok(Math.max(...(await bytes())) < 2048);
+  t.ok(Math.min(...(await bytes('--connects', 'all'))) > 4096, 'with every change it is more');
+});
+
 t.test('each series of connects.log goes forward in time', { skip }, async (t) => {
   const namespace = createNamespace(t);
   const collector = await startCollector(t, namespace, [
@@ -220,6 +242,8 @@ t.test('each series of connects.log goes forward in time', { skip }, async (t) =
     '-q',
     '--interval',
     '0.02',
+    '--connects',
+    'all',
   ]);
   const server = await startProgram(namespace, 'tcp-server', { port: 7000 });
   const options = { port: 7000, connections: 401, concurrency: 8, rounds: 2 };

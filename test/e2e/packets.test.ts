@@ -373,9 +373,9 @@ t.test('mac_time of a packet holds its time in a slow queue', { skip }, async (t
   checkTimes(t, lines, state);
 });
 
-t.test('the table on stdout has a row for every line', { skip }, async (t) => {
+t.test('the table of lmp has a row for every line', { skip }, async (t) => {
   const namespace = createNamespace(t);
-  const collector = await startCollector(t, namespace, ['-t', '-i']);
+  const collector = await startCollector(t, namespace, ['-t', '-i', '--format', 'lmp']);
   await runTcp(namespace, { connections: 3, rounds: 7 });
   await runTcp(namespace, { connections: 2, rounds: 3, host: '::1' });
   const client = { total: 5, requests: [{ path: '/bytes/10' }, { method: 'PUT', body: 3 }] };

@@ -65,7 +65,8 @@ function pullAndFormat(
 ): Pulled {
   const clock = createClock();
   const toWallMs = (ns: number): number => clock.toWallMs(ns);
-  const table = new ConnectionTable({ all: false, extra, retransmits: extra }, out, toWallMs);
+  const options = { all: false, extra, retransmits: extra, connects: 'changes' } as const;
+  const table = new ConnectionTable(options, out, toWallMs);
   out.reset();
   const count = pull(source, path, table);
   return { count, lines: table.takeLines(), bytes: out.length, table };

@@ -1,7 +1,7 @@
 /** The report of netqtop and nic_throughput: a row for each queue, and their sum. Pure. */
 import type { Device, Direction, QueueCounts } from '../../sources/nic.js';
 import { column, columnWith, type Column } from '../../terminal/column.js';
-import { asctime } from '../../terminal/format.js';
+import { asctime } from '../../metrics/wall-clock.js';
 import type { Moment } from '../../terminal/report-tool.js';
 import { onlyData, onlyTable, rowsBlock, textBlock, type Block } from '../../terminal/report.js';
 import { countText, rateText } from './number.js';
