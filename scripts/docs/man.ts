@@ -67,8 +67,9 @@ function synopsis({ name, usage }: CommandModel): string {
   return `${bold(line)}${escape(usage.slice(line.length))}`;
 }
 
+/** Without hyphens and filled lines: names of pages and options stay whole. */
 const title = (name: string, version: string): string =>
-  `.TH ${escape(pageName(name).toUpperCase())} 8 "" "netwatch ${version}" "System Administration"`;
+  `.TH ${escape(pageName(name).toUpperCase())} 8 "" "netwatch ${version}" "System Administration"\n.nh\n.ad l`;
 
 const seeAlso = (references: readonly string[]): string =>
   section('SEE ALSO', references.join(',\n'));
