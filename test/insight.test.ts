@@ -1,6 +1,9 @@
 // Unit: masks, states and ranges as they are typed; details, statistics and formats as they are shown.
 import { Command, CommanderError } from 'commander';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import t from 'tap';
+import { jiffiesPerSecond } from '../src/kernel/kernel-config.js';
 import {
   ALL_EVENTS,
   EVENT_CLASSES,
@@ -280,6 +283,9 @@ t.test('details say what has changed, from which value to which', (t) => {
   }
   const silent = { ...RECORD, event: EVENT_NAMES.indexOf('RESET') };
   t.equal(detailsText(silent, { ...NAMES, resetReasons: null }), 'direction=sent');
+  const timeout = { ...RECORD, event: EVENT_NAMES.indexOf('TIMEOUT'), rto: 51 };
+  const unknown = detailsText(timeout, { ...NAMES, msPerJiffy: null });
+  t.equal(unknown, 'ca_state=open->open rto_ms=-', 'jiffies of unknown length are no time');
   t.end();
 });
 
@@ -291,6 +297,19 @@ t.test('what an event does not have is N/A, and null in JSON', (t) => {
   t.strictSame(row.slice(6, 10), ['N/A', 'N/A', 'N/A', 'N/A']);
   const json: unknown = JSON.parse(formatter('json', columns).line(record));
   t.match(json, { pid: null, tid: null, process: null, state: null, rtt_us: null, sock: null });
+  t.end();
+});
+
+t.test('the length of a jiffy is that of the configuration, or not known', (t) => {
+  const folder = t.testdir({
+    'config.gz': gzipSync('CONFIG_HZ_1000=y\nCONFIG_HZ=1000\n'),
+    config: '# CONFIG_HZ_250 is not set\nCONFIG_HZ=100\n',
+    other: 'CONFIG_NO_HZ=y\n',
+  });
+  const hz = (...names: string[]) => jiffiesPerSecond(names.map((name) => join(folder, name)));
+  t.equal(hz('config.gz', 'config'), 1000);
+  t.equal(hz('none', 'other', 'config'), 100);
+  t.equal(hz('none', 'other'), null);
   t.end();
 });
 

@@ -1,5 +1,5 @@
 /** What this kernel says about itself through its BTF: tracepoints, kfuncs, enums. */
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { release } from 'node:os';
 import { viewMemory, type Pointer } from './ffi.js';
 import { libbpf } from './libbpf.js';
@@ -110,15 +110,4 @@ export function enumNames(name: string): Map<number, string> {
     names.set(values.getUint32(at + 4, true), text);
   }
   return names;
-}
-
-/** Jiffies per second, from the kernel's configuration; 250 where it is not told. */
-export function jiffiesPerSecond(): number {
-  try {
-    const text = readFileSync(`/boot/config-${release()}`, 'utf8');
-    const hz = /^CONFIG_HZ=(\d+)$/m.exec(text)?.[1];
-    return hz === undefined ? 250 : Number(hz);
-  } catch {
-    return 250;
-  }
 }

@@ -14,12 +14,8 @@ import { ALL_EVENTS, maskOf } from './insight-events.js';
 import { isWanted, type KernelHas } from './insight-probes.js';
 import { listNamespaces } from '../kernel/host.js';
 import { readIterator } from '../kernel/iterator.js';
-import {
-  hasSocketStorage,
-  hasTracepoint,
-  jiffiesPerSecond,
-  tracepointArguments,
-} from '../kernel/kernel-btf.js';
+import { hasSocketStorage, hasTracepoint, tracepointArguments } from '../kernel/kernel-btf.js';
+import { jiffiesPerSecond } from '../kernel/kernel-config.js';
 import { sumPerCpu } from '../kernel/map.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { resetReasons } from './drop-reasons.js';
@@ -36,7 +32,8 @@ export type InsightRecord = Insight;
 export interface KernelNames {
   /** Why a reset was sent, by number; null where the kernel does not tell. */
   readonly resetReasons: ReadonlyMap<number, string> | null;
-  readonly msPerJiffy: number;
+  /** Null where the kernel's configuration cannot be read. */
+  readonly msPerJiffy: number | null;
 }
 
 /** Inclusive; null: no limit. */
@@ -178,6 +175,12 @@ export const PLAN: SourcePlan = {
   features: [RESET_REASON],
 };
 
+/** Null where the kernel does not say how long a jiffy is. */
+function msPerJiffy(): number | null {
+  const hz = jiffiesPerSecond();
+  return hz === null ? null : 1000 / hz;
+}
+
 export class InsightSource implements LiveSource<InsightRecord> {
   readonly source: Source;
   readonly notes: readonly string[];
@@ -186,7 +189,7 @@ export class InsightSource implements LiveSource<InsightRecord> {
   readonly #filter: Filter;
   readonly names: KernelNames = {
     resetReasons: has(RESET_REASON) ? resetReasons() : null,
-    msPerJiffy: 1000 / jiffiesPerSecond(),
+    msPerJiffy: msPerJiffy(),
   };
   readonly #places = new Int32Array(BATCH);
   #active: number | null = null;

@@ -81,7 +81,10 @@ const DESCRIBE: Readonly<Record<EventName, Describe>> = {
   FAST_RECOVERY: (r) => ({ ...congestion(r), sacked: r.sackedOut, lost: r.lostOut }),
   WINDOW_UPDATE: windows,
   SACK: (r) => ({ blocks: r.segments, bytes: r.bytes, dsack: r.dsack === 1 }),
-  TIMEOUT: (r, { msPerJiffy }) => ({ ...congestion(r), rto_ms: r.rto * msPerJiffy }),
+  TIMEOUT: (r, { msPerJiffy }) => ({
+    ...congestion(r),
+    rto_ms: msPerJiffy === null ? null : r.rto * msPerJiffy,
+  }),
 };
 
 /** By the name of the JSON field; `X_before` is what X was until then. */
