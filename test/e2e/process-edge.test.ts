@@ -8,9 +8,12 @@ import {
   existsSync,
   openSync,
   readFileSync,
+  renameSync,
   statSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
 } from 'node:fs';
-import { utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { blast } from '../support/blast.js';
@@ -55,7 +58,7 @@ interface Running {
   said(): string;
   /** Of standard output, where that is a pipe. */
   shown(): string;
-  kill(signal: NodeJS.Signals): void;
+  readonly kill: (signal: NodeJS.Signals) => void;
   readonly exited: Promise<Exit>;
 }
 
@@ -206,7 +209,7 @@ for (const kind of [COLLECTOR, QUIET, EVENTS, REPORTS, SERVE]) {
     const namespace = createNamespace(t);
     const terminal = openTerminal(t);
     const { fd } = terminal;
-    // without a fork: we are the leader of no process group that the child could inherit
+    // no process group leader, so it does not fork: the pid stays that of the child
     const within = ['setsid', '--ctty'];
     const running = await start(t, kind, namespace, { stdio: [fd, fd, fd], within });
     await until(() => / (ready after|serving) /.test(terminal.shown()), { what: 'it is ready' });
@@ -231,6 +234,17 @@ for (const kind of [COLLECTOR, EVENTS, REPORTS]) {
   });
 }
 
+/** Sends the signal and returns when the process has heard it and goes on. */
+async function outlivesHangUp(kind: Kind, { folder, url, kill }: Running): Promise<void> {
+  const log = join(folder, 'packets.log');
+  if (kind !== SERVE) renameSync(log, `${log}.moved`);
+  kill('SIGHUP');
+  if (kind === SERVE) {
+    // the first answer may come before the signal is looked at
+    for (let i = 0; i < 2; i++) await fetch(url, { headers: { connection: 'close' } });
+  } else await until(() => existsSync(log), { what: 'the log is opened anew' });
+}
+
 for (const kind of [QUIET, SERVE]) {
   t.test(`${kind.name} outlives a terminal that it has no rows for`, { skip }, async (t) => {
     const terminal = openTerminal(t);
@@ -239,7 +253,7 @@ for (const kind of [QUIET, SERVE]) {
     const running = await start(t, kind, createNamespace(t), setting);
     await until(() => / (ready after|serving) /.test(terminal.shown()), { what: 'it is ready' });
     terminal.vanish();
-    running.kill('SIGHUP');
+    await outlivesHangUp(kind, running);
     await endsInOrder(t, kind, running, () => {
       running.kill('SIGTERM');
     });
@@ -305,7 +319,8 @@ function fill(fd: number): void {
   }
 }
 
-for (const kind of [COLLECTOR, EVENTS, REPORTS, SERVE]) {
+// One tool stands for all: they have this in common.
+for (const kind of [COLLECTOR, EVENTS, SERVE]) {
   const ended = async (t: Test, setting: Setting): Promise<void> => {
     const namespace = createNamespace(t);
     const running = await start(t, kind, namespace, setting);
