@@ -17,7 +17,7 @@ export type Failure =
       readonly code: 'no-source';
       readonly source: string;
       readonly reason: string;
-      readonly mend: string;
+      readonly fix: string;
     }
   | { readonly code: 'no-netns'; readonly name: string }
   | { readonly code: 'no-cgroup'; readonly path: string }
@@ -111,7 +111,7 @@ export function explain(failure: Failure): string {
     case 'no-object':
       return `the BPF object ${failure.path} is missing\n  build it with: make`;
     case 'no-source':
-      return `the source ${failure.source} cannot run: ${failure.reason}\n  ${failure.mend}`;
+      return `the source ${failure.source} cannot run: ${failure.reason}\n  ${failure.fix}`;
     case 'no-netns':
       return `no network namespace ${failure.name}\n  give a name of \`ip netns list\`, a path such as /proc/PID/ns/net, or an inode number`;
     case 'no-cgroup':

@@ -44,32 +44,32 @@ t.test('kernels are compared by their numbers, not by their text', (t) => {
 });
 
 t.test('a kernel is to blame unless the machine can be fixed', (t) => {
-  const hook = { reason: 'no tracepoint x', mend: null };
+  const hook = { reason: 'no tracepoint x', fix: null };
   t.strictSame(problemOf(hook, '6.16', '6.1.0'), {
     reason: 'no tracepoint x',
     fault: 'kernel',
-    mend: 'Linux 6.16 or newer',
+    fix: 'Linux 6.16 or newer',
   });
-  t.equal(problemOf(hook, '6.16', '6.18').mend, null, 'it is new enough and still lacks it');
-  t.match(problemOf({ reason: 'not mounted', mend: 'mount it' }, '5.10', '6.1'), {
+  t.equal(problemOf(hook, '6.16', '6.18').fix, null, 'it is new enough and still lacks it');
+  t.match(problemOf({ reason: 'not mounted', fix: 'mount it' }, '5.10', '6.1'), {
     fault: 'environment',
-    mend: 'mount it',
+    fix: 'mount it',
   });
   const btf = new NetwatchError({ code: 'no-btf', path: '/btf', kernel: '5.4' });
-  t.match(problemOfError(btf), { fault: 'kernel', reason: /\/btf/, mend: /CONFIG_DEBUG_INFO_BTF/ });
+  t.match(problemOfError(btf), { fault: 'kernel', reason: /\/btf/, fix: /CONFIG_DEBUG_INFO_BTF/ });
   const library = new NetwatchError({ code: 'no-libbpf', tried: 'libbpf.so.1' });
-  t.match(problemOfError(library), { fault: 'environment', mend: /package libbpf1/ });
+  t.match(problemOfError(library), { fault: 'environment', fix: /package libbpf1/ });
   t.end();
 });
 
 t.test('what a refusal means depends on lockdown and on locked memory', (t) => {
   const error = new NetwatchError({ code: 'system', what: 'cannot load x', reason: 'EPERM' });
-  const mend = (lockdown: string | null, matters: boolean, limitBytes: number | null): string =>
-    refusalOf(error, { lockdown, memlock: { matters, limitBytes } }).mend ?? '';
-  t.match(mend('confidentiality', true, 65_536), /lockdown/);
-  t.match(mend('none', true, 65_536), /locked memory.*LimitMEMLOCK/);
-  t.match(mend('none', true, null), /security module/);
-  t.match(mend(null, false, 65_536), /security module/);
+  const fix = (lockdown: string | null, matters: boolean, limitBytes: number | null): string =>
+    refusalOf(error, { lockdown, memlock: { matters, limitBytes } }).fix ?? '';
+  t.match(fix('confidentiality', true, 65_536), /lockdown/);
+  t.match(fix('none', true, 65_536), /locked memory.*LimitMEMLOCK/);
+  t.match(fix('none', true, null), /security module/);
+  t.match(fix(null, false, 65_536), /security module/);
   t.end();
 });
 
@@ -138,8 +138,8 @@ function program(name: string, more: Partial<SeenProgram> = {}): SeenProgram {
   };
 }
 
-const missing = { attached: false, obstacle: { reason: 'no tracepoint', mend: null } } as const;
-const unmounted = { attached: false, obstacle: { reason: 'no mount', mend: 'mount it' } } as const;
+const missing = { attached: false, obstacle: { reason: 'no tracepoint', fix: null } } as const;
+const unmounted = { attached: false, obstacle: { reason: 'no mount', fix: 'mount it' } } as const;
 
 /** Two programs at all times, two more for -t. */
 function source(programs: readonly SeenProgram[], more: Partial<SeenSource> = {}): SeenSource {
@@ -200,10 +200,10 @@ t.test('where nothing is missing everything works', (t) => {
 
 t.test('a missing program of an option costs the option what it gives, nothing else', (t) => {
   const report = judged([source(with_({ watch: { ...missing, since: '6.16' } }))]);
-  const { verdict, without, mend } = flagOf(report, '-t');
+  const { verdict, without, fix } = flagOf(report, '-t');
   t.equal(verdict, 'degraded');
   t.match(without, [{ what: 'the watch', problem: { reason: 'no tracepoint' } }]);
-  t.strictSame(mend, ['Linux 6.16 or newer']);
+  t.strictSame(fix, ['Linux 6.16 or newer']);
   t.equal(flagOf(report, '-i').verdict, 'works');
   t.equal(toolOf(report, 'netwatch').verdict, 'works');
   t.equal(report.exitCode, 0, 'the kernel cannot give it');
@@ -214,9 +214,9 @@ t.test('an option all of whose programs are missing cannot work', (t) => {
   const report = judged([source(with_({ clock: missing, watch: missing }))]);
   t.match(flagOf(report, '-t'), { verdict: 'cannot', problem: { reason: 'no tracepoint' } });
   t.equal(report.exitCode, 0, 'the rest works, and only another kernel helps');
-  const mendable = judged([source(with_({ clock: unmounted, watch: unmounted }))]);
-  t.match(flagOf(mendable, '-t'), { verdict: 'cannot', mend: ['mount it'] });
-  t.equal(mendable.exitCode, 3);
+  const fixable = judged([source(with_({ clock: unmounted, watch: unmounted }))]);
+  t.match(flagOf(fixable, '-t'), { verdict: 'cannot', fix: ['mount it'] });
+  t.equal(fixable.exitCode, 3);
   t.end();
 });
 
@@ -228,7 +228,7 @@ t.test('without an essential program of the kernel nothing works', (t) => {
   t.end();
 });
 
-t.test('a source that could be mended is left out, with the options that need it', (t) => {
+t.test('a source that could be fixed is left out, with the options that need it', (t) => {
   const other: SeenSource = {
     ...source([program('other')]),
     source: 'other',
@@ -306,8 +306,8 @@ t.test('a refused source has one reason for all its programs', (t) => {
 });
 
 t.test('what blocks the collector blocks its options; the kernel is blamed first', (t) => {
-  const right: Problem = { reason: 'need CAP_BPF', fault: 'environment', mend: 'use sudo' };
-  const kernel: Problem = { reason: 'no BTF', fault: 'kernel', mend: 'another kernel' };
+  const right: Problem = { reason: 'need CAP_BPF', fault: 'environment', fix: 'use sudo' };
+  const kernel: Problem = { reason: 'no BTF', fault: 'kernel', fix: 'another kernel' };
   const blocked = judged([], { blockers: [right] });
   t.equal(blocked.exitCode, 3);
   t.ok(blocked.flags.every(({ problem }) => problem?.reason === 'need CAP_BPF'));
@@ -317,7 +317,7 @@ t.test('what blocks the collector blocks its options; the kernel is blamed first
   t.equal(both.exitCode, 4);
   t.match(toolOf(both, 'netwatch'), {
     problem: { reason: 'no BTF' },
-    mend: ['another kernel', 'use sudo'],
+    fix: ['another kernel', 'use sudo'],
   });
   t.end();
 });
@@ -331,7 +331,7 @@ t.test('options that need something of the host are judged by the facts', (t) =>
     data: { directory: 'x', reason: 'x cannot be written: EROFS', collectorPid: null },
   };
   const report = judged([source(WHOLE)], { facts });
-  t.match(flagOf(report, '--cgroup'), { verdict: 'cannot', mend: [/mount -t cgroup2/] });
+  t.match(flagOf(report, '--cgroup'), { verdict: 'cannot', fix: [/mount -t cgroup2/] });
   t.match(flagOf(report, '--data'), { verdict: 'cannot', problem: { reason: /EROFS/ } });
   t.equal(report.exitCode, 3);
   t.equal(judged([source(WHOLE)], { facts, judgesHost: false }).exitCode, 0, '--no-load');
@@ -366,7 +366,7 @@ t.test('several losses are a list, and no reason is told twice', (t) => {
   const lost = {
     attached: false,
     since: '5.12',
-    obstacle: { reason: 'needs Linux 5.12', mend: null },
+    obstacle: { reason: 'needs Linux 5.12', fix: null },
   };
   const facts = { ...FACTS, kernel: { ...FACTS.kernel, release: '5.10' } };
   const report = judged([source(with_({ watch: lost, side: { ...missing, options: ['time'] } }))], {

@@ -672,7 +672,7 @@ const FAILURES: { readonly [C in Failure['code']]: Case<C> } = {
   ],
   'no-object': [{ code: 'no-object', path: 'x.bpf.o' }, 3, /x\.bpf\.o.*\n.*make/],
   'no-source': [
-    { code: 'no-source', source: 'packet', reason: 'no mount', mend: 'mount it' },
+    { code: 'no-source', source: 'packet', reason: 'no mount', fix: 'mount it' },
     3,
     /source packet cannot run: no mount\n.*mount it/,
   ],

@@ -36,8 +36,8 @@ export function openSources(options: CollectorOptions, filter: Filter): OpenSour
     try {
       return keep(open());
     } catch (error) {
-      const mendable = error instanceof SourceMissing && error.obstacle.mend !== null;
-      if (!mendable || options.strict) throw error;
+      const fixable = error instanceof SourceMissing && error.obstacle.fix !== null;
+      if (!fixable || options.strict) throw error;
       missing.push(error);
       return null;
     }

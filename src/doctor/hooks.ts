@@ -152,7 +152,7 @@ function lookAt(plan: SourcePlan, look: Look): Map<string, ProgramState> {
 
 /** What a permission or a mount would fix is no answer where the kernel is only asked what it has. */
 const answer = (obstacle: Obstacle | null, load: boolean): Obstacle | null =>
-  load || obstacle?.mend === null ? obstacle : null;
+  load || obstacle?.fix === null ? obstacle : null;
 
 function seeProgram(
   { name, type, hook }: ListedProgram,
@@ -163,8 +163,8 @@ function seeProgram(
   const { since = OLDEST_KERNEL, gives = name, options = [] } = gain ?? {};
   const seen = { program: name, attachType: type, hook, gives, since, options };
   if (state === undefined) return { ...seen, wanted: false, attached: false, obstacle: null };
-  const { attached, reason, mend } = state;
-  const obstacle = answer(reason === null ? null : { reason, mend }, load);
+  const { attached, reason, fix } = state;
+  const obstacle = answer(reason === null ? null : { reason, fix }, load);
   return { ...seen, wanted: true, attached: load || obstacle !== null ? attached : null, obstacle };
 }
 

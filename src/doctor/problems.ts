@@ -18,17 +18,17 @@ export function isOlder(release: string, version: string): boolean {
 }
 
 /** The problem behind an obstacle of something that Linux `since` brought. */
-export function problemOf({ reason, mend }: Obstacle, since: string, release: string): Problem {
-  if (mend !== null) return { reason, fault: 'environment', mend };
+export function problemOf({ reason, fix }: Obstacle, since: string, release: string): Problem {
+  if (fix !== null) return { reason, fault: 'environment', fix };
   const newer = isOlder(release, since) ? `Linux ${since} or newer` : null;
-  return { reason, fault: 'kernel', mend: newer };
+  return { reason, fault: 'kernel', fix: newer };
 }
 
 /** The problem behind an expected failure: its sentence, and what it says to do. */
 export function problemOfError(error: NetwatchError): Problem {
   const [reason = ''] = error.message.split('\n');
   const fault = error.exitCode === 4 ? 'kernel' : 'environment';
-  return { reason, fault, mend: error.next === '' ? null : error.next };
+  return { reason, fault, fix: error.next === '' ? null : error.next };
 }
 
 /** Why a kernel refuses to load anything at all, for a process that holds what it needs to. */
@@ -37,11 +37,11 @@ export function refusalOf(
   { lockdown, memlock }: Pick<Facts, 'lockdown' | 'memlock'>,
 ): Problem {
   const [reason = ''] = error.message.split('\n');
-  const mend =
+  const fix =
     lockdown === 'confidentiality'
       ? 'boot without lockdown=confidentiality'
       : memlock.matters === true && memlock.limitBytes !== null
         ? 'raise the limit of locked memory: ulimit -l unlimited, or LimitMEMLOCK=infinity'
         : 'see what a container or a security module forbids: bpf(2) is refused';
-  return { reason, fault: 'environment', mend };
+  return { reason, fault: 'environment', fix };
 }

@@ -9,7 +9,7 @@ export interface Problem {
   /** `environment`: this machine can be fixed; `kernel`: it takes another kernel. */
   readonly fault: 'environment' | 'kernel';
   /** What would fix it. */
-  readonly mend: string | null;
+  readonly fix: string | null;
 }
 
 export interface Facts {
@@ -102,7 +102,7 @@ export interface Verdict {
   /** Why it cannot. */
   readonly problem: Problem | null;
   /** Everything that would make it better, each once. */
-  readonly mend: readonly string[];
+  readonly fix: readonly string[];
 }
 
 export interface FlagVerdict extends Verdict {

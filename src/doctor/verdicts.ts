@@ -39,23 +39,23 @@ const NO_OPTION = '';
 /** What a command is called among the options. */
 export const toolKey = (tool: string): string => `netwatch ${tool}`;
 
-const works: Verdict = { verdict: 'works', without: [], problem: null, mend: [] };
+const works: Verdict = { verdict: 'works', without: [], problem: null, fix: [] };
 
-const unique = (mends: readonly (string | null)[]): string[] => [
-  ...new Set(mends.filter((mend) => mend !== null)),
+const unique = (fixes: readonly (string | null)[]): string[] => [
+  ...new Set(fixes.filter((fix) => fix !== null)),
 ];
 
 function cannot(problem: Problem, others: readonly Problem[] = []): Verdict {
-  const mend = unique([problem, ...others].map((one) => one.mend));
-  return { verdict: 'cannot', without: [], problem, mend };
+  const fix = unique([problem, ...others].map((one) => one.fix));
+  return { verdict: 'cannot', without: [], problem, fix };
 }
 
 function worksWithout(losses: readonly Loss[]): Verdict {
   if (losses.length === 0) return works;
   const byText = new Map(losses.map((loss) => [`${loss.what}: ${loss.problem.reason}`, loss]));
   const without = [...byText.values()];
-  const mend = unique(without.map(({ problem }) => problem.mend));
-  return { verdict: 'degraded', without, problem: null, mend };
+  const fix = unique(without.map(({ problem }) => problem.fix));
+  return { verdict: 'degraded', without, problem: null, fix };
 }
 
 function judgeSource(seen: SeenSource, facts: Facts): Judged {
@@ -145,12 +145,12 @@ const HOST_NEEDS: Readonly<Record<string, (facts: Facts) => Problem | null>> = {
       : {
           reason: 'no cgroup v2 hierarchy is mounted',
           fault: 'environment',
-          mend: 'mount -t cgroup2 none /sys/fs/cgroup/unified',
+          fix: 'mount -t cgroup2 none /sys/fs/cgroup/unified',
         },
   data: ({ data: { reason } }) =>
     reason === null
       ? null
-      : { reason, fault: 'environment', mend: 'choose another directory with --data DIR' },
+      : { reason, fault: 'environment', fix: 'choose another directory with --data DIR' },
 };
 
 /** The names of options in {@link HOST_NEEDS}. */

@@ -139,8 +139,8 @@ function factRows(facts: Facts): Row[] {
 }
 
 /** Not where the reason names the kernel that is needed. */
-const remedy = ({ reason, mend }: Problem): string =>
-  mend === null || / Linux \d/.test(reason) ? '' : ` (${mend})`;
+const remedy = ({ reason, fix }: Problem): string =>
+  fix === null || / Linux \d/.test(reason) ? '' : ` (${fix})`;
 
 const explain = (problem: Problem): string => `${problem.reason}${remedy(problem)}`;
 
@@ -167,11 +167,11 @@ function sourceLines({ source, programs, features }: SourceFinding, looks: Looks
 }
 
 /** What there is to say about a verdict. */
-function verdictText({ verdict, without, problem, mend }: Verdict): string {
+function verdictText({ verdict, without, problem, fix }: Verdict): string {
   if (verdict === 'works') return 'works';
   if (problem !== null) {
-    const mends = mend.filter((one) => !problem.reason.includes(one.replace(' or newer', '')));
-    return `cannot: ${problem.reason}${mends.length === 0 ? '' : `; to fix it: ${mends.join('; ')}`}`;
+    const fixes = fix.filter((one) => !problem.reason.includes(one.replace(' or newer', '')));
+    return `cannot: ${problem.reason}${fixes.length === 0 ? '' : `; to fix it: ${fixes.join('; ')}`}`;
   }
   const losses = without.map((loss) => `${loss.what}: ${explain(loss.problem)}`);
   return losses.length === 1

@@ -8,7 +8,7 @@ import { whyNoTrampoline } from './trampoline.js';
 export interface Obstacle {
   readonly reason: string;
   /** What to do about it on this machine; null: only another kernel helps. */
-  readonly mend: string | null;
+  readonly fix: string | null;
 }
 
 /** Where a program goes: the parts of `?tp_btf/tcp_send_reset`. */
@@ -24,7 +24,7 @@ export function placeOf(section: string): Place {
   return { type, hook: rest.join('/') };
 }
 
-const kernelLacks = (reason: string): Obstacle => ({ reason, mend: null });
+const kernelLacks = (reason: string): Obstacle => ({ reason, fix: null });
 
 /**
  * Null if the kernel has the hook of this section. With `mayAct` tracefs is mounted where it is not,
@@ -66,5 +66,5 @@ function missingFunction(type: string, name: string, mayTry: boolean): Obstacle 
 
 const NO_CGROUP2: Obstacle = {
   reason: 'no cgroup v2 hierarchy is mounted',
-  mend: 'mount -t cgroup2 none /sys/fs/cgroup/unified',
+  fix: 'mount -t cgroup2 none /sys/fs/cgroup/unified',
 };

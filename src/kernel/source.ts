@@ -40,7 +40,7 @@ export interface ProgramState {
   readonly attached: boolean;
   readonly reason: string | null;
   /** What would help on this machine; null: nothing is wrong, or it takes another kernel. */
-  readonly mend: string | null;
+  readonly fix: string | null;
 }
 
 /** Records that passed the filter, and those the ring could not take. */
@@ -101,8 +101,8 @@ interface Loaded {
   readonly obstacles: Map<string, Obstacle>;
 }
 
-/** Only another kernel, or a mended netwatch, takes this program. */
-const refused = (reason: string): Obstacle => ({ reason, mend: null });
+/** Only another kernel, or a fixed netwatch, takes this program. */
+const refused = (reason: string): Obstacle => ({ reason, fix: null });
 
 /** What keeps a wanted program out before the kernel has even seen it. */
 function obstacleTo(
@@ -184,7 +184,7 @@ function programStates(spec: SourceSpec, { object, obstacles }: Loaded): Program
     fd,
     attached,
     reason: obstacles.get(name)?.reason ?? null,
-    mend: obstacles.get(name)?.mend ?? null,
+    fix: obstacles.get(name)?.fix ?? null,
   }));
 }
 
@@ -208,10 +208,10 @@ export class SourceMissing extends NetwatchError {
   }
 }
 
-function failureOf(source: string, program: string, { reason, mend }: Obstacle): Failure {
-  return mend === null
+function failureOf(source: string, program: string, { reason, fix }: Obstacle): Failure {
+  return fix === null
     ? { code: 'attach', program, reason }
-    : { code: 'no-source', source, reason, mend };
+    : { code: 'no-source', source, reason, fix };
 }
 
 /** Loads and attaches; `finish` makes of it what the caller wants. Throws if something essential is missing. */

@@ -41,14 +41,14 @@ export function ensureTracefs(mayMount: boolean): Obstacle | null {
   if (missing === 'EACCES')
     return {
       reason: `no ${describeCapability('CAP_DAC_READ_SEARCH')}`,
-      mend: 'run it as root, or give it CAP_DAC_READ_SEARCH',
+      fix: 'run it as root, or give it CAP_DAC_READ_SEARCH',
     };
   const mounted = mayMount && c.mount('tracefs', TRACEFS, 'tracefs', 0, null) === 0;
   if (mounted) return null;
   const reason = mayMount ? describeErrno(errno()) : missing;
   return {
     reason: `${TRACEFS} is not mounted: ${reason}`,
-    mend: `mount -t tracefs tracefs ${TRACEFS}`,
+    fix: `mount -t tracefs tracefs ${TRACEFS}`,
   };
 }
 

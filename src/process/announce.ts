@@ -27,7 +27,7 @@ function reasonsOf(programs: readonly ProgramState[]): Map<string, string[]> {
 /** Call it when signals are listened for: whoever reads it may send one. */
 export function announce({ programs, missing = [], startMs, where = '' }: Begun, say: Say): void {
   for (const { source, obstacle } of missing)
-    say(`without ${source} records: ${obstacle.reason}; to fix it: ${obstacle.mend ?? ''}`);
+    say(`without ${source} records: ${obstacle.reason}; to fix it: ${obstacle.fix ?? ''}`);
   const left = new Set(missing.map(({ source }) => source));
   for (const [reason, names] of reasonsOf(programs.filter(({ source }) => !left.has(source))))
     say(`without ${names.join(', ')}: ${reason}`);

@@ -65,7 +65,7 @@ const SYMBOLS: Feature = {
     areSymbolsHidden()
       ? {
           reason: 'the kernel hides its addresses',
-          mend: 'run it as root or give it CAP_SYSLOG, with kernel.kptr_restrict below 2',
+          fix: 'run it as root or give it CAP_SYSLOG, with kernel.kptr_restrict below 2',
         }
       : null,
 };

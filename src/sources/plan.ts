@@ -58,7 +58,7 @@ export interface SourcePlan {
 export const TRIAL_RING_BYTES = 4096;
 
 function kernelFeature(gain: Gain, needs: string, reason: string, has: () => boolean): Feature {
-  return { ...gain, needs, obstacle: () => (has() ? null : { reason, mend: null }) };
+  return { ...gain, needs, obstacle: () => (has() ? null : { reason, fix: null }) };
 }
 
 /** A helper that programs call: `sock_from_file` for bpf_sock_from_file. */
@@ -91,7 +91,7 @@ export function rightFeature(name: Capability, gain: Gain): Feature {
     obstacle: () =>
       hasCapability(ownCapabilities().effective, name)
         ? null
-        : { reason: `no ${describeCapability(name)}`, mend: `run it as root, or give it ${name}` },
+        : { reason: `no ${describeCapability(name)}`, fix: `run it as root, or give it ${name}` },
   };
 }
 

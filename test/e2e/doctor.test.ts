@@ -153,7 +153,7 @@ t.test('cgroup v2 is found where it is, and missed where it is not', { skip }, a
   t.equal(report.facts.cgroup2.path, null);
   t.equal(report.exitCode, 3);
   for (const name of ['-t', '-i', '--cgroup'])
-    t.match(flagOf(report, name), { verdict: 'cannot', mend: [/^mount -t cgroup2 /] }, name);
+    t.match(flagOf(report, name), { verdict: 'cannot', fix: [/^mount -t cgroup2 /] }, name);
   for (const name of ['-x', '-r', '-a']) t.not(flagOf(report, name).verdict, 'cannot', name);
   t.match(toolOf(report, 'netwatch').without[0], { what: 'packet records' });
 });
