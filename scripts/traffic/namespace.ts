@@ -10,13 +10,18 @@ import {
   type ChildProcess,
   type SpawnOptions,
 } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 
 export interface NamespaceOptions {
   /** Start of the name; the rest is our pid and a number. */
   readonly prefix?: string;
   /** Below net, as in {'ipv4/tcp_sack': 0}. */
   readonly sysctls?: Readonly<Record<string, string | number>>;
+  /**
+   * Everything inside runs on one CPU, whose queue the loopback device then uses alone: packets arrive
+   * in the order in which they were sent.
+   */
+  readonly oneCpu?: boolean;
 }
 
 export interface ExecOptions {
@@ -76,20 +81,27 @@ export function closeAllNamespaces(): void {
 
 /** Makes a namespace whose name holds our pid, so that a later run can sweep it if we die. */
 export function openNamespace(options: NamespaceOptions = {}): Namespace {
-  const { prefix = 'nwtest', sysctls = {} } = options;
+  const { prefix = 'nwtest', sysctls = {}, oneCpu = false } = options;
   if (serial === 0) sweepNamespaces(prefix);
   const name = `${prefix}-${process.pid}-${++serial}`;
   execFileSync('ip', ['netns', 'add', name], { stdio: ['ignore', 'ignore', 'pipe'] });
-  const namespace = enterable(name);
+  const namespace = enterable(name, oneCpu ? ['taskset', '-c', firstCpu()] : []);
   open.add(namespace);
   const settings = Object.entries({ ...SYSCTLS, ...sysctls }).flat();
   namespace.execSync('sh', ['-c', SETUP, 'setup', ...settings.map(String)]);
   return namespace;
 }
 
-function enterable(name: string): Namespace {
+/** The first CPU that this process may use. */
+function firstCpu(): string {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  return /^Cpus_allowed_list:\s*(\d+)/m.exec(status)?.[1] ?? '0';
+}
+
+/** `wrapper`: a command that executes the rest of its line. */
+function enterable(name: string, wrapper: Args): Namespace {
   const path = `/run/netns/${name}`;
-  const enter = (cmd: string, args: Args) => [`--net=${path}`, '--', cmd, ...args];
+  const enter = (cmd: string, args: Args) => [`--net=${path}`, '--', ...wrapper, cmd, ...args];
   const namespace: Namespace = {
     name,
     path,

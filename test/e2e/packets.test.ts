@@ -13,6 +13,7 @@ import {
   packetLines,
   parted,
   SAME,
+  wayOf,
   type PacketLine,
 } from '../support/packets.js';
 import { total, type Sample } from '../support/samples.js';
@@ -136,6 +137,30 @@ const FIRST_PORT = 7001;
 
 const isIPv6 = ({ src }: PacketLine): boolean => src.startsWith('[');
 
+/**
+ * Data that had been read when it came again, as its acknowledgement was late on a busy machine:
+ * nobody reads it a second time.
+ */
+function isReadAgain(line: PacketLine, before: readonly PacketLine[]): boolean {
+  const way = wayOf(line);
+  return before.some(
+    (earlier) =>
+      earlier.received &&
+      earlier.bytes > 0 &&
+      wayOf(earlier) === way &&
+      ((earlier.seq + earlier.bytes - line.seq - line.bytes) | 0) >= 0,
+  );
+}
+
+/** Data without the time that it was with TCP, though it had one. */
+const untimed = (lines: readonly PacketLine[]): PacketLine[] =>
+  lines.filter(
+    (line, i) =>
+      line.bytes > 0 &&
+      line.tcpUs === null &&
+      !(line.received && isReadAgain(line, lines.slice(0, i))),
+  );
+
 const ofPort = <T extends PacketLine | Packet>(packets: readonly T[], port: number): T[] =>
   packets.filter((packet) => hasPort(packet, port));
 /** As segmentation, which comes after IP, leaves them to the device. */
@@ -246,10 +271,10 @@ t.test('every packet of the loopback is one line each way', { skip }, async (t) 
         t.strictSame(difference(seen, received(own)), SAME, `received${what}`);
       }
       const own = ofPort(lines, port);
-      const unread = own.filter(({ bytes, tcpUs }) => (bytes === 0) !== (tcpUs === null));
+      const wrong = [...untimed(own), ...own.filter((p) => p.bytes === 0 && p.tcpUs !== null)];
       if (name !== 'a reader that never reads')
         t.strictSame(
-          first(unread.map((line) => JSON.stringify(line))),
+          first(wrong.map((line) => JSON.stringify(line))),
           [],
           'tcp_time where there is data',
         );
@@ -332,8 +357,8 @@ t.test('segments that are cut or merged are lines where IP sees them', { skip },
       });
     }
     t.ok(isAscending(lines), 'in order of time');
-    const untimed = lines.filter((p) => p.received && p.bytes > 0 && p.tcpUs === null);
-    t.strictSame(first(untimed.map(onTheWire)), [], 'received data has its TCP time');
+    const unread = untimed(lines).filter(({ received }) => received);
+    t.strictSame(first(unread.map(onTheWire)), [], 'received data has its TCP time');
     checkTimes(t, lines, state);
   }
 });

@@ -126,6 +126,6 @@ export function parted(whole: readonly PacketLine[], parts: readonly Packet[]): 
 }
 
 /** `from > to` */
-function wayOf(packet: PacketLine | Packet): string {
+export function wayOf(packet: PacketLine | Packet): string {
   return onTheWire(packet).split(' ', 3).join(' ');
 }
