@@ -4,7 +4,7 @@
  * made from the same object, see scripts/docs.ts.
  */
 import { Command, CommanderError, Help } from 'commander';
-import { addCollectorOptions, type CollectorOptions } from './collector/options.js';
+import { addCollectorOptions, collectorOptionsOf } from './collector/options.js';
 import { commandNames, loadCommand } from './commands.js';
 import { symptomTable } from './symptoms.js';
 import { TOOL_GROUPS, type Tool } from './terminal/tool.js';
@@ -75,11 +75,11 @@ export async function buildProgram(args: readonly string[]): Promise<Command> {
   // Without a tool beside it commander would leave the help command out.
   program.helpCommand('help [command]', 'show help for a command');
   program.version(VERSION, '-V, --version');
-  program.action(async (options: CollectorOptions) => {
+  program.action(async () => {
     // A command after options of the collector, or a word that is none.
     if (program.args[0] !== undefined) refuse(program, program.args[0]);
     const { runCollector } = await import('./collector/run.js');
-    await runCollector(options);
+    await runCollector(collectorOptionsOf(program));
   });
   return program;
 }

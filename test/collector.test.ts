@@ -181,7 +181,7 @@ t.test('a connection is one line when it opens, and nothing more unless asked', 
 });
 
 t.test('with -x and -r every value that the kernel knows is a line, in base units', (t) => {
-  const { table: connections, lines } = collectorTable({ extra: true, retransmits: true });
+  const { table: connections, lines } = collectorTable({ extra: true, retrans: true });
   connections.opened(
     at(1, {
       ...{ srttUs: (68 << 3) + 7, mdevUs: (34 << 2) + 3, rttvarUs: 50 << 2, ssthresh: 7 },
@@ -449,7 +449,7 @@ t.test('listening sockets are lines with -a, and their queues with -x', (t) => {
   };
   const names = [info(1000, '4711', 'curl', '1'), stateLine('listen', 1, 1000)];
   t.strictSame(seen({}), []);
-  t.strictSame(seen({ retransmits: true }), []);
+  t.strictSame(seen({ retrans: true }), []);
   t.strictSame(seen({ all: true }), names);
   t.strictSame(seen({ extra: true }), [
     ...names,

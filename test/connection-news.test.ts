@@ -14,7 +14,7 @@ import {
 } from './fixtures/collector.js';
 
 const changes = (): TestTable =>
-  collectorTable({ extra: true, retransmits: true, connects: 'changes' });
+  collectorTable({ extra: true, retrans: true, connects: 'changes' });
 
 /** A pull that shows the connection. */
 function pull({ table, lines }: TestTable, connection: Connection): string[] {

@@ -3,6 +3,8 @@ import { Command, CommanderError } from 'commander';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import t from 'tap';
+import { addOptions, valuesOf } from '../src/cli/options.js';
+import { COMMON } from '../src/terminal/common.js';
 import { jiffiesPerSecond } from '../src/kernel/kernel-config.js';
 import {
   ALL_EVENTS,
@@ -22,11 +24,7 @@ import { isWanted, PROBES, type KernelHas } from '../src/sources/insight-probes.
 import { quantile, rttBucket, statisticsOf } from '../src/tools/insight/statistics.js';
 import { decodeInsight, INSIGHT } from '../src/generated/insight.js';
 import type { InsightRecord, KernelNames } from '../src/sources/insight.js';
-import {
-  addInsightOptions,
-  insightOptions,
-  type TypedOptions,
-} from '../src/tools/insight/options.js';
+import { insightOptions, OPTIONS, type TypedOptions } from '../src/tools/insight/options.js';
 import { formatter } from '../src/terminal/format.js';
 import { timeOfDay } from '../src/metrics/wall-clock.js';
 import { programsInSources } from './support/vm-programs.js';
@@ -143,8 +141,9 @@ function typed(...args: readonly string[]): TypedOptions {
   const command = new Command('insight')
     .exitOverride()
     .configureOutput({ writeErr: () => undefined });
-  addInsightOptions(command);
-  return command.parse(args, { from: 'user' }).opts();
+  addOptions(command, { ...OPTIONS, ...COMMON });
+  command.parse(args, { from: 'user' });
+  return { ...valuesOf(command, { ...COMMON, ...OPTIONS }), libbpfLog: false };
 }
 
 const SCOPE = { namespaces: [], cgroup: null };

@@ -175,7 +175,7 @@ t.test('a drop or reset is one object, the same as its line of err.log', async (
 });
 
 /** A table with its lines, and the events that go with them. */
-function tableWithEvents(options: { all: boolean; extra: boolean; retransmits: boolean }) {
+function tableWithEvents(options: { all: boolean; extra: boolean; retrans: boolean }) {
   const out = new ByteWriter(1);
   const events: NdjsonEvent[] = [];
   const changes = new ChangedValues((event) => events.push(event));
@@ -192,7 +192,7 @@ const ENDS = {
 };
 
 t.test('the lines that one look at a connection writes are one object', (t) => {
-  const { events, table } = tableWithEvents({ all: true, extra: false, retransmits: true });
+  const { events, table } = tableWithEvents({ all: true, extra: false, retrans: true });
   table.opened(at(1));
   table.sampled(at(2));
   table.sampled(at(3, { state: 8, retransmits: [2, 0, 0, 0, 0] }));
@@ -219,7 +219,7 @@ t.test('the lines that one look at a connection writes are one object', (t) => {
 });
 
 t.test('who accepted a connection is an event of its own, an unknown owner is null', (t) => {
-  const { events, table } = tableWithEvents({ all: false, extra: false, retransmits: false });
+  const { events, table } = tableWithEvents({ all: false, extra: false, retrans: false });
   table.opened(at(1, SERVER));
   t.strictSame(events, [], 'its owner is not known yet: no line, no event');
   table.owned(owner(2, 42, 'worker'));
@@ -229,7 +229,7 @@ t.test('who accepted a connection is an event of its own, an unknown owner is nu
   t.match(accepted, { event: 'connection_accept', pid: 42, process: 'worker', is_server: true });
   t.match(unknown, { event: 'connection_sample', pid: null, process: null, is_server: false });
   t.strictSame(more, []);
-  const early = tableWithEvents({ all: true, extra: false, retransmits: false });
+  const early = tableWithEvents({ all: true, extra: false, retrans: false });
   early.table.opened(at(1, SERVER));
   early.table.closed(at(2, { ...SERVER, ...CLOSED }));
   const [opened, closed] = early.events;
@@ -241,7 +241,7 @@ t.test('who accepted a connection is an event of its own, an unknown owner is nu
 t.test('every line of connects.log has its value in an object, and no other is there', (t) => {
   for (const all of [false, true]) {
     for (const extra of [false, true]) {
-      const { events, table, lines } = tableWithEvents({ all, extra, retransmits: true });
+      const { events, table, lines } = tableWithEvents({ all, extra, retrans: true });
       table.opened(at(1, SERVER));
       table.owned(owner(2, 42, 'worker'));
       table.beginDump();
@@ -259,7 +259,7 @@ t.test('every line of connects.log has its value in an object, and no other is t
       t.strictSame(compareConnections(lines(), events as Json[]), { missing: [], surplus: [] });
     }
   }
-  const { events, table, lines } = tableWithEvents({ all: true, extra: true, retransmits: true });
+  const { events, table, lines } = tableWithEvents({ all: true, extra: true, retrans: true });
   table.opened(at(1));
   const [event = {}] = events as Json[];
   const less = Object.fromEntries(Object.entries(event).filter(([k]) => k !== 'cwnd_segments'));
@@ -277,7 +277,7 @@ t.test('a hostile name is one line of JSON and reads back as in the logs', async
   const directory = folder(t);
   const ndjson = await openNdjson(t, directory);
   const table = new ConnectionTable(
-    { all: false, extra: false, retransmits: false, connects: 'all' },
+    { all: false, extra: false, retrans: false, connects: 'all' },
     new ByteWriter(1),
     toMs,
     ndjson.connections,

@@ -183,7 +183,7 @@ t.test('a SYN-ACK with the number of the one before is sent again', (t) => {
 t.test('the records of connections say whose packets are, and two pulls later no more', (t) => {
   const names = new ProcessNames(nobody);
   const out = new ByteWriter(1);
-  const options = { all: false, extra: false, retransmits: false, connects: 'all' } as const;
+  const options = { all: false, extra: false, retrans: false, connects: 'all' } as const;
   const table = new ConnectionTable(options, out, toMs, null, names);
   const key = endsKey(CONNECTION.netns, '10.77.0.1:40000', '10.77.0.2:80');
   const found = (): string | null => names.find(key);

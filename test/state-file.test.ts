@@ -341,12 +341,12 @@ t.test('the busiest connections are shown, among equals the newest, the rest is 
 t.test(
   'single connections have their gauges in the state file, without those of listeners',
   (t) => {
-    const lines = (extra: boolean, retransmits: boolean): string[] =>
+    const lines = (extra: boolean, retrans: boolean): string[] =>
       stateLines(
         (snapshot) =>
           state.addConnections(snapshot, entriesOf(at(3.5, { comm: 'a"\n' })), {
             extra,
-            retransmits,
+            retrans,
           }),
         'netwatch_connection_.*',
       );

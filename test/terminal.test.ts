@@ -1,7 +1,6 @@
 // Unit: what a tool declares, as a table, as JSON, as CSV and as bcc's bars.
-import { Command } from 'commander';
 import t from 'tap';
-import { addCommonOptions, hasOwnVerbose, typedOptions } from '../src/terminal/common.js';
+import { argument, option } from '../src/cli/options.js';
 import { column, type Column } from '../src/terminal/column.js';
 import { formatter } from '../src/terminal/format.js';
 import {
@@ -17,6 +16,7 @@ import {
   textBlock,
   type Block,
 } from '../src/terminal/report.js';
+import { watchingTool } from '../src/terminal/watching-tool.js';
 
 interface Sample {
   readonly name: string | null;
@@ -135,37 +135,36 @@ t.test('a report is a table for a person and objects for a program', (t) => {
   t.end();
 });
 
-t.test('a tool may take a common option for itself', (t) => {
-  const command = new Command('x')
-    .argument('[interval]')
-    .option('-d, --duration <S>', 'its own')
-    .option('-v, --verbose', 'its own');
-  const isOurs = !hasOwnVerbose(command);
-  addCommonOptions(command, true);
-  t.strictSame(
-    command.options.map(({ flags }) => flags),
-    [
-      '-d, --duration <S>',
-      '-v, --verbose',
-      '-o, --output <FORMAT>',
-      '--netns <NAMES>',
-      '--cgroup <PATH>',
-      '--data <DIR>',
-    ],
-  );
-  command.parse(['5', '-v', '-d', '3'], { from: 'user' });
-  t.strictSame(typedOptions(command, isOurs), {
-    interval: '5',
-    duration: '3',
-    verbose: true,
-    output: 'table',
-    libbpfLog: false,
-  });
+t.test('a tool may take a common option for itself', async (t) => {
+  const typed: Record<string, unknown>[] = [];
+  const own = {
+    ...argument('[interval]', 'its own'),
+    ...option('-d, --duration <S>', 'its own'),
+    ...option('-v, --verbose', 'its own'),
+  };
+  const about = { group: 'The machine:', summary: '', description: '', help: '' } as const;
+  const trial = (): never => {
+    throw new Error('nobody asks');
+  };
+  const take = async (options: object): Promise<void> => void typed.push({ ...options });
+  const tool = watchingTool({ ...about, name: 'x', trial, options: own }, true, take);
+  const flags = tool.command().options.map((one) => one.flags);
+  t.strictSame(flags, [
+    '-d, --duration <S>',
+    '-v, --verbose',
+    '-o, --output <FORMAT>',
+    '--netns <NAMES>',
+    '--cgroup <PATH>',
+    '--data <DIR>',
+  ]);
+  await tool.command().parseAsync(['5', '-v', '-d', '3'], { from: 'user' });
+  t.match(typed[0], { interval: '5', duration: '3', output: 'table', libbpfLog: false });
 
-  const plain = new Command('y').option('-v', 'its own');
-  const isAlsoOurs = !hasOwnVerbose(plain);
-  addCommonOptions(plain, false);
-  plain.parse(['--verbose'], { from: 'user' });
-  t.equal(typedOptions(plain, isAlsoOurs)['libbpfLog'], true, 'only its letter is taken');
-  t.end();
+  const plain = watchingTool({ ...about, name: 'y', trial, options: {} }, false, take);
+  t.notOk(
+    plain.command().options.some(({ long }) => long === '--data'),
+    'it has no metrics',
+  );
+  await plain.command().parseAsync(['--verbose'], { from: 'user' });
+  t.match(typed[1], { output: 'table', libbpfLog: true });
 });

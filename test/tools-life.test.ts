@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import t from 'tap';
+import { addOptions } from '../src/cli/options.js';
 import { DnsCache } from '../src/dns/cache.js';
 import { LIFE_FILTER } from '../src/generated/life.js';
 import { wallClockColumn, secondsColumn } from '../src/tools/life/columns.js';
@@ -14,7 +15,7 @@ import { ConnectCounts } from '../src/tools/life/connect-counts.js';
 import { LIFE_EVENTS, lifeEvent, lifeMask, type LifeEvent } from '../src/sources/life-events.js';
 import { stateEntry } from '../src/tools/life/journal.js';
 import { lifeColumns } from '../src/tools/life/life-columns.js';
-import { addCsv, addUids, milliseconds } from '../src/tools/life/options.js';
+import { CSV, milliseconds, UIDS } from '../src/tools/life/options.js';
 import { stateColumns } from '../src/tools/life/state-columns.js';
 import { tracerColumns } from '../src/tools/life/tracer-columns.js';
 import {
@@ -239,8 +240,7 @@ t.test('an entry of the journal has the fields of bcc’s tcpstates', (t) => {
 function parse(args: readonly string[]): unknown {
   const command = new Command('tool').exitOverride().option('-o, --output <F>', '', 'table');
   command.configureOutput({ writeErr: () => undefined });
-  addCsv(command);
-  addUids(command);
+  addOptions(command, { ...CSV, ...UIDS });
   try {
     return command.parse(args, { from: 'user' }).opts();
   } catch (error) {

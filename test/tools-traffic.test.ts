@@ -4,13 +4,15 @@
  */
 import { Command } from 'commander';
 import t from 'tap';
+import { addOptions, valuesOf } from '../src/cli/options.js';
+import { COMMON } from '../src/terminal/common.js';
 import type { SwappedMap, TakeCounts } from '../src/kernel/swapped-map.js';
 import { rttBlocks, type RttForm } from '../src/tools/rtt/blocks.js';
 import {
-  addRttOptions,
   byOf,
   intervalOf,
   isTutorial,
+  OPTIONS as RTT_OPTIONS,
   rttOptions,
   showsAverage,
   unitOf,
@@ -227,8 +229,10 @@ t.test("the tutorial's form has its keys, which are addresses as numbers", (t) =
 
 function parsedRtt(...args: string[]): TypedOptions {
   const command = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
-  addRttOptions(command);
-  return command.parse(args, { from: 'user' }).opts();
+  const options = { ...RTT_OPTIONS, ...COMMON, ...RTT_OPTIONS };
+  addOptions(command, options);
+  command.parse(args, { from: 'user' });
+  return { ...valuesOf(command, options), libbpfLog: false };
 }
 
 t.test('each option of tcprtt does what it says, under all its names', (t) => {

@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { openSources, type OpenSources } from '../../src/collector/open-sources.js';
 import {
   addCollectorOptions,
+  collectorOptionsOf,
   filterOf,
   namespacesOf,
   type CollectorOptions,
@@ -20,8 +21,7 @@ export interface Own {
 /** The sources of `netwatch ARGS` on the lab's namespace, loaded and attached. */
 export function openOwn(lab: Lab, args: readonly string[]): Own {
   const command = addCollectorOptions(new Command('netwatch')).exitOverride();
-  const options = command
-    .parse(['--strict', '--netns', lab.name, ...args], { from: 'user' })
-    .opts<CollectorOptions>();
+  command.parse(['--strict', '--netns', lab.name, ...args], { from: 'user' });
+  const options = collectorOptionsOf(command);
   return { options, sources: openSources(options, filterOf(options, namespacesOf(options))) };
 }

@@ -2,19 +2,19 @@
 import { NetwatchError } from '../failure.js';
 import { logHeader } from '../metrics/exposition.js';
 import { leastKeepBytes } from '../sinks/rotating-options.js';
-import type { CollectorOptions } from './options.js';
+import type { EndpointOptions, FileOptions } from './options.js';
 
 const KIB = 1024;
 
 /** Throws NetwatchError. */
-export function checkOptions(options: CollectorOptions): void {
+export function checkOptions(options: EndpointOptions & FileOptions): void {
   if (options.webConfig !== undefined && options.listen === undefined)
     refuse('--web-config is of no use without --listen', 'add --listen, or leave it out');
   checkKeepBytes(options);
 }
 
 /** A file begins with the lines that explain it: no other line may fit behind them. */
-function checkKeepBytes({ keepBytes, gzip, err }: CollectorOptions): void {
+function checkKeepBytes({ keepBytes, gzip, err }: FileOptions): void {
   for (const log of ['connects', 'packets', ...(err ? (['err'] as const) : [])] as const) {
     const header = logHeader(log).toString();
     const least = leastKeepBytes({ header, gzip });

@@ -27,7 +27,7 @@ export interface ConnectionTableOptions {
   /** -x */
   readonly extra: boolean;
   /** -r */
-  readonly retransmits: boolean;
+  readonly retrans: boolean;
   /** Which values get a line. */
   readonly connects: ConnectLines;
 }
@@ -92,7 +92,7 @@ export class ConnectionTable {
     this.#names = names;
     this.#values = [
       ...(options.extra ? EXTRA_VALUES : []),
-      ...(options.retransmits ? RETRANSMIT_VALUES : []),
+      ...(options.retrans ? RETRANSMIT_VALUES : []),
     ];
   }
 

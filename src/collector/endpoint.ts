@@ -6,7 +6,7 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { CollectorOptions } from './options.js';
+import type { EndpointOptions } from './options.js';
 import { Repeats } from './repeats.js';
 
 const FIRST_WAIT_MS = 500;
@@ -21,7 +21,7 @@ const CONTINUED = /^\s/;
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
 /** The command line of the child; null without --listen. */
-export function endpointCommand(options: CollectorOptions): readonly string[] | null {
+export function endpointCommand(options: EndpointOptions): readonly string[] | null {
   const { listen, webConfig, data } = options;
   if (listen === undefined) return null;
   const config = webConfig === undefined ? [] : ['--web-config', webConfig];

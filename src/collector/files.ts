@@ -6,7 +6,7 @@ import { explainSinkError, type Result, type SinkError } from '../sinks/errors.j
 import { makeDirectory } from '../sinks/make-directory.js';
 import { RotatingLog, type RotatingLogOptions, type RotatingLogStats } from '../sinks/rotating.js';
 import type { Ndjson } from './ndjson.js';
-import type { CollectorOptions } from './options.js';
+import type { FileOptions } from './options.js';
 
 export const PROM_FILE = 'netwatch.prom';
 
@@ -38,7 +38,7 @@ export class Files {
   readonly #stateErrors = new Map<string, number>();
   #stateWarnedMs = -Infinity;
 
-  static async open(options: CollectorOptions, say: (message: string) => void): Promise<Files> {
+  static async open(options: FileOptions, say: (message: string) => void): Promise<Files> {
     const directory = options.data;
     unwrap(await makeDirectory(directory), directory);
     const lock = unwrap(await lockDirectory(directory), directory);
@@ -140,7 +140,7 @@ const objectsIn = (name: string): Contents => ({
 
 /** Loads what only --ndjson needs. */
 async function openNdjson(
-  options: CollectorOptions,
+  options: FileOptions,
   open: (name: string) => Promise<RotatingLog>,
 ): Promise<Ndjson> {
   const { Ndjson } = await import('./ndjson.js');
@@ -148,7 +148,7 @@ async function openNdjson(
 }
 
 function logOptions(
-  options: CollectorOptions,
+  options: FileOptions,
   contents: Contents,
   say: (message: string) => void,
 ): RotatingLogOptions {

@@ -13,7 +13,10 @@ import { ConnectionTable } from './connection-table.js';
 import { faultLine } from './fault-lines.js';
 import type { Files } from './files.js';
 import { HttpHeads } from './http-heads.js';
-import type { CollectorOptions } from './options.js';
+import type { ConnectionsOptions, TableOptions, WatchedOptions } from './options.js';
+
+/** What of the options decides what becomes of a record. */
+type IntakeOptions = WatchedOptions & TableOptions & ConnectionsOptions;
 import { lmpRows } from './lmp-rows.js';
 import { PacketText, type PacketEvents } from './packet-lines.js';
 import { packetRows } from './packet-rows.js';
@@ -53,7 +56,7 @@ export class Intake {
   #undecoded = 0;
   #lastEventMs = 0;
 
-  constructor(options: CollectorOptions, parts: IntakeParts) {
+  constructor(options: IntakeOptions, parts: IntakeParts) {
     this.#parts = parts;
     const toWallMs = (ns: number): number => parts.clock.toWallMs(ns);
     const { ndjson } = parts.files;
@@ -62,7 +65,7 @@ export class Intake {
       {
         all: options.all,
         extra: options.extra,
-        retransmits: options.retrans,
+        retrans: options.retrans,
         connects: options.connects,
       },
       this.#connectLines,

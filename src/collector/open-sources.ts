@@ -7,7 +7,7 @@ import { ConnectionSource } from '../sources/connection.js';
 import { FaultSource } from '../sources/fault.js';
 import type { Filter } from '../sources/filter.js';
 import { PacketSource } from '../sources/packet.js';
-import type { CollectorOptions } from './options.js';
+import type { CollectorOptions, RingsOptions, WatchedOptions } from './options.js';
 
 /** 12,000 connection records, 10,000 drops: more than come between two drains. */
 const CONNECTION_RING_BYTES = 1 << 22;
@@ -24,8 +24,11 @@ export interface OpenSources {
 }
 
 /** Throws NetwatchError if one cannot be opened; nothing is left attached then. */
-export function openSources(options: CollectorOptions, filter: Filter): OpenSources {
-  const { retrans: retransmits, time, http, simulateDrops: loseEvery = 0 } = options;
+export function openSources(
+  options: WatchedOptions & RingsOptions & Pick<CollectorOptions, 'strict'>,
+  filter: Filter,
+): OpenSources {
+  const { retrans, time, http, simulateDrops: loseEvery = 0 } = options;
   const opened: { readonly source: Source }[] = [];
   const missing: SourceMissing[] = [];
   const keep = <T extends { readonly source: Source }>(part: T): T => {
@@ -46,7 +49,7 @@ export function openSources(options: CollectorOptions, filter: Filter): OpenSour
     const connections = keep(
       new ConnectionSource({
         filter,
-        retransmits,
+        retrans,
         ring: { bytes: CONNECTION_RING_BYTES, loseEvery },
       }),
     );

@@ -14,7 +14,7 @@ import { Collector } from './collector.js';
 import { Endpoint, endpointCommand } from './endpoint.js';
 import { PROM_FILE } from './files.js';
 import type { RowSink } from './intake.js';
-import type { CollectorOptions } from './options.js';
+import type { CollectorOptions, EndpointOptions } from './options.js';
 import { startService } from './service.js';
 import { printSummary } from './summary.js';
 
@@ -85,7 +85,7 @@ function rowSink({ rows }: Output): RowSink {
 }
 
 /** Null without --listen. */
-function startEndpoint(options: CollectorOptions): Endpoint | null {
+function startEndpoint(options: EndpointOptions): Endpoint | null {
   const command = endpointCommand(options);
   if (command === null) return null;
   const pass = (line: string): void => {

@@ -41,7 +41,7 @@ function statusLine({ counts }: Watched, directory: string): string {
  */
 export function startService(
   watched: Watched,
-  { data }: CollectorOptions,
+  { data }: Pick<CollectorOptions, 'data'>,
   notify: Notifier = createNotifier(),
 ): Service {
   let drained = watched.drains;

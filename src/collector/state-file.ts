@@ -286,11 +286,11 @@ const LISTENER_FAMILIES = new Set<string>(LISTENER_VALUES.map(({ family }) => fa
 export function addConnections(
   snapshot: Snapshot,
   shown: readonly Entry[],
-  options: { readonly extra: boolean; readonly retransmits: boolean },
+  options: { readonly extra: boolean; readonly retrans: boolean },
 ): void {
   const values = [
     ...(options.extra ? EXTRA_VALUES.filter(({ family }) => !LISTENER_FAMILIES.has(family)) : []),
-    ...(options.retransmits ? RETRANSMIT_VALUES : []),
+    ...(options.retrans ? RETRANSMIT_VALUES : []),
   ];
   for (const entry of shown) {
     snapshot.add('netwatch_connection_info', infoLabels(entry), 1);

@@ -7,12 +7,12 @@ import type { FaultSource } from '../sources/fault.js';
 import type { PacketSource } from '../sources/packet.js';
 import type { Entry } from './connection-table.js';
 import type { Files } from './files.js';
-import type { CollectorOptions } from './options.js';
+import type { CollectorOptions, ConnectionsOptions, WatchedOptions } from './options.js';
 import type { SelfWatch } from './self.js';
 import * as state from './state-file.js';
 
 export interface StateReadings {
-  readonly options: CollectorOptions;
+  readonly options: WatchedOptions & ConnectionsOptions & Pick<CollectorOptions, 'interval'>;
   readonly connections: ConnectionSource;
   /** Null where this machine cannot have it. */
   readonly packets: PacketSource | null;
@@ -60,7 +60,7 @@ export function takeSnapshot(from: StateReadings): Snapshot {
 function addPackets(
   snapshot: Snapshot,
   packets: PacketSource,
-  { http, time }: Pick<CollectorOptions, 'http' | 'time'>,
+  { http, time }: Pick<WatchedOptions, 'http' | 'time'>,
 ): void {
   if (time) state.addLayers(snapshot, packets.layers());
   if (!http) return;
@@ -72,7 +72,7 @@ function addPackets(
 
 function addConnections(snapshot: Snapshot, { options, entries, dropped }: StateReadings): void {
   const [shown, left] = state.busiest(entries.values(), options.maxConnections);
-  state.addConnections(snapshot, shown, { extra: options.extra, retransmits: options.retrans });
+  state.addConnections(snapshot, shown, { extra: options.extra, retrans: options.retrans });
   const family = 'netwatch_connection_info';
   if (left > 0) dropped.set(family, (dropped.get(family) ?? 0) + left);
 }

@@ -27,6 +27,7 @@ import {
   type SourcePlan,
   type WatchOptions,
 } from '../sources/plan.js';
+import type { Tool } from '../terminal/tool.js';
 import type { Facts } from './report.js';
 
 /** Inode number of no network namespace. */
@@ -106,11 +107,21 @@ function differs(one: SourceSpec | null, other: SourceSpec | null): boolean {
   return settings(one) !== settings(other);
 }
 
-function toolSpecs({ tools = {} }: SourcePlan): [tool: string, spec: SourceSpec][] {
-  return Object.entries(tools).map(([tool, specOf]) => [tool, specOf(FULL_FILTER)]);
+/** A command beside the collector, and what it would load if it were asked for all it can. */
+type Trial = readonly [tool: string, spec: SourceSpec];
+
+async function trialsOf(tools: readonly Tool[]): Promise<Trial[]> {
+  const all = await Promise.all(
+    tools.map(async ({ name, trial }) => [name, await trial?.(FULL_FILTER)] as const),
+  );
+  return all.flatMap(([name, spec]) => (spec === undefined ? [] : [[name, spec]]));
 }
 
-function demandsOf(plan: SourcePlan, programs: readonly ListedProgram[]): Demands {
+function demandsOf(
+  plan: SourcePlan,
+  trials: readonly Trial[],
+  programs: readonly ListedProgram[],
+): Demands {
   const base = plan.spec(NOTHING);
   const before = new Set(namesIn(base, programs));
   const demands: Record<string, Demand> = {};
@@ -129,20 +140,16 @@ function demandsOf(plan: SourcePlan, programs: readonly ListedProgram[]): Demand
   const options = Object.keys(NOTHING).filter((key) => key !== 'filter');
   for (const option of options)
     add(option, plan.spec({ ...NOTHING, [option]: true }), (name) => !before.has(name));
-  for (const [tool, spec] of toolSpecs(plan)) add(toolKey(tool), spec, () => true);
+  for (const [tool, spec] of trials) add(toolKey(tool), spec, () => true);
   return demands;
 }
 
 type Look = (spec: SourceSpec) => ProgramState[];
 
 /** With everything on; then, without options and for tools, the programs not among those. */
-function lookAt(plan: SourcePlan, look: Look): Map<string, ProgramState> {
+function lookAt(plan: SourcePlan, trials: readonly Trial[], look: Look): Map<string, ProgramState> {
   const states = new Map<string, ProgramState>();
-  const specs = [
-    plan.spec(EVERYTHING),
-    plan.spec(NOTHING),
-    ...toolSpecs(plan).map(([, spec]) => spec),
-  ];
+  const specs = [plan.spec(EVERYTHING), plan.spec(NOTHING), ...trials.map(([, spec]) => spec)];
   for (const spec of specs.filter((one) => one !== null)) {
     const wants = (name: string): boolean => (spec.wants?.(name) ?? true) && !states.has(name);
     for (const state of look({ ...spec, wants })) states.set(state.program, state);
@@ -183,7 +190,12 @@ export async function planOf(source: string): Promise<SourcePlan | null> {
   return module.PLAN ?? null;
 }
 
-function see(source: string, plan: SourcePlan, load: boolean): SeenSource {
+function see(
+  source: string,
+  plan: SourcePlan,
+  trials: readonly Trial[],
+  load: boolean,
+): SeenSource {
   let refusal: NetwatchError | null = null;
   const tryOrAsk: Look = (spec) => {
     try {
@@ -194,7 +206,7 @@ function see(source: string, plan: SourcePlan, load: boolean): SeenSource {
       return askForSource(spec);
     }
   };
-  const states = lookAt(plan, load ? tryOrAsk : askForSource);
+  const states = lookAt(plan, trials, load ? tryOrAsk : askForSource);
   const programs = listPrograms(source);
   return {
     source,
@@ -202,7 +214,7 @@ function see(source: string, plan: SourcePlan, load: boolean): SeenSource {
       seeProgram(program, plan.programs[program.name], states.get(program.name), load),
     ),
     features: plan.features.map((feature) => seeFeature(feature, load)),
-    demands: demandsOf(plan, programs),
+    demands: demandsOf(plan, trials, programs),
     refusal,
   };
 }
@@ -225,13 +237,18 @@ export function libbpfFacts(): Facts['libbpf'] {
  * Asks the kernel; with `load` it has to take every program, without it only tells what it has.
  * Throws NetwatchError where there is no BTF.
  */
-export async function examineKernel(load: boolean): Promise<KernelFindings> {
+export async function examineKernel(
+  load: boolean,
+  tools: readonly Tool[],
+): Promise<KernelFindings> {
   const mapTypes = [...enumNames('bpf_map_type').values()];
   const reason = load ? whyNoTrampoline() : null;
   const sources: SeenSource[] = [];
+  const trials = await trialsOf(tools);
   for (const source of sourceNames()) {
     const plan = await planOf(source);
-    if (plan !== null) sources.push(see(source, plan, load));
+    const own = trials.filter(([, { name }]) => name === source);
+    if (plan !== null) sources.push(see(source, plan, own, load));
   }
   return {
     ringBuffer: mapTypes.includes('BPF_MAP_TYPE_RINGBUF'),

@@ -13,6 +13,7 @@ import { readHostFacts, type HostFacts } from './facts.js';
 import type { KernelFindings } from './hooks.js';
 import { problemOfError } from './problems.js';
 import type { Facts, Problem, Report } from './report.js';
+import type { Tool } from '../terminal/tool.js';
 import { judge, type Findings } from './verdicts.js';
 import { renderReport } from './words.js';
 
@@ -41,12 +42,12 @@ interface Asked {
 }
 
 /** Asks the kernel through libbpf, as far as both are there. */
-async function askKernel(load: boolean): Promise<Asked> {
+async function askKernel(load: boolean, tools: readonly Tool[]): Promise<Asked> {
   let libbpf: Facts['libbpf'] = { version: null, path: null };
   try {
     const hooks = await import('./hooks.js');
     libbpf = hooks.libbpfFacts();
-    return { libbpf, kernel: await hooks.examineKernel(load), blocker: null };
+    return { libbpf, kernel: await hooks.examineKernel(load, tools), blocker: null };
   } catch (error) {
     if (!(error instanceof NetwatchError)) throw error;
     return { libbpf, kernel: null, blocker: problemOfError(error) };
@@ -70,22 +71,18 @@ function collectorOptions(): Findings['options'] {
   }));
 }
 
-async function tools(): Promise<Findings['tools']> {
-  const all = await Promise.all(commandNames().map(loadCommand));
-  return all.map(({ name, sources = [] }) => ({ name, opensSources: sources.length > 0 }));
-}
-
 /** Looks at this machine and judges it. */
 export async function diagnose({ load, directory }: DoctorOptions): Promise<Report> {
   const host = await readHostFacts(directory);
   const rights = load ? findBlockers().map(problemOfError) : [];
-  const asked = await askKernel(load && rights.length === 0);
+  const tools = await Promise.all(commandNames().map(loadCommand));
+  const asked = await askKernel(load && rights.length === 0, tools);
   return judge({
     facts: allFacts(host, asked),
     blockers: [...(asked.blocker === null ? [] : [asked.blocker]), ...rights],
     sources: asked.kernel?.sources ?? [],
     options: collectorOptions(),
-    tools: await tools(),
+    tools: tools.map(({ name, trial }) => ({ name, opensSources: trial !== undefined })),
     judgesHost: load,
   });
 }

@@ -64,19 +64,16 @@ function specOf({ filter, pinned, received }: BytesOptions): SourceSpec {
   };
 }
 
-const both = (filter: Filter): SourceSpec =>
-  specOf({ filter, pinned: NO_PINNED_MAPS, received: true });
+/** As a tool opens it that is asked for all it can. */
+export function trial(filter: Filter, { received }: Pick<BytesOptions, 'received'>): SourceSpec {
+  return specOf({ filter, pinned: NO_PINNED_MAPS, received });
+}
 
 const SPLICED = { gives: 'the bytes that splice() takes from a socket' };
 
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
-  tools: {
-    tcptop: both,
-    tcp_bytes: both,
-    tcpsubnet: (filter) => specOf({ filter, pinned: NO_PINNED_MAPS, received: false }),
-  },
   programs: {
     ...transferGains('the bytes that are sent', 'the bytes that are received'),
     sys_enter_splice: SPLICED,

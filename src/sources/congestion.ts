@@ -74,13 +74,14 @@ function specOf({ filter, localPorts, peerPorts, unitNs }: CongestionOptions): S
   };
 }
 
+/** As a tool opens it that is asked for all it can. */
+export function trial(filter: Filter): SourceSpec {
+  return specOf({ filter, localPorts: ANY_PORT, peerPorts: ANY_PORT, unitNs: 1000 });
+}
+
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
-  tools: {
-    tcpcong: (filter) =>
-      specOf({ filter, localPorts: ANY_PORT, peerPorts: ANY_PORT, unitNs: 1000 }),
-  },
   programs: {
     [TRACEPOINT]: { gives: 'changes of state at once', since: '5.19' },
     tcp_probe: { gives: 'changes of state, with the next segment' },

@@ -33,7 +33,7 @@ export type ConnectionRecord =
 export interface ConnectionOptions {
   readonly filter: Filter;
   /** Count retransmissions by cause. */
-  readonly retransmits: boolean;
+  readonly retrans: boolean;
   readonly ring: RingOptions;
 }
 
@@ -53,7 +53,7 @@ function specOf(options: ConnectionOptions): SourceSpec {
     wants: (program) =>
       program === FORGET
         ? !hasSocketStorage()
-        : options.retransmits || !RETRANSMIT_PROGRAMS.includes(program),
+        : options.retrans || !RETRANSMIT_PROGRAMS.includes(program),
     essential: (program) => program === 'inet_sock_set_state' || program === 'tcp',
   };
 }
@@ -65,7 +65,7 @@ const ACCEPTER = {
 
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
-  spec: ({ filter, retrans }) => specOf({ filter, retransmits: retrans, ring: TRIAL_RING }),
+  spec: ({ filter, retrans }) => specOf({ filter, retrans, ring: TRIAL_RING }),
   programs: {
     inet_sock_set_state: { gives: 'connections that open and close' },
     tcp: { gives: 'the present state of connections' },

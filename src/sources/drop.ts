@@ -119,13 +119,14 @@ function specOf({ filter, onlyFaults, ringBytes }: DropOptions): SourceSpec {
 
 const OWNER = { gives: 'the process that owns a socket' };
 
+/** As a tool opens it that is asked for all it can. */
+export function trial(filter: Filter, { onlyFaults }: Pick<DropOptions, 'onlyFaults'>): SourceSpec {
+  return specOf({ filter, onlyFaults, ringBytes: TRIAL_RING_BYTES });
+}
+
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
-  tools: {
-    tcpdrop: (filter) => specOf({ filter, onlyFaults: false, ringBytes: TRIAL_RING_BYTES }),
-    tcp_inerrs: (filter) => specOf({ filter, onlyFaults: true, ringBytes: TRIAL_RING_BYTES }),
-  },
   programs: {
     kfree_skb: { gives: 'drops' },
     // not a function of its own in every kernel; newer ones do not need it

@@ -52,12 +52,14 @@ const RECEIVED = { gives: 'files that are received' };
 const SENT_TOGETHER = { gives: 'files that are sent by sendmmsg()' };
 const RECEIVED_TOGETHER = { gives: 'files that are received by recvmmsg()' };
 
+/** As a tool opens it that is asked for all it can. */
+export function trial(filter: Filter): SourceSpec {
+  return specOf({ filter, tids: [], name: null, ringBytes: TRIAL_RING_BYTES });
+}
+
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
-  tools: {
-    sofdsnoop: (filter) => specOf({ filter, tids: [], name: null, ringBytes: TRIAL_RING_BYTES }),
-  },
   programs: {
     sys_enter_sendmsg: SENT,
     sys_exit_sendmsg: SENT,

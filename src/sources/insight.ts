@@ -10,7 +10,7 @@ import {
   type Insight,
   type InsightTotals,
 } from '../generated/insight.js';
-import { ALL_EVENTS, maskOf } from './insight-events.js';
+import { maskOf } from './insight-events.js';
 import { isWanted, type KernelHas } from './insight-probes.js';
 import { listNamespaces } from '../kernel/host.js';
 import { readIterator } from '../kernel/iterator.js';
@@ -148,14 +148,17 @@ export function onlyEvents(events: number, filter: Filter, ringBytes: number): I
   };
 }
 
+/** As a tool opens it that is asked for all it can. */
+export function trial(
+  filter: Filter,
+  { events, statistics }: Pick<InsightOptions, 'events' | 'statistics'>,
+): SourceSpec {
+  return specOf({ ...onlyEvents(events, filter, TRIAL_RING_BYTES), statistics });
+}
+
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
-  tools: {
-    insight: (filter) =>
-      specOf({ ...onlyEvents(ALL_EVENTS, filter, TRIAL_RING_BYTES), statistics: true }),
-    tcpretrans: (filter) => specOf(onlyEvents(maskOf(['RETRANSMIT']), filter, TRIAL_RING_BYTES)),
-  },
   programs: {
     inet_sock_set_state: { gives: 'the events CONNECT and CLOSE' },
     sys_exit_accept: ACCEPTER,

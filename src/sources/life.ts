@@ -116,9 +116,8 @@ function specOf(options: LifeOptions): SourceSpec {
 }
 
 /** As a tool opens it that is asked for all it can. */
-function trial(options: Pick<LifeOptions, 'events'> & Partial<LifeOptions>) {
-  return (filter: Filter): SourceSpec =>
-    specOf({ ...ALL_LIFE, ...options, filter, ringBytes: TRIAL_RING_BYTES });
+export function trial(filter: Filter, asked: Partial<LifeOptions>): SourceSpec {
+  return specOf({ ...ALL_LIFE, ...asked, filter, ringBytes: TRIAL_RING_BYTES });
 }
 
 const ACCEPTER = { gives: 'the processes that accept connections' };
@@ -126,15 +125,6 @@ const ACCEPTER = { gives: 'the processes that accept connections' };
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
-  tools: {
-    tcpstates: trial({ events: ['STATE'] }),
-    tcplife: trial({ events: ['CLOSE'] }),
-    tcptracer: trial({ events: ['ESTABLISHED', 'ACCEPT', 'END'] }),
-    tcpaccept: trial({ events: ['ACCEPT'] }),
-    tcp_connection: trial({ events: ['CONNECT', 'ACCEPT'] }),
-    tcpconnect: trial({ events: ['CONNECT'], names: true }),
-    tcpconnlat: trial({ events: ['ESTABLISHED', 'REFUSED'] }),
-  },
   programs: {
     inet_sock_set_state: { gives: 'the life of connections' },
     sys_exit_accept: ACCEPTER,

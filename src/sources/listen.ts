@@ -20,10 +20,14 @@ function specOf(filter: Filter, ringBytes: number): SourceSpec {
 
 const CALLS = { gives: 'calls of listen()' };
 
+/** As a tool opens it that is asked for all it can. */
+export function trial(filter: Filter): SourceSpec {
+  return specOf(filter, TRIAL_RING_BYTES);
+}
+
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
-  tools: { solisten: (filter) => specOf(filter, TRIAL_RING_BYTES) },
   programs: { sys_enter_listen: CALLS, sys_exit_listen: CALLS },
   features: [],
 };

@@ -100,10 +100,14 @@ const NO_DEVICE: Device = {
   queues: { transmit: MAX_QUEUES, receive: MAX_QUEUES },
 };
 
+/** As a tool opens it that is asked for all it can. */
+export function trial(): SourceSpec {
+  return specOf(NO_DEVICE);
+}
+
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
-  tools: { netqtop: () => specOf(NO_DEVICE), nic_throughput: () => specOf(NO_DEVICE) },
   programs: {
     net_dev_start_xmit: { gives: 'what a device sends' },
     netif_receive_skb: { gives: 'what a device receives' },

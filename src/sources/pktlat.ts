@@ -51,13 +51,14 @@ function specOf(options: PacketLatencyOptions): SourceSpec {
   };
 }
 
+/** As a tool opens it that is asked for all it can. */
+export function trial(filter: Filter): SourceSpec {
+  return specOf({ filter, tids: [], minLatencyUs: 0, ringBytes: TRIAL_RING_BYTES });
+}
+
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
-  tools: {
-    tcppktlat: (filter) =>
-      specOf({ filter, tids: [], minLatencyUs: 0, ringBytes: TRIAL_RING_BYTES }),
-  },
   programs: {
     tcp_probe: { gives: 'the arrival of data' },
     tcp_rcv_space_adjust: { gives: 'the moment at which a process reads it' },

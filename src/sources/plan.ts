@@ -47,8 +47,6 @@ export interface Feature extends Gain {
 export interface SourcePlan {
   /** What the collector loads for these options; null: they do not ask for this source. */
   readonly spec: (options: WatchOptions) => SourceSpec | null;
-  /** Commands that open it by themselves: what is loaded when they ask for all they can. */
-  readonly tools?: Readonly<Record<string, (filter: Filter) => SourceSpec>>;
   /** What each program of the object is for. */
   readonly programs: Readonly<Record<string, Gain>>;
   readonly features: readonly Feature[];

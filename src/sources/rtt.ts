@@ -65,10 +65,14 @@ function specOf({ filter, by, unit }: RttOptions): SourceSpec {
   };
 }
 
+/** As a tool opens it that is asked for all it can. */
+export function trial(filter: Filter): SourceSpec {
+  return specOf({ filter, by: 'peer', unit: 'usecs' });
+}
+
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
-  tools: { tcprtt: (filter) => specOf({ filter, by: 'peer', unit: 'usecs' }) },
   programs: { tcp_probe: { gives: 'the round-trip times' } },
   features: [],
 };

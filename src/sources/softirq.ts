@@ -53,10 +53,14 @@ function specOf({ cpu, unitNs }: SoftirqOptions): SourceSpec {
   };
 }
 
+/** As a tool opens it that is asked for all it can. */
+export function trial(): SourceSpec {
+  return specOf({ cpu: 0, unitNs: 1000 });
+}
+
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
-  tools: { softirqs: () => specOf({ cpu: 0, unitNs: 1000 }) },
   programs: {
     softirq_entry: { gives: 'how often software interrupts run' },
     softirq_exit: { gives: 'how long software interrupts take' },

@@ -29,10 +29,14 @@ function specOf(filter: Filter): SourceSpec {
   };
 }
 
+/** As a tool opens it that is asked for all it can. */
+export function trial(filter: Filter): SourceSpec {
+  return specOf(filter);
+}
+
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
-  tools: { tcpsynbl: specOf },
   programs: { inet_sock_set_state: { gives: 'the length of the queue that a connection finds' } },
   features: [],
 };

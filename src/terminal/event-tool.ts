@@ -3,12 +3,18 @@
  * at the end. The rest (namespaces, signals, formats, losses, the `.prom` file) is the same for all
  * of them: run-events.ts, which is loaded when the tool runs.
  */
+import type { Options } from '../cli/options.js';
 import type { Snapshot } from '../metrics/snapshot.js';
 import type { LiveSource } from '../sources/live.js';
 import type { Tool } from './tool.js';
 import type { Column } from './column.js';
 import type { CommonOptions, Context, Scope, Summary } from './common.js';
-import { watchingTool, type ToolDefinition } from './watching-tool.js';
+import {
+  watchingTool,
+  type OfOptions,
+  type ToolDefinition,
+  type ToolOptions,
+} from './watching-tool.js';
 
 /** O: all its options. R: its records. S: its source. */
 export interface EventTool<
@@ -16,6 +22,7 @@ export interface EventTool<
   R,
   S extends LiveSource<R>,
 > extends ToolDefinition<O> {
+  readonly open: (options: O, scope: Scope) => Promise<S & LiveSource<R>>;
   /** The first line of the table's output, before the columns. */
   readonly banner?: (options: O) => string;
   readonly columns: (options: O, context: Context, source: S) => readonly Column<R>[];
@@ -23,7 +30,6 @@ export interface EventTool<
   readonly below?: (record: R, source: S) => readonly string[];
   /** False: the records are not shown one by one; atEnd says what became of them. Absent: shown. */
   readonly showsRecords?: (options: O) => boolean;
-  readonly open: (options: O, scope: Scope) => Promise<S>;
   /** Said at the start: what this kernel does not tell. */
   readonly notes?: (options: O, source: S) => readonly string[];
   /** Takes a record elsewhere too, before it is shown: to count it, to a journal. */
@@ -34,13 +40,13 @@ export interface EventTool<
   readonly metrics?: (source: S, snapshot: Snapshot) => void;
 }
 
-/** The command of a tool. */
+/** The command of a tool. All types are inferred: from `options`, and from `open`, which comes first. */
 export function eventTool<
-  O extends CommonOptions,
+  G extends Options,
   R extends { readonly tsNs: number },
   S extends LiveSource<R>,
->(tool: EventTool<O, R, S>): Tool {
-  return watchingTool(tool, tool.metrics !== undefined, async (options: O) => {
+>(tool: OfOptions<G, EventTool<ToolOptions<G>, R, S>>): Tool {
+  return watchingTool(tool, tool.metrics !== undefined, async (options) => {
     const { runEventTool } = await import('./run-events.js');
     await runEventTool(tool, options);
   });

@@ -2,12 +2,18 @@
  * What a tool that shows a report each interval declares: options, where the numbers come from, and
  * how they are shown. The rest is the same for all of them: run-reports.ts.
  */
+import type { Options } from '../cli/options.js';
 import type { Snapshot } from '../metrics/snapshot.js';
 import type { CountingSource } from '../sources/counting.js';
 import type { Tool } from './tool.js';
 import type { CommonOptions, Scope } from './common.js';
 import type { Block } from './report.js';
-import { watchingTool, type ToolDefinition } from './watching-tool.js';
+import {
+  watchingTool,
+  type OfOptions,
+  type ToolDefinition,
+  type ToolOptions,
+} from './watching-tool.js';
 
 /** When reports come. */
 export interface Schedule {
@@ -34,21 +40,21 @@ export interface ReportTool<
   C,
   S extends CountingSource<C>,
 > extends ToolDefinition<O> {
+  readonly open: (options: O, scope: Scope) => Promise<S & CountingSource<C>>;
   /** The first line of the table's output. */
   readonly banner?: (options: O) => string;
   readonly schedule: (options: O) => Schedule;
-  readonly open: (options: O, scope: Scope) => Promise<S>;
   /** The counts of one interval as blocks. */
   readonly report: (counts: C, options: O, moment: Moment, source: S) => readonly Block[];
   /** What --data DIR keeps in DIR/NAME.prom: sums since the start. */
   readonly metrics?: (source: S, snapshot: Snapshot) => void;
 }
 
-/** The command of a tool. */
-export function reportTool<O extends CommonOptions, C, S extends CountingSource<C>>(
-  tool: ReportTool<O, C, S>,
+/** The command of a tool. All types are inferred: from `options`, and from `open`, which comes first. */
+export function reportTool<G extends Options, C, S extends CountingSource<C>>(
+  tool: OfOptions<G, ReportTool<ToolOptions<G>, C, S>>,
 ): Tool {
-  return watchingTool(tool, tool.metrics !== undefined, async (options: O) => {
+  return watchingTool(tool, tool.metrics !== undefined, async (options) => {
     const { runReportTool } = await import('./run-reports.js');
     await runReportTool(tool, options);
   });

@@ -1,5 +1,7 @@
 /** What every command of netwatch is: a file whose default export is a `Tool`. */
 import type { Command } from 'commander';
+import type { SourceSpec } from '../kernel/source.js';
+import type { Filter } from '../sources/filter.js';
 
 /** What a person wants to know, as the headings of `netwatch --help`. */
 export const TOOL_GROUPS = [
@@ -21,8 +23,11 @@ export interface Tool {
   /** One line for the list of commands. */
   readonly summary: string;
   readonly group: ToolGroup;
-  /** Sources that it opens; absent: it reads files only. For `netwatch doctor`. */
-  readonly sources?: readonly string[];
+  /**
+   * What it would load of its source if it were asked for all it can, behind this filter: for
+   * `netwatch doctor`. Absent: it reads files only.
+   */
+  readonly trial?: (filter: Filter) => Promise<SourceSpec>;
   /** A fresh command with options, help and action. */
   command(): Command;
 }

@@ -1,47 +1,46 @@
 /** The command of a tool that watches: its own options, the common ones, its help; run when asked for. */
-import { Command } from 'commander';
-import type { Tool, ToolGroup } from './tool.js';
-import { addCommonOptions, hasOwnVerbose, typedOptions, type CommonOptions } from './common.js';
+import { newCommand, valuesOf, type Options, type ValuesOf } from '../cli/options.js';
+import { COMMON, withCommon, type CommonOptions } from './common.js';
+import type { Tool } from './tool.js';
+
+/** What was typed for a tool with the options G. */
+export type ToolOptions<G extends Options> = ValuesOf<G> & CommonOptions;
 
 /** What every tool that watches says of itself. */
-export interface ToolDefinition<O extends CommonOptions> {
-  readonly name: string;
-  /** Sources that it opens, for `netwatch doctor`. */
-  readonly sources: readonly string[];
-  readonly group: ToolGroup;
-  /** One line for the list of commands. */
-  readonly summary: string;
+export interface ToolDefinition<O extends CommonOptions> extends Required<Omit<Tool, 'command'>> {
   readonly description: string;
   /** After the options: what the words mean, then examples. */
   readonly help: string;
-  /** Adds its own options and arguments; a common one that it declares itself is left to it. */
-  readonly addOptions: (command: Command) => void;
   /** Throws NetwatchError where options contradict each other. */
   readonly check?: (options: O) => void;
 }
 
-export function watchingTool<O extends CommonOptions>(
-  definition: ToolDefinition<O>,
+/** A tool and its own options and arguments; one with the name of a common one replaces that. */
+export type OfOptions<G extends Options, T> = T & { readonly options: G };
+
+/** `-v` shows what libbpf says, unless the tool has a `--verbose` of its own. */
+export function watchingTool<G extends Options>(
+  definition: OfOptions<G, ToolDefinition<ToolOptions<G>>>,
   hasMetrics: boolean,
-  run: (options: O) => Promise<void>,
+  run: (options: ToolOptions<G>) => Promise<void>,
 ): Tool {
-  const { name, summary, sources, group, description, help, addOptions } = definition;
+  const { name, summary, group, trial, description, help, options: own } = definition;
+  const options = withCommon(own, hasMetrics);
   return {
     name,
     summary,
-    sources,
     group,
-    command: () => {
-      const command = new Command(name).description(description).allowExcessArguments(false);
-      addOptions(command);
-      const isOurs = !hasOwnVerbose(command);
-      addCommonOptions(command, hasMetrics);
-      return command.addHelpText('after', help).action(async () => {
-        // commander knows no types: addOptions and O say the same of one tool
-        const options = typedOptions(command, isOurs) as unknown as O;
-        definition.check?.(options);
-        await run(options);
-      });
-    },
+    trial,
+    command: () =>
+      newCommand({ name, description, help, options }, async (_values, command) => {
+        const { verbose, ...common } = valuesOf(command, COMMON);
+        const typedOwn = valuesOf(command, own);
+        // bcc's tcprtt calls it --debug
+        const isDebug = 'debug' in typedOwn && typedOwn.debug === true;
+        const libbpfLog = (verbose && !('verbose' in own)) || isDebug;
+        const typed = { ...typedOwn, ...common, libbpfLog };
+        definition.check?.(typed);
+        await run(typed);
+      }),
   };
 }

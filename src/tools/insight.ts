@@ -1,9 +1,8 @@
 /** `netwatch insight`: fifteen kinds of TCP event as they happen. After tcp-insight. */
 import { insightColumns } from './insight/columns.js';
-import { EVENT_NAMES, namesIn } from '../sources/insight-events.js';
-import { addInsightOptions, insightOptions, type TypedOptions } from './insight/options.js';
+import { ALL_EVENTS, EVENT_NAMES, namesIn } from '../sources/insight-events.js';
+import { insightOptions, OPTIONS } from './insight/options.js';
 import { statistics } from './insight/statistics.js';
-import type { InsightRecord, InsightSource } from '../sources/insight.js';
 import { eventTool } from '../terminal/event-tool.js';
 
 const HELP = `
@@ -24,22 +23,26 @@ Examples:
   sudo netwatch insight -T -e 0x1180 --data data > /dev/null
 `;
 
-export default eventTool<TypedOptions, InsightRecord, InsightSource>({
+export default eventTool({
   name: 'insight',
-  sources: ['insight'],
   group: 'Who connects to whom:',
   summary: 'fifteen kinds of TCP event as they happen, with filters and statistics',
   description: 'Fifteen kinds of TCP event as they happen, filtered in the kernel.',
   help: HELP,
-  addOptions: addInsightOptions,
+  options: OPTIONS,
+  trial: async (filter) =>
+    (await import('../sources/insight.js')).trial(filter, {
+      events: ALL_EVENTS,
+      statistics: true,
+    }),
   check: (options) => {
     insightOptions(options, { namespaces: [], cgroup: null });
   },
-  columns: ({ timestamp }, { wallMs }, { names }) => insightColumns(timestamp, wallMs, names),
   open: async (options, scope) => {
     const { InsightSource } = await import('../sources/insight.js');
     return new InsightSource(insightOptions(options, scope));
   },
+  columns: ({ timestamp }, { wallMs }, { names }) => insightColumns(timestamp, wallMs, names),
   atEnd: ({ stats, events }, source, lost) =>
     stats ? statistics({ totals: source.totals(), events, active: source.active, lost }) : null,
   metrics: (source, snapshot) => {

@@ -1,20 +1,8 @@
 /** `netwatch netqtop`: packets of a device by queue and size. After bcc's netqtop. */
-import type { Command } from 'commander';
-import {
-  addNicOptions,
-  checkNic,
-  nicMetrics,
-  nicSchedule,
-  openNic,
-  type NicOptions,
-} from './nic/options.js';
+import { option } from '../cli/options.js';
+import { checkNic, NIC, nicMetrics, nicSchedule, openNic, tryNic } from './nic/options.js';
 import { nicReport } from './nic/report.js';
-import type { NicSource, QueueCounts } from '../sources/nic.js';
 import { reportTool } from '../terminal/report-tool.js';
-
-interface Options extends NicOptions {
-  readonly throughput: boolean;
-}
 
 /** Dashes below a report. */
 const LINE = 77;
@@ -34,22 +22,22 @@ Examples:
   sudo netwatch netqtop -n eth0 -o json > queues.ndjson
 `;
 
-function addOptions(command: Command): void {
-  addNicOptions(command);
-  command.option('-t, --throughput', 'show bytes and packets per second', false);
-}
+const OPTIONS = {
+  ...NIC,
+  ...option('-t, --throughput', 'show bytes and packets per second'),
+};
 
-export default reportTool<Options, readonly QueueCounts[], NicSource>({
+export default reportTool({
   name: 'netqtop',
-  sources: ['nic'],
   group: 'The machine:',
   summary: 'packets of a network device by queue and size',
   description: 'Packets of a network device by queue and size, sent and received.',
   help: HELP,
-  addOptions,
+  options: OPTIONS,
+  trial: tryNic,
   check: checkNic,
-  schedule: nicSchedule,
   open: openNic,
+  schedule: nicSchedule,
   report: (counts, { throughput: rates }, moment, { device }) =>
     nicReport(counts, device, moment, { sizes: true, rates }, rates ? LONG_LINE : LINE),
   metrics: nicMetrics,

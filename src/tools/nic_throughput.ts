@@ -1,15 +1,7 @@
 /** `netwatch nic_throughput`: bytes and packets per second by queue. After nic_throughput of lmp. */
-import { Option, type Command } from 'commander';
-import {
-  addNicOptions,
-  checkNic,
-  nicMetrics,
-  nicSchedule,
-  openNic,
-  type NicOptions,
-} from './nic/options.js';
+import { option } from '../cli/options.js';
+import { checkNic, NIC, nicMetrics, nicSchedule, openNic, tryNic } from './nic/options.js';
 import { nicReport } from './nic/report.js';
-import type { NicSource, QueueCounts } from '../sources/nic.js';
 import { reportTool } from '../terminal/report-tool.js';
 
 /** Dashes below a report. */
@@ -26,24 +18,24 @@ Examples:
   sudo netwatch nic_throughput -n eth0 --data data > /dev/null
 `;
 
-function addOptions(command: Command): void {
-  addNicOptions(command);
-  command.addOption(
-    new Option('--print', 'no effect: reports are printed (newer originals want it)').default(true),
-  );
-}
+const OPTIONS = {
+  ...NIC,
+  ...option('--print', 'no effect: reports are printed (newer originals want it)', {
+    default: true,
+  }),
+};
 
-export default reportTool<NicOptions, readonly QueueCounts[], NicSource>({
+export default reportTool({
   name: 'nic_throughput',
-  sources: ['nic'],
   group: 'The machine:',
   summary: 'bytes and packets per second of a network device by queue',
   description: 'Bytes and packets per second of a network device by queue, sent and received.',
   help: HELP,
-  addOptions,
+  options: OPTIONS,
+  trial: tryNic,
   check: checkNic,
-  schedule: nicSchedule,
   open: openNic,
+  schedule: nicSchedule,
   report: (counts, _options, moment, { device }) =>
     nicReport(counts, device, moment, { sizes: false, rates: true }, LINE),
   metrics: nicMetrics,

@@ -1,15 +1,9 @@
 /** `netwatch sofdsnoop`: open files that are passed through unix sockets. After bcc's sofdsnoop. */
-import { Option } from 'commander';
+import { option } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
-import { addPids, filterOf, type PidOptions } from '../terminal/tool-options.js';
-import { fdPassColumns, type FdPassColumns } from './sockets/fdpass-columns.js';
-import type { FdPassRecord, FdPassSource } from '../sources/fdpass.js';
+import { filterOf, PIDS } from '../terminal/tool-options.js';
+import { fdPassColumns } from './sockets/fdpass-columns.js';
 import { eventTool } from '../terminal/event-tool.js';
-
-interface Options extends FdPassColumns, PidOptions {
-  readonly tid?: readonly number[];
-  readonly name?: string;
-}
 
 const RING_BYTES = 1 << 22;
 
@@ -27,38 +21,30 @@ Examples:
   sudo netwatch sofdsnoop -n firefox -d 10    names with "firefox", 10 seconds
 `;
 
-export default eventTool<Options, FdPassRecord, FdPassSource>({
+const OPTIONS = {
+  ...option('-T, --timestamp', 'show the time since the first row, in seconds'),
+  ...PIDS,
+  ...option('-t, --tid <TIDS>', 'these threads only, whatever -p says', { parse: parse.pids }),
+  ...option('-n, --name <TEXT>', 'threads whose name holds this text', { parse: parse.name }),
+  ...option('-d, --duration <SECONDS>', 'stop after this time', { parse: parse.seconds }),
+};
+
+export default eventTool({
   name: 'sofdsnoop',
-  sources: ['fdpass'],
   group: 'Sockets and their files:',
   summary: 'open files that processes pass to each other through unix sockets',
   description: 'Open files that processes pass to each other through unix sockets (SCM_RIGHTS).',
   help: HELP,
-  addOptions: (command) => {
-    command.option('-T, --timestamp', 'show the time since the first row, in seconds', false);
-    addPids(command);
-    command
-      .addOption(
-        new Option('-t, --tid <TIDS>', 'these threads only, whatever -p says').argParser<number[]>(
-          parse.pids,
-        ),
-      )
-      .addOption(
-        new Option('-n, --name <TEXT>', 'threads whose name holds this text').argParser(parse.name),
-      )
-      .addOption(
-        new Option('-d, --duration <SECONDS>', 'stop after this time').argParser(parse.seconds),
-      );
-  },
-  columns: (options, { wallMs }) => fdPassColumns(options, wallMs),
+  options: OPTIONS,
+  trial: async (filter) => (await import('../sources/fdpass.js')).trial(filter),
   open: async ({ pid = [], tid = [], name = null }, scope) => {
     const { FdPassSource } = await import('../sources/fdpass.js');
-    const pids = tid.length > 0 ? [] : pid;
     return new FdPassSource({
-      filter: filterOf(scope, { pids }),
+      filter: filterOf(scope, tid.length > 0 ? {} : { pid }),
       tids: tid,
       name,
       ringBytes: RING_BYTES,
     });
   },
+  columns: (options, { wallMs }) => fdPassColumns(options, wallMs),
 });

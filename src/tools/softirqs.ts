@@ -1,23 +1,14 @@
 /** `netwatch softirqs`: time spent in software interrupts, or how many there were. After bcc's softirqs. */
-import { Option, type Command } from 'commander';
+import { option } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
-import type { SoftirqSource, VectorCounts } from '../sources/softirq.js';
+import type { VectorCounts } from '../sources/softirq.js';
 import { column, columnWith, type Column } from '../terminal/column.js';
-import type { CommonOptions } from '../terminal/common.js';
+import { COUNT_ARGUMENT, INTERVAL_ARGUMENT, REPORT_TIME } from '../terminal/tool-options.js';
+import type { ToolOptions } from '../terminal/watching-tool.js';
 import { clockTime } from '../metrics/wall-clock.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { histogramBlock, rowsBlock, textBlock, type Block } from '../terminal/report.js';
 import { NetwatchError } from '../failure.js';
-
-interface Options extends CommonOptions {
-  readonly interval?: number;
-  readonly count?: number;
-  readonly timestamp: boolean;
-  readonly nanoseconds: boolean;
-  readonly events: boolean;
-  readonly dist: boolean;
-  readonly cpu?: number;
-}
 
 interface Unit {
   readonly name: 'usecs' | 'nsecs';
@@ -43,16 +34,16 @@ Examples:
   sudo netwatch softirqs -d            how long they took, as histograms
 `;
 
-function addOptions(command: Command): void {
-  command
-    .argument('[interval]', 'seconds between two reports; without it one at the end', parse.seconds)
-    .argument('[count]', 'number of reports', parse.count)
-    .option('-T, --timestamp', 'show the time of each report', false)
-    .option('-N, --nanoseconds', 'times in nanoseconds instead of microseconds', false)
-    .option('-C, --events', 'show how many there were instead of their time', false)
-    .option('-d, --dist', 'show how long they took, as histograms', false)
-    .addOption(new Option('-c, --cpu <CPU>', 'on this CPU only').argParser(parse.cpu));
-}
+const OPTIONS = {
+  ...INTERVAL_ARGUMENT,
+  ...COUNT_ARGUMENT,
+  ...REPORT_TIME,
+  ...option('-N, --nanoseconds', 'times in nanoseconds instead of microseconds'),
+  ...option('-C, --events', 'show how many there were instead of their time'),
+  ...option('-d, --dist', 'show how long they took, as histograms'),
+  ...option('-c, --cpu <CPU>', 'on this CPU only', { parse: parse.cpu }),
+};
+type Options = ToolOptions<typeof OPTIONS>;
 
 /** Throws NetwatchError, in bcc's words. */
 function check({ events, dist, nanoseconds, cgroup }: Options): void {
@@ -108,15 +99,20 @@ function histogramBlocks(all: readonly VectorCounts[], { name: unit }: Unit): Bl
   ]);
 }
 
-export default reportTool<Options, readonly VectorCounts[], SoftirqSource>({
+export default reportTool({
   name: 'softirqs',
-  sources: ['softirq'],
   group: 'The machine:',
   summary: 'time spent in software interrupts, by kind',
   description: 'Time spent in software interrupts by kind, or how many there were.',
   help: HELP,
-  addOptions,
+  options: OPTIONS,
+  trial: async () => (await import('../sources/softirq.js')).trial(),
   check,
+  open: async (options) => {
+    const { SoftirqSource } = await import('../sources/softirq.js');
+    const unitNs = options.dist ? unitOf(options).ns : null;
+    return new SoftirqSource({ cpu: options.cpu ?? null, unitNs });
+  },
   banner: ({ events }) =>
     `Tracing soft irq ${events ? 'events' : 'event time'}... Hit Ctrl-C to end.`,
   schedule: ({ interval, count }) => ({
@@ -125,11 +121,6 @@ export default reportTool<Options, readonly VectorCounts[], SoftirqSource>({
     clears: false,
     atEnd: true,
   }),
-  open: async (options) => {
-    const { SoftirqSource } = await import('../sources/softirq.js');
-    const unitNs = options.dist ? unitOf(options).ns : null;
-    return new SoftirqSource({ cpu: options.cpu ?? null, unitNs });
-  },
   report: (counts, options, { wallMs }) => [
     textBlock(''),
     ...(options.timestamp ? [textBlock(clockTime(wallMs))] : []),

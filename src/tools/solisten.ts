@@ -2,20 +2,11 @@
  * `netwatch solisten`: calls of listen() on TCP sockets. After bcc's solisten; with --ret the columns
  * of libbpf-tools' solisten.
  */
-import { Option } from 'commander';
+import { option } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
-import {
-  addEitherPort,
-  addPids,
-  filterOf,
-  type PidOptions,
-  type PortOptions,
-} from '../terminal/tool-options.js';
-import { listenColumns, type ListenColumns } from './sockets/listen-columns.js';
-import type { ListenRecord, ListenSource } from '../sources/listen.js';
+import { EITHER_PORT, filterOf, PIDS } from '../terminal/tool-options.js';
+import { listenColumns } from './sockets/listen-columns.js';
 import { eventTool } from '../terminal/event-tool.js';
-
-type Options = ListenColumns & PidOptions & PortOptions;
 
 const RING_BYTES = 1 << 20;
 
@@ -36,30 +27,28 @@ Examples:
   sudo netwatch solisten --ret -t             with result and time
 `;
 
-export default eventTool<Options, ListenRecord, ListenSource>({
+const OPTIONS = {
+  ...PIDS,
+  ...option('-n, --netns <INODES>', 'network namespaces: inode number, name or path', {
+    parse: parse.names,
+  }),
+  ...option('--show-netns', 'show the network namespace'),
+  ...option('-t, --timestamp', 'show the time'),
+  ...option('--ret', "show the result, in the columns of libbpf-tools' solisten"),
+  ...EITHER_PORT,
+};
+
+export default eventTool({
   name: 'solisten',
-  sources: ['listen'],
   group: 'Sockets and their files:',
   summary: 'calls of listen() on TCP sockets: process, address, backlog',
   description: 'Calls of listen() on TCP sockets.',
   help: HELP,
-  addOptions: (command) => {
-    addPids(command);
-    command
-      .addOption(
-        new Option(
-          '-n, --netns <INODES>',
-          'network namespaces: inode number, name or path',
-        ).argParser<string[]>(parse.names),
-      )
-      .option('--show-netns', 'show the network namespace', false)
-      .option('-t, --timestamp', 'show the time', false)
-      .option('--ret', "show the result, in the columns of libbpf-tools' solisten", false);
-    addEitherPort(command);
+  options: OPTIONS,
+  trial: async (filter) => (await import('../sources/listen.js')).trial(filter),
+  open: async (options, scope) => {
+    const { ListenSource } = await import('../sources/listen.js');
+    return new ListenSource(filterOf(scope, options), RING_BYTES);
   },
   columns: (options, { wallMs }) => listenColumns(options, wallMs),
-  open: async ({ pid: pids = [], port: ports = [] }, scope) => {
-    const { ListenSource } = await import('../sources/listen.js');
-    return new ListenSource(filterOf(scope, { pids, ports }), RING_BYTES);
-  },
 });

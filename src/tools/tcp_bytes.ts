@@ -1,28 +1,10 @@
 /** `netwatch tcp_bytes`: bytes by process and connection. After tcp_bytes of lmp. */
-import { Option, type Command } from 'commander';
-import * as parse from '../cli/parse.js';
-import {
-  addEitherPort,
-  addFamily,
-  addPids,
-  familyOf,
-  filterOf,
-  type FamilyOptions,
-  type PidOptions,
-  type PortOptions,
-} from '../terminal/tool-options.js';
-import type { BytesSource, TrafficRow } from '../sources/bytes.js';
+import { COUNT, EITHER_PORT, FAMILY, filterOf, INTERVAL, PIDS } from '../terminal/tool-options.js';
 import { NO_PINNED_MAPS } from '../sources/pinned.js';
-import type { CommonOptions } from '../terminal/common.js';
 import { asctime } from '../metrics/wall-clock.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { textBlock } from '../terminal/report.js';
 import { addTrafficTotals, topRows, trafficBlocks, type TrafficLayout } from './traffic/rows.js';
-
-interface Options extends CommonOptions, FamilyOptions, PidOptions, PortOptions {
-  readonly interval: number;
-  readonly count?: number;
-}
 
 const NAME = 'tcp_bytes';
 
@@ -44,42 +26,27 @@ Examples:
   sudo netwatch tcp_bytes -o csv > bytes.csv
 `;
 
-function addOptions(command: Command): void {
-  command
-    .addOption(
-      new Option('-i, --interval <SECONDS>', 'between two reports')
-        .argParser(parse.seconds)
-        .default(1),
-    )
-    .addOption(new Option('-c, --count <REPORTS>', 'number of reports').argParser(parse.count));
-  addPids(command);
-  addFamily(command);
-  addEitherPort(command);
-}
+const OPTIONS = { ...INTERVAL, ...COUNT, ...PIDS, ...FAMILY, ...EITHER_PORT };
 
-export default reportTool<Options, readonly TrafficRow[], BytesSource>({
+export default reportTool({
   name: NAME,
-  sources: ['bytes'],
   group: 'How much goes through:',
   summary: 'bytes that each process sends and receives, by connection',
   description: 'TCP bytes by process and connection, most first.',
   help: HELP,
-  addOptions,
+  options: OPTIONS,
+  trial: async (filter) => (await import('../sources/bytes.js')).trial(filter, { received: true }),
+  open: async (options, scope) => {
+    const { BytesSource } = await import('../sources/bytes.js');
+    const filter = filterOf(scope, options);
+    return new BytesSource({ filter, pinned: NO_PINNED_MAPS, received: true });
+  },
   schedule: ({ interval, count }) => ({
     everySeconds: interval,
     count: count ?? null,
     clears: false,
     atEnd: true,
   }),
-  open: async (options, scope) => {
-    const { BytesSource } = await import('../sources/bytes.js');
-    const filter = filterOf(scope, {
-      pids: options.pid ?? [],
-      ports: options.port ?? [],
-      family: familyOf(options),
-    });
-    return new BytesSource({ filter, pinned: NO_PINNED_MAPS, received: true });
-  },
   report: (rows, _options, { wallMs }) => [
     textBlock(asctime(wallMs)),
     ...trafficBlocks(topRows(rows), LAYOUT),

@@ -1,14 +1,6 @@
 /** `netwatch tcp_connection`: TCP connections as they are made, from both sides. After lmp's tcp_connection. */
-import { Option } from 'commander';
-import {
-  addFamily,
-  addPids,
-  addSidedPort,
-  familyOf,
-  type FamilyOptions,
-  type PidOptions,
-  type SidedPortOptions,
-} from '../terminal/tool-options.js';
+import { option } from '../cli/options.js';
+import { FAMILY, PIDS, sidedFilterOf, sidedPort } from '../terminal/tool-options.js';
 import {
   addressColumn,
   commColumn,
@@ -18,18 +10,13 @@ import {
 } from '../terminal/record-columns.js';
 import { wallClockColumn, timeForPrograms } from './life/columns.js';
 import { lifeEvent } from '../sources/life-events.js';
-import { openLife } from './life/open.js';
-import type { LifeRecord, LifeSource } from '../sources/life.js';
+import { openLife, tryLife } from './life/open.js';
 import { column } from '../terminal/column.js';
-import type { CommonOptions } from '../terminal/common.js';
+import type { LifeRecord } from '../sources/life.js';
 import { eventTool } from '../terminal/event-tool.js';
 
 const EVENTS = { accept: ['ACCEPT'], connect: ['CONNECT'] } as const;
 const BOTH = ['ACCEPT', 'CONNECT'] as const;
-
-interface Options extends CommonOptions, FamilyOptions, PidOptions, SidedPortOptions {
-  readonly direction?: keyof typeof EVENTS;
-}
 
 const HELP = `
 A connection between two processes of this host is shown twice: as it is connected, and
@@ -42,21 +29,28 @@ Examples:
   sudo netwatch tcp_connection -p 181 -4        of one process, IPv4 only
 `;
 
-export default eventTool<Options, LifeRecord, LifeSource>({
+const OPTIONS = {
+  ...PIDS,
+  ...sidedPort('these local ports only'),
+  ...option('-r, --direction <DIRECTION>', 'this direction only', {
+    choices: ['accept', 'connect'],
+  }),
+  ...FAMILY,
+};
+
+export default eventTool({
   name: 'tcp_connection',
-  sources: ['life'],
   group: 'Who connects to whom:',
   summary: 'TCP connections as they are made, from both sides',
   description: 'Shows TCP connections as they are made: by connect() and by accept().',
   help: HELP,
-  addOptions: (command) => {
-    addPids(command);
-    addSidedPort(command, 'these local ports only');
-    command.addOption(
-      new Option('-r, --direction <DIRECTION>', 'this direction only').choices(Object.keys(EVENTS)),
-    );
-    addFamily(command);
-  },
+  options: OPTIONS,
+  trial: tryLife({ events: BOTH }),
+  open: (options, scope) =>
+    openLife({
+      events: options.direction === undefined ? BOTH : EVENTS[options.direction],
+      filter: sidedFilterOf(scope, options, 'localPorts'),
+    }),
   columns: (options, context) => [
     ...timeForPrograms(options, context),
     wallClockColumn(9, context),
@@ -67,18 +61,8 @@ export default eventTool<Options, LifeRecord, LifeSource>({
     portColumn('DPORT', 'peer', 5),
     addressColumn('SADDR', 'local', 16),
     portColumn('SPORT', 'local', 5),
-    column('DIRECTION', 10, 'direction', (record) => lifeEvent(record).toLowerCase(), {
+    column('DIRECTION', 10, 'direction', (record: LifeRecord) => lifeEvent(record).toLowerCase(), {
       alignRight: true,
     }),
   ],
-  open: (options, scope) =>
-    openLife(scope, {
-      events: options.direction === undefined ? BOTH : EVENTS[options.direction],
-      filter: {
-        family: familyOf(options),
-        pids: options.pid ?? [],
-        localPorts: options.port ?? [],
-        ports: options.eitherPort ?? [],
-      },
-    }),
 });

@@ -2,22 +2,9 @@
  * `netwatch tcp_inerrs`: TCP segments that came in and were wrong: sequence number, data offset,
  * checksum. After lmp's tcp_inerrs, with the checks that its authors say are missing.
  */
-import {
-  addEitherPort,
-  addFamily,
-  addPids,
-  familyOf,
-  filterOf,
-  type FamilyOptions,
-  type PidOptions,
-  type PortOptions,
-} from '../terminal/tool-options.js';
+import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
 import { faultColumns } from './loss/drop-columns.js';
-import type { DropRecord, DropSource } from '../sources/drop.js';
-import type { CommonOptions } from '../terminal/common.js';
 import { eventTool } from '../terminal/event-tool.js';
-
-type Options = CommonOptions & FamilyOptions & PidOptions & PortOptions;
 
 const RING_BYTES = 1 << 22;
 
@@ -42,28 +29,25 @@ Examples:
   sudo netwatch tcp_inerrs --port 443 -o json
 `;
 
-export default eventTool<Options, DropRecord, DropSource>({
+const OPTIONS = { ...PIDS, ...FAMILY, ...EITHER_PORT };
+
+export default eventTool({
   name: 'tcp_inerrs',
-  sources: ['drop'],
   group: 'What gets lost:',
   summary: 'TCP segments that came in and were wrong: sequence, data offset, checksum',
   description: 'TCP segments that came in and were wrong: sequence, data offset, checksum.',
   help: HELP,
-  addOptions: (command) => {
-    addPids(command);
-    addFamily(command);
-    addEitherPort(command);
-  },
-  columns: ({ output }, { wallMs }) => faultColumns(output === 'json', wallMs),
+  options: OPTIONS,
+  trial: async (filter) => (await import('../sources/drop.js')).trial(filter, { onlyFaults: true }),
   open: async (options, scope) => {
     const { DropSource } = await import('../sources/drop.js');
-    const { pid: pids = [], port: ports = [] } = options;
     return new DropSource({
-      filter: filterOf(scope, { pids, ports, family: familyOf(options) }),
+      filter: filterOf(scope, options),
       onlyFaults: true,
       ringBytes: RING_BYTES,
     });
   },
+  columns: ({ output }, { wallMs }) => faultColumns(output === 'json', wallMs),
   notes: (_, { hasReasons }) =>
     hasReasons ? [] : ['this kernel has no reasons for drops (Linux 5.17 has): see -h'],
 });

@@ -1,15 +1,11 @@
 /** `netwatch tcpaccept`: TCP connections as they are accepted. After bcc's tcpaccept. */
 import {
-  addFamily,
-  addPids,
-  addPinnedMaps,
-  addSidedPort,
-  familyOf,
+  FAMILY,
+  PIDS,
+  PINNED_MAPS,
   pinnedMapsOf,
-  type FamilyOptions,
-  type PidOptions,
-  type PinnedOptions,
-  type SidedPortOptions,
+  sidedFilterOf,
+  sidedPort,
 } from '../terminal/tool-options.js';
 import {
   addressColumn,
@@ -18,19 +14,10 @@ import {
   pidColumn,
   portColumn,
 } from '../terminal/record-columns.js';
-import { wallClockColumn, glued, secondsColumn, timeForPrograms } from './life/columns.js';
-import { openLife } from './life/open.js';
-import { addTime, addTimestamp, type TimeOptions } from './life/options.js';
-import type { LifeRecord, LifeSource } from '../sources/life.js';
-import type { CommonOptions } from '../terminal/common.js';
+import { glued, secondsColumn, timeForPrograms, wallClockColumn } from './life/columns.js';
+import { openLife, tryLife } from './life/open.js';
+import { TIME, TIMESTAMP } from './life/options.js';
 import { eventTool } from '../terminal/event-tool.js';
-
-type Options = CommonOptions &
-  FamilyOptions &
-  PidOptions &
-  SidedPortOptions &
-  PinnedOptions &
-  TimeOptions;
 
 const HELP = `
 Examples:
@@ -41,21 +28,29 @@ Examples:
   sudo netwatch tcpaccept --mntnsmap /sys/fs/bpf/mnt_ns_set
 `;
 
-export default eventTool<Options, LifeRecord, LifeSource>({
+const OPTIONS = {
+  ...TIME,
+  ...TIMESTAMP,
+  ...PIDS,
+  ...sidedPort('these local ports only'),
+  ...FAMILY,
+  ...PINNED_MAPS,
+};
+
+export default eventTool({
   name: 'tcpaccept',
-  sources: ['life'],
   group: 'Who connects to whom:',
   summary: 'TCP connections as they are accepted',
   description: 'Shows TCP connections as accept() returns them.',
   help: HELP,
-  addOptions: (command) => {
-    addTime(command);
-    addTimestamp(command);
-    addPids(command);
-    addSidedPort(command, 'these local ports only');
-    addFamily(command);
-    addPinnedMaps(command);
-  },
+  options: OPTIONS,
+  trial: tryLife({ events: ['ACCEPT'] }),
+  open: (options, scope) =>
+    openLife({
+      events: ['ACCEPT'],
+      filter: sidedFilterOf(scope, options, 'localPorts'),
+      pinned: pinnedMapsOf(options),
+    }),
   columns: (options, context) => {
     const { time, timestamp } = options;
     const front = [
@@ -73,15 +68,4 @@ export default eventTool<Options, LifeRecord, LifeSource>({
       portColumn('LPORT', 'local', 5),
     ];
   },
-  open: (options, scope) =>
-    openLife(scope, {
-      events: ['ACCEPT'],
-      filter: {
-        family: familyOf(options),
-        pids: options.pid ?? [],
-        localPorts: options.port ?? [],
-        ports: options.eitherPort ?? [],
-      },
-      pinned: pinnedMapsOf(options),
-    }),
 });

@@ -1,13 +1,12 @@
 /** `netwatch tcpcong`: time in each state of congestion control. After bcc's tcpcong. */
-import { Option, type Command } from 'commander';
+import { argument, option } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
 import {
-  addEitherPort,
-  addFamily,
-  familyOf,
+  EITHER_PORT,
+  FAMILY,
   filterOf,
-  type FamilyOptions,
-  type PortOptions,
+  INTERVAL_ARGUMENT,
+  REPORT_TIME,
 } from '../terminal/tool-options.js';
 import {
   flowBlocks,
@@ -16,26 +15,13 @@ import {
   stateBlocks,
   type TimeUnit,
 } from './congestion/blocks.js';
-import { ANY_PORT, type PortRange } from '../sources/filter.js';
-import type { CongestionCounts, CongestionSource } from '../sources/congestion.js';
-import type { CommonOptions } from '../terminal/common.js';
+import { ANY_PORT } from '../sources/filter.js';
 import { clockTime } from '../metrics/wall-clock.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { textBlock } from '../terminal/report.js';
-
-interface Options extends CommonOptions, FamilyOptions, PortOptions {
-  readonly interval?: number;
-  readonly outputs?: number;
-  readonly localport?: PortRange;
-  readonly remoteport?: PortRange;
-  readonly timestamp: boolean;
-  readonly microseconds: boolean;
-  readonly dist: boolean;
-}
+import type { ToolOptions } from '../terminal/watching-tool.js';
 
 const NS_PER_SECOND = 1e9;
-const unitOf = ({ microseconds }: Options): TimeUnit =>
-  microseconds ? MICROSECONDS : MILLISECONDS;
 
 const HELP = `
 Open is the normal state. Dod (disorder): something is missing, perhaps only out
@@ -51,29 +37,42 @@ Examples:
   sudo netwatch tcpcong -d               histograms of the times, by state
 `;
 
-function addOptions(command: Command): void {
-  const ports = (flags: string, text: string): Option =>
-    new Option(flags, text).argParser(parse.portRange);
-  command
-    .argument('[interval]', 'seconds between two reports; without it one at the end', parse.seconds)
-    .argument('[outputs]', 'number of reports', parse.count)
-    .addOption(ports('-L, --localport <PORTS>', 'local ports: one, or a range such as 3000-3006'))
-    .addOption(ports('-R, --remoteport <PORTS>', 'remote ports: one, or a range'))
-    .option('-T, --timestamp', 'show the time of each report', false)
-    .option('-d, --dist', 'show histograms of the times, by state', false)
-    .option('-u, --microseconds', 'times in microseconds instead of milliseconds', false);
-  addFamily(command);
-  addEitherPort(command);
-}
+const OPTIONS = {
+  ...INTERVAL_ARGUMENT,
+  ...argument('[outputs]', 'number of reports', { parse: parse.count }),
+  ...option('-L, --localport <PORTS>', 'local ports: one, or a range such as 3000-3006', {
+    parse: parse.portRange,
+  }),
+  ...option('-R, --remoteport <PORTS>', 'remote ports: one, or a range', {
+    parse: parse.portRange,
+  }),
+  ...REPORT_TIME,
+  ...option('-d, --dist', 'show histograms of the times, by state'),
+  ...option('-u, --microseconds', 'times in microseconds instead of milliseconds'),
+  ...FAMILY,
+  ...EITHER_PORT,
+};
 
-export default reportTool<Options, CongestionCounts, CongestionSource>({
+const unitOf = ({ microseconds }: ToolOptions<typeof OPTIONS>): TimeUnit =>
+  microseconds ? MICROSECONDS : MILLISECONDS;
+
+export default reportTool({
   name: 'tcpcong',
-  sources: ['congestion'],
   group: 'How long it takes:',
   summary: 'time that connections are in each state of congestion control',
   description: 'How long TCP connections are in each state of congestion control.',
   help: HELP,
-  addOptions,
+  options: OPTIONS,
+  trial: async (filter) => (await import('../sources/congestion.js')).trial(filter),
+  open: async (options, scope) => {
+    const { CongestionSource } = await import('../sources/congestion.js');
+    return new CongestionSource({
+      filter: filterOf(scope, options),
+      localPorts: options.localport ?? ANY_PORT,
+      peerPorts: options.remoteport ?? ANY_PORT,
+      unitNs: unitOf(options).ns,
+    });
+  },
   banner: () => 'Tracing tcp congestion control status duration... Hit Ctrl-C to end.',
   schedule: ({ interval, outputs }) => ({
     everySeconds: interval ?? null,
@@ -81,15 +80,6 @@ export default reportTool<Options, CongestionCounts, CongestionSource>({
     clears: false,
     atEnd: true,
   }),
-  open: async (options, scope) => {
-    const { CongestionSource } = await import('../sources/congestion.js');
-    return new CongestionSource({
-      filter: filterOf(scope, { ports: options.port ?? [], family: familyOf(options) }),
-      localPorts: options.localport ?? ANY_PORT,
-      peerPorts: options.remoteport ?? ANY_PORT,
-      unitNs: unitOf(options).ns,
-    });
-  },
   report: ({ flows, states }, options, { wallMs }) => [
     textBlock(''),
     ...(options.timestamp ? [textBlock(clockTime(wallMs))] : []),

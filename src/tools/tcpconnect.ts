@@ -1,35 +1,11 @@
 /** `netwatch tcpconnect`: TCP connections that processes of this host make. After bcc's tcpconnect. */
-import {
-  addFamily,
-  addPids,
-  addSidedPort,
-  familyOf,
-  pinnedMapsOf,
-  type FamilyOptions,
-  type PidOptions,
-  type PinnedOptions,
-  type SidedPortOptions,
-} from '../terminal/tool-options.js';
-import { connectColumns, type ConnectOptions } from './life/connect-columns.js';
-import { ConnectCounts } from './life/connect-counts.js';
-import { openLife } from './life/open.js';
-import {
-  addLetteredPinnedMaps,
-  addLocalPortColumn,
-  addTimestamp,
-  addUids,
-  type UidOptions,
-} from './life/options.js';
-import type { LifeRecord, LifeSource } from '../sources/life.js';
+import { option } from '../cli/options.js';
+import { FAMILY, PIDS, pinnedMapsOf, sidedFilterOf, sidedPort } from '../terminal/tool-options.js';
+import { connectColumns } from './life/connect-columns.js';
+import { tryLife } from './life/open.js';
+import { LETTERED_PINNED_MAPS, LOCAL_PORT_COLUMN, TIMESTAMP, UIDS } from './life/options.js';
 import { eventTool } from '../terminal/event-tool.js';
 import { NetwatchError } from '../failure.js';
-
-type Options = ConnectOptions &
-  FamilyOptions &
-  PidOptions &
-  SidedPortOptions &
-  PinnedOptions &
-  UidOptions & { readonly count: boolean };
 
 const HELP = `
 Each connect() that sends a SYN, answered or not. Where it waits for the answer, the
@@ -47,26 +23,27 @@ Examples:
   sudo netwatch tcpconnect --cgroupmap /sys/fs/bpf/test01
 `;
 
-export default eventTool<Options, LifeRecord, LifeSource & { readonly counts: ConnectCounts }>({
+const OPTIONS = {
+  ...TIMESTAMP,
+  ...PIDS,
+  ...sidedPort('these remote ports only'),
+  ...FAMILY,
+  ...LOCAL_PORT_COLUMN,
+  ...UIDS,
+  ...option('-c, --count', 'count by addresses and remote port, shown at the end'),
+  ...option('-s, --source-port', 'show the local port; with -c count by it too'),
+  ...option('-d, --dns', 'show the name that was asked for before'),
+  ...LETTERED_PINNED_MAPS,
+};
+
+export default eventTool({
   name: 'tcpconnect',
-  sources: ['life'],
   group: 'Who connects to whom:',
   summary: 'TCP connections that processes of this host make',
   description: 'Shows TCP connections that processes of this host make.',
   help: HELP,
-  addOptions: (command) => {
-    addTimestamp(command);
-    addPids(command);
-    addSidedPort(command, 'these remote ports only');
-    addFamily(command);
-    addLocalPortColumn(command);
-    addUids(command);
-    command
-      .option('-c, --count', 'count by addresses and remote port, shown at the end', false)
-      .option('-s, --source-port', 'show the local port; with -c count by it too', false)
-      .option('-d, --dns', 'show the name that was asked for before', false);
-    addLetteredPinnedMaps(command);
-  },
+  options: OPTIONS,
+  trial: tryLife({ events: ['CONNECT'], names: true }),
   check: ({ count, dns }) => {
     if (count && dns)
       throw new NetwatchError({
@@ -75,24 +52,20 @@ export default eventTool<Options, LifeRecord, LifeSource & { readonly counts: Co
         next: 'leave out one of the two',
       });
   },
-  banner: () => 'Tracing connect ... Hit Ctrl-C to end',
-  columns: connectColumns,
-  showsRecords: ({ count }) => !count,
   open: async (options, scope) => {
-    const source = await openLife(scope, {
+    const { ConnectSource } = await import('./life/connect-source.js');
+    const asked = {
       events: ['CONNECT'],
-      filter: {
-        family: familyOf(options),
-        pids: options.pid ?? [],
-        peerPorts: options.port ?? [],
-        ports: options.eitherPort ?? [],
-      },
+      filter: sidedFilterOf(scope, options, 'peerPorts'),
       uid: options.uid ?? null,
       pinned: pinnedMapsOf(options),
       names: options.dns,
-    });
-    return Object.assign(source, { counts: new ConnectCounts(options.sourcePort) });
+    } as const;
+    return new ConnectSource(asked, options.sourcePort);
   },
+  banner: () => 'Tracing connect ... Hit Ctrl-C to end',
+  columns: (options, context, source) => connectColumns(options, context, source),
+  showsRecords: ({ count }) => !count,
   take: (record, { count }, { counts }) => {
     if (count) counts.take(record);
   },

@@ -1,13 +1,6 @@
 /** `netwatch tcpconnlat`: how long connect() waits for its answer. After bcc's tcpconnlat. */
-import {
-  addEitherPort,
-  addFamily,
-  addPids,
-  familyOf,
-  type FamilyOptions,
-  type PidOptions,
-  type PortOptions,
-} from '../terminal/tool-options.js';
+import { argument } from '../cli/options.js';
+import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
 import {
   addressColumn,
   commColumn,
@@ -17,17 +10,9 @@ import {
 } from '../terminal/record-columns.js';
 import { durationColumn, glued, optional, secondsColumn, timeForPrograms } from './life/columns.js';
 import { lifeEvent } from '../sources/life-events.js';
-import { openLife } from './life/open.js';
-import { addLocalPortColumn, addTimestamp, milliseconds } from './life/options.js';
-import type { LifeRecord, LifeSource } from '../sources/life.js';
-import type { CommonOptions } from '../terminal/common.js';
+import { openLife, tryLife } from './life/open.js';
+import { LOCAL_PORT_COLUMN, milliseconds, TIMESTAMP } from './life/options.js';
 import { eventTool } from '../terminal/event-tool.js';
-
-interface Options extends CommonOptions, FamilyOptions, PidOptions, PortOptions {
-  readonly timestamp: boolean;
-  readonly lport: boolean;
-  readonly duration_ms?: number;
-}
 
 const HELP = `
 The time from the first SYN to the answer to it, whether the peer accepts or refuses;
@@ -40,21 +25,29 @@ Examples:
   sudo netwatch tcpconnlat -L -p 181    of one process, with local ports
 `;
 
-export default eventTool<Options, LifeRecord, LifeSource>({
+const OPTIONS = {
+  ...argument('[duration_ms]', 'those that took so long and more', { parse: milliseconds }),
+  ...TIMESTAMP,
+  ...PIDS,
+  ...LOCAL_PORT_COLUMN,
+  ...FAMILY,
+  ...EITHER_PORT,
+};
+
+export default eventTool({
   name: 'tcpconnlat',
-  sources: ['life'],
   group: 'How long it takes:',
   summary: 'how long connect() waits for its answer',
   description: 'Shows how long it takes until a connect() is answered.',
   help: HELP,
-  addOptions: (command) => {
-    command.argument('[duration_ms]', 'those that took so long and more', milliseconds);
-    addTimestamp(command);
-    addPids(command);
-    addLocalPortColumn(command);
-    addFamily(command);
-    addEitherPort(command);
-  },
+  options: OPTIONS,
+  trial: tryLife({ events: ['ESTABLISHED', 'REFUSED'] }),
+  open: (options, scope) =>
+    openLife({
+      events: ['ESTABLISHED', 'REFUSED'],
+      filter: filterOf(scope, options),
+      minLatencyMs: options.duration_ms ?? 0,
+    }),
   columns: (options, context) => {
     const front = [
       ...timeForPrograms(options, context),
@@ -75,14 +68,4 @@ export default eventTool<Options, LifeRecord, LifeSource>({
       },
     ];
   },
-  open: (options, scope) =>
-    openLife(scope, {
-      events: ['ESTABLISHED', 'REFUSED'],
-      filter: {
-        family: familyOf(options),
-        pids: options.pid ?? [],
-        ports: options.port ?? [],
-      },
-      minLatencyMs: options.duration_ms ?? 0,
-    }),
 });

@@ -2,23 +2,10 @@
  * `netwatch tcpdrop`: TCP packets that the kernel dropped, with reason and kernel stack. After bcc's
  * tcpdrop, with the names of the running kernel, drops without a socket, and IPv6 the right way round.
  */
-import {
-  addEitherPort,
-  addFamily,
-  addPids,
-  familyOf,
-  filterOf,
-  type FamilyOptions,
-  type PidOptions,
-  type PortOptions,
-} from '../terminal/tool-options.js';
+import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
+import { NAMESPACES, namespacesOf } from './loss/namespaces.js';
 import { dropColumns } from './loss/drop-columns.js';
-import { addNamespaces, namespacesOf, type NamespaceOptions } from './loss/namespaces.js';
-import type { DropRecord, DropSource } from '../sources/drop.js';
-import type { CommonOptions } from '../terminal/common.js';
 import { eventTool } from '../terminal/event-tool.js';
-
-type Options = CommonOptions & FamilyOptions & PidOptions & PortOptions & NamespaceOptions;
 
 /** About 14,000 drops with their stacks. */
 const RING_BYTES = 1 << 24;
@@ -40,33 +27,29 @@ Examples:
   sudo netwatch tcpdrop -o json > drops.ndjson
 `;
 
-export default eventTool<Options, DropRecord, DropSource>({
+const OPTIONS = { ...FAMILY, ...PIDS, ...EITHER_PORT, ...NAMESPACES };
+
+export default eventTool({
   name: 'tcpdrop',
-  sources: ['drop'],
   group: 'What gets lost:',
   summary: 'TCP packets that the kernel dropped: why, and by which functions',
   description: 'TCP packets that the kernel dropped, each with its reason and kernel stack.',
   help: HELP,
-  addOptions: (command) => {
-    addFamily(command);
-    addPids(command);
-    addEitherPort(command);
-    addNamespaces(command);
-  },
-  columns: ({ output }, { wallMs }, source) =>
-    dropColumns(output === 'json', wallMs, (record) => source.frames(record)),
-  below: (record, source) => [...source.frames(record).map((frame) => `\t${frame}`), ''],
+  options: OPTIONS,
+  trial: async (filter) =>
+    (await import('../sources/drop.js')).trial(filter, { onlyFaults: false }),
   open: async (options, scope) => {
     const { DropSource } = await import('../sources/drop.js');
     const namespaces = [...scope.namespaces, ...namespacesOf(options)];
-    const { pid: pids = [], port: ports = [] } = options;
-    const filter = { namespaces, pids, ports, family: familyOf(options) };
     return new DropSource({
-      filter: filterOf(scope, filter),
+      filter: filterOf(scope, options, { namespaces }),
       onlyFaults: false,
       ringBytes: RING_BYTES,
     });
   },
+  columns: ({ output }, { wallMs }, source) =>
+    dropColumns(output === 'json', wallMs, (record) => source.frames(record)),
+  below: (record, source) => [...source.frames(record).map((frame) => `\t${frame}`), ''],
   notes: (_, { hasReasons, hasSymbols }) => [
     ...(hasReasons ? [] : ['this kernel has no reasons for drops (Linux 5.17 has)']),
     ...(hasSymbols

@@ -1,34 +1,9 @@
 /** `netwatch tcplife`: TCP connections at their end, with volume and duration. After bcc's tcplife. */
-import {
-  addEitherPort,
-  addFamily,
-  addPids,
-  familyOf,
-  type FamilyOptions,
-  type PidOptions,
-  type PortOptions,
-} from '../terminal/tool-options.js';
+import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
 import { lifeColumns } from './life/life-columns.js';
-import { openLife } from './life/open.js';
-import {
-  addCsv,
-  addListedPorts,
-  addTime,
-  addTimestamp,
-  addWide,
-  type ListedPorts,
-  type TimeOptions,
-} from './life/options.js';
-import type { LifeRecord, LifeSource } from '../sources/life.js';
-import type { CommonOptions } from '../terminal/common.js';
+import { openLife, tryLife } from './life/open.js';
+import { CSV, LISTED_PORTS, TIME, TIMESTAMP, WIDE } from './life/options.js';
 import { eventTool } from '../terminal/event-tool.js';
-
-type Options = CommonOptions &
-  FamilyOptions &
-  PidOptions &
-  PortOptions &
-  ListedPorts &
-  TimeOptions & { readonly wide: boolean };
 
 const HELP = `
 A line when a connection is closed for good, if its begin was seen too. MS is counted
@@ -45,33 +20,32 @@ Examples:
   sudo netwatch tcplife -o json --duration 60 > connections.ndjson
 `;
 
-export default eventTool<Options, LifeRecord, LifeSource>({
+const OPTIONS = {
+  ...TIME,
+  ...TIMESTAMP,
+  ...WIDE,
+  ...CSV,
+  ...PIDS,
+  ...LISTED_PORTS,
+  ...FAMILY,
+  ...EITHER_PORT,
+};
+
+export default eventTool({
   name: 'tcplife',
-  sources: ['life'],
   group: 'Who connects to whom:',
   summary: 'TCP connections at their end: who, how much, how long',
   description: 'Shows TCP connections at their end: who, how much, how long.',
   help: HELP,
-  addOptions: (command) => {
-    addTime(command);
-    addTimestamp(command);
-    addWide(command);
-    addCsv(command);
-    addPids(command);
-    addListedPorts(command);
-    addFamily(command);
-    addEitherPort(command);
-  },
-  columns: lifeColumns,
+  options: OPTIONS,
+  trial: tryLife({ events: ['CLOSE'] }),
   open: (options, scope) =>
-    openLife(scope, {
+    openLife({
       events: ['CLOSE'],
-      filter: {
-        family: familyOf(options),
-        pids: options.pid ?? [],
-        ports: options.port ?? [],
+      filter: filterOf(scope, options, {
         localPorts: options.localport ?? [],
         peerPorts: options.remoteport ?? [],
-      },
+      }),
     }),
+  columns: lifeColumns,
 });

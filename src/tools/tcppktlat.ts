@@ -1,32 +1,15 @@
 /** `netwatch tcppktlat`: how long received data waits to be read. After libbpf-tools' tcppktlat. */
-import { Option, type Command } from 'commander';
+import { argument, option } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
-import {
-  addEitherPort,
-  addFamily,
-  addPids,
-  familyOf,
-  filterOf,
-  type FamilyOptions,
-  type PidOptions,
-  type PortOptions,
-} from '../terminal/tool-options.js';
-import type { PacketLatencyRecord, PacketLatencySource } from '../sources/pktlat.js';
+import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
+import type { PacketLatencyRecord } from '../sources/pktlat.js';
 import { column, columnWith, type Column } from '../terminal/column.js';
-import type { CommonOptions, Context } from '../terminal/common.js';
+import type { Context } from '../terminal/common.js';
 import { eventTool } from '../terminal/event-tool.js';
+import type { ToolOptions } from '../terminal/watching-tool.js';
 import { clockTime } from '../metrics/wall-clock.js';
 
 type R = PacketLatencyRecord;
-
-interface Options extends CommonOptions, FamilyOptions, PidOptions, PortOptions {
-  readonly min_us?: number;
-  readonly tid?: readonly number[];
-  readonly timestamp: boolean;
-  readonly lport?: readonly number[];
-  readonly rport?: readonly number[];
-  readonly wide: boolean;
-}
 
 const RING_BYTES = 1 << 22;
 const NS_PER_US = 1000;
@@ -46,20 +29,17 @@ Examples:
   sudo netwatch tcppktlat -p 181 -w    one process, IPv6 fits
 `;
 
-function addOptions(command: Command): void {
-  const ports = (flags: string, text: string): Option =>
-    new Option(flags, text).argParser<number[]>(parse.ports);
-  command.argument('[min_us]', 'microseconds: shorter ones are left out', parse.count);
-  addPids(command);
-  command
-    .addOption(new Option('-t, --tid <TIDS>', 'these threads only').argParser<number[]>(parse.pids))
-    .option('-T, --timestamp', 'show the time (HH:MM:SS)', false)
-    .addOption(ports('-l, --lport <PORTS>', 'these local ports only'))
-    .addOption(ports('-r, --rport <PORTS>', 'these remote ports only'))
-    .option('-w, --wide', 'wider columns, which IPv6 addresses fit in', false);
-  addFamily(command);
-  addEitherPort(command);
-}
+const OPTIONS = {
+  ...argument('[min_us]', 'microseconds: shorter ones are left out', { parse: parse.count }),
+  ...PIDS,
+  ...option('-t, --tid <TIDS>', 'these threads only', { parse: parse.pids }),
+  ...option('-T, --timestamp', 'show the time (HH:MM:SS)'),
+  ...option('-l, --lport <PORTS>', 'these local ports only', { parse: parse.ports }),
+  ...option('-r, --rport <PORTS>', 'these remote ports only', { parse: parse.ports }),
+  ...option('-w, --wide', 'wider columns, which IPv6 addresses fit in'),
+  ...FAMILY,
+  ...EITHER_PORT,
+};
 
 function timeColumn(inTable: boolean, { wallMs }: Context): Column<R> {
   const time = ({ tsNs }: R): string => clockTime(wallMs(tsNs));
@@ -69,7 +49,10 @@ function timeColumn(inTable: boolean, { wallMs }: Context): Column<R> {
 
 const microseconds = ({ latencyNs }: R): number => (latencyNs ?? 0) / NS_PER_US;
 
-function columns({ timestamp, wide }: Options, context: Context): readonly Column<R>[] {
+function columns(
+  { timestamp, wide }: ToolOptions<typeof OPTIONS>,
+  context: Context,
+): readonly Column<R>[] {
   const width = wide ? WIDE : NARROW;
   return [
     timeColumn(timestamp, context),
@@ -89,30 +72,23 @@ function columns({ timestamp, wide }: Options, context: Context): readonly Colum
   ];
 }
 
-export default eventTool<Options, R, PacketLatencySource>({
+export default eventTool({
   name: 'tcppktlat',
-  sources: ['pktlat'],
   group: 'How long it takes:',
   summary: 'time that received data waits for the process that reads it',
   description: 'How long received TCP data waits for the process that reads it.',
   help: HELP,
-  addOptions,
-  columns,
+  options: OPTIONS,
+  trial: async (filter) => (await import('../sources/pktlat.js')).trial(filter),
   open: async (options, scope) => {
     const { PacketLatencySource } = await import('../sources/pktlat.js');
-    const { pid = [], tid = [], port = [], lport = [], rport = [], min_us = 0 } = options;
-    const family = familyOf(options);
+    const { tid = [], lport = [], rport = [], min_us = 0 } = options;
     return new PacketLatencySource({
-      filter: filterOf(scope, {
-        pids: pid,
-        ports: port,
-        localPorts: lport,
-        peerPorts: rport,
-        family,
-      }),
+      filter: filterOf(scope, options, { localPorts: lport, peerPorts: rport }),
       tids: tid,
       minLatencyUs: min_us,
       ringBytes: RING_BYTES,
     });
   },
+  columns,
 });

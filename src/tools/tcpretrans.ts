@@ -1,26 +1,9 @@
 /** `netwatch tcpretrans`: TCP segments that were sent again. After bcc's tcpretrans. */
-import {
-  addEitherPort,
-  addFamily,
-  addPids,
-  familyOf,
-  filterOf,
-  type FamilyOptions,
-  type PidOptions,
-  type PortOptions,
-} from '../terminal/tool-options.js';
-import { EVENT_NAMES } from '../sources/insight-events.js';
-import type { RetransmitSource } from './loss/retransmits.js';
+import { option } from '../cli/options.js';
+import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
+import { EVENT_NAMES, maskOf } from '../sources/insight-events.js';
 import { retransmitColumns } from './loss/retransmit-columns.js';
-import type { InsightRecord } from '../sources/insight.js';
-import type { CommonOptions } from '../terminal/common.js';
 import { eventTool } from '../terminal/event-tool.js';
-
-interface Options extends CommonOptions, FamilyOptions, PidOptions, PortOptions {
-  readonly lossprobe: boolean;
-  readonly sequence: boolean;
-  readonly count: boolean;
-}
 
 const HELP = `
 T   R  sent again: after a timeout, after duplicate acknowledgements, a SYN, a
@@ -40,31 +23,35 @@ Examples:
   sudo netwatch tcpretrans -c --data data     keep the number in data/tcpretrans.prom
 `;
 
-export default eventTool<Options, InsightRecord, RetransmitSource>({
+const OPTIONS = {
+  ...option('-s, --sequence', 'show the sequence numbers'),
+  ...option('-l, --lossprobe', 'tell tail loss probes from other retransmissions'),
+  ...option('-c, --count', 'count by connection, and show that at the end'),
+  ...FAMILY,
+  ...PIDS,
+  ...EITHER_PORT,
+};
+
+export default eventTool({
   name: 'tcpretrans',
-  sources: ['insight'],
   group: 'What gets lost:',
   summary: 'TCP segments that were sent again, or how many by connection',
   description: 'TCP segments that were sent again.',
   help: HELP,
-  addOptions: (command) => {
-    command
-      .option('-s, --sequence', 'show the sequence numbers', false)
-      .option('-l, --lossprobe', 'tell tail loss probes from other retransmissions', false)
-      .option('-c, --count', 'count by connection, and show that at the end', false);
-    addFamily(command);
-    addPids(command);
-    addEitherPort(command);
+  options: OPTIONS,
+  trial: async (filter) =>
+    (await import('../sources/insight.js')).trial(filter, {
+      events: maskOf(['RETRANSMIT']),
+      statistics: false,
+    }),
+  open: async (options, scope) => {
+    const { RetransmitSource } = await import('./loss/retransmits.js');
+    return new RetransmitSource(filterOf(scope, options));
   },
   banner: () => 'Tracing retransmits ... Hit Ctrl-C to end',
   columns: ({ output, lossprobe, sequence }, { wallMs }) =>
     retransmitColumns({ isJson: output === 'json', lossprobe, sequence }, wallMs),
   showsRecords: ({ count }) => !count,
-  open: async (options, scope) => {
-    const { RetransmitSource } = await import('./loss/retransmits.js');
-    const { pid: pids = [], port: ports = [] } = options;
-    return new RetransmitSource(filterOf(scope, { pids, ports, family: familyOf(options) }));
-  },
   take: (record, { count }, { flows }) => {
     if (count) flows.add(record);
   },

@@ -3,16 +3,15 @@ import { foldLog2 } from '../metrics/histogram.js';
 import { FAMILIES } from '../metrics/families.js';
 import { rttBlocks } from './rtt/blocks.js';
 import {
-  addRttOptions,
   byOf,
   intervalOf,
   isTutorial,
+  OPTIONS,
   rttOptions,
   showsAverage,
   unitOf,
   type TypedOptions,
 } from './rtt/options.js';
-import type { RttCounts, RttSource } from '../sources/rtt.js';
 import { clockTime } from '../metrics/wall-clock.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { textBlock } from '../terminal/report.js';
@@ -39,14 +38,18 @@ function countOf(options: TypedOptions): number | null {
   return duration === undefined || interval === null ? null : Math.ceil(duration / interval);
 }
 
-export default reportTool<TypedOptions, readonly RttCounts[], RttSource>({
+export default reportTool({
   name: 'tcprtt',
-  sources: ['rtt'],
   group: 'How long it takes:',
   summary: 'round-trip times of connections as histograms',
   description: 'Smoothed round-trip times of TCP connections as histograms.',
   help: HELP,
-  addOptions: addRttOptions,
+  options: OPTIONS,
+  trial: async (filter) => (await import('../sources/rtt.js')).trial(filter),
+  open: async (options, scope) => {
+    const { RttSource } = await import('../sources/rtt.js');
+    return new RttSource(rttOptions(options, scope));
+  },
   banner: (options) => (isTutorial(options) ? '' : 'Tracing TCP RTT... Hit Ctrl-C to end.'),
   schedule: (options) => ({
     everySeconds: intervalOf(options),
@@ -54,10 +57,6 @@ export default reportTool<TypedOptions, readonly RttCounts[], RttSource>({
     clears: false,
     atEnd: true,
   }),
-  open: async (options, scope) => {
-    const { RttSource } = await import('../sources/rtt.js');
-    return new RttSource(rttOptions(options, scope));
-  },
   report: (counts, options, { wallMs }) => {
     const tutorial = isTutorial(options);
     const form = {

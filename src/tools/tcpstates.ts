@@ -1,35 +1,11 @@
 /** `netwatch tcpstates`: changes of state of TCP sockets, and how long each lasted. After bcc's tcpstates. */
-import {
-  addEitherPort,
-  addFamily,
-  addPids,
-  familyOf,
-  type FamilyOptions,
-  type PidOptions,
-  type PortOptions,
-} from '../terminal/tool-options.js';
-import { openLife } from './life/open.js';
-import { openStateJournal, type Journaled } from './life/journal.js';
-import {
-  addCsv,
-  addListedPorts,
-  addTime,
-  addTimestamp,
-  addWide,
-  type ListedPorts,
-  type TimeOptions,
-} from './life/options.js';
+import { option } from '../cli/options.js';
+import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
+import { openLife, tryLife } from './life/open.js';
+import { CSV, LISTED_PORTS, TIME, TIMESTAMP, WIDE } from './life/options.js';
+import { openStateJournal } from './life/journal.js';
 import { stateColumns } from './life/state-columns.js';
-import type { LifeRecord, LifeSource } from '../sources/life.js';
-import type { CommonOptions } from '../terminal/common.js';
 import { eventTool } from '../terminal/event-tool.js';
-
-type Options = CommonOptions &
-  FamilyOptions &
-  PidOptions &
-  PortOptions &
-  ListedPorts &
-  TimeOptions & { readonly wide: boolean; readonly journal: boolean };
 
 const HELP = `
 C-PID and C-COMM are the process that owns the socket, also where the change came
@@ -44,39 +20,38 @@ Examples:
   sudo netwatch tcpstates -Y            also into systemd's journal
 `;
 
-export default eventTool<Options, LifeRecord, Journaled<LifeSource>>({
+const OPTIONS = {
+  ...TIME,
+  ...TIMESTAMP,
+  ...WIDE,
+  ...CSV,
+  ...LISTED_PORTS,
+  ...FAMILY,
+  ...PIDS,
+  ...EITHER_PORT,
+  ...option('-Y, --journal', "write them to systemd's journal too"),
+};
+
+export default eventTool({
   name: 'tcpstates',
-  sources: ['life'],
   group: 'Who connects to whom:',
   summary: 'changes of state of TCP sockets, and how long each lasted',
   description: 'Shows changes of state of TCP sockets, and how long each state lasted.',
   help: HELP,
-  addOptions: (command) => {
-    addTime(command);
-    addTimestamp(command);
-    addWide(command);
-    addCsv(command);
-    addListedPorts(command);
-    addFamily(command);
-    addPids(command);
-    addEitherPort(command);
-    command.option('-Y, --journal', "write them to systemd's journal too", false);
-  },
-  columns: stateColumns,
+  options: OPTIONS,
+  trial: tryLife({ events: ['STATE'] }),
   open: async (options, scope) => {
     const journal = await openStateJournal(options.journal);
-    const source = await openLife(scope, {
+    const source = await openLife({
       events: ['STATE'],
-      filter: {
-        family: familyOf(options),
-        pids: options.pid ?? [],
-        ports: options.port ?? [],
+      filter: filterOf(scope, options, {
         localPorts: options.localport ?? [],
         peerPorts: options.remoteport ?? [],
-      },
+      }),
     });
     return Object.assign(source, { journal });
   },
+  columns: stateColumns,
   take: (record, _options, { journal }) => journal?.send(record),
   atEnd: (_options, { journal }) => journal?.end() ?? null,
 });

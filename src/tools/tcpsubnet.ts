@@ -1,14 +1,12 @@
 /** `netwatch tcpsubnet`: bytes sent by subnet of the receiver. After bcc's tcpsubnet. */
-import { InvalidArgumentError, Option, type Command } from 'commander';
-import * as parse from '../cli/parse.js';
-import { addEitherPort, filterOf, type PortOptions } from '../terminal/tool-options.js';
+import { InvalidArgumentError } from 'commander';
+import { argument, option } from '../cli/options.js';
+import { EITHER_PORT, filterOf, INTERVAL } from '../terminal/tool-options.js';
 import { NO_PINNED_MAPS } from '../sources/pinned.js';
 import { columnWith, type Column } from '../terminal/column.js';
-import type { CommonOptions } from '../terminal/common.js';
 import { clockTime } from '../metrics/wall-clock.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { onlyTable, rowsBlock, textBlock, type Block } from '../terminal/report.js';
-import type { SubnetBytes, SubnetSource } from './traffic/subnet-source.js';
 import {
   AMOUNT_FORMATS,
   amountOf,
@@ -17,13 +15,6 @@ import {
   type AmountFormat,
   type Subnet,
 } from './traffic/subnets.js';
-
-interface Options extends CommonOptions, PortOptions {
-  readonly subnets?: readonly Subnet[];
-  readonly json: boolean;
-  readonly format: AmountFormat;
-  readonly interval: number;
-}
 
 type Row = readonly [subnet: string, bytes: number];
 
@@ -49,26 +40,18 @@ function subnetsOption(text: string): readonly Subnet[] {
   return parsed.subnets;
 }
 
-function addOptions(command: Command): void {
-  command
-    .argument(
-      '[subnets]',
-      `comma separated list of subnets (default: ${DEFAULT_SUBNETS})`,
-      subnetsOption,
-    )
-    .option('-J, --json', "one JSON object per report, with bcc's names", false)
-    .addOption(
-      new Option('-f, --format <FORMAT>', 'bits, Kbits, Mbits, bytes, KBytes, MBytes')
-        .choices(AMOUNT_FORMATS)
-        .default('B'),
-    )
-    .addOption(
-      new Option('-i, --interval <SECONDS>', 'between two reports')
-        .argParser(parse.seconds)
-        .default(1),
-    );
-  addEitherPort(command);
-}
+const OPTIONS = {
+  ...argument('[subnets]', `comma separated list of subnets (default: ${DEFAULT_SUBNETS})`, {
+    parse: subnetsOption,
+  }),
+  ...option('-J, --json', "one JSON object per report, with bcc's names"),
+  ...option('-f, --format <FORMAT>', 'bits, Kbits, Mbits, bytes, KBytes, MBytes', {
+    choices: AMOUNT_FORMATS,
+    default: 'B',
+  }),
+  ...INTERVAL,
+  ...EITHER_PORT,
+};
 
 const two = (value: number): string => String(value).padStart(2, '0');
 
@@ -112,14 +95,20 @@ function objectOf(rows: readonly Row[], format: AmountFormat, wallMs: number): B
   return onlyTable(textBlock(JSON.stringify(object)));
 }
 
-export default reportTool<Options, SubnetBytes, SubnetSource>({
+export default reportTool({
   name: 'tcpsubnet',
-  sources: ['bytes'],
   group: 'How much goes through:',
   summary: 'bytes sent by subnet of the receiver',
   description: 'TCP bytes sent, by subnet of the receiver.',
   help: HELP,
-  addOptions,
+  options: OPTIONS,
+  trial: async (filter) => (await import('../sources/bytes.js')).trial(filter, { received: false }),
+  open: async (options, scope) => {
+    const { SubnetSource } = await import('./traffic/subnet-source.js');
+    const { subnets = subnetsOption(DEFAULT_SUBNETS) } = options;
+    const filter = filterOf(scope, options);
+    return new SubnetSource({ filter, pinned: NO_PINNED_MAPS, received: false }, subnets);
+  },
   banner: ({ interval, json }) =>
     json ? '' : `Tracing... Output every ${interval} secs. Hit Ctrl-C to end`,
   schedule: ({ interval }) => ({
@@ -128,11 +117,6 @@ export default reportTool<Options, SubnetBytes, SubnetSource>({
     clears: false,
     atEnd: true,
   }),
-  open: async ({ port, subnets = subnetsOption(DEFAULT_SUBNETS) }, scope) => {
-    const { SubnetSource } = await import('./traffic/subnet-source.js');
-    const filter = filterOf(scope, { ports: port ?? [] });
-    return new SubnetSource({ filter, pinned: NO_PINNED_MAPS, received: false }, subnets);
-  },
   report: (bytes, { json, output, format }, { wallMs }) => {
     const rows = [...bytes].sort(([, a], [, b]) => b - a);
     return json && output === 'table'

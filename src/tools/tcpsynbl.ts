@@ -1,26 +1,16 @@
 /** `netwatch tcpsynbl`: how full accept queues are when connections come. After bcc's tcpsynbl. */
-import type { Command } from 'commander';
-import * as parse from '../cli/parse.js';
 import {
-  addEitherPort,
-  addFamily,
-  familyOf,
+  COUNT_ARGUMENT,
+  EITHER_PORT,
+  FAMILY,
   filterOf,
-  type FamilyOptions,
-  type PortOptions,
+  INTERVAL_ARGUMENT,
+  REPORT_TIME,
 } from '../terminal/tool-options.js';
 import { FAMILIES } from '../metrics/families.js';
-import type { BacklogCounts, SynblSource } from '../sources/synbl.js';
-import type { CommonOptions } from '../terminal/common.js';
 import { clockTime } from '../metrics/wall-clock.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { histogramBlock, textBlock } from '../terminal/report.js';
-
-interface Options extends CommonOptions, FamilyOptions, PortOptions {
-  readonly interval?: number;
-  readonly count?: number;
-  readonly timestamp: boolean;
-}
 
 const HELP = `
 backlog is how many connections of a listening socket waited for accept() when
@@ -35,14 +25,13 @@ Examples:
   sudo netwatch tcpsynbl 10 -o json > backlog.ndjson
 `;
 
-function addOptions(command: Command): void {
-  command
-    .argument('[interval]', 'seconds between two reports; without it one at the end', parse.seconds)
-    .argument('[count]', 'number of reports', parse.count)
-    .option('-T, --timestamp', 'show the time of each report', false);
-  addFamily(command);
-  addEitherPort(command);
-}
+const OPTIONS = {
+  ...INTERVAL_ARGUMENT,
+  ...COUNT_ARGUMENT,
+  ...REPORT_TIME,
+  ...FAMILY,
+  ...EITHER_PORT,
+};
 
 /** The kernel's buckets as those of the metric: bucket b ends at 2^b - 1. */
 function countsOf(buckets: readonly number[]): number[] {
@@ -51,14 +40,18 @@ function countsOf(buckets: readonly number[]): number[] {
   return [...buckets.slice(1, bounds + 1), above];
 }
 
-export default reportTool<Options, readonly BacklogCounts[], SynblSource>({
+export default reportTool({
   name: 'tcpsynbl',
-  sources: ['synbl'],
   group: 'What gets lost:',
   summary: 'how full accept queues are when connections come',
   description: 'How many connections wait for accept() when another one comes, by queue limit.',
   help: HELP,
-  addOptions,
+  options: OPTIONS,
+  trial: async (filter) => (await import('../sources/synbl.js')).trial(filter),
+  open: async (options, scope) => {
+    const { SynblSource } = await import('../sources/synbl.js');
+    return new SynblSource(filterOf(scope, options));
+  },
   banner: () => 'Tracing SYN backlog size. Ctrl-C to end.',
   schedule: ({ interval, count }) => ({
     everySeconds: interval ?? null,
@@ -66,11 +59,6 @@ export default reportTool<Options, readonly BacklogCounts[], SynblSource>({
     clears: false,
     atEnd: true,
   }),
-  open: async (options, scope) => {
-    const { SynblSource } = await import('../sources/synbl.js');
-    const filter = filterOf(scope, { ports: options.port ?? [], family: familyOf(options) });
-    return new SynblSource(filter);
-  },
   report: (all, { timestamp }, { wallMs }) => [
     textBlock(''),
     ...(timestamp ? [textBlock(clockTime(wallMs))] : []),

@@ -1,21 +1,15 @@
 /** `netwatch tcptop`: who sends and receives most, by process and connection. After bcc's tcptop. */
-import { Option, type Command } from 'commander';
+import { argument, option } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
 import {
-  addEitherPort,
-  addFamily,
-  addPids,
-  addPinnedMaps,
-  familyOf,
+  COUNT_ARGUMENT,
+  EITHER_PORT,
+  FAMILY,
   filterOf,
+  PIDS,
+  PINNED_MAPS,
   pinnedMapsOf,
-  type FamilyOptions,
-  type PidOptions,
-  type PinnedOptions,
-  type PortOptions,
 } from '../terminal/tool-options.js';
-import type { BytesSource, TrafficRow } from '../sources/bytes.js';
-import type { CommonOptions } from '../terminal/common.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { textBlock } from '../terminal/report.js';
 import { loadAverage } from './traffic/load-average.js';
@@ -24,18 +18,8 @@ import {
   SORTS,
   topRows,
   trafficBlocks,
-  type Sort,
   type TrafficLayout,
 } from './traffic/rows.js';
-
-interface Options extends CommonOptions, FamilyOptions, PidOptions, PinnedOptions, PortOptions {
-  readonly interval: number;
-  readonly count?: number;
-  readonly noclear: boolean;
-  readonly nosummary: boolean;
-  readonly sort: Sort;
-  readonly rows?: number;
-}
 
 const NAME = 'tcptop';
 
@@ -57,33 +41,36 @@ Examples:
   sudo netwatch tcptop --port 443 -o json > traffic.ndjson
 `;
 
-function addOptions(command: Command): void {
-  command
-    .argument('[interval]', 'seconds between two reports', parse.seconds, 1)
-    .argument('[count]', 'number of reports', parse.count)
-    .option('-C, --noclear', 'do not clear the screen', false)
-    .option('-S, --nosummary', 'without the line with the load average', false)
-    .addOption(
-      new Option('-s, --sort <SORT>', 'most bytes first: of all, sent or received')
-        .choices(SORTS)
-        .default('all'),
-    )
-    .addOption(new Option('-r, --rows <ROWS>', 'so many rows at most').argParser(parse.count))
-    .addOption(new Option('-c, --cgroup <PATH>', 'a cgroup v2 directory and what is below it'));
-  addPids(command);
-  addFamily(command);
-  addEitherPort(command);
-  addPinnedMaps(command);
-}
+const OPTIONS = {
+  ...argument('[interval]', 'seconds between two reports', { parse: parse.seconds, default: 1 }),
+  ...COUNT_ARGUMENT,
+  ...option('-C, --noclear', 'do not clear the screen'),
+  ...option('-S, --nosummary', 'without the line with the load average'),
+  ...option('-s, --sort <SORT>', 'most bytes first: of all, sent or received', {
+    choices: SORTS,
+    default: 'all',
+  }),
+  ...option('-r, --rows <ROWS>', 'so many rows at most', { parse: parse.count }),
+  ...option('-c, --cgroup <PATH>', 'a cgroup v2 directory and what is below it'),
+  ...PIDS,
+  ...FAMILY,
+  ...EITHER_PORT,
+  ...PINNED_MAPS,
+};
 
-export default reportTool<Options, readonly TrafficRow[], BytesSource>({
+export default reportTool({
   name: NAME,
-  sources: ['bytes'],
   group: 'How much goes through:',
   summary: 'who sends and receives most, by process and connection',
   description: 'TCP throughput by process and connection, most first.',
   help: HELP,
-  addOptions,
+  options: OPTIONS,
+  trial: async (filter) => (await import('../sources/bytes.js')).trial(filter, { received: true }),
+  open: async (options, scope) => {
+    const { BytesSource } = await import('../sources/bytes.js');
+    const filter = filterOf(scope, options);
+    return new BytesSource({ filter, pinned: pinnedMapsOf(options), received: true });
+  },
   banner: ({ interval }) => `Tracing... Output every ${interval} secs. Hit Ctrl-C to end`,
   schedule: ({ interval, count, noclear }) => ({
     everySeconds: interval,
@@ -91,15 +78,6 @@ export default reportTool<Options, readonly TrafficRow[], BytesSource>({
     clears: !noclear,
     atEnd: true,
   }),
-  open: async (options, scope) => {
-    const { BytesSource } = await import('../sources/bytes.js');
-    const filter = filterOf(scope, {
-      pids: options.pid ?? [],
-      ports: options.port ?? [],
-      family: familyOf(options),
-    });
-    return new BytesSource({ filter, pinned: pinnedMapsOf(options), received: true });
-  },
   report: (all, { noclear, nosummary, sort, rows }, { wallMs }) => [
     ...(noclear ? [textBlock('')] : []),
     ...(nosummary ? [] : [textBlock(loadAverage(wallMs), '')]),

@@ -1,28 +1,11 @@
 /** `netwatch tcptracer`: TCP connections that are connected, accepted and closed. After bcc's tcptracer. */
+import { option } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
-import {
-  addEitherPort,
-  addFamily,
-  addPids,
-  familyOf,
-  pinnedMapsOf,
-  type FamilyOptions,
-  type PidOptions,
-  type PinnedOptions,
-  type PortOptions,
-} from '../terminal/tool-options.js';
-import { openLife } from './life/open.js';
-import { addLetteredPinnedMaps, addTimestamp, addUids, type UidOptions } from './life/options.js';
-import { tracerColumns, type TracerOptions } from './life/tracer-columns.js';
-import type { LifeRecord, LifeSource } from '../sources/life.js';
+import { EITHER_PORT, FAMILY, filterOf, PIDS, pinnedMapsOf } from '../terminal/tool-options.js';
+import { openLife, tryLife } from './life/open.js';
+import { LETTERED_PINNED_MAPS, TIMESTAMP, UIDS } from './life/options.js';
+import { tracerColumns } from './life/tracer-columns.js';
 import { eventTool } from '../terminal/event-tool.js';
-
-type Options = TracerOptions &
-  FamilyOptions &
-  PidOptions &
-  PortOptions &
-  PinnedOptions &
-  UidOptions;
 
 const HELP = `
 T is C for connect, A for accept, X for close: once for each end of a connection that
@@ -38,35 +21,36 @@ Examples:
   sudo netwatch tcptracer --cgroupmap /sys/fs/bpf/test01
 `;
 
-export default eventTool<Options, LifeRecord, LifeSource>({
+const EVENTS = ['ESTABLISHED', 'ACCEPT', 'END'] as const;
+
+const OPTIONS = {
+  ...TIMESTAMP,
+  ...PIDS,
+  ...FAMILY,
+  ...EITHER_PORT,
+  ...option('-N, --netns <NAMES>', 'network namespaces: name, path or inode number', {
+    parse: parse.names,
+  }),
+  ...option('-v, --verbose', 'show words, nanoseconds and network namespaces'),
+  ...UIDS,
+  ...LETTERED_PINNED_MAPS,
+};
+
+export default eventTool({
   name: 'tcptracer',
-  sources: ['life'],
   group: 'Who connects to whom:',
   summary: 'TCP connections as they are connected, accepted and closed',
   description: 'Shows TCP connections as they are connected, accepted and closed.',
   help: HELP,
-  addOptions: (command) => {
-    addTimestamp(command);
-    addPids(command);
-    addFamily(command);
-    addEitherPort(command);
-    command
-      .option('-N, --netns <NAMES>', 'network namespaces: name, path or inode number', parse.names)
-      .option('-v, --verbose', 'show words, nanoseconds and network namespaces', false);
-    addUids(command);
-    addLetteredPinnedMaps(command);
-  },
-  banner: () => 'Tracing TCP established connections. Ctrl-C to end.',
-  columns: tracerColumns,
+  options: OPTIONS,
+  trial: tryLife({ events: EVENTS }),
   open: (options, scope) =>
-    openLife(scope, {
-      events: ['ESTABLISHED', 'ACCEPT', 'END'],
-      filter: {
-        family: familyOf(options),
-        pids: options.pid ?? [],
-        ports: options.port ?? [],
-      },
+    openLife({
+      events: EVENTS,
+      filter: filterOf(scope, options),
       uid: options.uid ?? null,
       pinned: pinnedMapsOf(options),
     }),
+  banner: () => 'Tracing TCP established connections. Ctrl-C to end.',
+  columns: tracerColumns,
 });

@@ -18,7 +18,7 @@ const NEEDED = new Map([['--name', 'lo']]);
 const AT_A_TIME = 4;
 
 const watching = (await Promise.all(commandNames().map(loadCommand))).filter(
-  ({ sources = [] }) => sources.length > 0,
+  ({ trial }) => trial !== undefined,
 );
 
 function neededArgs(tool: Tool): string[] {

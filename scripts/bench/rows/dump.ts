@@ -65,7 +65,7 @@ function pullAndFormat(
 ): Pulled {
   const clock = createClock();
   const toWallMs = (ns: number): number => clock.toWallMs(ns);
-  const options = { all: false, extra, retransmits: extra, connects: 'changes' } as const;
+  const options = { all: false, extra, retrans: extra, connects: 'changes' } as const;
   const table = new ConnectionTable(options, out, toWallMs);
   out.reset();
   const count = pull(source, path, table);

@@ -46,7 +46,7 @@ interface WatchingTool {
 async function watchingTools(): Promise<WatchingTool[]> {
   const tools = await Promise.all(commandNames().map(loadCommand));
   return tools
-    .filter(({ sources = [] }) => sources.length > 0)
+    .filter(({ trial }) => trial !== undefined)
     .map((tool) => {
       const flags = tool
         .command()

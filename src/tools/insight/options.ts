@@ -1,31 +1,14 @@
 /** The options of tcp-insight, as they are typed and what they mean. Pure. */
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { InvalidArgumentError } from 'commander';
+import { option } from '../../cli/options.js';
 import * as parse from '../../cli/parse.js';
-import { NO_FILTER, type Filter, type Prefix } from '../../sources/filter.js';
+import { NO_FILTER, type Filter } from '../../sources/filter.js';
 import type { InsightOptions, Range } from '../../sources/insight.js';
-import type { CommonOptions, Scope } from '../../terminal/common.js';
+import type { Scope } from '../../terminal/common.js';
+import type { ToolOptions } from '../../terminal/watching-tool.js';
 import { NetwatchError } from '../../failure.js';
 import { ALL_EVENTS, EVENT_NAMES, parseMask } from '../../sources/insight-events.js';
 import { parseState, STATES } from '../../sources/tcp-states.js';
-
-export interface TypedOptions extends CommonOptions {
-  readonly pid?: readonly number[];
-  readonly comm?: string;
-  readonly saddr?: readonly Prefix[];
-  readonly daddr?: readonly Prefix[];
-  readonly sport?: readonly number[];
-  readonly dport?: readonly number[];
-  readonly events: number;
-  readonly minDuration?: number;
-  readonly maxDuration?: number;
-  readonly minBytes?: number;
-  readonly maxBytes?: number;
-  readonly minRtt?: number;
-  readonly maxRtt?: number;
-  readonly state?: number;
-  readonly timestamp: boolean;
-  readonly stats: boolean;
-}
 
 const RING_BYTES = 1 << 23;
 const MAX_U32 = 0xffff_ffff;
@@ -58,36 +41,38 @@ function limit(most: number): (text: string) => number {
 /** The longest that nanoseconds in 64 bits and a double can hold: 104 days. */
 const MAX_MS = 9_007_199_254;
 
+const DURATION = { parse: limit(MAX_MS) };
+const BYTES = { parse: limit(Number.MAX_SAFE_INTEGER) };
+const RTT = { parse: limit(MAX_U32) };
+
 /** All of tcp-insight's options, in the order of its help. */
-export function addInsightOptions(command: Command): void {
-  const option = <T>(
-    flags: string,
-    text: string,
-    parser: (text: string, before?: T) => T,
-  ): void => {
-    command.addOption(new Option(flags, text).argParser(parser));
-  };
-  option('-p, --pid <PIDS>', 'process ids', parse.pids);
-  option('-c, --comm <NAME>', 'process name (first 15 characters)', parse.name);
-  option('-s, --saddr <ADDRESSES>', "the socket's own addresses or prefixes", parse.addresses);
-  option('-d, --daddr <ADDRESSES>', "the other end's addresses or prefixes", parse.addresses);
-  option('--sport <PORTS>', "the socket's own port", parse.ports);
-  option('--dport <PORTS>', "the other end's port", parse.ports);
-  command.addOption(
-    new Option('-e, --events <MASK>', 'which events: a mask, or names separated by commas')
-      .argParser(mask)
-      .default(ALL_EVENTS, 'all'),
-  );
-  option('--min-duration <MS>', 'connections at least so old', limit(MAX_MS));
-  option('--max-duration <MS>', 'connections at most so old', limit(MAX_MS));
-  option('--min-bytes <N>', 'events of at least so many bytes', limit(Number.MAX_SAFE_INTEGER));
-  option('--max-bytes <N>', 'events of at most so many bytes', limit(Number.MAX_SAFE_INTEGER));
-  option('--min-rtt <US>', 'sockets whose round-trip time is at least this', limit(MAX_U32));
-  option('--max-rtt <US>', 'sockets whose round-trip time is at most this', limit(MAX_U32));
-  option('-S, --state <STATE>', 'sockets in this state, by name or number', state);
-  command.option('-t, --timestamp', 'show the time', false);
-  command.option('-T, --stats', 'show statistics at the end', false);
-}
+export const OPTIONS = {
+  ...option('-p, --pid <PIDS>', 'process ids', { parse: parse.pids }),
+  ...option('-c, --comm <NAME>', 'process name (first 15 characters)', { parse: parse.name }),
+  ...option('-s, --saddr <ADDRESSES>', "the socket's own addresses or prefixes", {
+    parse: parse.addresses,
+  }),
+  ...option('-d, --daddr <ADDRESSES>', "the other end's addresses or prefixes", {
+    parse: parse.addresses,
+  }),
+  ...option('--sport <PORTS>', "the socket's own port", { parse: parse.ports }),
+  ...option('--dport <PORTS>', "the other end's port", { parse: parse.ports }),
+  ...option('-e, --events <MASK>', 'which events: a mask, or names separated by commas', {
+    parse: mask,
+    default: ALL_EVENTS,
+    shownDefault: 'all',
+  }),
+  ...option('--min-duration <MS>', 'connections at least so old', DURATION),
+  ...option('--max-duration <MS>', 'connections at most so old', DURATION),
+  ...option('--min-bytes <N>', 'events of at least so many bytes', BYTES),
+  ...option('--max-bytes <N>', 'events of at most so many bytes', BYTES),
+  ...option('--min-rtt <US>', 'sockets whose round-trip time is at least this', RTT),
+  ...option('--max-rtt <US>', 'sockets whose round-trip time is at most this', RTT),
+  ...option('-S, --state <STATE>', 'sockets in this state, by name or number', { parse: state }),
+  ...option('-t, --timestamp', 'show the time'),
+  ...option('-T, --stats', 'show statistics at the end'),
+};
+export type TypedOptions = ToolOptions<typeof OPTIONS>;
 
 function range(name: string, min: number | undefined, max: number | undefined): Range {
   if (min !== undefined && max !== undefined && min > max)

@@ -1,16 +1,17 @@
 /** Opens the source life for a tool. */
-import { filterOf } from '../../terminal/tool-options.js';
+import type { SourceSpec } from '../../kernel/source.js';
 import type { Filter } from '../../sources/filter.js';
 import type { LifeOptions, LifeSource } from '../../sources/life.js';
-import type { Scope } from '../../terminal/common.js';
 
-export interface Asked extends Partial<Omit<LifeOptions, 'filter' | 'events'>> {
-  readonly events: LifeOptions['events'];
-  readonly filter: Partial<Filter>;
+type Asked = Pick<LifeOptions, 'events'> & Partial<LifeOptions>;
+
+/** What is not asked for is as in ALL_LIFE. */
+export async function openLife(asked: Asked): Promise<LifeSource> {
+  const { ALL_LIFE, LifeSource } = await import('../../sources/life.js');
+  return new LifeSource({ ...ALL_LIFE, ...asked });
 }
 
-/** Within what the common options allow; what is not asked for is as in ALL_LIFE. */
-export async function openLife(scope: Scope, { filter, ...asked }: Asked): Promise<LifeSource> {
-  const { ALL_LIFE, LifeSource } = await import('../../sources/life.js');
-  return new LifeSource({ ...ALL_LIFE, ...asked, filter: filterOf(scope, filter) });
+/** For `netwatch doctor`. */
+export function tryLife(asked: Asked): (filter: Filter) => Promise<SourceSpec> {
+  return async (filter) => (await import('../../sources/life.js')).trial(filter, asked);
 }

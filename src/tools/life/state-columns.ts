@@ -3,7 +3,7 @@ import { stateName } from '../../sources/tcp-states.js';
 import { formatAddress } from '../../metrics/address.js';
 import type { LifeRecord } from '../../sources/life.js';
 import { column } from '../../terminal/column.js';
-import type { CommonOptions, Context } from '../../terminal/common.js';
+import type { Context } from '../../terminal/common.js';
 import {
   addressColumn,
   commColumn,
@@ -18,11 +18,10 @@ import {
   timeForPrograms,
   type LifeColumn,
 } from './columns.js';
-import type { TimeOptions } from './options.js';
+import type { ToolOptions } from '../../terminal/watching-tool.js';
+import type { TIME, TIMESTAMP, WIDE } from './options.js';
 
-export interface WideOptions extends CommonOptions, TimeOptions {
-  readonly wide: boolean;
-}
+export type WideOptions = ToolOptions<typeof TIME & typeof TIMESTAMP & typeof WIDE>;
 
 /** Of an address, in characters; an IPv6 address has 39 at most. */
 export function addressWidth({ wide }: WideOptions): number {

@@ -1,17 +1,14 @@
 /** What netqtop and nic_throughput have in common: options, messages, schedule, metrics. */
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { InvalidArgumentError } from 'commander';
+import { option } from '../../cli/options.js';
 import * as parse from '../../cli/parse.js';
 import type { Snapshot } from '../../metrics/snapshot.js';
+import type { SourceSpec } from '../../kernel/source.js';
 import type { NicSource } from '../../sources/nic.js';
-import type { CommonOptions } from '../../terminal/common.js';
 import type { Schedule } from '../../terminal/report-tool.js';
+import { COUNT } from '../../terminal/tool-options.js';
+import type { ToolOptions } from '../../terminal/watching-tool.js';
 import { NetwatchError } from '../../failure.js';
-
-export interface NicOptions extends CommonOptions {
-  readonly name: string;
-  readonly interval: number;
-  readonly count?: number;
-}
 
 /** IFNAMSIZ without its NUL. */
 const MAX_NAME_BYTES = 15;
@@ -28,26 +25,21 @@ function interval(text: string): number {
   return parse.seconds(text);
 }
 
-export function addNicOptions(command: Command): void {
-  command
-    .addOption(
-      new Option(
-        '-n, --name <INTERFACE>',
-        'of the network namespace that --netns names, or this one',
-      )
-        .argParser(interfaceName)
-        .makeOptionMandatory(),
-    )
-    .addOption(
-      new Option('-i, --interval <SECONDS>', 'between two reports').argParser(interval).default(1),
-    )
-    .addOption(new Option('-c, --count <REPORTS>', 'number of reports').argParser(parse.count))
-    .configureOutput({
-      outputError: (text, write) => {
-        // the original's words follow those of the command line
-        write(text.replace(/('-n, --name .*' not specified)/, `$1. ${NO_NAME}`));
-      },
-    });
+export const NIC = {
+  ...option(
+    '-n, --name <INTERFACE>',
+    'of the network namespace that --netns names, or this one',
+    // the original's words
+    { parse: interfaceName, missing: NO_NAME },
+  ),
+  ...option('-i, --interval <SECONDS>', 'between two reports', { parse: interval, default: 1 }),
+  ...COUNT,
+};
+export type NicOptions = ToolOptions<typeof NIC>;
+
+/** For `netwatch doctor`. */
+export async function tryNic(): Promise<SourceSpec> {
+  return (await import('../../sources/nic.js')).trial();
 }
 
 /** Throws NetwatchError. */

@@ -2,41 +2,14 @@
  * Options of `netwatch tcprtt`: bcc's, the names of its libbpf version, and those that the eunomia
  * tutorial's program has (--targ_…), which also choose its form of output.
  */
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { InvalidArgumentError } from 'commander';
+import { option } from '../../cli/options.js';
 import * as parse from '../../cli/parse.js';
-import {
-  addEitherPort,
-  addFamily,
-  familyOf,
-  filterOf,
-  type FamilyOptions,
-  type PortOptions,
-} from '../../terminal/tool-options.js';
+import { EITHER_PORT, FAMILY, filterOf, REPORT_TIME } from '../../terminal/tool-options.js';
 import { parsePrefix, type Prefix } from '../../sources/filter.js';
 import type { RttBy, RttOptions, RttUnit } from '../../sources/rtt.js';
-import type { CommonOptions, Scope } from '../../terminal/common.js';
-
-export interface TypedOptions extends CommonOptions, FamilyOptions, PortOptions {
-  readonly interval?: number;
-  readonly timestamp: boolean;
-  readonly milliseconds: boolean;
-  readonly millisecond: boolean;
-  readonly lport?: readonly number[];
-  readonly rport?: readonly number[];
-  readonly laddr?: readonly Prefix[];
-  readonly raddr?: readonly Prefix[];
-  readonly byladdr: boolean;
-  readonly byraddr: boolean;
-  readonly extension: boolean;
-  readonly targ_laddr_hist: boolean;
-  readonly targ_raddr_hist: boolean;
-  readonly targ_show_ext: boolean;
-  readonly targ_ms: boolean;
-  readonly targ_sport?: readonly number[];
-  readonly targ_dport?: readonly number[];
-  readonly targ_saddr?: readonly Prefix[];
-  readonly targ_daddr?: readonly Prefix[];
-}
+import type { Scope } from '../../terminal/common.js';
+import type { ToolOptions } from '../../terminal/watching-tool.js';
 
 /** Between two reports in the tutorial's form, unless asked otherwise. */
 const TUTORIAL_SECONDS = 1;
@@ -50,65 +23,38 @@ function addressOrNumber(text: string): readonly Prefix[] {
   return [prefix];
 }
 
-function addEnds(command: Command): void {
-  const ports = (flags: string, text: string): void => {
-    command.addOption(new Option(flags, text).argParser<number[]>(parse.ports));
-  };
-  const addresses = (flags: string, text: string): void => {
-    command.addOption(new Option(flags, text).argParser<Prefix[]>(parse.addresses));
-  };
-  ports('-p, --lport <PORTS>', 'these local ports only');
-  ports('-P, --rport <PORTS>', 'these remote ports only');
-  addresses('-a, --laddr <ADDRESSES>', 'these local addresses or networks only');
-  addresses('-A, --raddr <ADDRESSES>', 'these remote addresses or networks only');
-  addEitherPort(command);
-}
+const PORTS = { parse: parse.ports };
+const ADDRESSES = { parse: parse.addresses };
+const TUTORIAL_ADDRESS = { parse: addressOrNumber };
 
-function addTutorialOptions(command: Command): void {
-  const flag = (name: string, text: string): void => {
-    command.option(`--targ_${name}`, text, false);
-  };
-  flag('laddr_hist', "like -b, in the tutorial's form");
-  flag('raddr_hist', "like -B, in the tutorial's form");
-  flag('show_ext', "like -e, in the tutorial's form");
-  flag('ms', "like -m, in the tutorial's form");
-  for (const [name, text] of [
-    ['sport', "like -p, in the tutorial's form"],
-    ['dport', "like -P, in the tutorial's form"],
-  ] as const)
-    command.addOption(new Option(`--targ_${name} <PORT>`, text).argParser<number[]>(parse.ports));
-  for (const [name, text] of [
-    ['saddr', "like -a, in the tutorial's form"],
-    ['daddr', "like -A, in the tutorial's form"],
-  ] as const)
-    command.addOption(new Option(`--targ_${name} <ADDRESS>`, text).argParser(addressOrNumber));
-}
-
-export function addRttOptions(command: Command): void {
-  command
-    .addOption(
-      new Option('-i, --interval <SECONDS>', 'between two reports; without it one at the end') //
-        .argParser(parse.seconds),
-    )
-    .addOption(
-      new Option('-d, --duration <SECONDS>', 'stop after this time').argParser(parse.seconds),
-    )
-    .option('-T, --timestamp', 'show the time of each report', false)
-    .option('-m, --milliseconds', 'histograms of milliseconds', false)
-    .addOption(new Option('--millisecond', 'the same').default(false).hideHelp());
-  addEnds(command);
-  command
-    .addOption(
-      new Option('-b, --byladdr', 'a histogram for each local address')
-        .default(false)
-        .conflicts('byraddr'),
-    )
-    .option('-B, --byraddr', 'a histogram for each remote address', false)
-    .option('-e, --extension', 'show averages', false)
-    .option('-D, --debug', 'the same as --verbose', false);
-  addFamily(command);
-  addTutorialOptions(command);
-}
+export const OPTIONS = {
+  ...option('-i, --interval <SECONDS>', 'between two reports; without it one at the end', {
+    parse: parse.seconds,
+  }),
+  ...option('-d, --duration <SECONDS>', 'stop after this time', { parse: parse.seconds }),
+  ...REPORT_TIME,
+  ...option('-m, --milliseconds', 'histograms of milliseconds'),
+  ...option('--millisecond', 'the same', { hidden: true }),
+  ...option('-p, --lport <PORTS>', 'these local ports only', PORTS),
+  ...option('-P, --rport <PORTS>', 'these remote ports only', PORTS),
+  ...option('-a, --laddr <ADDRESSES>', 'these local addresses or networks only', ADDRESSES),
+  ...option('-A, --raddr <ADDRESSES>', 'these remote addresses or networks only', ADDRESSES),
+  ...EITHER_PORT,
+  ...option('-b, --byladdr', 'a histogram for each local address', { conflicts: 'byraddr' }),
+  ...option('-B, --byraddr', 'a histogram for each remote address'),
+  ...option('-e, --extension', 'show averages'),
+  ...option('-D, --debug', 'the same as --verbose'),
+  ...FAMILY,
+  ...option('--targ_laddr_hist', "like -b, in the tutorial's form"),
+  ...option('--targ_raddr_hist', "like -B, in the tutorial's form"),
+  ...option('--targ_show_ext', "like -e, in the tutorial's form"),
+  ...option('--targ_ms', "like -m, in the tutorial's form"),
+  ...option('--targ_sport <PORT>', "like -p, in the tutorial's form", PORTS),
+  ...option('--targ_dport <PORT>', "like -P, in the tutorial's form", PORTS),
+  ...option('--targ_saddr <ADDRESS>', "like -a, in the tutorial's form", TUTORIAL_ADDRESS),
+  ...option('--targ_daddr <ADDRESS>', "like -A, in the tutorial's form", TUTORIAL_ADDRESS),
+};
+export type TypedOptions = ToolOptions<typeof OPTIONS>;
 
 /** True if one of the tutorial's names was used: then its form of output is wanted. */
 export function isTutorial(options: TypedOptions): boolean {
@@ -138,13 +84,11 @@ export function intervalOf(options: TypedOptions): number | null {
 export function rttOptions(options: TypedOptions, scope: Scope): RttOptions {
   const { lport, rport, laddr, raddr, targ_sport, targ_dport, targ_saddr, targ_daddr } = options;
   return {
-    filter: filterOf(scope, {
+    filter: filterOf(scope, options, {
       localPorts: [...(lport ?? []), ...(targ_sport ?? [])],
       peerPorts: [...(rport ?? []), ...(targ_dport ?? [])],
       localAddresses: [...(laddr ?? []), ...(targ_saddr ?? [])],
       peerAddresses: [...(raddr ?? []), ...(targ_daddr ?? [])],
-      ports: options.port ?? [],
-      family: familyOf(options),
     }),
     by: byOf(options),
     unit: unitOf(options),
