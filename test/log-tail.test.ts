@@ -7,7 +7,7 @@ import t from 'tap';
 import { linesBackwards } from '../src/serve/backwards.js';
 import { MOST_TAIL_SAMPLES, tailExposition } from '../src/serve/tail.js';
 import { familyHeader, logHeader } from '../src/metrics/exposition.js';
-import { parseExposition } from '../src/metrics/parse.js';
+import { LOG_RULES, parseExposition } from '../src/metrics/parse.js';
 import { HOSTILE } from './support/exposition.js';
 import { escapeLabel } from '../src/metrics/text.js';
 
@@ -53,6 +53,20 @@ t.test('of several samples of one series the newest is shown', async (t) => {
   const directory = t.testdir({ 'packets.log': HEADER + log });
   t.strictSame(await tail(directory, 99), [2, 3]);
   t.strictSame(await tail(directory, 2), [2, 3], 'the third sample is not needed');
+});
+
+t.test('what went wrong keeps its time, and what went wrong twice comes twice', async (t) => {
+  const line = (seq: number, ms: number): string =>
+    `netwatch_tcp_error{sock="-",src="a:1",dst="b:2",seq="${seq}",ack="0",type="drop",reason="X"} 1 ${START_MS + ms}\n`;
+  const header = logHeader('err').toString();
+  const log = [line(1, 0), line(1, 5), line(2, 5), line(2, 5), line(1, 9)];
+  const directory = t.testdir({ 'err.log': header + log.join('') });
+  const shown = async (last: number): Promise<string> =>
+    (await tailExposition(directory, 'err', last)).toString();
+  t.equal(await shown(1), header + line(1, 9));
+  t.equal(await shown(99), header + line(1, 0) + line(1, 5) + line(2, 5) + line(1, 9));
+  const { issues } = parseExposition(await tailExposition(directory, 'err', 99), LOG_RULES);
+  t.strictSame(issues, []);
 });
 
 t.test('families stand together, each with its own header', async (t) => {

@@ -10,7 +10,7 @@ import { listNamespaces, type NetworkNamespace } from '../kernel/host.js';
 import { releaseKernelBtf } from '../kernel/kernel-btf.js';
 import { checkEnvironment } from '../kernel/system.js';
 import type { ProgramState, Source, SourceMissing } from '../kernel/source.js';
-import { buildInSlices } from '../metrics/snapshot.js';
+import { buildInSlices, type Snapshot } from '../metrics/snapshot.js';
 import { writePromFile } from '../sinks/prom-file.js';
 import type { Connection, ConnectionSource } from '../sources/connection.js';
 import { Files, PROM_FILE } from './files.js';
@@ -22,6 +22,7 @@ import { nextWaitMs } from '../sources/pace.js';
 import { SelfWatch } from './self.js';
 import { takeSnapshot } from './state.js';
 import { NeverFalling } from './state-file.js';
+import type { Traffic } from './traffic.js';
 
 /** Connections turned into lines at once: 3 ms and, with -x, 1 MB. */
 const SLICE = 256;
@@ -41,8 +42,14 @@ export interface Summary {
   readonly connections: number;
   readonly packets: number;
   readonly faults: number;
+  /** In the rings. */
   readonly lost: number;
   readonly written: ReadonlyMap<string, number>;
+  /** What netwatch.prom says in the end. */
+  readonly state: Snapshot;
+  readonly traffic: Traffic;
+  /** Connections that are still open. */
+  readonly open: readonly Connection[];
 }
 
 export class Collector {
@@ -224,7 +231,7 @@ export class Collector {
     }
   }
 
-  async #writeState(): Promise<void> {
+  async #writeState(): Promise<Snapshot> {
     const snapshot = takeSnapshot({
       options: this.#options,
       ...this.#open,
@@ -242,6 +249,7 @@ export class Collector {
     const bytes = await buildInSlices(snapshot);
     const result = await writePromFile(this.#options.data, PROM_FILE, bytes);
     if (!result.ok) this.#files.stateFailed(result.error);
+    return snapshot;
   }
 
   /** Names of the files that records go to. */
@@ -280,17 +288,22 @@ export class Collector {
     this.#intake.drainAll();
     const lost = this.counts.lost;
     await this.#files.closeLogs();
-    await this.#writeState();
+    const state = await this.#writeState();
     await this.#files.close();
     const written = new Map(
       [...this.#files.stats()].map(([name, stats]) => [name, stats.written] as const),
     );
     for (const source of this.#sources) source.close();
+    const { table } = this.#intake;
+    table.addTraffic();
     return {
       seconds: (performance.now() - this.#startMs) / 1000,
       ...this.#intake.counts,
       lost,
       written,
+      state,
+      traffic: table.traffic,
+      open: [...table.entries.values()].map(({ last }) => last),
     };
   }
 }

@@ -20,6 +20,7 @@ import {
   type ConnectionValue,
 } from './connection-values.js';
 import type { ProcessNames } from './process-names.js';
+import { bytesOf, Traffic } from './traffic.js';
 
 export interface ConnectionTableOptions {
   /** -a: also closed and failed connections and listening sockets. */
@@ -42,6 +43,8 @@ export interface Entry {
   readonly state: StateNews<ConnectionState>;
   readonly congestion: StateNews<string>;
   infoWritten: boolean;
+  /** Of its payload both ways: what was before netwatch saw it, or is in {@link Traffic}. */
+  addedBytes: number;
   /** Payload bytes both ways since the last but one look, for "busiest". */
   recentBytes: number;
   /** Number of the dump that saw it last. */
@@ -64,6 +67,7 @@ const MISSED_DUMPS = 2;
 
 export class ConnectionTable {
   readonly entries = new Map<number, Entry>();
+  readonly traffic = new Traffic();
   /** Entries given up because their close record was lost. */
   forgotten = 0;
   readonly #options: ConnectionTableOptions;
@@ -142,8 +146,20 @@ export class ConnectionTable {
     if (this.#options.extra && duration !== null)
       this.#line('netwatch_connection_duration_seconds', entry, duration, connection.tsNs);
     this.#end('close', entry);
+    this.#addTraffic(entry);
     this.entries.delete(connection.sock);
     this.#closed.set(connection.sock, connection.tsNs);
+  }
+
+  /** What open connections have moved counts too: at the end. */
+  addTraffic(): void {
+    for (const entry of this.entries.values()) this.#addTraffic(entry);
+  }
+
+  #addTraffic(entry: Entry): void {
+    const bytes = bytesOf(entry.last);
+    this.traffic.add(entry.last, bytes - entry.addedBytes);
+    entry.addedBytes = bytes;
   }
 
   /** Begins a pull of iter/tcp: each connection it shows goes to {@link sampled}. */
@@ -235,6 +251,7 @@ export class ConnectionTable {
       state: new StateNews(connects),
       congestion: new StateNews(connects),
       infoWritten: false,
+      addedBytes: connection.openNs === null ? bytesOf(connection) : 0,
       recentBytes: 0,
       seen: this.#dumps,
     };

@@ -16,7 +16,7 @@ import { PROM_FILE } from './files.js';
 import type { RowSink } from './intake.js';
 import type { CollectorOptions, EndpointOptions } from './options.js';
 import { startService } from './service.js';
-import { printSummary } from './summary.js';
+import { summaryLines } from './summary.js';
 
 const STATUS_MS = 1000;
 const STDERR = 2;
@@ -60,7 +60,7 @@ export async function runCollector(options: CollectorOptions): Promise<void> {
   service.close();
   const notShown = (await output?.close()) ?? 0;
   if (status !== null) messages.write(CLEAR_LINE);
-  printSummary(summary, notShown, say);
+  for (const line of summaryLines(summary, notShown)) say(line);
   if (end.bug !== null) throw end.bug;
 }
 

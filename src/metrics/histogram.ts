@@ -88,3 +88,18 @@ export function bucketOf(value: number, bounds: readonly number[]): number {
   }
   return low;
 }
+
+/**
+ * The bound of the bucket in which a quantile lies: it is no more than that, all that the counts tell.
+ * Infinity beyond the last bound; null without observations.
+ */
+export function quantileBound(
+  q: number,
+  counts: readonly number[],
+  bounds: readonly number[],
+): number | null {
+  const totals = cumulative(counts);
+  const all = totals.at(-1) ?? 0;
+  if (all === 0) return null;
+  return bounds[totals.findIndex((total) => total >= q * all)] ?? Infinity;
+}

@@ -8,6 +8,7 @@ import { familyHeader, histogramLines, nameBytes, renderLabels } from './exposit
 import type { LabelsFor, Rendered } from './exposition.js';
 import { FAMILY_NAMES, familyOf } from './families.js';
 import type { FamilyName, HistogramName, ScalarName, SnapshotName } from './families.js';
+import { parseSample } from './sample.js';
 
 export interface SnapshotOptions {
   /** Most series of one family (a histogram is one); the rest is left out and counted. */
@@ -17,6 +18,8 @@ export interface SnapshotOptions {
    */
   readonly dropped?: Map<string, number>;
 }
+
+type Labels = Readonly<Record<string, string>>;
 
 interface Column {
   readonly name: FamilyName;
@@ -96,6 +99,24 @@ export class Snapshot {
     }
     for (let i = 0; i < wanted; i++) before.counts[i]! += Number(counts[i]);
     before.sum += total;
+  }
+
+  /** The samples that a family has so far. */
+  samplesOf(name: ScalarName): { readonly labels: Labels; readonly value: number }[] {
+    const { sets = [], values = [] } = this.#columns.get(name) ?? {};
+    return sets.map((set, i) => ({ labels: this.#labels(name, set), value: Number(values[i]) }));
+  }
+
+  /** The same of a histogram; counts are per bucket, +Inf last. */
+  histogramsOf(
+    name: HistogramName,
+  ): { readonly labels: Labels; readonly counts: readonly number[]; readonly sum: number }[] {
+    const { sets = [], histograms = [] } = this.#columns.get(name) ?? {};
+    return sets.map((set, i) => ({ labels: this.#labels(name, set), ...histograms[i]! }));
+  }
+
+  #labels(name: FamilyName, set: number): Labels {
+    return Object.fromEntries(parseSample(`${name}${this.#sets[set]!.bytes.toString()} 0`).labels);
   }
 
   /**

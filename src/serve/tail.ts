@@ -25,9 +25,10 @@ const ATTEMPTS = 5;
 const HASH = 0x23;
 
 /**
- * The newest `last` samples of the log, without timestamps; of several of one series only the
- * newest. Lines that are torn or broken do not count. Empty if there is no log. Throws NetwatchError
- * if it is closed to us.
+ * The newest `last` samples of the log. Of err.log with their times, as when something went wrong is
+ * half of what it says. Of the others without, and of several of one series only the newest: a
+ * scraper takes them for the state of now. Lines that are torn or broken do not count. Empty if there
+ * is no log. Throws NetwatchError if it is closed to us.
  */
 export async function tailExposition(
   directory: string,
@@ -109,12 +110,14 @@ async function orNull<T>(action: Promise<T>): Promise<T | null> {
 /** What was found so far, newest first. */
 class Tail {
   readonly #families: ReadonlyMap<string, string[]>;
+  readonly #keepsTime: boolean;
   readonly #series = new Set<string>();
   #room: number;
   #bytes = 0;
 
   constructor(log: TailedLog, room: number) {
     this.#families = new Map(familiesIn(log).map((name) => [name, []]));
+    this.#keepsTime = log === 'err';
     this.#room = room;
   }
 
@@ -148,9 +151,10 @@ class Tail {
     // Torn just so that it still looks like a sample, of another value or another series.
     if (familyOf(name as FamilyName).type === 'counter' && !(value >= 0)) return;
     this.#room--;
-    const key = seriesKey(name, labels);
+    const series = seriesKey(name, labels);
+    const key = this.#keepsTime ? `${series} ${timestampMs}` : series;
     if (this.#series.has(key)) return;
     this.#series.add(key);
-    lines.push(`${line.slice(0, line.lastIndexOf(' '))}\n`);
+    lines.push(`${this.#keepsTime ? line : line.slice(0, line.lastIndexOf(' '))}\n`);
   }
 }

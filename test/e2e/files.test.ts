@@ -102,6 +102,10 @@ t.test('a full disk is survived, counted and left behind', { skip }, async (t) =
   const state = collector.samples(PROM);
   t.ok(writeErrors(state, LOG, 'ENOSPC') > 0);
   t.ok(writeErrors(state, PROM, 'ENOSPC') > 0, 'also those of the state file');
+  const told = /^netwatch: lost: (.*)$/m.exec(collector.stderr())?.[1]?.split(', ') ?? [];
+  t.ok(told.includes(`${writeErrors(state, PROM, 'ENOSPC')} writes of netwatch.prom (ENOSPC)`));
+  t.equal(told.includes(`${lostInFile} lines of packets.log`), lostInFile > 0);
+  t.notMatch(collector.stderr(), /^netwatch: nothing lost$/m);
   const warnings = collector.stderr().match(/cannot write \S+packets\.log/g);
   t.equal(warnings?.length, 1, 'said once in 30 s');
 });

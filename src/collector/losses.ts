@@ -1,0 +1,47 @@
+/** Everything that netwatch.prom counts as lost, in words, each with its number. */
+import type { LabelValue } from '../metrics/families.js';
+import type { Snapshot } from '../metrics/snapshot.js';
+
+type Stage = LabelValue<'stage'>;
+/** Rows of standard output. */
+const ROWS = 'queue';
+
+/** By the place of the loss; `of` is the source's name. */
+const LOST: Readonly<Record<Exclude<Stage, typeof ROWS>, (count: number, of: string) => string>> = {
+  ringbuf: (n, of) => `${n} ${of} records (ring buffer)`,
+  recursion: (n, of) => `${n} runs of ${of} programs (they interrupted themselves)`,
+  map_full: (n, of) => `${n} durations of ${of} (table full)`,
+  file: (n, of) => `${n} lines of ${of}`,
+  decode: (n, of) => `${n} ${of} records (a bug kept them from becoming lines)`,
+  ratelimit: (n, of) => `${n} ${of} records (too many at once)`,
+};
+
+/**
+ * Empty: nothing was lost. Without the rows of standard output, of which some are lost after the last
+ * netwatch.prom.
+ */
+export function losses(state: Snapshot): string[] {
+  // Each program of a source has its own count.
+  const found = new Map<string, { stage: keyof typeof LOST; source: string; count: number }>();
+  for (const { labels, value } of state.samplesOf('netwatch_events_lost_total')) {
+    const { source = '', stage } = labels as { source?: string; stage: Stage };
+    if (stage === ROWS || value === 0) continue;
+    const key = `${stage} ${source}`;
+    found.set(key, { stage, source, count: value + (found.get(key)?.count ?? 0) });
+  }
+  const writes = state
+    .samplesOf('netwatch_file_write_errors_total')
+    .filter(({ labels }) => labels['file']?.endsWith('.prom'));
+  const series = state
+    .samplesOf('netwatch_series_dropped_total')
+    .reduce((sum, { value }) => sum + value, 0);
+  return [
+    ...[...found.values()].map(({ stage, source, count }) => LOST[stage](count, source)),
+    ...writes.map(
+      ({ labels, value }) => `${value} writes of ${labels['file']} (${labels['errno']})`,
+    ),
+    ...(series > 0
+      ? [`${series} series left out of netwatch.prom (their families were full)`]
+      : []),
+  ];
+}
