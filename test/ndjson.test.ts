@@ -355,7 +355,7 @@ t.test('rotated NDJSON files hold whole objects and nothing else, packed or not'
     const log = new NdjsonLog(await openLog(t, directory, { rotateBytes: 1000, gzip }));
     for (let n = 0; n < 211; n++) {
       log.write({ n, rest: 'x'.repeat(60) });
-      await log.flush();
+      await log.flush(10_000);
     }
     await log.close();
     const files = logFiles(directory, 'packets.ndjson');

@@ -27,6 +27,10 @@ import { writePromFile } from '../src/sinks/prom-file.js';
 import { RotatingLog, type RotatingLogOptions } from '../src/sinks/rotating.js';
 import { StandardOutput, type ClosedReason } from '../src/sinks/standard-output.js';
 import { quietWarnings } from '../src/sinks/warnings.js';
+import { diskUse } from './support/disk-use.js';
+
+/** For a disk that works, however busy the machine is. */
+const PATIENCE_MS = 10_000;
 
 const HEADER = '# HELP nw_test A test.\n# TYPE nw_test gauge\n';
 
@@ -108,7 +112,7 @@ function upTo(from: number, to: number): readonly number[] {
 
 /** Waits until `condition` holds; a deadline turns a hang into a failure. */
 async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 10_000;
+  const end = performance.now() + PATIENCE_MS;
   while (!(await condition())) {
     if (performance.now() > end) throw new Error(`gave up waiting: ${what}`);
     await sleep(5);
@@ -159,7 +163,7 @@ t.test('a log starts with its header, once, also after a restart', async (t) => 
   for (const start of [0, 10]) {
     const log = await openLog(t, optionsFor(directory));
     log.write(lines(start, 10), 10);
-    t.ok(await log.close());
+    t.ok(await log.close(PATIENCE_MS));
   }
   t.equal((await contents(directory)).join(), HEADER + lines(0, 20).toString());
 });
@@ -173,7 +177,7 @@ t.test('rotation by size loses nothing and no file exceeds the limit', async (t)
   for (const count of [1, 7, 300, 2, 1500, 1, 1000]) {
     log.write(lines(n, count), count);
     n += count;
-    if (count > 100) await log.flush();
+    if (count > 100) await log.flush(PATIENCE_MS);
   }
   await log.close();
   t.same(await numbers(directory), upTo(0, n));
@@ -192,7 +196,7 @@ t.test('a record longer than the limit gets a file of its own', async (t) => {
   const log = await openLog(t, optionsFor(directory, { rotateBytes: 200 }));
   const long = `nw_test{n="1",pad="${'x'.repeat(500)}"} 1\n`;
   log.write(Buffer.concat([lines(0, 1), Buffer.from(long), lines(2, 1)]), 3);
-  await log.flush();
+  await log.flush(PATIENCE_MS);
   await aged(directory);
   t.same(await contents(directory), [
     HEADER + lines(0, 1).toString(),
@@ -208,7 +212,7 @@ t.test('rotation by time needs no traffic, skips empty files and catches up', as
   const timed = { rotateIntervalSeconds: 60, checkMs: 10, now: () => clock.ms };
   const log = await openLog(t, optionsFor(directory, timed));
   log.write(lines(0, 3), 3);
-  await log.flush();
+  await log.flush(PATIENCE_MS);
   // The file's own time decides only after a restart.
   clock.ms += 60_000;
   await until('the interval ends', () => log.stats().rotations === 1);
@@ -222,7 +226,7 @@ t.test('rotation by time needs no traffic, skips empty files and catches up', as
   clock.ms += 60_000;
   const next = await openLog(t, optionsFor(directory, timed));
   next.write(lines(6, 3), 3);
-  await next.flush();
+  await next.flush(PATIENCE_MS);
   t.equal(next.stats().rotations, 1, 'the interval that ended while nothing ran');
   await aged(directory);
   t.equal((await contents(directory)).length, 3);
@@ -233,7 +237,7 @@ t.test('only the newest files are kept', async (t) => {
   const directory = directoryOf(t);
   const log = await openLog(t, optionsFor(directory, { rotateBytes: 2000, keepFiles: 3 }));
   for (let n = 0; n < 2000; n += 10) log.write(lines(n, 10), 10);
-  await log.flush();
+  await log.flush(PATIENCE_MS);
   await log.close();
   t.equal(readdirSync(directory).length, 4);
   const kept = await numbers(directory);
@@ -249,11 +253,11 @@ for (const gzip of [false, true]) {
     let most = 0;
     for (let n = 0; n < 100_000; n += 500) {
       log.write(lines(n, 500), 500);
-      most = Math.max(most, diskUse(directory));
-      if (n % 2000 === 0) await log.flush();
-      most = Math.max(most, diskUse(directory));
+      most = Math.max(most, diskUse(directory) ?? 0);
+      if (n % 2000 === 0) await log.flush(PATIENCE_MS);
+      most = Math.max(most, diskUse(directory) ?? 0);
     }
-    await log.flush(5000);
+    await log.flush(PATIENCE_MS);
     t.match(log.stats(), { accepted: 100_000, written: 100_000, lost: 0 });
     t.ok(most > keepBytes / 4 && most <= keepBytes, `at most ${most} bytes`);
     await aged(directory);
@@ -264,21 +268,11 @@ for (const gzip of [false, true]) {
   });
 }
 
-/** Bytes of all files, one that is renamed meanwhile counted once. */
-function diskUse(directory: string): number {
-  const sizes = new Map<number, number>();
-  for (const file of readdirSync(directory)) {
-    const found = statSync(join(directory, file), { throwIfNoEntry: false });
-    if (found !== undefined) sizes.set(found.ino, found.size);
-  }
-  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
-}
-
 t.test('compressed files hold every record', async (t) => {
   const directory = directoryOf(t);
   const log = await openLog(t, optionsFor(directory, { rotateBytes: 50_000, gzip: true }));
   for (let n = 0; n < 20_000; n += 100) log.write(lines(n, 100), 100);
-  await log.flush();
+  await log.flush(PATIENCE_MS);
   await aged(directory);
   await log.close();
   const files = readdirSync(directory);
@@ -299,7 +293,7 @@ t.test('an exit does not wait for a compression; the next start takes it up', as
   const count = 100_000; // more than one file holds
   log.write(lines(10, count), count);
   await until('the rest waits for the compressor', () => log.stats().pending < count);
-  t.ok(await log.close());
+  t.ok(await log.close(PATIENCE_MS));
   t.match(log.stats(), { written: count, lost: 0, rotations: 1 }, 'the rest went to the old file');
   t.same(readdirSync(directory), ['packets.log', 'packets.log.0'], 'nothing half-packed');
   const waiting = join(directory, 'packets.log.0');
@@ -343,7 +337,7 @@ t.test('switching compression on ages the plain files of before out', async (t) 
   for (const gzip of [false, true]) {
     const log = await openLog(t, optionsFor(directory, { rotateBytes: 2000, keepFiles: 3, gzip }));
     for (let chunk = 0; chunk < 100; chunk += 1, n += 10) log.write(lines(n, 10), 10);
-    await log.flush();
+    await log.flush(PATIENCE_MS);
     await aged(directory);
     await log.close();
     t.equal(readdirSync(directory).length, 4);
@@ -362,7 +356,7 @@ t.test('modes do not depend on the umask', async (t) => {
     const directory = join(root, `${index}`, 'deep', 'data');
     const log = await openLog(t, optionsFor(directory, { rotateBytes: 500, gzip: index === 1 }));
     log.write(lines(0, 40), 40);
-    await log.flush();
+    await log.flush(PATIENCE_MS);
     await until('a file is aged', () => readdirSync(directory).some((f) => /log\.1/.test(f)));
     await log.close();
     process.umask(before);
@@ -427,19 +421,18 @@ t.test('every record is accounted for, also those that cannot be taken', async (
 t.test('a million records take a fraction of a second', async (t) => {
   const log = await openLog(t, optionsFor(directoryOf(t), { rotateBytes: 5e7 }));
   const chunk = lines(0, 10_000);
-  const start = performance.now();
   let inWrite = 0;
   for (let n = 0; n < 100; n += 1) {
-    const before = performance.now();
+    const before = process.cpuUsage();
     log.write(chunk, 10_000);
-    inWrite += performance.now() - before;
-    if (n % 4 === 3) await log.flush(10_000);
+    const { user, system } = process.cpuUsage(before);
+    inWrite += user + system;
+    if (n % 4 === 3) await log.flush(PATIENCE_MS);
   }
-  const perRecord = (inWrite * 1e6) / 1e6;
-  t.comment(`${perRecord.toFixed(1)} ns per record in write()`);
+  const perRecord = (inWrite * 1e3) / 1e6;
+  t.comment(`${perRecord.toFixed(1)} ns of CPU per record in write()`);
   t.match(log.stats(), { written: 1e6, lost: 0 });
   t.ok(perRecord < 1000, 'a tripwire: 20 times what it takes');
-  t.ok(performance.now() - start < 10_000);
 });
 
 t.test('tries after a failure get rarer, but never rarer than every 4 s', async (t) => {

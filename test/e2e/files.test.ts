@@ -32,6 +32,7 @@ import {
 } from '../support/account.js';
 import { blast, startBlast } from '../support/blast.js';
 import { startCollector, temporaryFolder, type Collector } from '../support/collector.js';
+import { diskUse } from '../support/disk-use.js';
 import { mountDisk } from '../support/disk.js';
 import { createNamespace } from '../support/netns.js';
 import { parseExposition, total, type Sample } from '../support/samples.js';
@@ -267,26 +268,18 @@ for (const gzip of [[], ['--gzip']]) {
       void load.done.finally(() => (over = true));
       let largest = 0;
       const watched = (): boolean => {
-        largest = Math.max(largest, bytesOf(collector.dataFolder, LOG));
+        largest = Math.max(largest, diskUse(collector.dataFolder, LOG) ?? 0);
         return over;
       };
       await until(watched, { what: 'the end of the load', deadlineMs: 20_000, everyMs: 1 });
       t.match(await collector.stop(), { code: 0 });
-      largest = Math.max(largest, bytesOf(collector.dataFolder, LOG));
+      largest = Math.max(largest, diskUse(collector.dataFolder, LOG) ?? 0);
       t.ok(largest <= most, `at most ${largest} bytes`);
       t.ok(largest > most / 2);
       const { written } = checkBalance(t, collector, await seen());
       t.ok(written > logLines(collector.dataFolder, LOG).length, 'the oldest were removed');
     },
   );
-}
-
-/** What all files of a log take, also those that are on their way. */
-function bytesOf(folder: string, name: string): number {
-  const sizes = readdirSync(folder)
-    .filter((file) => file.startsWith(name))
-    .map((file) => statSync(join(folder, file), { throwIfNoEntry: false })?.size ?? 0);
-  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 // Table 30
