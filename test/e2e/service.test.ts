@@ -79,9 +79,16 @@ function capabilitiesOf(pid: number, set: string): bigint[] {
 /** How many links of BPF programs a process holds. */
 function attachedLinks(pid: number): number {
   const folder = `/proc/${pid}/fd`;
-  return readdirSync(folder).filter(
-    (fd) => readlinkSync(join(folder, fd)) === 'anon_inode:bpf_link',
-  ).length;
+  // A file may be closed between the two looks.
+  const isLink = (fd: string): boolean => {
+    try {
+      return readlinkSync(join(folder, fd)) === 'anon_inode:bpf_link';
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw error;
+    }
+  };
+  return readdirSync(folder).filter(isLink).length;
 }
 
 t.test('as its unit runs it, it works, and keeps CAP_BPF alone', { skip }, async (t) => {
