@@ -5,7 +5,7 @@
 import t from 'tap';
 import type { ConnectionTableOptions } from '../src/collector/connection-table.js';
 import { connectionState } from '../src/sources/tcp-states.js';
-import { congestionState } from '../src/collector/connection-values.js';
+import { congestionState } from '../src/collector/state/connection-values.js';
 import { faultLine } from '../src/collector/fault-lines.js';
 import { HttpHeads } from '../src/collector/http-heads.js';
 import { lossCause, LossWarning } from '../src/collector/loss-warning.js';

@@ -91,9 +91,21 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   doctor: ['collector', 'commands.ts', 'terminal', 'sources', 'sinks', 'kernel', 'failure.ts'],
   'commands.ts': ['terminal'],
   collector: [
-    ...['process', 'cli', 'sources', 'http', 'sinks', 'generated', 'kernel', 'metrics'],
+    ...[
+      'collector/*',
+      'process',
+      'cli',
+      'sources',
+      'http',
+      'sinks',
+      'generated',
+      'kernel',
+      'metrics',
+    ],
     ...['version.ts', 'failure.ts'],
   ],
+  // What stands in the state file, a file for each subject.
+  'collector/*': ['sources', 'sinks', 'generated', 'kernel', 'metrics', 'version.ts'],
   serve: ['terminal', 'process', 'cli', 'sinks', 'metrics', 'failure.ts'],
   export: ['terminal', 'process', 'sinks', 'metrics', 'failure.ts'],
   tools: ['tools/*', 'terminal', 'cli', 'sources', 'metrics', 'failure.ts'],

@@ -3,7 +3,19 @@
  * lines that stand in netwatch.prom.
  */
 import t from 'tap';
-import * as state from '../src/collector/state-file.js';
+import { addConnections, busiest } from '../src/collector/state/each-connection.js';
+import { addFaults } from '../src/collector/state/faults.js';
+import { addFiles } from '../src/collector/state/files.js';
+import { addHttp } from '../src/collector/state/http.js';
+import { addLayers } from '../src/collector/state/packets.js';
+import { addMaps, addPrograms, addRings } from '../src/collector/state/programs.js';
+import { addSockets } from '../src/collector/state/sockets.js';
+import {
+  addConnectionTotals,
+  addRetransmits,
+  NeverFalling,
+  sumLive,
+} from '../src/collector/state/totals.js';
 import { decodeConnectionTotals, type ConnectionTotals } from '../src/generated/connection.js';
 import { decodeLayerTotals } from '../src/generated/packet.js';
 import { parseExposition } from '../src/metrics/parse.js';
@@ -39,9 +51,9 @@ function totalLines(
   live = NOTHING,
   ...families: string[]
 ): string[] {
-  const counters = new state.NeverFalling();
+  const counters = new NeverFalling();
   return stateLines(
-    (snapshot) => state.addConnectionTotals(snapshot, totals(words), live, counters),
+    (snapshot) => addConnectionTotals(snapshot, totals(words), live, counters),
     ...families,
   );
 }
@@ -124,13 +136,13 @@ t.test('every histogram of connections comes from its own place', (t) => {
 });
 
 t.test('bytes and segments are those of closed and of open connections, and never fall', (t) => {
-  const counters = new state.NeverFalling();
+  const counters = new NeverFalling();
   const lines = (closed: number, live: number): string[] =>
     stateLines(
       (snapshot) => {
         const words = { 14: closed, 15: closed + 1, 16: closed + 2, 17: closed + 3 };
         const sums = { bytesSent: live, bytesReceived: live, segsIn: live, segsOut: live };
-        state.addConnectionTotals(snapshot, totals(words), sums, counters);
+        addConnectionTotals(snapshot, totals(words), sums, counters);
       },
       'netwatch_tcp_io_bytes_total',
       'netwatch_tcp_segments_total',
@@ -150,16 +162,16 @@ t.test('the bytes of open connections are counted once each, listeners left out'
   const traffic = { bytesSent: 1000, bytesRetrans: 100, bytesReceived: 7, segsIn: 3, segsOut: 4 };
   const entries = entriesOf(at(1, traffic), at(1, traffic), at(1, { ...LISTENER, ...traffic }));
   const sums = { bytesSent: 1800, bytesReceived: 14, segsIn: 6, segsOut: 8 };
-  t.strictSame(state.sumLive(entries), sums);
+  t.strictSame(sumLive(entries), sums);
   for (const closing of [8, 9, 11])
     t.equal(
-      state.sumLive(entriesOf(at(1, { ...traffic, state: closing }))).bytesReceived,
+      sumLive(entriesOf(at(1, { ...traffic, state: closing }))).bytesReceived,
       6,
       'a received FIN is no byte',
     );
   for (const half of [1, 4, 5])
-    t.equal(state.sumLive(entriesOf(at(1, { ...traffic, state: half }))).bytesReceived, 7);
-  const server = state.sumLive(entriesOf(at(1, { ...traffic, role: 2 })));
+    t.equal(sumLive(entriesOf(at(1, { ...traffic, state: half }))).bytesReceived, 7);
+  const server = sumLive(entriesOf(at(1, { ...traffic, role: 2 })));
   t.equal(server.segsOut, 5, 'its SYN-ACK is in no socket');
   t.end();
 });
@@ -167,8 +179,7 @@ t.test('the bytes of open connections are counted once each, listeners left out'
 t.test('retransmits are counted by cause', (t) => {
   const family = 'netwatch_tcp_retransmits_total';
   const lines = stateLines(
-    (snapshot) =>
-      state.addRetransmits(snapshot, { segments: [1, 2, 3, 4, 2 ** 53 - 1], recovered: 0 }),
+    (snapshot) => addRetransmits(snapshot, { segments: [1, 2, 3, 4, 2 ** 53 - 1], recovered: 0 }),
     family,
   );
   const counts = { fast: 1, timeout: 2, tail_loss_probe: 3, syn: 4, synack: '9007199254740991' };
@@ -192,10 +203,7 @@ t.test('layer times are twelve histograms in units of 125 ns', (t) => {
     const slots = { 0: 1, 17: 2, 18: 3, 39: 4, 40: 125 };
     for (const [slot, count] of Object.entries(slots))
       view.setBigUint64((i * 41 + Number(slot)) * 8, BigInt(count), true);
-    const lines = stateLines(
-      (snapshot) => state.addLayers(snapshot, decodeLayerTotals(view, 0)),
-      family,
-    );
+    const lines = stateLines((snapshot) => addLayers(snapshot, decodeLayerTotals(view, 0)), family);
     t.equal(lines.length, 12 * (19 + 2));
     t.strictSame(
       lines.filter((line) => !line.endsWith(' 0')).filter((_, line) => line === 0 || line > 16),
@@ -221,7 +229,7 @@ t.test('HTTP durations have the labels of OpenTelemetry', (t) => {
   });
   const names = (...durations: ReturnType<typeof of>[]): string[] =>
     stateLines(
-      (snapshot) => state.addHttp(snapshot, durations),
+      (snapshot) => addHttp(snapshot, durations),
       'http_(server|client)_request_duration_seconds_(count|sum)',
     );
   const labels = (
@@ -261,7 +269,7 @@ t.test('drops, resets and bad segments are counted by the reason of the kernel',
   const fault = { kind: 'drop', family: 4, received: true, count: 5 } as const;
   const lines = stateLines(
     (snapshot) =>
-      state.addFaults(snapshot, [
+      addFaults(snapshot, [
         { ...fault, reason: 'TCP_INVALID_SEQUENCE' },
         { ...fault, reason: 'TCP_INVALID_SEQUENCE', family: 6, count: 7 },
         { ...fault, reason: 'TCP_CSUM' },
@@ -290,7 +298,7 @@ t.test('drops, resets and bad segments are counted by the reason of the kernel',
 
 t.test('sockets are counted by state, and listeners show their accept queues', (t) => {
   const entries = entriesOf(at(1), at(1), at(1, { state: 12 }), at(1, { ...LISTENER }));
-  const lines = stateLines((snapshot) => state.addSockets(snapshot, entries), 'netwatch_.*');
+  const lines = stateLines((snapshot) => addSockets(snapshot, entries), 'netwatch_.*');
   const listener = '{network_local_address="10.77.0.1",network_local_port="40000"}';
   t.strictSame(lines, [
     'netwatch_tcp_sockets{network_connection_state="established"} 2',
@@ -306,7 +314,7 @@ t.test('listeners that share an address show their accept queues together', (t) 
   // SO_REUSEPORT, or the same port in several network namespaces.
   const entries = entriesOf(at(1, LISTENER), at(1, { ...LISTENER, backlog: 500 }), at(1, LISTENER));
   const lines = stateLines((snapshot) => {
-    state.addSockets(snapshot, entries);
+    addSockets(snapshot, entries);
   }, 'netwatch_tcp_accept_queue_(length|limit)');
   t.strictSame(
     lines.map((line) => line.replace(/\{.*\}/, '')),
@@ -329,7 +337,7 @@ t.test('the busiest connections are shown, among equals the newest, the rest is 
   sample(1, 5010, 1);
   sample(2, 1000, 2);
   const shown = (most: number): [socks: number[], left: number] => {
-    const [entries, left] = state.busiest(connections.entries.values(), most);
+    const [entries, left] = busiest(connections.entries.values(), most);
     return [entries.map(({ last }) => last.sock), left];
   };
   t.strictSame(shown(3), [[2, 3, 4], 1], 'what counts is the traffic since the last look');
@@ -344,7 +352,7 @@ t.test(
     const lines = (extra: boolean, retrans: boolean): string[] =>
       stateLines(
         (snapshot) =>
-          state.addConnections(snapshot, entriesOf(at(3.5, { comm: 'a"\n' })), {
+          addConnections(snapshot, entriesOf(at(3.5, { comm: 'a"\n' })), {
             extra,
             retrans,
           }),
@@ -377,7 +385,7 @@ t.test(
 t.test('netwatch reports its programs, its rings and its files', (t) => {
   const program = { source: 'packet', attachType: 'tp_btf', fd: 3, reason: null, fix: null };
   const lines = stateLines((snapshot) => {
-    state.addPrograms(snapshot, [
+    addPrograms(snapshot, [
       { state: { ...program, program: 'a', attached: true }, info: null },
       { state: { ...program, source: 'fault', program: 'a', attached: true }, info: null },
       {
@@ -386,12 +394,12 @@ t.test('netwatch reports its programs, its rings and its files', (t) => {
       },
     ]);
     const ring = { source: 'packet', usedBytes: 96, capacityBytes: 4096 };
-    state.addRings(snapshot, [{ ...ring, counts: { accepted: 9, lost: 1 } }]);
-    state.addMaps(snapshot, [{ map: 'http_durations', entries: 5, capacity: 4096 }]);
+    addRings(snapshot, [{ ...ring, counts: { accepted: 9, lost: 1 } }]);
+    addMaps(snapshot, [{ map: 'http_durations', entries: 5, capacity: 4096 }]);
     const stats = { pending: 0, bytesWritten: 0, rotations: 0, down: false };
     const writeErrors = new Map([['ENOSPC', 4]]);
     const counts = { accepted: 12, written: 10, lost: 2, writeErrors };
-    state.addFiles(snapshot, new Map([['packets.log', { ...stats, ...counts }]]));
+    addFiles(snapshot, new Map([['packets.log', { ...stats, ...counts }]]));
   }, 'netwatch_.*').map((line) => line.replace('netwatch_', ''));
   t.strictSame(lines, [
     'events_total{source="packet"} 9',

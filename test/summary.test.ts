@@ -111,7 +111,7 @@ t.test('every loss that netwatch.prom tells is named with its number', (t) => {
   const state = new Snapshot();
   const lost = (
     source: string,
-    stage: 'ringbuf' | 'recursion' | 'map_full' | 'queue' | 'file' | 'decode' | 'ratelimit',
+    stage: 'ringbuf' | 'recursion' | 'map_full' | 'queue' | 'file' | 'decode',
     count: number,
   ): void => {
     state.add('netwatch_events_lost_total', { source, stage }, count);
@@ -123,7 +123,6 @@ t.test('every loss that netwatch.prom tells is named with its number', (t) => {
   lost('packets.log', 'file', 14);
   lost('connects.ndjson', 'file', 15);
   lost('packet', 'decode', 16);
-  lost('fault', 'ratelimit', 17);
   lost('stdout', 'queue', 18);
   const errors = 'netwatch_file_write_errors_total';
   state.add(errors, { file: 'netwatch.prom', errno: 'ENOSPC' }, 2);
@@ -136,7 +135,6 @@ t.test('every loss that netwatch.prom tells is named with its number', (t) => {
     '14 lines of packets.log',
     '15 lines of connects.ndjson',
     '16 packet records (a bug kept them from becoming lines)',
-    '17 fault records (too many at once)',
     '2 writes of netwatch.prom (ENOSPC)',
     '19 series left out of netwatch.prom (their families were full)',
   ];

@@ -19,9 +19,9 @@ import { lossCause, LossWarning } from './loss-warning.js';
 import { openSources, programsOf, sourcesOf, type OpenSources } from './open-sources.js';
 import { filterOf, namespacesOf, type CollectorOptions } from './options.js';
 import { nextWaitMs } from '../sources/pace.js';
-import { SelfWatch } from './self.js';
 import { takeSnapshot } from './state.js';
-import { NeverFalling } from './state-file.js';
+import { SelfWatch } from './state/self.js';
+import { NeverFalling } from './state/totals.js';
 import type { Traffic } from './traffic.js';
 
 /** Connections turned into lines at once: 3 ms and, with -x, 1 MB. */

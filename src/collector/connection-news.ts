@@ -16,7 +16,7 @@
  * connection begins. `all`: whatever differs from its last line, zeros too.
  */
 import type { Connection } from '../sources/connection.js';
-import type { ConnectionValue } from './connection-values.js';
+import type { ConnectionValue } from './state/connection-values.js';
 
 export const CONNECT_LINES = ['changes', 'all'] as const;
 export type ConnectLines = (typeof CONNECT_LINES)[number];

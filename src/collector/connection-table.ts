@@ -9,8 +9,16 @@ import { logLine } from '../metrics/lines.js';
 import type { ConnectionEventKind } from '../metrics/ndjson.js';
 import { OWNER_SOURCE, ROLE, type ConnectionOwner } from '../generated/connection.js';
 import type { Connection } from '../sources/connection.js';
-import { connectionState, type ConnectionState } from '../sources/tcp-states.js';
+import {
+  connectionState,
+  TCP_CLOSE,
+  TCP_LISTEN,
+  TCP_SYN_RECV,
+  TCP_SYN_SENT,
+  type ConnectionState,
+} from '../sources/tcp-states.js';
 import { StateNews, ValueNews, type ConnectLines, type Look } from './connection-news.js';
+import { infoLabels } from './state/connection-labels.js';
 import {
   congestionState,
   durationSeconds,
@@ -18,7 +26,7 @@ import {
   LISTENER_VALUES,
   RETRANSMIT_VALUES,
   type ConnectionValue,
-} from './connection-values.js';
+} from './state/connection-values.js';
 import type { ProcessNames } from './process-names.js';
 import { bytesOf, Traffic } from './traffic.js';
 
@@ -59,6 +67,8 @@ export interface ConnectionEvents {
   /** Nothing more comes of this look at the connection. */
   end(kind: ConnectionEventKind, entry: Entry, timestampMs: number): void;
 }
+
+type ConnectionFamily = ConnectionValue['family'] | 'netwatch_connection_duration_seconds';
 
 const FAMILY_PREFIX = 'netwatch_connection_';
 
@@ -273,7 +283,7 @@ export class ConnectionTable {
     });
   }
 
-  #line(family: ConnectionValue['family'], entry: Entry, value: number, tsNs: number): void {
+  #line(family: ConnectionFamily, entry: Entry, value: number, tsNs: number): void {
     logLine(this.#out, family, entry.labels, value, this.#toWallMs(tsNs));
     this.#lines++;
     this.#events?.changed(family.slice(FAMILY_PREFIX.length), value);
@@ -319,55 +329,6 @@ function endsOf(connection: Connection): [src: string, dst: string] {
 
 /** What a state's line with the value 0 says is over. */
 const stateSuffix = (value: 0 | 1): '' | '_before' => (value === 1 ? '' : '_before');
-
-export const TCP_SYN_SENT = 2;
-export const TCP_SYN_RECV = 3;
-export const TCP_CLOSE = 7;
-export const TCP_LISTEN = 10;
-
-/** Labels of netwatch_connection_state_info, of the present state. */
-export function stateLabels({ last, src, dst }: Entry): {
-  sock: string;
-  src: string;
-  dst: string;
-  network_connection_state: ConnectionState;
-} {
-  const sock = formatAddress(last.sock);
-  return { sock, src, dst, network_connection_state: connectionState(last.state) };
-}
-
-/** Labels of netwatch_connection_congestion_info, as it is now. */
-export function congestionLabels({ last, src, dst }: Entry): {
-  sock: string;
-  src: string;
-  dst: string;
-  algorithm: string;
-  state: string;
-} {
-  const sock = formatAddress(last.sock);
-  return { sock, src, dst, algorithm: last.caName, state: congestionState(last) };
-}
-
-/** Labels of netwatch_connection_info; `-` where the owner is not known. */
-export function infoLabels({ last, src, dst }: Entry): {
-  pid: string;
-  process: string;
-  sock: string;
-  src: string;
-  dst: string;
-  is_server: string;
-} {
-  const known = last.ownerSource !== OWNER_SOURCE.NW_OWNER_NONE;
-  return {
-    pid: known ? `${last.pid}` : '-',
-    process: known ? last.comm : '-',
-    sock: formatAddress(last.sock),
-    src,
-    dst,
-    is_server:
-      last.role === ROLE.NW_ROLE_UNKNOWN ? '-' : last.role === ROLE.NW_ROLE_CLIENT ? '0' : '1',
-  };
-}
 
 /** A socket's address is used again: another opening or other ports, another connection. */
 function isOther(a: Connection, b: Connection): boolean {

@@ -13,7 +13,6 @@ const LOST: Readonly<Record<Exclude<Stage, typeof ROWS>, (count: number, of: str
   map_full: (n, of) => `${n} durations of ${of} (table full)`,
   file: (n, of) => `${n} lines of ${of}`,
   decode: (n, of) => `${n} ${of} records (a bug kept them from becoming lines)`,
-  ratelimit: (n, of) => `${n} ${of} records (too many at once)`,
 };
 
 /**

@@ -39,8 +39,8 @@ export const LABEL_VALUES = {
   network_tcp_retransmit_type: ['fast', 'timeout', 'tail_loss_probe', 'syn', 'synack'],
   network_type: ['ipv4', 'ipv6'],
   type: ['drop', 'reset_received', 'reset_sent'],
-  stage: ['map_full', 'ringbuf', 'recursion', 'queue', 'file', 'decode', 'ratelimit'],
-  url_scheme: ['http', 'https'],
+  stage: ['map_full', 'ringbuf', 'recursion', 'queue', 'file', 'decode'],
+  url_scheme: ['http'],
 } as const;
 
 /** What names a connection on every line of the logs: kernel socket address, own end, other end. */
@@ -71,7 +71,7 @@ export const FAMILIES = {
     'prom',
     'Time from the first byte of an HTTP request to the last byte of its response, seen at the client.',
     HTTP_LABELS,
-    { optional: ['server_address', 'error_type'], buckets: OTEL_HTTP_SECONDS },
+    { optional: ['error_type'], buckets: OTEL_HTTP_SECONDS },
   ),
 
   // TCP, all connections together

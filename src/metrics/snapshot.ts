@@ -21,6 +21,17 @@ export interface SnapshotOptions {
 
 type Labels = Readonly<Record<string, string>>;
 
+/** A snapshot to a writer of these families: it can add to no others. */
+export interface Part<N extends SnapshotName> {
+  add<M extends N & ScalarName>(name: M, labels: LabelsFor<M>, value: number | bigint): void;
+  histogram<M extends N & HistogramName>(
+    name: M,
+    labels: LabelsFor<M>,
+    counts: ArrayLike<number | bigint>,
+    total: number,
+  ): void;
+}
+
 interface Column {
   readonly name: FamilyName;
   /** Lines that one sample becomes. */
@@ -43,7 +54,7 @@ const CLOCK_EVERY = 256;
 /** Longest value, and the characters between. */
 const ROOM = 64;
 
-export class Snapshot {
+export class Snapshot implements Part<SnapshotName> {
   /**
    * Samples whose label set was there already: counters were added up, of gauges the newer one
    * counts.

@@ -1,9 +1,5 @@
 /** What the kernel numbers and people name: states of a TCP socket, and of its congestion control. */
-import type { LABEL_VALUES } from '../metrics/families.js';
 import { parseNumber } from './c-number.js';
-
-/** A state as OpenTelemetry's network.connection.state names it. */
-export type ConnectionState = (typeof LABEL_VALUES)['network_connection_state'][number];
 
 /** By the kernel's number (include/net/tcp_states.h), its name and OpenTelemetry's; the first is 1. */
 const TCP_STATES = [
@@ -19,10 +15,24 @@ const TCP_STATES = [
   ['LISTEN', 'listen'],
   ['CLOSING', 'closing'],
   ['NEW_SYN_RECV', 'syn_received'],
-] as const satisfies readonly (readonly [kernel: string, openTelemetry: ConnectionState])[];
+] as const;
+
+/** A state as OpenTelemetry's network.connection.state names it. */
+export type ConnectionState = (typeof TCP_STATES)[number][1];
 
 /** The kernel's names, in the order of its numbers from 1 on. */
 export const STATES = TCP_STATES.map(([name]) => name);
+
+const numberOf = (name: (typeof STATES)[number]): number => STATES.indexOf(name) + 1;
+
+export const TCP_SYN_SENT = numberOf('SYN_SENT');
+export const TCP_SYN_RECV = numberOf('SYN_RECV');
+export const TCP_CLOSE = numberOf('CLOSE');
+export const TCP_CLOSE_WAIT = numberOf('CLOSE_WAIT');
+export const TCP_LAST_ACK = numberOf('LAST_ACK');
+export const TCP_LISTEN = numberOf('LISTEN');
+export const TCP_CLOSING = numberOf('CLOSING');
+export const TCP_NEW_SYN_RECV = numberOf('NEW_SYN_RECV');
 
 /** The kernel's name of a state; null for none (0). */
 export function stateName(state: number): (typeof STATES)[number] | null {

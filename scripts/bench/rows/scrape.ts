@@ -10,7 +10,7 @@ import { Agent, get } from 'node:http';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { EXTRA_VALUES, RETRANSMIT_VALUES } from '../../../src/collector/connection-values.js';
+import { EXTRA_VALUES, RETRANSMIT_VALUES } from '../../../src/collector/state/connection-values.js';
 import { connectionLabels } from '../../../src/metrics/exposition.js';
 import { Snapshot } from '../../../src/metrics/snapshot.js';
 import { listenTo, stop } from '../child.js';

@@ -3,20 +3,13 @@
  * kernel record. Units are those of the family's name; null = the kernel does
  * not say.
  */
-import { CONGESTION_STATES } from '../sources/tcp-states.js';
-import { ROLE } from '../generated/connection.js';
-import type { LogName, ScalarName } from '../metrics/families.js';
-import type { Connection } from '../sources/connection.js';
+import { CONGESTION_STATES } from '../../sources/tcp-states.js';
+import { ROLE } from '../../generated/connection.js';
+import type { LogName, ScalarName } from '../../metrics/families.js';
+import type { Connection } from '../../sources/connection.js';
 
-export type ConnectionFamily = Extract<LogName & ScalarName, `netwatch_connection_${string}`>;
-
-export interface ConnectionValue {
-  readonly family: Exclude<
-    ConnectionFamily,
-    | 'netwatch_connection_info'
-    | 'netwatch_connection_state_info'
-    | 'netwatch_connection_congestion_info'
-  >;
+interface Value {
+  readonly family: Extract<LogName & ScalarName, `netwatch_connection_${string}`>;
   readonly of: (connection: Connection) => number | null;
 }
 
@@ -44,13 +37,13 @@ const FAST = 0;
 const TIMEOUT = 1;
 
 /** Listening sockets have these two and nothing else. */
-export const LISTENER_VALUES: readonly ConnectionValue[] = [
+export const LISTENER_VALUES = [
   { family: 'netwatch_connection_backlog', of: (c) => c.backlog },
   { family: 'netwatch_connection_max_backlog', of: (c) => c.maxBacklog },
-];
+] as const satisfies readonly Value[];
 
 /** Option -x. */
-export const EXTRA_VALUES: readonly ConnectionValue[] = [
+export const EXTRA_VALUES = [
   ...LISTENER_VALUES,
   { family: 'netwatch_connection_rwnd_bytes', of: (c) => c.rwnd },
   { family: 'netwatch_connection_cwnd_segments', of: (c) => c.cwnd },
@@ -83,16 +76,19 @@ export const EXTRA_VALUES: readonly ConnectionValue[] = [
     of: (c) => (c.pacingRate >= UNSET_U64 || c.pacingRate === UNSET_U32 ? null : c.pacingRate),
   },
   { family: 'netwatch_connection_notsent_bytes', of: (c) => c.notsent },
-];
+] as const satisfies readonly Value[];
 
 /** Option -r. */
-export const RETRANSMIT_VALUES: readonly ConnectionValue[] = [
+export const RETRANSMIT_VALUES = [
   { family: 'netwatch_connection_fast_retransmits_total', of: (c) => c.retransmits[FAST] ?? 0 },
   {
     family: 'netwatch_connection_timeout_retransmits_total',
     of: (c) => c.retransmits[TIMEOUT] ?? 0,
   },
-];
+] as const satisfies readonly Value[];
+
+/** A value of one of the lists: its families are those that are written. */
+export type ConnectionValue = (typeof EXTRA_VALUES | typeof RETRANSMIT_VALUES)[number];
 
 /** Seconds since it was established; null for those that never were or are older than netwatch. */
 export function durationSeconds({ tsNs, openNs, handshakeNs, role }: Connection): number | null {

@@ -1,9 +1,20 @@
 /** netwatch's own health: CPU, memory, descriptors, delay of the event loop. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
-import { libbpfVersion } from '../kernel/source.js';
-import type { Snapshot } from '../metrics/snapshot.js';
-import { VERSION } from '../version.js';
+import { libbpfVersion } from '../../kernel/source.js';
+import type { Part } from '../../metrics/snapshot.js';
+import { VERSION } from '../../version.js';
+
+/** What this file writes. */
+type Writes = Part<
+  | 'netwatch_build_info'
+  | 'netwatch_process_cpu_seconds_total'
+  | 'netwatch_process_resident_memory_bytes'
+  | 'netwatch_process_start_time_seconds'
+  | 'netwatch_process_open_fds'
+  | 'netwatch_process_max_fds'
+  | 'netwatch_event_loop_lag_seconds'
+>;
 
 const US_PER_S = 1e6;
 
@@ -25,7 +36,7 @@ export class SelfWatch {
     this.#lagMs = Math.max(this.#lagMs, performance.now() - this.#dueMs);
   }
 
-  add(snapshot: Snapshot): void {
+  add(snapshot: Writes): void {
     snapshot.add(
       'netwatch_build_info',
       { version: VERSION, kernel: release(), libbpf: libbpfVersion(), node: process.version },

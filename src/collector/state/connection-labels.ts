@@ -1,0 +1,61 @@
+/** The labels that name a connection, its owner and its states. */
+import { OWNER_SOURCE, ROLE } from '../../generated/connection.js';
+import { formatAddress } from '../../metrics/address.js';
+import type { ConnectionLabels } from '../../metrics/exposition.js';
+import type { Connection } from '../../sources/connection.js';
+import { connectionState, type ConnectionState } from '../../sources/tcp-states.js';
+import { congestionState } from './connection-values.js';
+
+/** An open connection as last seen. */
+export interface Shown {
+  readonly labels: ConnectionLabels;
+  readonly src: string;
+  readonly dst: string;
+  readonly last: Connection;
+  /** Payload bytes both ways since the last but one look, for "busiest". */
+  readonly recentBytes: number;
+}
+
+/** Labels of netwatch_connection_state_info, of the present state. */
+export function stateLabels({ last, src, dst }: Shown): {
+  sock: string;
+  src: string;
+  dst: string;
+  network_connection_state: ConnectionState;
+} {
+  const sock = formatAddress(last.sock);
+  return { sock, src, dst, network_connection_state: connectionState(last.state) };
+}
+
+/** Labels of netwatch_connection_congestion_info, as it is now. */
+export function congestionLabels({ last, src, dst }: Shown): {
+  sock: string;
+  src: string;
+  dst: string;
+  algorithm: string;
+  state: string;
+} {
+  const sock = formatAddress(last.sock);
+  return { sock, src, dst, algorithm: last.caName, state: congestionState(last) };
+}
+
+/** Labels of netwatch_connection_info; `-` where the owner is not known. */
+export function infoLabels({ last, src, dst }: Shown): {
+  pid: string;
+  process: string;
+  sock: string;
+  src: string;
+  dst: string;
+  is_server: string;
+} {
+  const known = last.ownerSource !== OWNER_SOURCE.NW_OWNER_NONE;
+  return {
+    pid: known ? `${last.pid}` : '-',
+    process: known ? last.comm : '-',
+    sock: formatAddress(last.sock),
+    src,
+    dst,
+    is_server:
+      last.role === ROLE.NW_ROLE_UNKNOWN ? '-' : last.role === ROLE.NW_ROLE_CLIENT ? '0' : '1',
+  };
+}

@@ -1,0 +1,24 @@
+/** How long packets were in each layer. */
+import type { LayerTotals } from '../../generated/packet.js';
+import type { Part } from '../../metrics/snapshot.js';
+import { fold } from './kernel-histogram.js';
+
+/** What this file writes. */
+type Writes = Part<'netwatch_packet_layer_duration_seconds'>;
+
+const UNIT_125_NS = 125e-9;
+const DIRECTIONS = ['receive', 'transmit'] as const;
+const LAYERS = ['mac', 'ip', 'tcp'] as const;
+const NETWORK_TYPES = ['ipv4', 'ipv6'] as const;
+
+export function addLayers(snapshot: Writes, totals: LayerTotals): void {
+  const name = 'netwatch_packet_layer_duration_seconds';
+  for (const [d, direction] of DIRECTIONS.entries())
+    for (const [l, layer] of LAYERS.entries())
+      for (const [t, type] of NETWORK_TYPES.entries()) {
+        const histogram = totals.duration[d]?.[l]?.[t];
+        if (histogram === undefined) continue;
+        const labels = { layer, network_io_direction: direction, network_type: type };
+        snapshot.histogram(name, labels, ...fold(name, histogram, UNIT_125_NS));
+      }
+}
