@@ -13,7 +13,6 @@ import { lmpRows } from '../src/collector/lmp-rows.js';
 import { PacketText } from '../src/collector/packet-lines.js';
 import type { Connection } from '../src/generated/connection.js';
 import { ByteWriter } from '../src/metrics/bytes.js';
-import { LOG_RULES, parseExposition } from '../src/metrics/parse.js';
 import type { FaultRecord } from '../src/sources/fault.js';
 import {
   at,
@@ -32,6 +31,7 @@ import {
 } from './fixtures/collector.js';
 import { CONNECTION, framed, hexBytes } from './fixtures/records.js';
 import { HOSTILE } from './support/exposition.js';
+import { LOG_RULES, parseExposition } from './support/parse.js';
 
 const NAMES = 'sock="ffff881234567ac0",src="10.77.0.1:80",dst="10.77.0.2:12345"';
 

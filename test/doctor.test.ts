@@ -1,14 +1,12 @@
 // netwatch doctor without a kernel: facts as they stand in files, rules on made-up findings, words.
 import { stripVTControlCharacters } from 'node:util';
-import { Command } from 'commander';
 import t from 'tap';
 import { loadCommand, commandNames } from '../src/commands.js';
-import { addCollectorOptions } from '../src/collector/options.js';
 import { chosenWord, lockedMemoryLimit } from '../src/doctor/facts.js';
 import { planOf, type SeenProgram, type SeenSource } from '../src/doctor/hooks.js';
 import { isOlder, problemOf, problemOfError, refusalOf } from '../src/doctor/problems.js';
 import type { Facts, Problem, Report } from '../src/doctor/report.js';
-import { judge, OPTIONS_WITH_HOST_NEEDS, toolKey, type Findings } from '../src/doctor/verdicts.js';
+import { judge, toolKey, type Findings } from '../src/doctor/verdicts.js';
 import { fold, renderReport } from '../src/doctor/words.js';
 import { NO_FILTER } from '../src/sources/filter.js';
 import { NetwatchError } from '../src/failure.js';
@@ -327,8 +325,6 @@ t.test('what blocks the collector blocks its options; the kernel is blamed first
 });
 
 t.test('options that need something of the host are judged by the facts', (t) => {
-  const names = addCollectorOptions(new Command()).options.map((one) => one.attributeName());
-  for (const name of OPTIONS_WITH_HOST_NEEDS) t.ok(names.includes(name), name);
   const facts: Facts = {
     ...FACTS,
     cgroup2: { path: null },

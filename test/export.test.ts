@@ -24,11 +24,11 @@ import { parseTime } from '../src/export/time.js';
 import { ByteWriter } from '../src/metrics/bytes.js';
 import { connectionLabels, logHeader } from '../src/metrics/exposition.js';
 import { logLine, packetLine, packetPrefix } from '../src/metrics/lines.js';
-import { LOG_RULES, parseExposition } from '../src/metrics/parse.js';
 import { seriesKey } from '../src/metrics/sample.js';
 import tool from '../src/export/command.js';
 import { NetwatchError } from '../src/failure.js';
 import { HOSTILE, missing } from './support/exposition.js';
+import { LOG_RULES, parseExposition } from './support/parse.js';
 
 /** 2026-11-21T08:00:00Z */
 const T = 1_795_248_000_000;

@@ -9,7 +9,6 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
-import { CONTENT_TYPE } from '../src/metrics/exposition.js';
 import {
   familiesIn,
   FAMILY_NAMES,
@@ -20,18 +19,13 @@ import {
   type ScalarName,
   type SnapshotName,
 } from '../src/metrics/families.js';
-import {
-  ExpositionParser,
-  LOG_RULES,
-  parseExposition,
-  STATE_RULES,
-  type ParseRules,
-} from '../src/metrics/parse.js';
+import { ExpositionParser, type ParseRules } from '../src/metrics/parse.js';
 import { seriesKey, type Sample } from '../src/metrics/sample.js';
 import { Snapshot } from '../src/metrics/snapshot.js';
 import { HOSTILE, missing, NUMBERS, promtool } from './support/exposition.js';
 import { numberOf, startNodeExporter, startPrometheus } from './support/servers.js';
 import { until } from './support/wait.js';
+import { LOG_RULES, parseExposition, STATE_RULES } from './support/parse.js';
 
 const H = '# HELP x x\n# TYPE x gauge\n';
 const histogram = (lines: string): string => `# HELP h h\n# TYPE h histogram\n${lines}`;
@@ -234,7 +228,9 @@ t.test(
 t.test('Prometheus scrapes every sample of a snapshot', missing('prometheus'), async (t) => {
   const body = everything(() => false);
   const server = createServer((_, response) => {
-    response.writeHead(200, { 'content-type': CONTENT_TYPE }).end(body);
+    response
+      .writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' })
+      .end(body);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

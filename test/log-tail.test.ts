@@ -7,9 +7,9 @@ import t from 'tap';
 import { linesBackwards } from '../src/serve/backwards.js';
 import { MOST_TAIL_SAMPLES, tailExposition } from '../src/serve/tail.js';
 import { familyHeader, logHeader } from '../src/metrics/exposition.js';
-import { LOG_RULES, parseExposition } from '../src/metrics/parse.js';
 import { HOSTILE } from './support/exposition.js';
 import { escapeLabel } from '../src/metrics/text.js';
+import { LOG_RULES, parseExposition } from './support/parse.js';
 
 const START_MS = 1_795_000_000_000;
 const HEADER = logHeader('packets').toString();

@@ -18,10 +18,11 @@ import { collectorState } from '../src/serve/staleness.js';
 import type { MetricsRequest } from '../src/serve/store-interface.js';
 import { GROUPS, type Group } from '../src/serve/types.js';
 import { FAMILY_NAMES } from '../src/metrics/families.js';
-import { ExpositionParser, parseExposition, readExposition } from '../src/metrics/parse.js';
+import { ExpositionParser, readExposition } from '../src/metrics/parse.js';
 import { parseSample, seriesKey, type Sample } from '../src/metrics/sample.js';
 import { Snapshot } from '../src/metrics/snapshot.js';
 import { HOSTILE, missing, NUMBERS, promtool } from './support/exposition.js';
+import { parseExposition } from './support/parse.js';
 
 const H = '# HELP x x\n# TYPE x gauge\n';
 const histogram = (lines: string): string => `# HELP h h\n# TYPE h histogram\n${lines}`;

@@ -19,17 +19,9 @@ import {
   type ScalarName,
   type SnapshotName,
 } from '../src/metrics/families.js';
-import {
-  bucketOf,
-  cumulative,
-  foldLog2,
-  LOG2_SLOTS,
-  log2Seconds,
-  log2Slot,
-  OTEL_HTTP_SECONDS,
-} from '../src/metrics/histogram.js';
+import { cumulative, foldLog2, log2Seconds, OTEL_HTTP_SECONDS } from '../src/metrics/histogram.js';
 import { logLine, packetLine, packetPrefix, PrefixCache } from '../src/metrics/lines.js';
-import { ExpositionParser, LOG_RULES, parseExposition, STATE_RULES } from '../src/metrics/parse.js';
+import { ExpositionParser } from '../src/metrics/parse.js';
 import type { Sample } from '../src/metrics/sample.js';
 import { buildInSlices, Snapshot } from '../src/metrics/snapshot.js';
 import {
@@ -40,7 +32,9 @@ import {
   formatValue,
   textOf,
 } from '../src/metrics/text.js';
+import { bucketWithin, LOG2_SLOTS, log2Slot } from './support/buckets.js';
 import { HOSTILE, missing, NUMBERS, promtool } from './support/exposition.js';
+import { LOG_RULES, parseExposition, STATE_RULES } from './support/parse.js';
 
 const written = (write: (out: ByteWriter) => void, capacity = 1): string => {
   const out = new ByteWriter(capacity);
@@ -229,7 +223,7 @@ t.test('slots of the kernel fold into buckets without an error', (t) => {
   for (let i = 0; i < 5000; i++) {
     const us = Math.ceil(2 ** (next() * 40));
     counts[log2Slot(us * 1000)]!++;
-    direct[bucketOf(us / 1e6, bounds)]!++;
+    direct[bucketWithin(us / 1e6, bounds)]!++;
   }
   t.strictSame(foldLog2(counts, bounds), direct, 'as if each had been put into its bucket');
   t.strictSame(foldLog2([1n, 2n, 3n, 4n], [0.000001, 0.000002]), [1, 2, 7]);
@@ -241,7 +235,7 @@ t.test('slots of the kernel fold into buckets without an error', (t) => {
   );
   t.strictSame(cumulative([1, 0, 2, 4n]), [1, 1, 3, 7]);
   t.strictSame(
-    [0.005, 0.0051, 10, 10.1].map((s) => bucketOf(s, OTEL_HTTP_SECONDS)),
+    [0.005, 0.0051, 10, 10.1].map((s) => bucketWithin(s, OTEL_HTTP_SECONDS)),
     [0, 1, 13, 14],
   );
   t.end();

@@ -5,9 +5,9 @@ import t from 'tap';
 import { hostAndPort, listenAddress } from '../src/cli/listen.js';
 import { isLoopback, isOwnHost } from '../src/serve/hosts.js';
 import { readAssets } from '../src/serve/assets.js';
-import { parseExposition } from '../src/metrics/parse.js';
 import { dial, exchange, fakeStore, get, readAll, startEndpoint } from './support/endpoint.js';
 import { until } from './support/wait.js';
+import { parseExposition } from './support/parse.js';
 
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 const OPENMETRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8';

@@ -18,9 +18,9 @@ import {
 } from '../src/collector/state/totals.js';
 import { decodeConnectionTotals, type ConnectionTotals } from '../src/generated/connection.js';
 import { decodeLayerTotals } from '../src/generated/packet.js';
-import { parseExposition } from '../src/metrics/parse.js';
 import { Snapshot } from '../src/metrics/snapshot.js';
 import { at, collectorTable, entriesOf, info, LISTENER, SOCKET } from './fixtures/collector.js';
+import { parseExposition } from './support/parse.js';
 
 /** The lines of a family in the state file, which has to be a valid one. */
 function stateLines(fill: (snapshot: Snapshot) => void, ...families: string[]): string[] {

@@ -15,11 +15,11 @@ import t, { type Test } from 'tap';
 import { openStore, type StoreOptions } from '../src/serve/store.js';
 import type { MetricsRequest, Store } from '../src/serve/store-interface.js';
 import type { PageSnapshot } from '../src/serve/types.js';
-import { parseExposition } from '../src/metrics/parse.js';
 import { Snapshot } from '../src/metrics/snapshot.js';
 import { writePromFile } from '../src/sinks/prom-file.js';
 import { temporaryFolder } from './support/collector.js';
 import { until } from './support/wait.js';
+import { parseExposition } from './support/parse.js';
 
 const START_MS = 1_795_000_000_000;
 const OWN = Buffer.from(

@@ -3,12 +3,7 @@ import t from 'tap';
 import { argument, option } from '../src/cli/options.js';
 import { column, type Column } from '../src/terminal/column.js';
 import { formatter } from '../src/terminal/format.js';
-import {
-  bucketOf,
-  bucketRange,
-  histogramBuckets,
-  histogramLines,
-} from '../src/terminal/histogram.js';
+import { bucketRange, histogramBuckets, histogramLines } from '../src/terminal/histogram.js';
 import {
   histogramBlock,
   reportText,
@@ -17,6 +12,7 @@ import {
   type Block,
 } from '../src/terminal/report.js';
 import { watchingTool } from '../src/terminal/watching-tool.js';
+import { bucketOf } from './support/buckets.js';
 
 interface Sample {
   readonly name: string | null;

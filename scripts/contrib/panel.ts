@@ -145,11 +145,7 @@ export function heatMap(title: string, name: HistogramName, ...matchers: readonl
   };
 }
 
-export const quantileExpr = (
-  name: HistogramName,
-  q: number,
-  labels: readonly string[] = [],
-): string =>
+const quantileExpr = (name: HistogramName, q: number, labels: readonly string[] = []): string =>
   `histogram_quantile(${q}, ${sumBy(['le', ...labels], rate(`${name}_bucket`, DASHBOARD))})`;
 
 export function quantilesPanel(name: HistogramName): Panel {
@@ -175,7 +171,7 @@ export function quantileByPanel(
 }
 
 /** Quantiles and a heat map, and p95 of what does not mix. */
-export function histogramPanels(name: HistogramName): Panel[] {
+function histogramPanels(name: HistogramName): Panel[] {
   const labels = closedLabels(name);
   return [
     quantilesPanel(name),

@@ -9,7 +9,7 @@ import type { Filter } from '../sources/filter.js';
 import { CONNECT_LINES } from './connection-news.js';
 
 /** The table of netwatch, or that of lmp's net_watcher. */
-export const TABLE_FORMATS = ['table', 'lmp'] as const;
+const TABLE_FORMATS = ['table', 'lmp'] as const;
 export type TableFormat = (typeof TABLE_FORMATS)[number];
 
 const EXAMPLES = `
@@ -25,7 +25,7 @@ Examples:
 `;
 
 /** What is watched: the options that sources know. */
-export const WATCH = {
+const WATCH = {
   ...option('-x, --extra', 'TCP state of every connection: cwnd, srtt, queues, bytes …'),
   ...option('-r, --retrans', 'retransmits, by cause'),
   ...option('-t, --time', 'time each packet spends in MAC, IP and TCP'),
@@ -39,7 +39,7 @@ const ADDRESSES = { parse: parse.addresses };
 const PORTS = { parse: parse.ports };
 
 /** Which connections. */
-export const FILTER = {
+const FILTER = {
   ...option('-s, --sport <PORTS>', "the watched socket's own port: 80 or 80,443", PORTS),
   ...option('-d, --dport <PORTS>', "the other end's port", PORTS),
   ...option('-p, --pid <PIDS>', 'process ids', { parse: parse.pids }),

@@ -49,7 +49,7 @@ const FULL_FILTER: Filter = {
   cgroup: 1n,
 };
 
-export const NOTHING: WatchOptions = {
+const NOTHING: WatchOptions = {
   filter: FULL_FILTER,
   retrans: false,
   time: false,

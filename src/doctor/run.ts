@@ -72,7 +72,7 @@ function collectorOptions(): Findings['options'] {
 }
 
 /** Looks at this machine and judges it. */
-export async function diagnose({ load, directory }: DoctorOptions): Promise<Report> {
+async function diagnose({ load, directory }: DoctorOptions): Promise<Report> {
   const host = await readHostFacts(directory);
   const rights = load ? findBlockers().map(problemOfError) : [];
   const tools = await Promise.all(commandNames().map(loadCommand));

@@ -2,6 +2,7 @@
  * From what was found to what works: for every source, flag and tool, and the exit code. Pure. Part
  * two of three: facts -> rules -> words.
  */
+import type { CollectorOptions } from '../collector/options.js';
 import type { Demands, SeenSource } from './hooks.js';
 import { problemOf, refusalOf } from './problems.js';
 import type {
@@ -137,8 +138,10 @@ function judgeTool(tool: string, sources: readonly Judged[]): Verdict {
   );
 }
 
+type Need = (facts: Facts) => Problem | null;
+
 /** What options need of the host, not of a source. */
-const HOST_NEEDS: Readonly<Record<string, (facts: Facts) => Problem | null>> = {
+const HOST_NEEDS: Readonly<Record<string, Need>> = {
   cgroup: ({ cgroup2 }) =>
     cgroup2.path !== null
       ? null
@@ -151,10 +154,7 @@ const HOST_NEEDS: Readonly<Record<string, (facts: Facts) => Problem | null>> = {
     reason === null
       ? null
       : { reason, fault: 'environment', fix: 'choose another directory with --data DIR' },
-};
-
-/** The names of options in {@link HOST_NEEDS}. */
-export const OPTIONS_WITH_HOST_NEEDS = Object.keys(HOST_NEEDS);
+} satisfies Partial<Record<keyof CollectorOptions, Need>>;
 
 function judgeFlag(
   name: string,

@@ -61,7 +61,7 @@ function progressLine(
 }
 
 /** What happened, for a person: nothing that was left out goes unsaid. */
-export function describe(files: number, loaded: LoadReport, written: WriteReport): string {
+function describe(files: number, loaded: LoadReport, written: WriteReport): string {
   const parts = [summary(files, written)];
   if (loaded.badLines > 0) {
     const more = loaded.badLines - loaded.examples.length;

@@ -5,7 +5,7 @@ import { viewMemory, type Pointer } from './ffi.js';
 import { libbpf } from './libbpf.js';
 import { NetwatchError } from '../failure.js';
 
-export const BTF_PATH = '/sys/kernel/btf/vmlinux';
+const BTF_PATH = '/sys/kernel/btf/vmlinux';
 
 const KIND_ENUM = 6;
 const KIND_TYPEDEF = 8;

@@ -3,6 +3,7 @@
  * generated decoders are made of these; the ns are per call on the development
  * machine (Node 20).
  */
+import { textOf } from '../metrics/text.js';
 
 const UNKNOWN_HIGH = 0xffffffff;
 const TWO_32 = 0x1_0000_0000;
@@ -34,14 +35,11 @@ export function readBytes(view: DataView, at: number, length: number): Uint8Arra
 
 const COMM_LENGTH = 16;
 const CACHE_LIMIT = 4096;
-const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 const comms = new Map<bigint, Map<bigint, string>>();
 let commCount = 0;
 
 function decodeComm(view: DataView, at: number): string {
-  const bytes = readBytes(view, at, COMM_LENGTH);
-  const end = bytes.indexOf(0);
-  return utf8.decode(bytes.slice(0, end < 0 ? COMM_LENGTH : end));
+  return textOf(readBytes(view, at, COMM_LENGTH).slice());
 }
 
 /**

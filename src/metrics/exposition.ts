@@ -13,8 +13,6 @@ import type {
 import { cumulative } from './histogram.js';
 import { escapeHelp, escapeLabel, formatBound, formatValue } from './text.js';
 
-export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-
 /** The `# HELP` and `# TYPE` lines of a family. */
 export function familyHeader(name: FamilyName): string {
   const { help, type } = familyOf(name);
@@ -30,7 +28,7 @@ export function logHeader(file: 'connects' | 'packets' | 'err'): Buffer {
  * The labels of one sample in the order of its family, `a="x",b="y"`. An empty value is an absent
  * label: left out.
  */
-export function labelText(
+function labelText(
   names: readonly string[],
   optional: readonly string[],
   values: Readonly<Record<string, string | number | bigint | undefined>>,
@@ -59,7 +57,7 @@ export interface Rendered {
  * A label set rendered once, for all families that have exactly these labels. Belongs to the one
  * snapshot at a time that numbered it (`owner`, `index`).
  */
-export class LabelSet<K extends string> implements Rendered {
+class LabelSet<K extends string> implements Rendered {
   readonly text: string;
   readonly bytes: Buffer;
   owner: object | null = null;

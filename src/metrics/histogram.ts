@@ -9,9 +9,6 @@ export const OTEL_HTTP_SECONDS = [
   0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
 ] as const;
 
-/** Slots of a kernel histogram: 2^39 us are six days. */
-export const LOG2_SLOTS = 40;
-
 const MICROSECOND = 1e-6;
 
 /**
@@ -31,19 +28,6 @@ export function log2Seconds(
 
 function slotBound(slot: number, unit: number): number {
   return Number((2 ** slot * unit).toPrecision(15));
-}
-
-/**
- * The slot of a time: slot i holds (2^(i-1), 2^i] units and slot 0 everything up to one unit, so
- * that the bound of a slot is its `le`. The BPF side computes the same: `v = (ns + unit_ns - 1) /
- * unit_ns`, then the bits of `v - 1`.
- */
-export function log2Slot(ns: number, unitNs = 1000): number {
-  const units = Math.ceil(ns / unitNs);
-  if (units <= 1) return 0;
-  const below = units - 1;
-  const bits = below < 2 ** 32 ? 32 - Math.clz32(below) : 64 - Math.clz32(below / 2 ** 32);
-  return Math.min(bits, LOG2_SLOTS - 1);
 }
 
 /**
@@ -75,18 +59,6 @@ export function cumulative(counts: ArrayLike<number | bigint>): number[] {
   let total = 0;
   for (let i = 0; i < counts.length; i++) totals.push((total += Number(counts[i])));
   return totals;
-}
-
-/** Index of the bucket that takes a value, `bounds.length` being +Inf. */
-export function bucketOf(value: number, bounds: readonly number[]): number {
-  let low = 0;
-  let high = bounds.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (value <= bounds[middle]!) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }
 
 /**

@@ -19,21 +19,6 @@ export interface ParseRules {
   readonly documented: boolean;
 }
 
-/** Of `.prom` files and of what an endpoint serves. */
-export const STATE_RULES: ParseRules = {
-  timestamps: 'forbid',
-  grouped: true,
-  unique: true,
-  documented: true,
-};
-/** Of the history logs: one event a line, in the order of time. */
-export const LOG_RULES: ParseRules = {
-  timestamps: 'require',
-  grouped: false,
-  unique: false,
-  documented: true,
-};
-
 export interface ParseIssue {
   /** From 1; 0 for what concerns the whole document. */
   readonly line: number;
@@ -192,12 +177,6 @@ export class ExpositionParser {
   }
 }
 
-export interface ParsedExposition {
-  readonly samples: readonly Sample[];
-  readonly families: ReadonlyMap<string, ParsedFamily>;
-  readonly issues: readonly ParseIssue[];
-}
-
 /** Feeds a whole document to a parser that has read nothing yet; returns its issues. */
 export function readExposition(
   body: string | Uint8Array,
@@ -215,15 +194,4 @@ export function readExposition(
     parser.issues.push({ line: lines.length + 1, message: 'unexpected end of input stream' });
   }
   return parser.end();
-}
-
-/** A whole document. */
-export function parseExposition(
-  body: string | Uint8Array,
-  rules: ParseRules = STATE_RULES,
-): ParsedExposition {
-  const samples: Sample[] = [];
-  const parser = new ExpositionParser(rules, (sample) => samples.push(sample));
-  const issues = readExposition(body, parser);
-  return { samples, families: parser.families, issues };
 }

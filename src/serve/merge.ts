@@ -33,7 +33,7 @@ export interface Merged {
 }
 
 /** What only the endpoint itself may say: its families, and their names in OpenMetrics. */
-export const RESERVED: ReadonlySet<string> = new Set(
+const RESERVED: ReadonlySet<string> = new Set(
   familiesIn('endpoint').flatMap((name) => [name, name.replace(/_total$/, '')]),
 );
 

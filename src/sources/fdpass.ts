@@ -4,6 +4,7 @@
  */
 import { decodeFdPass, FD_ACTION, RODATA, type FdPass } from '../generated/fdpass.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
+import { textOf } from '../metrics/text.js';
 import { nameOfFile } from './file-name.js';
 import { encodeFilter, type Filter } from './filter.js';
 import type { LiveSource } from './live.js';
@@ -25,8 +26,6 @@ export interface FdPassOptions {
 }
 
 const BATCH = 512;
-
-const utf8 = new TextDecoder();
 
 function encodeTids(tids: readonly number[]): Uint8Array {
   const bytes = new Uint8Array(RODATA.nw_tids.size);
@@ -73,12 +72,6 @@ export const PLAN: SourcePlan = {
   features: [],
 };
 
-/** Text up to the NUL that ends it. */
-function textOf(bytes: Uint8Array): string {
-  const end = bytes.indexOf(0);
-  return utf8.decode(bytes.slice(0, end < 0 ? bytes.length : end));
-}
-
 export class FdPassSource implements LiveSource<FdPassRecord> {
   readonly source: Source;
   readonly #name: string | null;
@@ -97,7 +90,7 @@ export class FdPassSource implements LiveSource<FdPassRecord> {
         take({
           ...wire,
           action: action === FD_ACTION.NW_FD_SEND ? 'SEND' : 'RECV',
-          file: nameOfFile({ ...wire, name: textOf(name) }),
+          file: nameOfFile({ ...wire, name: textOf(name.slice()) }),
         });
       }
     });

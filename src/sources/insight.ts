@@ -85,7 +85,7 @@ function kernelHas(): KernelHas {
 const isAsked = ({ min, max }: Range): boolean => min !== null || max !== null;
 
 /** The options as struct nw_insight_filter. */
-export function encodeInsightFilter(options: InsightOptions): Uint8Array {
+function encodeInsightFilter(options: InsightOptions): Uint8Array {
   const { events, state, durationMs, bytes, rttUs } = options;
   const { at, size } = INSIGHT_FILTER;
   const view = new DataView(new ArrayBuffer(size));

@@ -13,9 +13,9 @@ import { Growth } from './growth.js';
 import type { SourcePlan } from './plan.js';
 
 /** As bcc: more queues are refused. */
-export const MAX_QUEUES = 1024;
+const MAX_QUEUES = 1024;
 
-export const DIRECTIONS = ['transmit', 'receive'] as const;
+const DIRECTIONS = ['transmit', 'receive'] as const;
 export type Direction = (typeof DIRECTIONS)[number];
 
 /** A device of a network namespace, and how many queues are in use. */
@@ -60,7 +60,7 @@ function deviceIn(sysfs: string, name: string): Omit<Device, 'netns'> {
 }
 
 /** `namespace`: as `--netns` takes it; null: this one. Throws NetwatchError if there is no such device. */
-export function findDevice(name: string, namespace: string | null): Device {
+function findDevice(name: string, namespace: string | null): Device {
   const { path, inode } = resolveNamespace(namespace ?? OWN_NAMESPACE);
   if (name.includes('/')) throw noDevice(name);
   const device = withSysfs(path ?? OWN_NAMESPACE, (sysfs) => deviceIn(sysfs, name));

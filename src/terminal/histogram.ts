@@ -13,11 +13,6 @@ export function bucketRange(bucket: number): { readonly low: number; readonly hi
   return bucket <= 1 ? { low: 0, high: 1 } : { low: 2 ** (bucket - 1), high: 2 ** bucket - 1 };
 }
 
-/** The bucket of a value that is 0 or more, as bcc's bpf_log2l() counts. */
-export function bucketOf(value: number): number {
-  return value < 2 ? 1 : Math.floor(Math.log2(value)) + 1;
-}
-
 function bar(count: number, most: number, width: number): string {
   return '*'.repeat(Math.min(width, Math.floor((width * count) / most)));
 }

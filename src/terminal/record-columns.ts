@@ -67,7 +67,7 @@ export function addressOf(record: Ends, side: Side): string {
   return side === 'local' ? record.localAddr : record.peerAddr;
 }
 
-export function portOf(record: Ends, side: Side): number {
+function portOf(record: Ends, side: Side): number {
   return side === 'local' ? record.localPort : record.peerPort;
 }
 

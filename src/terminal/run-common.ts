@@ -23,7 +23,7 @@ function scopeOf({ netns, cgroup }: CommonOptions): Scope {
 }
 
 /** The `.prom` file of `--data`, if it is asked for. */
-export class Counters {
+class Counters {
   readonly #file: PromFile | null;
   readonly #tool: string;
   readonly #say: Say;

@@ -10,7 +10,7 @@ export const IN = 0;
 export const OUT = 1;
 export type Way = typeof IN | typeof OUT;
 
-export const ROLE = { unknown: 0, client: 1, server: 2 } as const;
+const ROLE = { unknown: 0, client: 1, server: 2 } as const;
 export type Role = keyof typeof ROLE;
 
 export const METHODS = [
@@ -18,12 +18,12 @@ export const METHODS = [
   '_OTHER',
 ] as const;
 
-export const PHASES = [
+const PHASES = [
   ...['start', 'line', 'long', 'name', 'skip', 'length', 'coding', 'chunk', 'body', 'data'],
   ...['close', 'pending', 'resync'],
 ] as const;
 
-export const OFF = ['on', 'other', 'http2', 'tunnel'] as const;
+const OFF = ['on', 'other', 'http2', 'tunnel'] as const;
 
 export type Report =
   | {

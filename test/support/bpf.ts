@@ -64,23 +64,6 @@ export function hashEntries(pid: number): Readonly<Record<string, number>> {
   return Object.fromEntries(hashes.map(({ id, name }) => [name ?? id, entries(id)]));
 }
 
-export interface BpfProgram {
-  readonly id: number;
-  readonly type: string;
-  readonly name: string | null;
-  readonly runCount: number | null;
-}
-
-/** Every program loaded on this machine, with its run count where statistics are on. */
-export function bpfPrograms(): BpfProgram[] {
-  return bpftool('prog', 'show').map(({ id, type, name, run_cnt }) => ({
-    id,
-    type: type ?? '',
-    name: name ?? null,
-    runCount: run_cnt ?? null,
-  }));
-}
-
 interface Shown {
   readonly id: number;
   readonly type?: string;

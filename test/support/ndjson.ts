@@ -83,7 +83,7 @@ const OF_CONNECTION = [
 ];
 
 /** The facts that a line of connects.log states, each as a text that can be compared. */
-export function factsOfLine(sample: Sample): string[] {
+function factsOfLine(sample: Sample): string[] {
   const { name, labels, value } = sample;
   const is = (field: string, what: unknown): string =>
     JSON.stringify([...Object.values(where(sample)), field, what]);
@@ -108,7 +108,7 @@ export function factsOfLine(sample: Sample): string[] {
 }
 
 /** The same of an object of connects.ndjson: of its owner, and of every value that changed. */
-export function factsOfEvent(event: Json): { owner: string; values: string[] } {
+function factsOfEvent(event: Json): { owner: string; values: string[] } {
   const of = [
     ...['time', 'sock', 'network_local_address', 'network_local_port'],
     ...['network_peer_address', 'network_peer_port'],

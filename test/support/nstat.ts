@@ -44,7 +44,7 @@ const NAMES = [
 /** By nstat's names; NaN where this kernel has no such counter, which equals nothing. */
 export type Counters = Readonly<Record<(typeof NAMES)[number], number>>;
 
-export async function readCounters(namespace: Namespace): Promise<Counters> {
+async function readCounters(namespace: Namespace): Promise<Counters> {
   const text = await namespace.exec('nstat', ['-asz', '-j']);
   const { kernel } = JSON.parse(text) as { kernel: Record<string, number> };
   return byName((name) => kernel[name] ?? NaN);

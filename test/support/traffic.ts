@@ -16,7 +16,7 @@ import type { Namespace } from './netns.js';
 export { startProgram };
 
 export const TCP_PORT = 7000;
-export const HTTP_PORT = 8080;
+const HTTP_PORT = 8080;
 /** Where nothing listens. */
 export const CLOSED_PORT = 7999;
 

@@ -84,7 +84,7 @@ export function duration(seconds: number): string {
   return `${significant(seconds / factor)}${GAP}${unit}`;
 }
 
-export function percent(ratio: number): string {
+function percent(ratio: number): string {
   return `${significant(ratio * 100)}${GAP}%`;
 }
 

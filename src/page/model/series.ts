@@ -54,7 +54,7 @@ export function stepBetween(before: PageSnapshot, now: PageSnapshot): Step | nul
 }
 
 /** A counter that is lower than before has begun anew. */
-export function grown(before: number, now: number): number {
+function grown(before: number, now: number): number {
   return now >= before ? now - before : now;
 }
 

@@ -14,7 +14,7 @@ export interface Status {
   readonly sentence: string;
 }
 
-export const START_COMMAND = 'sudo netwatch -x -r -t -i -e';
+const START_COMMAND = 'sudo netwatch -x -r -t -i -e';
 /** How late a snapshot may be before the page mentions it, in intervals. */
 const LATE_INTERVALS = 3;
 const LATE_SECONDS = 5;

@@ -5,7 +5,7 @@ import { having, increases, observed, rate, total, type Buckets, type Step } fro
 
 export const LAYERS = ['mac', 'ip', 'tcp'] as const;
 export type Layer = (typeof LAYERS)[number];
-export const DIRECTIONS = ['receive', 'transmit'] as const;
+const DIRECTIONS = ['receive', 'transmit'] as const;
 export type Direction = (typeof DIRECTIONS)[number];
 export const SIDES = ['server', 'client'] as const;
 export type Side = (typeof SIDES)[number];

@@ -30,7 +30,7 @@ export interface Tile {
   readonly history: (summary: Summary) => number | null;
 }
 
-export const NO_TILE: TileText = { text: UNKNOWN, value: null, more: '' };
+const NO_TILE: TileText = { text: UNKNOWN, value: null, more: '' };
 
 /** `–` while the collector does not run, and the flag where one is missing. */
 export function tileText(tile: Tile, input: TileInput | null): TileText {

@@ -10,7 +10,7 @@ export const HISTORY_MS = 15 * 60_000;
 /** However short the interval is. */
 export const MOST_POINTS = 1800;
 /** Tables show rates over the last minute. */
-export const RECENT_MS = 60_000;
+const RECENT_MS = 60_000;
 const MOST_RECENT = 120;
 
 /** Null: the collector was not running, the line of a chart is broken here. */

@@ -32,7 +32,7 @@ export function stateEntry(record: LifeRecord): JournalFields {
   };
 }
 
-export class StateJournal {
+class StateJournal {
   readonly #journal: Journal;
 
   constructor(journal: Journal) {
