@@ -105,7 +105,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     ...['version.ts', 'failure.ts'],
   ],
   // What stands in the state file, a file for each subject.
-  'collector/*': ['sources', 'sinks', 'generated', 'kernel', 'metrics', 'version.ts'],
+  'collector/*': ['process', 'sources', 'sinks', 'generated', 'kernel', 'metrics', 'version.ts'],
   serve: ['terminal', 'process', 'cli', 'sinks', 'metrics', 'failure.ts'],
   export: ['terminal', 'process', 'sinks', 'metrics', 'failure.ts'],
   tools: ['tools/*', 'terminal', 'cli', 'sources', 'metrics', 'failure.ts'],

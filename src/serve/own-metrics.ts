@@ -1,6 +1,6 @@
 /** What the endpoint says about itself: whom it served, what it read, what it costs. */
-import { readdirSync, readFileSync } from 'node:fs';
 import { Snapshot } from '../metrics/snapshot.js';
+import { readUsage } from '../process/usage.js';
 import type { DirectoryStatus } from './types.js';
 
 /** Kinds of paths, so that a scanner's paths do not become series. */
@@ -12,14 +12,11 @@ export interface Readings {
   readonly streamClients: number;
 }
 
-const US_PER_S = 1e6;
 const MS_PER_S = 1000;
 
 export class OwnMetrics {
   readonly #requests = new Map<Handler, Map<number, number>>();
   #slowClients = 0;
-  readonly #startSeconds = Date.now() / MS_PER_S - process.uptime();
-  readonly #maxFds = openFileLimit();
 
   answered(handler: Handler, code: number): void {
     const codes = this.#requests.get(handler) ?? new Map<number, number>();
@@ -36,7 +33,7 @@ export class OwnMetrics {
     const snapshot = new Snapshot();
     this.#addServed(snapshot, readings);
     addDirectory(snapshot, readings.directory);
-    this.#addProcess(snapshot);
+    addProcess(snapshot);
     return snapshot.text();
   }
 
@@ -48,15 +45,6 @@ export class OwnMetrics {
     snapshot.add('netwatch_endpoint_stream_clients', {}, streamClients);
     snapshot.add('netwatch_endpoint_slow_clients_total', {}, this.#slowClients);
   }
-
-  #addProcess(snapshot: Snapshot): void {
-    const { user, system } = process.cpuUsage();
-    snapshot.add('process_cpu_seconds_total', {}, (user + system) / US_PER_S);
-    snapshot.add('process_resident_memory_bytes', {}, process.memoryUsage.rss());
-    snapshot.add('process_start_time_seconds', {}, this.#startSeconds);
-    snapshot.add('process_open_fds', {}, readdirSync('/proc/self/fd').length);
-    snapshot.add('process_max_fds', {}, this.#maxFds);
-  }
 }
 
 function addDirectory(snapshot: Snapshot, { collector, files }: DirectoryStatus): void {
@@ -67,7 +55,11 @@ function addDirectory(snapshot: Snapshot, { collector, files }: DirectoryStatus)
   }
 }
 
-function openFileLimit(): number {
-  const limits = readFileSync('/proc/self/limits', 'utf8');
-  return Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 0);
+function addProcess(snapshot: Snapshot): void {
+  const usage = readUsage();
+  snapshot.add('process_cpu_seconds_total', {}, usage.cpuSeconds);
+  snapshot.add('process_resident_memory_bytes', {}, usage.residentBytes);
+  snapshot.add('process_start_time_seconds', {}, usage.startSeconds);
+  snapshot.add('process_open_fds', {}, usage.openFds);
+  snapshot.add('process_max_fds', {}, usage.maxFds);
 }

@@ -1,8 +1,8 @@
 /** netwatch's own health: CPU, memory, descriptors, delay of the event loop. */
-import { readdirSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { libbpfVersion } from '../../kernel/source.js';
 import type { Part } from '../../metrics/snapshot.js';
+import { readUsage } from '../../process/usage.js';
 import { VERSION } from '../../version.js';
 
 /** What this file writes. */
@@ -16,13 +16,8 @@ type Writes = Part<
   | 'netwatch_event_loop_lag_seconds'
 >;
 
-const US_PER_S = 1e6;
-
 /** Measures itself from its making on; `add` reports and starts the lag anew. */
 export class SelfWatch {
-  readonly #startSeconds = Date.now() / 1000 - process.uptime();
-  readonly #maxFds = openFileLimit();
-
   #dueMs = Infinity;
   #lagMs = 0;
 
@@ -42,20 +37,15 @@ export class SelfWatch {
       { version: VERSION, kernel: release(), libbpf: libbpfVersion(), node: process.version },
       1,
     );
-    const { user, system } = process.cpuUsage();
-    snapshot.add('netwatch_process_cpu_seconds_total', {}, (user + system) / US_PER_S);
-    snapshot.add('netwatch_process_resident_memory_bytes', {}, process.memoryUsage.rss());
-    snapshot.add('netwatch_process_start_time_seconds', {}, this.#startSeconds);
-    snapshot.add('netwatch_process_open_fds', {}, readdirSync('/proc/self/fd').length);
-    snapshot.add('netwatch_process_max_fds', {}, this.#maxFds);
+    const usage = readUsage();
+    snapshot.add('netwatch_process_cpu_seconds_total', {}, usage.cpuSeconds);
+    snapshot.add('netwatch_process_resident_memory_bytes', {}, usage.residentBytes);
+    snapshot.add('netwatch_process_start_time_seconds', {}, usage.startSeconds);
+    snapshot.add('netwatch_process_open_fds', {}, usage.openFds);
+    snapshot.add('netwatch_process_max_fds', {}, usage.maxFds);
     // A stall that is not over yet counts too.
     const lagMs = Math.max(this.#lagMs, performance.now() - this.#dueMs, 0);
     snapshot.add('netwatch_event_loop_lag_seconds', {}, lagMs / 1000);
     this.#lagMs = 0;
   }
-}
-
-function openFileLimit(): number {
-  const limits = readFileSync('/proc/self/limits', 'utf8');
-  return Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 0);
 }

@@ -1,4 +1,5 @@
 /** `tcpconnect -c`: how often was connected from where to where. Pure. */
+import { ipVersion } from '../../sources/address-family.js';
 import type { LifeRecord } from '../../sources/life.js';
 import { column, type Column } from '../../terminal/column.js';
 import type { Summary } from '../../terminal/common.js';
@@ -8,8 +9,6 @@ interface Count {
   readonly first: LifeRecord;
   connects: number;
 }
-
-const AF_INET = 2;
 
 function countColumns(sourcePort: boolean): readonly Column<Count>[] {
   const lport = column<Count>('LPORT', 20, 'network_local_port', ({ first }) => first.localPort);
@@ -41,7 +40,7 @@ export class ConnectCounts {
 
   /** IPv4 before IPv6, the most first. */
   #sorted(): readonly Count[] {
-    const rank = ({ first }: Count): number => (first.family === AF_INET ? 0 : 1);
+    const rank = ({ first }: Count): number => ipVersion(first.family);
     return [...this.#counts.values()].sort((a, b) => rank(a) - rank(b) || b.connects - a.connects);
   }
 

@@ -1,11 +1,11 @@
 /** What tcpstates writes to systemd's journal: an entry for each change of state. */
+import { ipVersion } from '../../sources/address-family.js';
 import { stateName } from '../../sources/tcp-states.js';
 import type { Journal, JournalFields } from '../../sinks/journal.js';
 import type { LifeRecord } from '../../sources/life.js';
 import type { Summary } from '../../terminal/common.js';
 import { addressOf, type Side } from '../../terminal/record-columns.js';
 
-const AF_INET = 2;
 /** LOG_NOTICE. */
 const PRIORITY = 5;
 const NS_PER_US = 1000;
@@ -14,7 +14,7 @@ const NS_PER_US = 1000;
 export function stateEntry(record: LifeRecord): JournalFields {
   const { pid, comm, family, localPort, peerPort, durationNs } = record;
   const [before, now] = [record.oldState, record.state].map((state) => stateName(state) ?? '');
-  const version = family === AF_INET ? 'IPV4' : 'IPV6';
+  const version = `IPV${ipVersion(family)}`;
   const address = (side: Side): string => addressOf(record, side);
   return {
     SYSLOG_IDENTIFIER: 'tcpstates',

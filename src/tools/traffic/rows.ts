@@ -3,6 +3,7 @@
  * their own, whose columns differ, most bytes first; for a program all in one. Pure.
  */
 import type { Snapshot } from '../../metrics/snapshot.js';
+import { ipVersion } from '../../sources/address-family.js';
 import type { BytesSource, TrafficRow } from '../../sources/bytes.js';
 import { column, columnWith, type Column } from '../../terminal/column.js';
 import { onlyData, onlyTable, rowsBlock, textBlock, type Block } from '../../terminal/report.js';
@@ -16,8 +17,6 @@ export interface TrafficLayout {
   readonly ipv4: { readonly local: string; readonly peer: string; readonly width: number };
   readonly ipv6: { readonly local: string; readonly peer: string; readonly width: number };
 }
-
-const AF_INET6 = 10;
 
 const BYTES_OF: Readonly<Record<Sort, (row: TrafficRow) => number>> = {
   all: ({ sent, received }) => sent + received,
@@ -79,8 +78,8 @@ export function trafficBlocks(
   rows: readonly TrafficRow[],
   { ipv4, ipv6 }: TrafficLayout,
 ): readonly Block[] {
-  const v4 = rows.filter(({ family }) => family !== AF_INET6);
-  const v6 = rows.filter(({ family }) => family === AF_INET6);
+  const v4 = rows.filter(({ family }) => ipVersion(family) === 4);
+  const v6 = rows.filter(({ family }) => ipVersion(family) === 6);
   return [
     ...(v4.length === 0 ? [] : [onlyTable(rowsBlock(columnsFor(ipv4), v4))]),
     ...(v6.length === 0 ? [] : [textBlock(''), onlyTable(rowsBlock(columnsFor(ipv6), v6))]),
