@@ -43,7 +43,7 @@ function testFiles(directory: string, without: readonly string[] = []): string[]
 function suites(unitOnly: boolean, files: readonly string[]): Suite[] {
   const chosen = (file: string): boolean =>
     files.length === 0 || files.some((wanted) => resolve(wanted) === join(root, file));
-  const unit = { name: 'unit', jobs: 2, timeout: 60 };
+  const unit = { name: 'unit', jobs: 2, timeout: 300 };
   const e2e = { name: 'e2e', jobs: 1, timeout: 300 };
   return [
     { ...unit, files: testFiles('test', ['e2e/', 'vm/']).filter(chosen) },
