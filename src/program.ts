@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError, Help } from 'commander';
 import { addCollectorOptions, collectorOptionsOf } from './collector/options.js';
+import { helpHint } from './cli/options.js';
 import { commandNames, loadCommand } from './commands.js';
 import { symptomTable } from './symptoms.js';
 import { TOOL_GROUPS, type Tool } from './terminal/tool.js';
@@ -34,8 +35,6 @@ function helpWithSymptoms(command: Command, helper: Help): string {
   return [usage, description, table, ...rest].join('\n\n');
 }
 
-const hint = (words: string): string => `(${words} -h shows all options, with examples)`;
-
 /** The word where a command should be and that is none; null if all is well. */
 function strangerIn([first, second]: readonly string[]): string | null {
   const word = first === 'help' ? second : first;
@@ -64,13 +63,12 @@ export async function buildProgram(args: readonly string[]): Promise<Command> {
     .configureHelp({ formatHelp: helpWithSymptoms })
     // What stands after a tool's name belongs to the tool: both may have an option of the same name.
     .enablePositionalOptions()
-    .showHelpAfterError(hint('netwatch'))
+    .showHelpAfterError(helpHint('netwatch'))
     .exitOverride();
   const stranger = strangerIn(args);
   if (stranger !== null) refuse(program, stranger);
   for (const tool of await loadTools(toolsFor(args))) {
-    const command = tool.command().showHelpAfterError(hint(`netwatch ${tool.name}`));
-    program.addCommand(command.exitOverride().summary(tool.summary).helpGroup(tool.group));
+    program.addCommand(tool.command().exitOverride().summary(tool.summary).helpGroup(tool.group));
   }
   // Without a tool beside it commander would leave the help command out.
   program.helpCommand('help [command]', 'show help for a command');

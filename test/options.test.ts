@@ -4,7 +4,17 @@
  */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import t from 'tap';
-import { addOptions, argument, option, valuesOf, type ValuesOf } from '../src/cli/options.js';
+import {
+  addOptions,
+  argument,
+  newCommand,
+  option,
+  valuesOf,
+  type ValuesOf,
+} from '../src/cli/options.js';
+import type { LiveSource } from '../src/sources/live.js';
+import { column } from '../src/terminal/column.js';
+import { eventTool } from '../src/terminal/event-tool.js';
 
 const OPTIONS = {
   ...argument('[seconds]', 'how long', { parse: Number }),
@@ -61,5 +71,64 @@ t.test('the types come from the definitions, so that a wrong use does not compil
     [wide, level, count, none, surely, other],
     [...[false, 'low', undefined], ...[undefined, undefined, 'low']],
   );
+  t.end();
+});
+
+t.test('an option that must be typed says why, below it stands where help is', (t) => {
+  const options = option('-n, --name <NAME>', 'a name', { missing: 'Whose is it?' });
+  const command = newCommand({ name: 'x', description: 'X.', options, help: '' }, () =>
+    Promise.reject(new Error('not to be run')),
+  );
+  let said = '';
+  command.exitOverride().configureOutput({ writeErr: (text) => (said += text) });
+  t.throws(() => command.parse([], { from: 'user' }), CommanderError);
+  t.equal(
+    said,
+    "error: required option '-n, --name <NAME>' not specified. Whose is it?\n" +
+      '(netwatch x -h shows all options, with examples)\n',
+  );
+  t.end();
+});
+
+interface Row {
+  readonly tsNs: number;
+}
+
+t.test('a tool whose option is deleted does not compile', (t) => {
+  const about = {
+    ...{ name: 'x', summary: 'x', description: 'x', help: 'x', group: 'The machine:' as const },
+    trial: () => Promise.reject(new Error('not to be tried')),
+    open: (): Promise<LiveSource<Row> & { readonly extra: number }> =>
+      Promise.reject(new Error('not to be opened')),
+  };
+  const time = [column<Row>('TIME', 5, 'time', ({ tsNs }) => tsNs)];
+  const wide = option('-w, --wide', 'a switch');
+  const cpu = option('-c, --cpu <N>', 'text that may be absent');
+  const whole = eventTool({
+    ...about,
+    options: { ...wide, ...cpu },
+    columns: ({ wide, output, netns }, { wallMs }, { extra }) =>
+      wide && output === 'json' && netns !== undefined && wallMs(extra) > 0 ? time : [],
+  });
+  const without = eventTool({
+    ...about,
+    options: cpu,
+    // @ts-expect-error: --wide has been deleted from the options
+    columns: ({ wide }) => (wide ? time : []),
+  });
+  const careless = eventTool({
+    ...about,
+    options: { ...wide, ...cpu },
+    // @ts-expect-error: without a default it may be absent
+    columns: ({ cpu }) => (cpu.length > 0 ? time : []),
+  });
+  const flags = [whole, without, careless].map((tool) =>
+    tool
+      .command()
+      .options.slice(0, 2)
+      .map((one) => one.long),
+  );
+  const both = ['--wide', '--cpu'];
+  t.strictSame(flags, [both, ['--cpu', '--output'], both]);
   t.end();
 });

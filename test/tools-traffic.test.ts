@@ -273,6 +273,7 @@ t.test("one of the tutorial's names is enough for its form, with a report each s
   t.notOk(isTutorial(parsedRtt('-b', '-e', '-m')));
   for (const args of [['--targ_ms'], ['--targ_sport', '80'], ['--targ_daddr', '::1']])
     t.ok(isTutorial(parsedRtt(...args)), args.join(' '));
+  t.match(parsedRtt('--debug'), { verbose: true }, 'the same as --verbose');
   t.equal(intervalOf(parsedRtt()), null, 'else there is one at the end');
   t.equal(intervalOf(parsedRtt('-i', '0.5')), 0.5);
   t.equal(intervalOf(parsedRtt('--targ_ms')), 1);

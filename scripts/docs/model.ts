@@ -79,10 +79,6 @@ function textBelow(command: Command): string {
   return all.slice(plain.length);
 }
 
-/** A switch is off unless it is given: that needs no words. */
-const withoutOff = (description: string): string =>
-  description.replace(/ ?\(default: false\)$/, '');
-
 function argumentName(argument: Argument): string {
   const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
   return argument.required ? `<${name}>` : `[${name}]`;
@@ -99,7 +95,7 @@ function modelOf(command: Command): CommandModel {
     usage: help.commandUsage(command),
     options: help
       .visibleOptions(command)
-      .map((option) => optionOf(option, withoutOff(help.optionDescription(option)))),
+      .map((option) => optionOf(option, help.optionDescription(option))),
     arguments: command.registeredArguments.map((argument) => ({
       name: argumentName(argument),
       completion: completionOf(argument.name(), argument.argChoices),

@@ -167,6 +167,9 @@ function withReasons(text: string, group: Options): string {
   return reasons.reduce((all, [words, reason]) => all.replace(words, `${words}. ${reason}`), text);
 }
 
+/** Said below an error of the command line, where `words` are the command. */
+export const helpHint = (words: string): string => `(${words} -h shows all options, with examples)`;
+
 export interface CommandDefinition<G extends Options> {
   readonly name: string;
   readonly description: string;
@@ -183,7 +186,7 @@ export function newCommand<G extends Options>(
   const command = new Command(name)
     .description(description)
     .allowExcessArguments(false)
-    .showHelpAfterError(`(netwatch ${name} -h shows all options, with examples)`)
+    .showHelpAfterError(helpHint(`netwatch ${name}`))
     .configureOutput({
       outputError: (text, write) => {
         write(withReasons(text, options));

@@ -1,12 +1,6 @@
 /** `netwatch doctor`: what works on this machine, what does not and why, and how to fix it. */
-import { Command, Option } from 'commander';
-import type { Tool } from '../terminal/tool.js';
-
-interface DoctorFlags {
-  readonly output: 'text' | 'json';
-  readonly load: boolean;
-  readonly data: string;
-}
+import { option } from '../cli/options.js';
+import { jobTool } from '../terminal/tool.js';
 
 const HELP = `
 Every BPF program is loaded and attached for a moment, behind a filter that
@@ -24,27 +18,26 @@ Examples:
   netwatch doctor -o json | jq -r '.flags[] | [.flag, .verdict] | @tsv'
 `;
 
-async function run({ output, load, data }: DoctorFlags): Promise<void> {
-  const { runDoctor } = await import('./run.js');
-  await runDoctor({ output, load, directory: data });
-}
-
-const tool: Tool = {
-  name: 'doctor',
-  summary: 'show what works on this machine, and how to fix the rest',
-  group: 'About netwatch itself:',
-  command: () =>
-    new Command('doctor')
-      .description('Shows what works on this machine, and how to fix the rest.')
-      .addOption(
-        new Option('-o, --output <FORMAT>', 'form of the report')
-          .choices(['text', 'json'])
-          .default('text'),
-      )
-      .option('--no-load', 'only ask the kernel what it has; needs no rights')
-      .option('--data <DIR>', 'directory that the collector would write', 'data')
-      .addHelpText('after', HELP)
-      .action(run),
+const OPTIONS = {
+  ...option('-o, --output <FORMAT>', 'form of the report', {
+    choices: ['text', 'json'],
+    default: 'text',
+  }),
+  ...option('--no-load', 'only ask the kernel what it has; needs no rights'),
+  ...option('--data <DIR>', 'directory that the collector would write', { default: 'data' }),
 };
 
-export default tool;
+export default jobTool(
+  {
+    name: 'doctor',
+    summary: 'show what works on this machine, and how to fix the rest',
+    group: 'About netwatch itself:',
+    description: 'Shows what works on this machine, and how to fix the rest.',
+    options: OPTIONS,
+    help: HELP,
+  },
+  async ({ output, load, data: directory }) => {
+    const { runDoctor } = await import('./run.js');
+    await runDoctor({ output, load, directory });
+  },
+);

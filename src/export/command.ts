@@ -2,18 +2,13 @@
  * `netwatch export`: turns history logs into OpenMetrics, with which Prometheus can be filled
  * afterwards.
  */
-import { Command, InvalidArgumentError } from 'commander';
+import { InvalidArgumentError } from 'commander';
+import { argument, option, type ValuesOf } from '../cli/options.js';
 import { runExport } from './run.js';
 import { parseTime } from './time.js';
 import { NetwatchError } from '../failure.js';
 import { isTerminal, messages, openStandardOutput } from '../process/streams.js';
-import type { Tool } from '../terminal/tool.js';
-
-interface ExportOptions {
-  readonly since?: number;
-  readonly until?: number;
-  readonly out?: string;
-}
+import { jobTool } from '../terminal/tool.js';
 
 const HELP = `
 LOG is a log with all its rotated files (data/connects.log), or exactly one file
@@ -42,8 +37,15 @@ function time(text: string): number {
   );
 }
 
-async function run(logs: readonly string[], options: ExportOptions): Promise<void> {
-  const { since: sinceMs = -Infinity, until: untilMs = Infinity, out = null } = options;
+const OPTIONS = {
+  ...argument('<LOG...>', 'logs to read'),
+  ...option('--since <TIME>', 'leave out what is older', { parse: time }),
+  ...option('--until <TIME>', 'leave out what is newer', { parse: time }),
+  ...option('-O, --out <FILE>', 'write to FILE instead of standard output'),
+};
+
+async function run(typed: ValuesOf<typeof OPTIONS>): Promise<void> {
+  const { LOG: logs, since: sinceMs = -Infinity, until: untilMs = Infinity, out = null } = typed;
   if (sinceMs > untilMs) {
     throw new NetwatchError({
       code: 'usage',
@@ -57,19 +59,14 @@ async function run(logs: readonly string[], options: ExportOptions): Promise<voi
   );
 }
 
-const tool: Tool = {
-  name: 'export',
-  summary: 'turn history logs into OpenMetrics, to back-fill Prometheus',
-  group: 'About the files:',
-  command: () =>
-    new Command('export')
-      .description('Turn history logs into OpenMetrics, to back-fill Prometheus.')
-      .argument('<LOG...>', 'logs to read')
-      .option('--since <TIME>', 'leave out what is older', time)
-      .option('--until <TIME>', 'leave out what is newer', time)
-      .option('-O, --out <FILE>', 'write to FILE instead of standard output')
-      .addHelpText('after', HELP)
-      .action(run),
-};
-
-export default tool;
+export default jobTool(
+  {
+    name: 'export',
+    summary: 'turn history logs into OpenMetrics, to back-fill Prometheus',
+    group: 'About the files:',
+    description: 'Turn history logs into OpenMetrics, to back-fill Prometheus.',
+    options: OPTIONS,
+    help: HELP,
+  },
+  run,
+);

@@ -1,14 +1,7 @@
 /** `netwatch serve`: the data directory over HTTP, for Prometheus and for the eye. */
-import { Command, Option } from 'commander';
-import { DEFAULT_LISTEN, listenAddress, type ListenAddress } from '../cli/listen.js';
-import type { Tool } from '../terminal/tool.js';
-
-interface ServeOptions {
-  readonly data: string;
-  readonly listen: ListenAddress;
-  readonly webConfig?: string;
-  readonly child: boolean;
-}
+import { DEFAULT_LISTEN, listenAddress } from '../cli/listen.js';
+import { option } from '../cli/options.js';
+import { jobTool } from '../terminal/tool.js';
 
 const HELP = `
   /                          a live page
@@ -29,29 +22,29 @@ Examples:
   curl -s localhost:41420/metrics/err?last=20        what went wrong last
 `;
 
-async function run({ data, listen, webConfig, child }: ServeOptions): Promise<void> {
-  const { runServe } = await import('./run.js');
-  await runServe({ directory: data, listen, webConfig: webConfig ?? null, isChild: child });
-}
-
-const tool: Tool = {
-  name: 'serve',
-  summary: 'serve the files over HTTP, for Prometheus and as a live page',
-  group: 'About the files:',
-  command: () =>
-    new Command('serve')
-      .description('Serve the files over HTTP, for Prometheus and as a live page.')
-      .option('--data <DIR>', 'directory of the files', 'data')
-      .addOption(
-        new Option('--listen <ADDR>', 'address and port; :PORT for all addresses')
-          .argParser(listenAddress)
-          .default(listenAddress(DEFAULT_LISTEN), DEFAULT_LISTEN),
-      )
-      .option('--web-config <FILE>', 'TLS and passwords, as for the Prometheus exporters')
-      // How the collector starts it: ends when standard input does, even if the collector is killed.
-      .addOption(new Option('--child').default(false).hideHelp())
-      .addHelpText('after', HELP)
-      .action(run),
+const OPTIONS = {
+  ...option('--data <DIR>', 'directory of the files', { default: 'data' }),
+  ...option('--listen <ADDR>', 'address and port; :PORT for all addresses', {
+    parse: listenAddress,
+    default: listenAddress(DEFAULT_LISTEN),
+    shownDefault: DEFAULT_LISTEN,
+  }),
+  ...option('--web-config <FILE>', 'TLS and passwords, as for the Prometheus exporters'),
+  // How the collector starts it: ends when standard input does, even if the collector is killed.
+  ...option('--child', '', { hidden: true }),
 };
 
-export default tool;
+export default jobTool(
+  {
+    name: 'serve',
+    summary: 'serve the files over HTTP, for Prometheus and as a live page',
+    group: 'About the files:',
+    description: 'Serve the files over HTTP, for Prometheus and as a live page.',
+    options: OPTIONS,
+    help: HELP,
+  },
+  async ({ data: directory, listen, webConfig = null, child: isChild }) => {
+    const { runServe } = await import('./run.js');
+    await runServe({ directory, listen, webConfig, isChild });
+  },
+);

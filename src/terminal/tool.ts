@@ -1,5 +1,6 @@
 /** What every command of netwatch is: a file whose default export is a `Tool`. */
 import type { Command } from 'commander';
+import { newCommand, type CommandDefinition, type Options, type ValuesOf } from '../cli/options.js';
 import type { SourceSpec } from '../kernel/source.js';
 import type { Filter } from '../sources/filter.js';
 
@@ -30,4 +31,13 @@ export interface Tool {
   readonly trial?: (filter: Filter) => Promise<SourceSpec>;
   /** A fresh command with options, help and action. */
   command(): Command;
+}
+
+/** A command that takes no options but its own. */
+export function jobTool<G extends Options>(
+  definition: Omit<Tool, 'command' | 'trial'> & CommandDefinition<G>,
+  run: (values: ValuesOf<G>) => Promise<void>,
+): Tool {
+  const { name, summary, group } = definition;
+  return { name, summary, group, command: () => newCommand(definition, run) };
 }

@@ -34,11 +34,8 @@ export function watchingTool<G extends Options>(
     command: () =>
       newCommand({ name, description, help, options }, async (_values, command) => {
         const { verbose, ...common } = valuesOf(command, COMMON);
-        const typedOwn = valuesOf(command, own);
-        // bcc's tcprtt calls it --debug
-        const isDebug = 'debug' in typedOwn && typedOwn.debug === true;
-        const libbpfLog = (verbose && !('verbose' in own)) || isDebug;
-        const typed = { ...typedOwn, ...common, libbpfLog };
+        const libbpfLog = verbose && !('verbose' in own);
+        const typed = { ...valuesOf(command, own), ...common, libbpfLog };
         definition.check?.(typed);
         await run(typed);
       }),

@@ -43,7 +43,8 @@ export const OPTIONS = {
   ...option('-b, --byladdr', 'a histogram for each local address', { conflicts: 'byraddr' }),
   ...option('-B, --byraddr', 'a histogram for each remote address'),
   ...option('-e, --extension', 'show averages'),
-  ...option('-D, --debug', 'the same as --verbose'),
+  // bcc's tcprtt calls it so
+  ...option('-D, --debug', 'the same as --verbose', { implies: { verbose: true } }),
   ...FAMILY,
   ...option('--targ_laddr_hist', "like -b, in the tutorial's form"),
   ...option('--targ_raddr_hist', "like -B, in the tutorial's form"),
