@@ -16,7 +16,7 @@ export const SYMPTOMS: readonly Symptom[] = [
   { symptom: 'connections are refused or reset', command: 'sudo netwatch insight -t -e RESET' },
   { symptom: 'who talks to whom, and how much', command: 'sudo netwatch tcptop' },
   { symptom: 'too many connections are opened', command: 'sudo netwatch tcpconnect -c' },
-  { symptom: 'the queue of a server is full', command: 'sudo netwatch tcpsynbl' },
+  { symptom: "a server's accept queue is full", command: 'sudo netwatch tcpsynbl' },
   { symptom: 'netwatch shows nothing', command: 'sudo netwatch doctor' },
 ];
 
