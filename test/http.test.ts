@@ -354,9 +354,10 @@ t.test('the cache remembers by bytes, and never more than its slots', (t) => {
   const large = new HeadCache();
   const line = latin1('GET /some/path/to/it?key=*&other=* HTTP/1.1');
   const time = (times: number, work: () => unknown): number => {
-    const from = performance.now();
+    const from = process.cpuUsage();
     for (let i = 0; i < times; i++) work();
-    return ((performance.now() - from) / times) * 1e6;
+    const { user, system } = process.cpuUsage(from);
+    return ((user + system) / times) * 1e3;
   };
   time(20_000, () => large.text(line, 0, line.length, false));
   const hit = time(200_000, () => large.text(line, 0, line.length, false));

@@ -355,7 +355,7 @@ t.test('ten thousand connections are rendered in slices, fast and strictly right
     return snapshot;
   };
   fill().text();
-  const start = performance.now();
+  const start = process.cpuUsage();
   const snapshot = fill();
   let turns = 0;
   let building = true;
@@ -366,9 +366,10 @@ t.test('ten thousand connections are rendered in slices, fast and strictly right
   setImmediate(count);
   const text = await buildInSlices(snapshot);
   building = false;
-  const ms = performance.now() - start;
+  const { user, system } = process.cpuUsage(start);
+  const ms = (user + system) / 1000;
   t.ok(turns >= 3, `the event loop turned ${turns} times meanwhile`);
-  t.ok(ms < 2000, `${ms.toFixed(0)} ms for ${names.length} families, ${text.length} bytes`);
+  t.ok(ms < 2000, `${ms.toFixed(0)} ms of CPU for ${names.length} families, ${text.length} bytes`);
   let samples = 0;
   const parser = new ExpositionParser(STATE_RULES, () => samples++);
   for (const line of text.toString().split('\n').slice(0, -1)) parser.line(line);

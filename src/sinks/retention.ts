@@ -55,10 +55,10 @@ export class Retention {
    * @param movedBytes size of the file that a rotation has just moved over
    */
   start(movedBytes = 0): void {
-    if (this.#run !== null || this.#abort.signal.aborted) return;
+    if (this.#run !== null) return;
     this.#bytes += movedBytes;
     this.#occupied = true;
-    this.#run = this.#age();
+    if (!this.isStopped()) this.#run = this.#age();
   }
 
   /** Takes up a file that is left over from a crash or a failed run, if none is on. */

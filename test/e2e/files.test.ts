@@ -89,7 +89,7 @@ t.test('a full disk is survived, counted and left behind', { skip }, async (t) =
   t.ok(full < 2 * 2 ** 20);
   disk.resize(256 * 2 ** 20);
   const resumed = (): boolean => statSync(join(disk.folder, LOG)).size > full;
-  await until(resumed, { what: 'it writes again', deadlineMs: 5000 });
+  await until(resumed, { what: 'it writes again' });
   await blast(t, namespace, { port: TCP_PORT, rounds: 503 });
   t.match(await collector.stop(), { code: 0 });
   const { accepted, written, lostInFile } = checkBalance(t, collector, await seen());
@@ -128,7 +128,7 @@ t.test('a slow disk does not hold up the end', { skip }, async (t) => {
   const seen = await countPackets(namespace);
   await blast(t, namespace, { port: TCP_PORT, rounds: 1009 });
   await collector.waitFor(PROM, (all) => packetAccount(all).accepted > 0, 'the third version');
-  t.match(await collector.stop('SIGTERM', 5000), { code: 0 });
+  t.match(await collector.stop('SIGTERM'), { code: 0 });
   checkBalance(t, collector, await seen());
 });
 
@@ -183,7 +183,7 @@ t.test(
     const writes = (): Promise<unknown> => {
       const regular = (): boolean => lstatSync(path(LOG)).isFile();
       const grown = (): boolean => regular() && logText(collector.dataFolder, LOG).length > 1000;
-      return until(grown, { what: 'a new file is written', deadlineMs: 6000 });
+      return until(grown, { what: 'a new file is written' });
     };
     const refused = (errno: string): Promise<unknown> =>
       collector.waitFor(PROM, (all) => writeErrors(all, LOG, errno) > 0, errno);

@@ -1,6 +1,7 @@
 // The harness of the end-to-end tests itself: namespaces vanish, traffic has exactly the counts it
 // claims (by tcpdump, ss and nstat), faults hit what they aim at.
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import t, { type Test } from 'tap';
@@ -580,7 +581,9 @@ t.test(
     );
     t.strictSame(bpfObjectsLeft(held).programs, held.programs);
     await t.rejects(bpfObjectsGone(held, 100), /left behind/);
+    const ended = once(child, 'exit');
     child.kill('SIGINT');
+    await ended;
     await bpfObjectsGone(held);
   },
 );

@@ -43,7 +43,7 @@ export function bpfObjectsLeft({ programs, links, maps }: BpfObjects): BpfObject
 }
 
 /** Waits until the kernel has freed all of them, which it does a moment after the last descriptor. */
-export async function bpfObjectsGone(objects: BpfObjects, deadlineMs = 3000): Promise<void> {
+export async function bpfObjectsGone(objects: BpfObjects, deadlineMs = 10_000): Promise<void> {
   let left = objects;
   const gone = (): boolean => {
     left = bpfObjectsLeft(objects);

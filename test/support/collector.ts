@@ -33,7 +33,7 @@ export interface Collector {
   /** netwatch.prom of a pull that began after this call; give the collector a short --interval. */
   pulled(): Promise<readonly Sample[]>;
   readonly exited: Promise<Exit>;
-  /** Sends the signal (default SIGINT) and waits for the end, at most `deadlineMs` (default 5 s). */
+  /** Sends the signal (default SIGINT) and waits for the end, at most `deadlineMs` (default 20 s). */
   stop(signal?: NodeJS.Signals, deadlineMs?: number): Promise<Exit>;
 }
 
@@ -137,7 +137,7 @@ function observe(child: ChildProcess, dataFolder: string): Collector {
       return state;
     },
     exited,
-    async stop(signal = 'SIGINT', deadlineMs = 5000) {
+    async stop(signal = 'SIGINT', deadlineMs = 20_000) {
       child.kill(signal);
       let exit: Exit | undefined;
       void exited.then((e) => (exit = e));
