@@ -308,7 +308,7 @@ t.test('HTTP traffic has exactly the messages it claims', { skip: needsTools }, 
   for (const [name, { client, server = {}, data, statuses }] of Object.entries(HTTP)) {
     await t.test(`${name}, seen by both ends and tcpdump`, async (t) => {
       const run = (): ReturnType<typeof runHttp> => runHttp(namespace, client, server);
-      const { result, packets, counters } = await witness(t, namespace, run);
+      const { result, packets, counters } = await calmWitness(t, namespace, run);
       t.strictSame(result.client.errors, {});
       t.equal(result.client.responses, client.total);
       t.equal(result.server.requests, client.total);
