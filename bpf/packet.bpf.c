@@ -43,9 +43,7 @@ struct nw_sight {
 	__u64 sock;
 	__u64 ts_ns;
 	__u32 netns;
-	__u32 pid;
-	__u16 http_heads;
-	__u16 retransmitted;
+	__u32 http_heads;
 };
 
 static __always_inline int nw_record(struct __sk_buff *ctx, struct bpf_sock *sk,
@@ -57,8 +55,10 @@ static __always_inline int nw_record(struct __sk_buff *ctx, struct bpf_sock *sk,
 	nw_fill_packet(&packet, &seen->headers, seen->sock, seen->netns, rx);
 	packet.head.ts_ns = seen->ts_ns;
 	packet.http_heads = seen->http_heads;
-	packet.pid = seen->pid;
-	packet.retransmitted = seen->retransmitted;
+	if (seen->headers.flags & NW_TCP_SYN)
+		packet.pid = nw_owner_pid(sk);
+	if (!rx)
+		packet.retransmitted = nw_sent_before(sk, &seen->headers);
 	if (!timed)
 		nw_finish_packet(&packet);
 	else if (rx)
@@ -125,10 +125,6 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
 	seen.ts_ns = timed && !rx ? ctx->tstamp : 0;
 	if (!seen.ts_ns)
 		seen.ts_ns = bpf_ktime_get_ns();
-	if (headers->flags & NW_TCP_SYN)
-		seen.pid = nw_owner_pid(sk);
-	if (!rx)
-		seen.retransmitted = nw_sent_before(sk, headers);
 	if (nw_http_on)
 		seen.http_heads = nw_http_packet(ctx, sk, headers,
 						 rx ? NW_HTTP_IN : NW_HTTP_OUT,

@@ -416,8 +416,8 @@ export function decodeRxSlot(view: DataView, at: number): RxSlot {
 
 /** struct nw_sight: size and field offsets in bytes. */
 export const SIGHT = {
-  size: 104,
-  at: { headers: 0, sock: 72, tsNs: 80, netns: 88, pid: 92, httpHeads: 96, retransmitted: 98 },
+  size: 96,
+  at: { headers: 0, sock: 72, tsNs: 80, netns: 88, httpHeads: 92 },
 } as const;
 
 export interface Sight {
@@ -425,9 +425,7 @@ export interface Sight {
   readonly sock: number;
   readonly tsNs: number;
   readonly netns: number;
-  readonly pid: number;
   readonly httpHeads: number;
-  readonly retransmitted: number;
 }
 
 export function decodeSight(view: DataView, at: number): Sight {
@@ -436,9 +434,7 @@ export function decodeSight(view: DataView, at: number): Sight {
     sock: readU64(view, at + 72),
     tsNs: readU64(view, at + 80),
     netns: view.getUint32(at + 88, true),
-    pid: view.getUint32(at + 92, true),
-    httpHeads: view.getUint16(at + 96, true),
-    retransmitted: view.getUint16(at + 98, true),
+    httpHeads: view.getUint32(at + 92, true),
   };
 }
 
