@@ -27,15 +27,6 @@
 #include "packet.bpf.h"
 #include "ring.bpf.h"
 
-/* Where the packets of a walk through an unread queue go. */
-struct nw_unread_user {
-	struct nw_packet *packet;
-	__u32 which; /* enum nw_scratch */
-};
-
-#define NW_UNREAD_USER struct nw_unread_user
-#include "unread.h"
-
 /* Measure layer times; set by the reader before loading. */
 const volatile bool nw_time = false;
 /* false: totals only, no record per packet */
@@ -89,39 +80,6 @@ static __always_inline bool nw_skb_watched(const struct sk_buff *skb)
 		return true;
 	return nw_netns_allowed(skb->dev->nd_net.net->ns.inum);
 }
-
-/* Data written by the application and not yet handed to IP, per socket. */
-#define NW_WRITES 128
-
-struct nw_write {
-	__u32 seq; /* of the first byte */
-	__u32 pad;
-	__u64 ns;
-};
-
-#define NW_SHORT_UNKNOWN 0xffffffff
-
-/* The three heads share a cache line. */
-struct nw_flow {
-	__u32 write_count; /* entries ever written; newest at count - 1 */
-	__u32 overflowed; /* there is a second queue, in `overflows` */
-	struct nw_unread unread;
-	struct nw_write writes[NW_WRITES];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct nw_flow);
-} flows SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct nw_unread);
-} overflows SEC(".maps");
 
 #define NW_COUNT_TRANSMIT 1
 #define NW_COUNT_IPV6 2

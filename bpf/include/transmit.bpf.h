@@ -6,7 +6,7 @@
 #ifndef NW_TRANSMIT_BPF_H
 #define NW_TRANSMIT_BPF_H
 
-#include "layers.bpf.h"
+#include "flow.bpf.h"
 
 #define NW_TX_SLOTS 1024
 
@@ -73,34 +73,6 @@ static __always_inline struct nw_tx_slot *nw_tx_last(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&tx_last, &zero);
-}
-
-/* All bits set if a < b, for numbers less than 2^31 apart: no branch. */
-static __always_inline __u32 nw_less(__u32 a, __u32 b)
-{
-	return (__s32)(a - b) >> 31;
-}
-
-/*
- * When the application wrote the byte with this sequence number; 0 = unknown.
- * A binary search: a bulk sender is dozens of writes ahead of what is sent.
- * Without branches, as the verifier would walk both sides of each.
- */
-static __always_inline __u64 nw_written_ns(struct nw_flow *flow, __u32 seq)
-{
-	__u32 count = flow->write_count;
-	__u32 place = count > NW_WRITES ? count - NW_WRITES : 0;
-	struct nw_write *w;
-
-	if (!count)
-		return 0;
-	for (__u32 step = NW_WRITES / 2; step; step /= 2) {
-		w = &flow->writes[(place + step) & (NW_WRITES - 1)];
-		place += step & nw_less(place + step, count) &
-			 ~nw_less(seq, w->seq);
-	}
-	w = &flow->writes[place & (NW_WRITES - 1)];
-	return nw_less(seq, w->seq) ? 0 : w->ns;
 }
 
 static __noinline int nw_finish_slot(struct nw_tx_slot *slot)
@@ -231,35 +203,6 @@ static __always_inline struct nw_tx_slot *nw_tx_find(const struct sk_buff *skb)
 		if (nw_tx_is(&set->way[i], key, seq, ack))
 			return &set->way[i];
 	return NULL;
-}
-
-/* The application writes: its next byte has this sequence number. */
-static __always_inline int nw_note_write(struct sock *sk)
-{
-	struct nw_flow *flow;
-	struct nw_write *w;
-	struct tcp_sock *tp;
-	__u32 last;
-
-	tp = nw_watched(sk);
-	if (!tp)
-		return 0;
-	flow = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!flow)
-		return 0;
-	last = flow->write_count - 1;
-	w = &flow->writes[last & (NW_WRITES - 1)];
-	if (flow->write_count && w->seq == tp->write_seq)
-		return 0;
-	/* full of bytes that have not been sent: they count from its last write */
-	w = &flow->writes[(flow->write_count + 1) & (NW_WRITES - 1)];
-	if (flow->write_count >= NW_WRITES && (__s32)(w->seq - tp->snd_nxt) > 0)
-		return 0;
-	w = &flow->writes[flow->write_count & (NW_WRITES - 1)];
-	w->seq = tp->write_seq;
-	w->ns = bpf_ktime_get_ns();
-	flow->write_count++;
-	return 0;
 }
 
 #endif /* NW_TRANSMIT_BPF_H */
