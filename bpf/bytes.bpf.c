@@ -41,16 +41,15 @@ static __always_inline int nw_add(struct nw_traffic_key *key, struct sock *sk,
 				  __u64 sent, __u64 received)
 {
 	struct nw_traffic none = {}, *moved;
-	struct nw_task task = {};
+	struct nw_owner owner = {};
 
-	if (!nw_tuple_allowed(&key->tuple) || !nw_cgroup_allowed(sk) ||
-	    !nw_current_in_pinned_maps())
+	if (!nw_current_in_pinned_maps())
 		return 0;
-	nw_current_task(&task);
-	if (!nw_task_allowed(&task))
+	nw_current_actor(&owner);
+	if (!nw_allowed(&key->tuple, &owner, sk))
 		return 0;
-	key->pid = task.pid;
-	__builtin_memcpy(key->comm, task.comm, sizeof(key->comm));
+	key->pid = owner.task.pid;
+	__builtin_memcpy(key->comm, owner.task.comm, sizeof(key->comm));
 	moved = nw_counted(&traffic, key, &none);
 	if (!moved)
 		return 0;
@@ -61,7 +60,8 @@ static __always_inline int nw_add(struct nw_traffic_key *key, struct sock *sk,
 	return 0;
 }
 
-static __always_inline int nw_moved(struct sock *sk, __s64 sent, __s64 received)
+static __always_inline int nw_bytes_moved(struct sock *sk, __s64 sent,
+					  __s64 received)
 {
 	struct nw_traffic_key key = {};
 	struct tcp_sock *tp;
@@ -80,8 +80,8 @@ static __always_inline int nw_moved(struct sock *sk, __s64 sent, __s64 received)
 }
 
 /* The same by a hook that has to read the socket field by field; sk may be NULL. */
-static __always_inline int nw_probe_moved(struct sock *sk, __s64 sent,
-					  __s64 received)
+static __always_inline int nw_probe_bytes_moved(struct sock *sk, __s64 sent,
+						__s64 received)
 {
 	struct nw_traffic_key key = {};
 
@@ -95,28 +95,29 @@ static __always_inline int nw_probe_moved(struct sock *sk, __s64 sent,
 }
 
 /* A look ahead (MSG_PEEK) takes nothing. */
-static __always_inline int nw_received(struct sock *sk, int bytes, int flags)
+static __always_inline int nw_bytes_received(struct sock *sk, int bytes,
+					     int flags)
 {
-	return flags & NW_MSG_PEEK ? 0 : nw_moved(sk, 0, bytes);
+	return flags & NW_MSG_PEEK ? 0 : nw_bytes_moved(sk, 0, bytes);
 }
 
 SEC("?tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int bytes, int flags)
 {
-	return nw_moved(sk, bytes, 0);
+	return nw_bytes_moved(sk, bytes, 0);
 }
 
 SEC("?tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int bytes, int flags)
 {
-	return nw_received(sk, bytes, flags);
+	return nw_bytes_received(sk, bytes, flags);
 }
 
 SEC("?fexit/tcp_sendmsg")
 int BPF_PROG(tcp_sendmsg, struct sock *sk, struct msghdr *msg, size_t size,
 	     int bytes)
 {
-	return nw_moved(sk, bytes, 0);
+	return nw_bytes_moved(sk, bytes, 0);
 }
 
 /* sendfile(), until 6.5 made it use tcp_sendmsg() too. */
@@ -124,14 +125,14 @@ SEC("?fexit/tcp_sendpage")
 int BPF_PROG(tcp_sendpage, struct sock *sk, struct page *page, int offset,
 	     size_t size, int flags, int bytes)
 {
-	return nw_moved(sk, bytes, 0);
+	return nw_bytes_moved(sk, bytes, 0);
 }
 
 SEC("?fexit/tcp_recvmsg")
 int BPF_PROG(tcp_recvmsg, struct sock *sk, struct msghdr *msg, size_t size,
 	     int flags, int *address_bytes, int bytes)
 {
-	return nw_received(sk, bytes, flags);
+	return nw_bytes_received(sk, bytes, flags);
 }
 
 /* Before 5.19 it had one more parameter. */
@@ -139,7 +140,7 @@ SEC("?fexit/tcp_recvmsg")
 int BPF_PROG(tcp_recvmsg_noblock, struct sock *sk, struct msghdr *msg,
 	     size_t size, int noblock, int flags, int *address_bytes, int bytes)
 {
-	return nw_received(sk, bytes, flags);
+	return nw_bytes_received(sk, bytes, flags);
 }
 
 SEC("?tracepoint/syscalls/sys_enter_splice")
@@ -152,10 +153,10 @@ int sys_enter_splice(struct trace_event_raw_sys_enter *ctx)
 SEC("?tracepoint/syscalls/sys_exit_splice")
 int sys_exit_splice(struct trace_event_raw_sys_exit *ctx)
 {
-	return nw_probe_moved(nw_splice_ended(), 0, ctx->ret);
+	return nw_probe_bytes_moved(nw_splice_ended(), 0, ctx->ret);
 }
 
-static __always_inline int nw_begin(struct sock *sk, bool is_wanted)
+static __always_inline int nw_bytes_begin(struct sock *sk, bool is_wanted)
 {
 	if (!nw_call_begins(sk, is_wanted))
 		nw_lose_count();
@@ -165,43 +166,43 @@ static __always_inline int nw_begin(struct sock *sk, bool is_wanted)
 SEC("?kprobe/tcp_sendmsg")
 int BPF_KPROBE(sendmsg_begin, struct sock *sk)
 {
-	return nw_begin(sk, true);
+	return nw_bytes_begin(sk, true);
 }
 
 SEC("?kretprobe/tcp_sendmsg")
 int BPF_KRETPROBE(sendmsg_end, int bytes)
 {
-	return nw_probe_moved(nw_call_ended(), bytes, 0);
+	return nw_probe_bytes_moved(nw_call_ended(), bytes, 0);
 }
 
 SEC("?kprobe/tcp_sendpage")
 int BPF_KPROBE(sendpage_begin, struct sock *sk)
 {
-	return nw_begin(sk, true);
+	return nw_bytes_begin(sk, true);
 }
 
 SEC("?kretprobe/tcp_sendpage")
 int BPF_KRETPROBE(sendpage_end, int bytes)
 {
-	return nw_probe_moved(nw_call_ended(), bytes, 0);
+	return nw_probe_bytes_moved(nw_call_ended(), bytes, 0);
 }
 
 SEC("?kprobe/tcp_recvmsg")
 int BPF_KPROBE(recvmsg_begin, struct sock *sk, struct msghdr *msg, size_t size,
 	       int flags)
 {
-	return nw_begin(sk, !(flags & NW_MSG_PEEK));
+	return nw_bytes_begin(sk, !(flags & NW_MSG_PEEK));
 }
 
 SEC("?kprobe/tcp_recvmsg")
 int BPF_KPROBE(recvmsg_begin_noblock, struct sock *sk, struct msghdr *msg,
 	       size_t size, int noblock, int flags)
 {
-	return nw_begin(sk, !(flags & NW_MSG_PEEK));
+	return nw_bytes_begin(sk, !(flags & NW_MSG_PEEK));
 }
 
 SEC("?kretprobe/tcp_recvmsg")
 int BPF_KRETPROBE(recvmsg_end, int bytes)
 {
-	return nw_probe_moved(nw_call_ended(), 0, bytes);
+	return nw_probe_bytes_moved(nw_call_ended(), 0, bytes);
 }

@@ -11,7 +11,7 @@
  *         lookup per segment.
  */
 #include "histogram.bpf.h"
-#include "socket.bpf.h"
+#include "socket_life.bpf.h"
 #include "swapped.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -19,7 +19,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define NW_CA_STATES 5
 #define NW_CA_BUCKETS 40
 
-struct nw_flow {
+struct nw_congestion_flow {
 	nw_ip_t local_addr;
 	nw_ip_t peer_addr;
 	__u16 local_port;
@@ -27,7 +27,7 @@ struct nw_flow {
 };
 
 /* What became known in the interval: visits of states that have ended. */
-struct nw_flow_states {
+struct nw_congestion_times {
 	__u64 time_ns[NW_CA_STATES];
 	__u64 changes;
 };
@@ -44,8 +44,8 @@ struct nw_ports {
 	__u16 to;
 };
 
-NW_RECORD(nw_flow);
-NW_RECORD(nw_flow_states);
+NW_RECORD(nw_congestion_flow);
+NW_RECORD(nw_congestion_times);
 NW_RECORD(nw_ca_totals);
 NW_RECORD(nw_ports);
 
@@ -54,9 +54,10 @@ const volatile struct nw_ports nw_local_ports = {.from = 0, .to = 65535};
 const volatile struct nw_ports nw_peer_ports = {.from = 0, .to = 65535};
 const volatile __u32 nw_unit_ns = 1000; /* of the histograms */
 
-static const struct nw_flow_states nw_no_states = {};
+static const struct nw_congestion_times nw_no_states = {};
 
-NW_SWAPPED_MAP(flows, struct nw_flow, struct nw_flow_states, 10240);
+NW_SWAPPED_MAP(flows, struct nw_congestion_flow, struct nw_congestion_times,
+	       10240);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -112,13 +113,14 @@ static __always_inline bool nw_in_range(const volatile struct nw_ports *range,
 }
 
 /* The socket's addresses; false if it is not watched. */
-static __always_inline bool
-nw_watched_flow(struct sock *sk, struct tcp_sock *tp, struct nw_flow *flow)
+static __always_inline bool nw_watched_flow(struct sock *sk,
+					    struct tcp_sock *tp,
+					    struct nw_congestion_flow *flow)
 {
 	struct nw_tuple tuple = {};
 
 	nw_sock_tuple(tp, &tuple);
-	if (!nw_tuple_allowed(&tuple) || !nw_cgroup_allowed(sk) ||
+	if (!nw_flow_allowed(&tuple, sk) ||
 	    !nw_in_range(&nw_local_ports, tuple.local_port) ||
 	    !nw_in_range(&nw_peer_ports, tuple.peer_port))
 		return false;
@@ -151,12 +153,12 @@ static __always_inline void nw_add_visit(__u32 state, __u64 ns)
 }
 
 /* A connection has left a state, by a change or because it is closed. */
-static __always_inline void nw_left(const struct nw_flow *flow,
+static __always_inline void nw_left(const struct nw_congestion_flow *flow,
 				    struct nw_ca *ca, __u32 state,
 				    __u32 changes)
 {
 	__u64 now = bpf_ktime_get_ns(), ns;
-	struct nw_flow_states *states;
+	struct nw_congestion_times *states;
 
 	states = nw_counted(&flows, flow, &nw_no_states);
 	/* to add a known 0 would become an instruction of 5.12 */
@@ -173,18 +175,11 @@ static __always_inline void nw_left(const struct nw_flow *flow,
 	ca->changes += changes;
 }
 
-static __always_inline __u8 nw_ca_state_of(struct tcp_sock *tp)
-{
-	struct inet_connection_sock *icsk = &tp->inet_conn;
-
-	return BPF_CORE_READ_BITFIELD(icsk, icsk_ca_state);
-}
-
 /* The state before is still in the socket. */
 SEC("?tp_btf/tcp_cong_state_set")
 int BPF_PROG(tcp_cong_state_set, struct sock *sk, __u8 state)
 {
-	struct nw_flow flow = {};
+	struct nw_congestion_flow flow = {};
 	struct tcp_sock *tp;
 	struct nw_ca *ca;
 	__u8 before;
@@ -192,7 +187,7 @@ int BPF_PROG(tcp_cong_state_set, struct sock *sk, __u8 state)
 	tp = nw_watched(sk);
 	if (!tp)
 		return 0;
-	before = nw_ca_state_of(tp);
+	before = nw_congestion_state(tp);
 	if (before == state || !nw_watched_flow(sk, tp, &flow))
 		return 0;
 	ca = nw_ca_of(sk);
@@ -205,7 +200,7 @@ int BPF_PROG(tcp_cong_state_set, struct sock *sk, __u8 state)
 SEC("?tp_btf/tcp_probe")
 int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 {
-	struct nw_flow flow = {};
+	struct nw_congestion_flow flow = {};
 	struct tcp_sock *tp;
 	struct nw_ca *ca;
 	__u8 state;
@@ -216,7 +211,7 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	ca = nw_ca_of(sk);
 	if (!ca)
 		return 0;
-	state = nw_ca_state_of(tp);
+	state = nw_congestion_state(tp);
 	if (ca->looked_at && ca->state != state)
 		nw_left(&flow, ca, ca->state, 1);
 	ca->looked_at = 1;
@@ -228,11 +223,14 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 {
-	struct nw_flow flow = {};
+	struct nw_congestion_flow flow = {};
+	struct nw_turn turn;
 	struct tcp_sock *tp;
 	struct nw_ca *ca;
 	__u64 key = (__u64)sk;
 
+	if (nw_owner_filtered())
+		nw_socket_turn(&turn, sk, old_state, state);
 	if ((state != TCP_ESTABLISHED && state != TCP_CLOSE) ||
 	    !nw_netns_allowed(nw_sock_netns(sk)))
 		return 0;
@@ -249,10 +247,12 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 		return 0;
 	}
 	if (ca->changes)
-		nw_left(&flow, ca, nw_ca_state_of(tp), 0);
+		nw_left(&flow, ca, nw_congestion_state(tp), 0);
 	/* the socket may be used again */
 	__builtin_memset(ca, 0, sizeof(*ca));
 	if (!nw_has_socket_storage())
 		bpf_map_delete_elem(&congestion_table, &key);
 	return 0;
 }
+
+NW_OWNER_PROGRAMS

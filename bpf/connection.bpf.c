@@ -13,9 +13,9 @@
  */
 #include "connection.bpf.h"
 #include "connection_totals.bpf.h"
-#include "owner.bpf.h"
 #include "retransmit.bpf.h"
 #include "ring.bpf.h"
+#include "socket_life.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -26,10 +26,10 @@ NW_ENUM(nw_retransmit_type);
 NW_ENUM(nw_role);
 NW_ENUM(nw_owner_source);
 
-static __always_inline void nw_emit(struct sock *sk, struct tcp_sock *tp,
-				    const struct nw_socket *s,
-				    const struct nw_tuple *tuple, __u32 kind,
-				    __u64 now, int old_state, int state)
+static __always_inline void
+nw_emit_connection(struct sock *sk, struct tcp_sock *tp,
+		   const struct nw_socket *s, const struct nw_tuple *tuple,
+		   __u32 kind, __u64 now, int old_state, int state)
 {
 	struct nw_connection *c = nw_reserve(sizeof(*c));
 
@@ -45,74 +45,42 @@ static __always_inline void nw_emit(struct sock *sk, struct tcp_sock *tp,
 	nw_submit(c);
 }
 
-static __always_inline void nw_begin(struct nw_socket *s, __u64 now, __u8 role)
-{
-	__builtin_memset(s->retransmits, 0, sizeof(s->retransmits));
-	s->open_ns = now;
-	s->state_ns = now;
-	s->handshake_ns = 0;
-	s->retrans_known = 0;
-	s->role = role;
-	s->verdict = NW_VERDICT_NONE;
-}
-
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 {
 	struct nw_connection_totals *totals;
 	struct nw_tuple tuple = {};
+	struct nw_turn turn;
 	struct nw_socket *s;
-	struct tcp_sock *tp;
-	__u32 zero = 0;
-	__u64 now;
+	__u32 kind, zero = 0;
 
-	tp = nw_watched(sk);
-	if (!tp)
+	kind = nw_socket_turn(&turn, sk, old_state, state);
+	if (kind == NW_TURN_NONE)
 		return 0;
-	s = nw_socket_make(sk);
-	if (!s)
-		return 0;
-	now = bpf_ktime_get_ns();
-	nw_sock_tuple(tp, &tuple);
-
-	if (state == TCP_SYN_SENT || state == TCP_LISTEN) {
-		nw_begin(s, now,
-			 state == TCP_LISTEN ? NW_ROLE_LISTENER :
-					       NW_ROLE_CLIENT);
-		nw_begin_retransmits(s, tp);
-		nw_current_task(&s->task);
-		s->owner_source = NW_OWNER_CONNECT;
-		return 0;
-	}
-	if (state == TCP_SYN_RECV) {
-		__u64 key = (__u64)sk;
-
-		/* told of a socket that had this address before */
-		bpf_map_delete_elem(&shared_accepted, &key);
-		nw_begin(s, now, NW_ROLE_SERVER);
-		s->owner_source =
-			s->task.pid ? NW_OWNER_LISTENER : NW_OWNER_NONE;
-		return 0;
-	}
-	if (old_state == TCP_LISTEN ||
+	s = turn.s;
+	if (kind == NW_TURN_BEGIN)
+		nw_begin_retransmits(s, turn.tp);
+	if (kind != NW_TURN_STATE || old_state == TCP_LISTEN ||
 	    (old_state == TCP_CLOSE && state == TCP_CLOSE))
 		return 0;
-	nw_adopt_owner(s, (__u64)sk);
+	nw_sock_tuple(turn.tp, &tuple);
 	if (!nw_socket_allowed(sk, s, &tuple))
 		return 0;
 	totals = bpf_map_lookup_elem(&connection_totals, &zero);
-	nw_count_state(totals, s, old_state, now);
+	nw_count_state(totals, &turn, old_state);
 	if (state == TCP_ESTABLISHED) {
 		/* so far a client has sent SYNs again, and a server nothing */
-		nw_recover_retransmits(s, tp, old_state);
-		nw_count_established(totals, s, tp, old_state, now);
-		nw_emit(sk, tp, s, &tuple, NW_KIND_CONNECTION_OPEN, now,
-			old_state, state);
+		nw_recover_retransmits(s, turn.tp, old_state);
+		nw_count_established(totals, s, turn.tp, old_state);
+		nw_emit_connection(sk, turn.tp, s, &tuple,
+				   NW_KIND_CONNECTION_OPEN, turn.now_ns,
+				   old_state, state);
 	} else if (state == TCP_CLOSE) {
-		nw_recover_retransmits(s, tp, old_state);
-		nw_count_close(totals, s, sk, tp, old_state, now);
-		nw_emit(sk, tp, s, &tuple, NW_KIND_CONNECTION_CLOSE, now,
-			old_state, state);
+		nw_recover_retransmits(s, turn.tp, old_state);
+		nw_count_close(totals, s, sk, turn.tp, old_state, turn.now_ns);
+		nw_emit_connection(sk, turn.tp, s, &tuple,
+				   NW_KIND_CONNECTION_CLOSE, turn.now_ns,
+				   old_state, state);
 	}
 	return 0;
 }
@@ -173,76 +141,27 @@ int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
 static __always_inline int nw_accepted(long fd)
 {
 	struct nw_connection_owner *record;
-	struct nw_task task = {};
-	struct sock *sk;
-	__u16 family;
-	__u32 netns;
-	__u64 key;
+	struct nw_owner owner = {};
+	struct sock *sk = nw_accepted_by(&owner, fd);
 
-	if (fd < 0)
-		return 0;
-	sk = nw_sock_of_fd(fd);
-	if (!sk)
-		return 0;
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if (family != AF_INET && family != AF_INET6)
-		return 0;
-	netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	if (!nw_netns_allowed(netns))
-		return 0;
-	nw_current_task(&task);
-	key = (__u64)sk;
-	/* reset before it was accepted: no hook will take it over any more */
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
-		bpf_map_update_elem(&shared_accepted, &key, &task, BPF_ANY);
-	if (nw_task_filtered() && !nw_task_allowed(&task))
+	if (!sk || (nw_task_filtered() && !nw_task_allowed(&owner.task)))
 		return 0;
 	record = nw_reserve(sizeof(*record));
 	if (!record)
 		return 0;
 	__builtin_memset(record, 0, sizeof(*record));
 	record->head.ts_ns = bpf_ktime_get_ns();
-	record->head.sock = key;
+	record->head.sock = (__u64)sk;
 	record->head.kind = NW_KIND_CONNECTION_OWNER;
-	record->head.netns = netns;
-	record->task = task;
+	record->head.netns = nw_probe_netns(sk);
+	record->task = owner.task;
 	nw_submit(record);
 	return 0;
 }
 
-SEC("?tracepoint/syscalls/sys_exit_accept")
-int sys_exit_accept(struct trace_event_raw_sys_exit *ctx)
-{
-	return nw_accepted(ctx->ret);
-}
-
-SEC("?tracepoint/syscalls/sys_exit_accept4")
-int sys_exit_accept4(struct trace_event_raw_sys_exit *ctx)
-{
-	return nw_accepted(ctx->ret);
-}
-
-/* Before 5.11: what storage in the socket would forget by itself. */
-SEC("?tp_btf/tcp_destroy_sock")
-int BPF_PROG(forget_socket, struct sock *sk)
-{
-	__u64 key = (__u64)sk;
-
-	bpf_map_delete_elem(&shared_socket_table, &key);
-	return 0;
-}
-
-/* Once, at start: writes the holder of every TCP socket into its storage. */
-SEC("iter/task_file")
-int task_file(struct bpf_iter__task_file *ctx)
-{
-	struct task_struct *task = ctx->task;
-	struct file *file = ctx->file;
-
-	if (task && file)
-		nw_hold_file(task, file);
-	return 0;
-}
+NW_ACCEPT_PROGRAMS(nw_accepted)
+NW_HOLDER_PROGRAM
+NW_FORGET_PROGRAM
 
 /* 340 bytes: too much for the stack beside the rest */
 struct {

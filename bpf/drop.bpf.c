@@ -12,6 +12,7 @@
  *         for the stack; 0.5 us per change of a socket's state.
  */
 #include "ring.bpf.h"
+#include "sequence.bpf.h"
 #include "skb.bpf.h"
 #include "owners.bpf.h"
 
@@ -86,11 +87,6 @@ static __always_inline bool nw_wrong_offset(const struct nw_headers *h)
 	       (h->skb_bytes > least && h->payload_offset > h->skb_bytes);
 }
 
-static __always_inline bool nw_before(__u32 a, __u32 b)
-{
-	return (__s32)(a - b) < 0;
-}
-
 /* As tcp_sequence() judges. */
 static __always_inline bool nw_wrong_sequence(struct sock *sk,
 					      const struct nw_headers *h)
@@ -102,9 +98,9 @@ static __always_inline bool nw_wrong_sequence(struct sock *sk,
 	__u32 next = BPF_CORE_READ(tp, rcv_nxt);
 	__u32 limit = asked + BPF_CORE_READ(tp, rcv_wnd);
 
-	if (nw_before(limit, next))
+	if (nw_seq_before(limit, next))
 		limit = next;
-	return nw_before(end, asked) || nw_before(limit, h->seq);
+	return nw_seq_before(end, asked) || nw_seq_before(limit, h->seq);
 }
 
 /* The way to the namespace of a packet that has left its device. */
@@ -159,7 +155,7 @@ static __always_inline bool nw_is_copy(struct sock *sk)
 /* Whose packet it was. */
 struct nw_drop_owner {
 	struct sock *sk; /* to be read field by field; NULL = not known */
-	struct nw_task task;
+	struct nw_owner owner;
 };
 
 /* By the socket, or, where the packet did not get so far, by its ends. */
@@ -172,14 +168,14 @@ static __always_inline void nw_find_owner(struct nw_drop_owner *owner,
 
 	if (sk) {
 		owner->sk = sk;
-		nw_fill_owner(&owner->task, sk);
+		nw_fill_owner(&owner->owner, sk);
 		return;
 	}
 	owned = nw_owner_by_ends(&h->tuple, netns);
 	if (!owned)
 		return;
 	owner->sk = (struct sock *)owned->sock;
-	owner->task = owned->task;
+	owner->owner = owned->owner;
 }
 
 static __always_inline void nw_emit_drop(void *ctx, const struct nw_headers *h,
@@ -197,7 +193,7 @@ static __always_inline void nw_emit_drop(void *ctx, const struct nw_headers *h,
 	d->head.sock = (__u64)sk;
 	d->head.kind = NW_KIND_TCP_DROP;
 	d->head.netns = netns;
-	d->task = owner->task;
+	d->task = owner->owner.task;
 	d->tuple = h->tuple;
 	d->location = hint->location;
 	d->seq = h->seq;
@@ -237,7 +233,7 @@ static __always_inline int nw_dropped(void *ctx, const struct sk_buff *skb,
 			return 0;
 	}
 	nw_find_owner(&owner, hint->sk, &headers, netns);
-	if (nw_event_allowed(&headers.tuple, &owner.task, owner.sk))
+	if (nw_allowed(&headers.tuple, &owner.owner, owner.sk))
 		nw_emit_drop(ctx, &headers, &owner, hint, netns, rx);
 	return 0;
 }
@@ -287,23 +283,8 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	return nw_note_state(sk, old_state, state);
 }
 
-SEC("?tracepoint/syscalls/sys_exit_accept")
-int sys_exit_accept(struct trace_event_raw_sys_exit *ctx)
-{
-	return nw_note_accept(ctx->ret);
-}
-
-SEC("?tracepoint/syscalls/sys_exit_accept4")
-int sys_exit_accept4(struct trace_event_raw_sys_exit *ctx)
-{
-	return nw_note_accept(ctx->ret);
-}
-
-SEC("?tp_btf/tcp_destroy_sock")
-int BPF_PROG(forget_socket, struct sock *sk)
-{
-	return nw_forget_owner(sk);
-}
+NW_ACCEPT_PROGRAMS(nw_note_accept)
+NW_FORGET_PROGRAM
 
 SEC("?iter/task_file")
 int task_file(struct bpf_iter__task_file *ctx)

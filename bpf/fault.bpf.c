@@ -68,6 +68,14 @@ static __always_inline void nw_emit_fault(struct nw_fault *f)
 	nw_submit(record);
 }
 
+/* What has no socket is nobody's. */
+static __always_inline bool nw_fault_allowed(const struct nw_fault *f,
+					     struct sock *sk)
+{
+	return sk ? nw_flow_allowed(&f->tuple, sk) :
+		    nw_allowed(&f->tuple, NULL, NULL);
+}
+
 static __always_inline void nw_fill_headers(struct nw_fault *f,
 					    const struct nw_headers *h)
 {
@@ -82,7 +90,6 @@ static __always_inline int nw_drop(struct sk_buff *skb, __u32 reason,
 				   struct sock *sk)
 {
 	struct nw_headers headers = {};
-	struct nw_socket *s = NULL;
 	struct nw_fault f = {};
 
 	/* the socket first: TCP takes the device off a packet it queues */
@@ -98,14 +105,9 @@ static __always_inline int nw_drop(struct sk_buff *skb, __u32 reason,
 	if (sk) {
 		f.head.sock = (__u64)sk;
 		f.state = sk->__sk_common.skc_state;
-		if (nw_socket_filtered())
-			s = nw_socket_find(sk);
 	}
-	if (nw_socket_filtered() &&
-	    (!nw_tuple_allowed(&f.tuple) ||
-	     (nw_task_filtered() && !(s && nw_task_allowed(&s->task)))))
-		return 0;
-	nw_emit_fault(&f);
+	if (nw_fault_allowed(&f, sk))
+		nw_emit_fault(&f);
 	return 0;
 }
 
@@ -142,14 +144,8 @@ int BPF_PROG(tcp_bad_csum, struct sk_buff *skb)
 
 static __always_inline void nw_emit_reset(struct sock *sk, struct nw_fault *f)
 {
-	struct nw_socket *s;
-
-	if (nw_socket_filtered()) {
-		s = sk ? nw_socket_find(sk) : NULL;
-		if (!nw_tuple_allowed(&f->tuple) ||
-		    (nw_task_filtered() && !(s && nw_task_allowed(&s->task))))
-			return;
-	}
+	if (!nw_fault_allowed(f, sk))
+		return;
 	f->head.kind = NW_KIND_RESET;
 	nw_emit_fault(f);
 }

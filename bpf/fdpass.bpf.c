@@ -10,9 +10,9 @@
  * Cost    a look at the descriptor for each of these calls; for those on unix
  *         sockets also one at the message, 1.5 us in all.
  */
-#include "owner.bpf.h"
 #include "descriptor.bpf.h"
 #include "ring.bpf.h"
+#include "socket.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -101,15 +101,15 @@ static __always_inline struct nw_fd_call *nw_current_call(void)
 static __always_inline bool nw_fd_call_allowed(struct sock *sk, __u32 netns,
 					       __u64 caller)
 {
-	struct nw_task task = {};
+	struct nw_owner owner = {};
 
-	if (!nw_netns_allowed(netns) || !nw_cgroup_allowed(sk) ||
+	if (!nw_netns_allowed(netns) ||
 	    !nw_any_u32(nw_tids, nw_tid_count, caller))
 		return false;
-	if (!nw_task_filtered())
+	if (!nw_owner_filtered())
 		return true;
-	nw_current_task(&task);
-	return nw_task_allowed(&task);
+	nw_current_actor(&owner);
+	return nw_owner_allowed(&owner, sk);
 }
 
 static __always_inline int nw_call_begins(struct trace_event_raw_sys_enter *ctx,

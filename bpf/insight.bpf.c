@@ -42,20 +42,10 @@ NW_ENUM(nw_retransmit_type);
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 {
-	return nw_state_changed(sk, old_state, state);
+	return nw_insight_turn(sk, old_state, state);
 }
 
-SEC("?tracepoint/syscalls/sys_exit_accept")
-int sys_exit_accept(struct trace_event_raw_sys_exit *ctx)
-{
-	return nw_accept_returned(ctx->ret);
-}
-
-SEC("?tracepoint/syscalls/sys_exit_accept4")
-int sys_exit_accept4(struct trace_event_raw_sys_exit *ctx)
-{
-	return nw_accept_returned(ctx->ret);
-}
+NW_ACCEPT_PROGRAMS(nw_insight_accepted)
 
 SEC("?tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int bytes, int flags)
@@ -193,28 +183,16 @@ int BPF_PROG(tcp_cong_state_set, struct sock *sk, __u8 ca_state)
 	return nw_cong_state_set(sk, ca_state);
 }
 
-/* Before 5.11: what storage in the socket would forget by itself. */
 SEC("?tp_btf/tcp_destroy_sock")
 int BPF_PROG(forget_socket, struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 
-	bpf_map_delete_elem(&shared_socket_table, &key);
 	bpf_map_delete_elem(&insight_seen_table, &key);
-	return 0;
+	return nw_socket_forget(sk);
 }
 
-/* Once, at start: writes the holder of every TCP socket into its storage. */
-SEC("?iter/task_file")
-int task_file(struct bpf_iter__task_file *ctx)
-{
-	struct task_struct *task = ctx->task;
-	struct file *file = ctx->file;
-
-	if (task && file)
-		nw_hold_file(task, file);
-	return 0;
-}
+NW_HOLDER_PROGRAM
 
 /* A word for each connection that is open now and that the filter lets through. */
 SEC("?iter/tcp")

@@ -7,13 +7,11 @@
  * Emits   nw_listen per call.
  * Cost    none on packets; about 1 us per call of listen().
  */
-#include "owner.bpf.h"
 #include "descriptor.bpf.h"
+#include "probe.bpf.h"
 #include "ring.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-#define NW_IPPROTO_MPTCP 262
 
 struct nw_listen {
 	struct nw_head head;
@@ -64,6 +62,7 @@ static __always_inline void nw_listened(const struct nw_listen_call *call,
 					long result)
 {
 	struct nw_listen e = {}, *record;
+	struct nw_owner owner = {};
 	struct sock *sk = nw_sock_of(nw_file_of(call->fd));
 
 	if (!sk || !nw_listens_for_tcp(sk))
@@ -74,12 +73,13 @@ static __always_inline void nw_listened(const struct nw_listen_call *call,
 	e.head.ts_ns = bpf_ktime_get_ns();
 	e.head.sock = (__u64)sk;
 	e.head.kind = NW_KIND_LISTEN;
-	nw_current_task(&e.task);
+	nw_current_owner(&owner);
+	e.task = owner.task;
 	nw_probe_tuple(&e.tuple, sk);
 	e.backlog = nw_applied_backlog(sk, call->backlog);
 	e.requested = call->backlog;
 	e.error = -result;
-	if (!nw_event_allowed(&e.tuple, &e.task, sk))
+	if (!nw_allowed(&e.tuple, &owner, sk))
 		return;
 	record = nw_reserve(sizeof(*record));
 	if (!record)

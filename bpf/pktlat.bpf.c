@@ -9,6 +9,7 @@
  * Cost    one lookup per segment with data, and one per read.
  */
 #include "ring.bpf.h"
+#include "sequence.bpf.h"
 #include "socket.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -29,15 +30,15 @@ const volatile __u64 nw_min_latency_ns = 0;
 const volatile __u32 nw_tid_count = 0;
 const volatile __u32 nw_tids[NW_FILTER_MAX] = {};
 
-#define NW_UNREAD 8
+#define NW_ARRIVALS 8
 
 /*
  * When data has arrived that nobody has read yet, in order. What comes when all
  * places are taken belongs to the last of them: the oldest stays exact.
  */
-struct nw_unread {
-	__u64 arrival_ns[NW_UNREAD];
-	__u32 end_seq[NW_UNREAD];
+struct nw_arrivals {
+	__u64 arrival_ns[NW_ARRIVALS];
+	__u32 end_seq[NW_ARRIVALS];
 	__u32 count;
 	__u32 pad;
 };
@@ -46,8 +47,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct nw_unread);
-} unread_of SEC(".maps");
+	__type(value, struct nw_arrivals);
+} arrivals_of SEC(".maps");
 
 /* Before 5.11, as shared_socket_table. */
 struct {
@@ -55,32 +56,27 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 65536);
 	__type(key, __u64);
-	__type(value, struct nw_unread);
-} unread_table SEC(".maps");
+	__type(value, struct nw_arrivals);
+} arrivals_table SEC(".maps");
 
 /* NULL if there is nothing, or no memory for it. */
-static __always_inline struct nw_unread *nw_unread_of(void *sk, bool make)
+static __always_inline struct nw_arrivals *nw_arrivals_of(void *sk, bool make)
 {
-	struct nw_unread *unread;
+	struct nw_arrivals *arrivals;
 	__u64 key = (__u64)sk;
 
 	if (nw_has_socket_storage())
-		return bpf_sk_storage_get(&unread_of, sk, 0,
+		return bpf_sk_storage_get(&arrivals_of, sk, 0,
 					  make ? BPF_SK_STORAGE_GET_F_CREATE :
 						 0);
-	unread = bpf_map_lookup_elem(&unread_table, &key);
-	if (!unread && make) {
-		struct nw_unread none = {};
+	arrivals = bpf_map_lookup_elem(&arrivals_table, &key);
+	if (!arrivals && make) {
+		struct nw_arrivals none = {};
 
-		bpf_map_update_elem(&unread_table, &key, &none, BPF_NOEXIST);
-		unread = bpf_map_lookup_elem(&unread_table, &key);
+		bpf_map_update_elem(&arrivals_table, &key, &none, BPF_NOEXIST);
+		arrivals = bpf_map_lookup_elem(&arrivals_table, &key);
 	}
-	return unread;
-}
-
-static __always_inline bool nw_is_before(__u32 a, __u32 b)
-{
-	return (__s32)(a - b) < 0;
+	return arrivals;
 }
 
 /* Where the data of a segment ends; 0 if it has none that is new. */
@@ -94,45 +90,45 @@ static __always_inline bool nw_new_data(struct sk_buff *skb,
 		return false;
 	header = (((__u8 *)&tcp)[12] >> 4) * 4;
 	*end_seq = bpf_ntohl(tcp.seq) + bytes - header;
-	return bytes > header && nw_is_before(tp->rcv_nxt, *end_seq);
+	return bytes > header && nw_seq_before(tp->rcv_nxt, *end_seq);
 }
 
-static __always_inline void nw_wait(struct nw_unread *unread, __u32 end_seq)
+static __always_inline void nw_wait(struct nw_arrivals *arrivals, __u32 end_seq)
 {
-	__u32 last = unread->count;
+	__u32 last = arrivals->count;
 
-	if (last < NW_UNREAD) {
-		unread->arrival_ns[last] = bpf_ktime_get_ns();
-		unread->count = last + 1;
+	if (last < NW_ARRIVALS) {
+		arrivals->arrival_ns[last] = bpf_ktime_get_ns();
+		arrivals->count = last + 1;
 	} else {
-		last = NW_UNREAD - 1;
+		last = NW_ARRIVALS - 1;
 	}
 	barrier_var(last);
-	if (last < NW_UNREAD)
-		unread->end_seq[last] = end_seq;
+	if (last < NW_ARRIVALS)
+		arrivals->end_seq[last] = end_seq;
 }
 
 /* Takes out what was read; since when the oldest of it waited, 0 if nothing. */
-static __always_inline __u64 nw_take_read(struct nw_unread *unread,
+static __always_inline __u64 nw_take_read(struct nw_arrivals *arrivals,
 					  __u32 copied_seq)
 {
-	__u64 oldest = unread->arrival_ns[0];
+	__u64 oldest = arrivals->arrival_ns[0];
 	__u32 taken = 0, kept = 0;
 
-	for (__u32 i = 0; i < NW_UNREAD; i++) {
-		if (i >= unread->count)
+	for (__u32 i = 0; i < NW_ARRIVALS; i++) {
+		if (i >= arrivals->count)
 			break;
-		if (!kept && !nw_is_before(copied_seq, unread->end_seq[i])) {
+		if (!kept && !nw_seq_before(copied_seq, arrivals->end_seq[i])) {
 			taken++;
 			continue;
 		}
-		if (taken && kept < NW_UNREAD) {
-			unread->arrival_ns[kept] = unread->arrival_ns[i];
-			unread->end_seq[kept] = unread->end_seq[i];
+		if (taken && kept < NW_ARRIVALS) {
+			arrivals->arrival_ns[kept] = arrivals->arrival_ns[i];
+			arrivals->end_seq[kept] = arrivals->end_seq[i];
 		}
 		kept++;
 	}
-	unread->count = kept;
+	arrivals->count = kept;
 	return taken ? oldest : 0;
 }
 
@@ -145,7 +141,7 @@ SEC("?tp_btf/tcp_probe")
 int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 {
 	struct nw_tuple tuple = {};
-	struct nw_unread *unread;
+	struct nw_arrivals *arrivals;
 	struct tcp_sock *tp;
 	__u32 end_seq;
 
@@ -153,11 +149,12 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	if (!tp || !nw_new_data(skb, tp, &end_seq))
 		return 0;
 	nw_sock_tuple(tp, &tuple);
-	if (!nw_tuple_allowed(&tuple) || !nw_cgroup_allowed(sk))
+	/* whose it is shows when it is read */
+	if (!nw_tuple_allowed(&tuple))
 		return 0;
-	unread = nw_unread_of(sk, true);
-	if (unread)
-		nw_wait(unread, end_seq);
+	arrivals = nw_arrivals_of(sk, true);
+	if (arrivals)
+		nw_wait(arrivals, end_seq);
 	return 0;
 }
 
@@ -165,8 +162,8 @@ SEC("?tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 {
 	struct nw_packet_latency *record;
-	struct nw_unread *unread;
-	struct nw_task task = {};
+	struct nw_arrivals *arrivals;
+	struct nw_owner owner = {};
 	struct tcp_sock *tp;
 	__u64 now, since;
 	__u32 tid;
@@ -174,16 +171,16 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 	tp = nw_watched(sk);
 	if (!tp)
 		return 0;
-	unread = nw_unread_of(sk, false);
-	if (!unread)
+	arrivals = nw_arrivals_of(sk, false);
+	if (!arrivals)
 		return 0;
-	since = nw_take_read(unread, tp->copied_seq);
+	since = nw_take_read(arrivals, tp->copied_seq);
 	now = bpf_ktime_get_ns();
 	tid = (__u32)bpf_get_current_pid_tgid();
 	if (!since || now - since < nw_min_latency_ns || !nw_tid_allowed(tid))
 		return 0;
-	nw_current_task(&task);
-	if (nw_task_filtered() && !nw_task_allowed(&task))
+	nw_current_actor(&owner);
+	if (!nw_owner_allowed(&owner, sk))
 		return 0;
 	record = nw_reserve(sizeof(*record));
 	if (!record)
@@ -194,7 +191,7 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 	record->head.kind = NW_KIND_PACKET_LATENCY;
 	record->head.netns = nw_sock_netns(sk);
 	record->latency_ns = now - since;
-	record->task = task;
+	record->task = owner.task;
 	record->tid = tid;
 	nw_sock_tuple(tp, &record->tuple);
 	nw_submit(record);
@@ -206,6 +203,6 @@ int BPF_PROG(forget_socket, struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 
-	bpf_map_delete_elem(&unread_table, &key);
+	bpf_map_delete_elem(&arrivals_table, &key);
 	return 0;
 }

@@ -9,7 +9,7 @@
  * Cost    one lookup per segment of an established connection.
  */
 #include "histogram.bpf.h"
-#include "socket.bpf.h"
+#include "socket_life.bpf.h"
 #include "swapped.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -90,7 +90,7 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	if (!tp)
 		return 0;
 	nw_sock_tuple(tp, &tuple);
-	if (!nw_tuple_allowed(&tuple) || !nw_cgroup_allowed(sk))
+	if (!nw_flow_allowed(&tuple, sk))
 		return 0;
 	if (nw_rtt_by == NW_RTT_BY_LOCAL)
 		__builtin_memcpy(key.addr, tuple.local_addr, sizeof(key.addr));
@@ -103,3 +103,14 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 		nw_add_rtt(rtt, srtt_us);
 	return 0;
 }
+
+SEC("?tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
+{
+	struct nw_turn turn;
+
+	nw_socket_turn(&turn, sk, old_state, state);
+	return 0;
+}
+
+NW_OWNER_PROGRAMS

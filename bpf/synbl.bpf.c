@@ -12,7 +12,7 @@
  * can be read later, when the addresses are there too.
  */
 #include "histogram.bpf.h"
-#include "socket.bpf.h"
+#include "socket_life.bpf.h"
 #include "swapped.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -52,9 +52,12 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	struct nw_backlog_key key = {};
 	struct nw_backlog *backlog;
 	struct nw_tuple tuple = {};
+	struct nw_turn turn;
 	struct tcp_sock *tp;
 	__u32 bucket;
 
+	if (nw_owner_filtered())
+		nw_socket_turn(&turn, sk, old_state, state);
 	if (old_state != TCP_SYN_RECV || state != TCP_ESTABLISHED ||
 	    !nw_netns_allowed(nw_sock_netns(sk)))
 		return 0;
@@ -62,7 +65,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	if (!tp || !nw_is_child(sk))
 		return 0;
 	nw_sock_tuple(tp, &tuple);
-	if (!nw_tuple_allowed(&tuple) || !nw_cgroup_allowed(sk))
+	if (!nw_flow_allowed(&tuple, sk))
 		return 0;
 	key.limit = sk->sk_max_ack_backlog;
 	backlog = nw_counted(&backlogs, &key, &nw_no_backlog);
@@ -77,3 +80,5 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	__sync_fetch_and_add(&backlog->sum, sk->sk_ack_backlog);
 	return 0;
 }
+
+NW_OWNER_PROGRAMS

@@ -14,7 +14,7 @@ import {
   type CollectorOptions,
 } from '../src/collector/options.js';
 import { commandNames, loadCommand } from '../src/commands.js';
-import { cgroupId, listNamespaces } from '../src/kernel/host.js';
+import { findCgroup, listNamespaces } from '../src/kernel/host.js';
 import { logHeader } from '../src/metrics/exposition.js';
 import { parsePrefix } from '../src/sources/filter.js';
 import { SYMPTOMS } from '../src/symptoms.js';
@@ -244,7 +244,7 @@ t.test('namespaces and cgroups that do not exist are refused by name', (t) => {
       refusal({ code: 'no-netns', name }),
     );
   for (const path of ['/no/such/cgroup', '/tmp', '/proc/self/status'])
-    t.throws(() => cgroupId(path), refusal({ code: 'no-cgroup', path }));
+    t.throws(() => findCgroup(path), refusal({ code: 'no-cgroup', path }));
   t.end();
 });
 
@@ -256,7 +256,8 @@ const noCgroup = unless(
 );
 
 t.test('a cgroup is known to the kernel by its inode number', { skip: noCgroup }, (t) => {
-  t.equal(cgroupId(cgroup2 ?? ''), statSync(cgroup2 ?? '', { bigint: true }).ino);
+  const root = statSync(cgroup2 ?? '', { bigint: true }).ino;
+  t.strictSame(findCgroup(cgroup2 ?? ''), { id: root, level: root === 1n ? 0 : null });
   t.end();
 });
 

@@ -445,8 +445,11 @@ t.test('each condition of a filter has its place in what the kernel side reads',
   const v4 = prefix('10.77.0.1');
   const v6 = prefix('2001:db8::/32');
   t.strictSame(encoded({}), [], 'no filter is all zeros');
-  t.strictSame(encoded({ cgroup: 0x12_3456_789an }), [[0, '9a785634' + '12000000']]);
-  t.strictSame(encoded({ cgroup: 2n ** 64n - 1n }), [[0, 'ffffffffffffffff']]);
+  t.strictSame(encoded({ cgroup: { id: 0x12_3456_789an, level: 3 } }), [
+    [0, '9a785634' + '12000000'],
+    [1404, '03000000'],
+  ]);
+  t.strictSame(encoded({ cgroup: { id: 2n ** 64n - 1n, level: null } }), [[0, 'ffffffffffffffff']]);
   t.strictSame(encoded({ namespaces: [4_026_531_992] }), [[8, '01000000' + '980000f0']]);
   t.strictSame(encoded({ pids: [4_194_304, 1] }), [[76, '02000000' + '00004000' + '01000000']]);
   t.strictSame(encoded({ localPorts: [443] }), [[144, '01000000' + 'bb010000']]);

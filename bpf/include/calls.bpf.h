@@ -9,7 +9,7 @@
 #ifndef NW_CALLS_BPF_H
 #define NW_CALLS_BPF_H
 
-#include "owner.bpf.h"
+#include "probe.bpf.h"
 
 #define NW_MSG_PEEK 2
 
@@ -21,19 +21,14 @@ struct {
 	__type(value, struct sock *);
 } calls SEC(".maps");
 
-static __always_inline __u32 nw_probe_netns(struct sock *sk)
+static __always_inline bool nw_current_allowed(struct sock *sk)
 {
-	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-}
+	struct nw_owner owner = {};
 
-static __always_inline bool nw_current_allowed(void)
-{
-	struct nw_task task = {};
-
-	if (!nw_task_filtered())
+	if (!nw_owner_filtered())
 		return true;
-	nw_current_task(&task);
-	return nw_task_allowed(&task);
+	nw_current_actor(&owner);
+	return nw_owner_allowed(&owner, sk);
 }
 
 /*
@@ -47,7 +42,7 @@ static __always_inline bool nw_call_begins(struct sock *sk, bool is_wanted)
 	bool is_seen = bpf_map_delete_elem(&calls, &thread) != 0;
 
 	if (is_wanted && nw_netns_allowed(nw_probe_netns(sk)) &&
-	    nw_current_allowed() &&
+	    nw_current_allowed(sk) &&
 	    bpf_map_update_elem(&calls, &thread, &sk, BPF_ANY))
 		is_seen = false;
 	return is_seen;

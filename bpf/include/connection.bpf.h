@@ -6,14 +6,8 @@
 #ifndef NW_CONNECTION_BPF_H
 #define NW_CONNECTION_BPF_H
 
+#include "sequence.bpf.h"
 #include "socket.bpf.h"
-
-static __always_inline __u32 nw_seq_distance(__u32 later, __u32 earlier)
-{
-	__s32 distance = (__s32)(later - earlier);
-
-	return distance > 0 ? distance : 0;
-}
 
 static __always_inline void nw_fill_queues(struct nw_connection *c,
 					   struct sock *sk, struct tcp_sock *tp)
@@ -82,7 +76,9 @@ static __always_inline void nw_fill_remembered(struct nw_connection *c,
 		c->open_ns = s->open_ns;
 	if (s->handshake_ns)
 		c->handshake_ns = s->handshake_ns;
-	c->task = s->task;
+	c->task = s->owner.task;
+	if (s->owner_source > NW_OWNER_LISTENER)
+		c->cgroup = s->owner.cgroup;
 	c->role = s->role;
 	c->owner_source = s->owner_source;
 	__builtin_memcpy(c->retransmits, s->retransmits,

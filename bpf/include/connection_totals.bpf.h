@@ -7,7 +7,7 @@
 #define NW_CONNECTION_TOTALS_BPF_H
 
 #include "histogram.bpf.h"
-#include "socket.bpf.h"
+#include "socket_life.bpf.h"
 
 #define EHOSTUNREACH 113
 #define ENETUNREACH 101
@@ -69,15 +69,13 @@ static __always_inline __u32 nw_outcome_of(int error)
 
 static __always_inline void
 nw_count_established(struct nw_connection_totals *totals, struct nw_socket *s,
-		     struct tcp_sock *tp, int old_state, __u64 now)
+		     struct tcp_sock *tp, int old_state)
 {
-	__u32 side = old_state == TCP_SYN_SENT ? 0 : 1;
+	__u32 side = nw_is_client(s, old_state) ? 0 : 1;
 
 	/* the server's handshake is its SYN-ACK's round trip */
 	if (side)
 		s->handshake_ns = (__u64)(tp->srtt_us >> 3) * 1000;
-	else if (s->open_ns)
-		s->handshake_ns = now - s->open_ns;
 	if (!totals)
 		return;
 	totals->outcomes[side][NW_OUTCOME_SUCCESS]++;
@@ -126,18 +124,18 @@ static __always_inline void nw_count_close(struct nw_connection_totals *totals,
 }
 
 static __always_inline void nw_count_state(struct nw_connection_totals *totals,
-					   struct nw_socket *s, int old_state,
-					   __u64 now)
+					   const struct nw_turn *turn,
+					   int old_state)
 {
 	__u32 from = old_state;
 
 	barrier_var(from);
-	if (totals && s->state_ns && from < NW_STATES) {
+	if (totals && turn->since_ns && from < NW_STATES) {
 		totals->state_count[from]++;
-		nw_histogram_add(&totals->state[from], now - s->state_ns,
+		nw_histogram_add(&totals->state[from],
+				 turn->now_ns - turn->since_ns,
 				 NW_UNIT_MICROSECOND);
 	}
-	s->state_ns = now;
 }
 
 #endif /* NW_CONNECTION_TOTALS_BPF_H */

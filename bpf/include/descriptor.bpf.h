@@ -10,6 +10,7 @@
 
 #define NW_S_IFMT 0170000
 #define NW_S_IFSOCK 0140000
+#define NW_IPPROTO_MPTCP 262
 
 /* The open file behind a descriptor; NULL if there is none. */
 static __always_inline struct file *nw_file_of(__u32 fd)
@@ -33,6 +34,39 @@ static __always_inline struct sock *nw_sock_of(struct file *file)
 		return NULL;
 	socket = BPF_CORE_READ(file, private_data);
 	return BPF_CORE_READ(socket, sk);
+}
+
+/*
+ * The TCP socket behind a socket that a process has: itself, or the first
+ * subflow of MPTCP's, which speaks plain TCP with all who know nothing else.
+ * NULL if there is none.
+ */
+static __always_inline struct sock *nw_tcp_of(struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 protocol;
+
+	if ((family != AF_INET && family != AF_INET6) ||
+	    BPF_CORE_READ(sk, sk_type) != SOCK_STREAM)
+		return NULL;
+	protocol = BPF_CORE_READ(sk, sk_protocol);
+	if (protocol == NW_IPPROTO_TCP)
+		return sk;
+	if (protocol != NW_IPPROTO_MPTCP ||
+	    !bpf_core_type_exists(struct mptcp_sock))
+		return NULL;
+	return BPF_CORE_READ((struct mptcp_sock *)sk, first);
+}
+
+/* The TCP socket behind a descriptor of the current task; NULL if it is none. */
+static __always_inline struct sock *nw_tcp_of_fd(__s32 fd)
+{
+	struct sock *sk;
+
+	if (fd < 0)
+		return NULL;
+	sk = nw_sock_of(nw_file_of(fd));
+	return sk ? nw_tcp_of(sk) : NULL;
 }
 
 #endif /* NW_DESCRIPTOR_BPF_H */

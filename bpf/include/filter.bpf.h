@@ -29,6 +29,7 @@ struct nw_filter {
 	__u32 comm_length; /* 0 = any; else comm begins with these bytes */
 	__u8 comm[NW_COMM_LEN];
 	__u32 port_count, port[NW_FILTER_MAX]; /* of either end */
+	__u32 cgroup_level; /* its depth in the hierarchy; 0 = not known */
 };
 
 const volatile struct nw_filter nw_filter = {};
@@ -116,25 +117,63 @@ static __always_inline bool nw_task_allowed(const struct nw_task *task)
 	return true;
 }
 
+/* True if the filter asks for a process, by whatever it asks. */
+static __always_inline bool nw_owner_filtered(void)
+{
+	return nw_task_filtered() || nw_filter.cgroup;
+}
+
 #define NW_CGROUP_DEPTH 16
 
-static __always_inline bool nw_cgroup_allowed(struct sock *sk)
+/* Since 6.1 a cgroup has pointers to those above it, before only their ids. */
+struct cgroup___ancestor_ids {
+	int level;
+	__u64 ancestor_ids[NW_CGROUP_DEPTH];
+} __attribute__((preserve_access_index));
+
+static __always_inline __u64 nw_cgroup_at(struct cgroup *cgroup, __u32 level)
 {
-	struct cgroup *cgroup;
+	struct cgroup___ancestor_ids *old = (void *)cgroup;
+	struct cgroup *ancestor = NULL;
+	__u64 id = 0;
 
-	if (!nw_filter.cgroup)
-		return true;
-	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+	if (bpf_core_field_exists(cgroup->ancestors)) {
+		bpf_probe_read_kernel(
+			&ancestor, sizeof(ancestor),
+			(void *)cgroup +
+				bpf_core_field_offset(cgroup->ancestors) +
+				level * sizeof(ancestor));
+		return BPF_CORE_READ(ancestor, kn, id);
+	}
+	bpf_probe_read_kernel(&id, sizeof(id),
+			      (void *)cgroup +
+				      bpf_core_field_offset(old->ancestor_ids) +
+				      level * sizeof(id));
+	return id;
+}
+
+/* True for the cgroup that the filter names and for what is below it. */
+static __always_inline bool nw_cgroup_inside(struct cgroup *cgroup)
+{
+	__u32 level = nw_filter.cgroup_level;
+
+	if (level)
+		return BPF_CORE_READ(cgroup, level) >= level &&
+		       nw_cgroup_at(cgroup, level) == nw_filter.cgroup;
 	for (int i = 0; i < NW_CGROUP_DEPTH && cgroup; i++) {
-		struct cgroup *parent;
-
 		if (BPF_CORE_READ(cgroup, kn, id) == nw_filter.cgroup)
 			return true;
 		/* self.parent is the parent's css, the cgroup's first member */
-		parent = (struct cgroup *)BPF_CORE_READ(cgroup, self.parent);
-		cgroup = parent;
+		cgroup = (struct cgroup *)BPF_CORE_READ(cgroup, self.parent);
 	}
 	return false;
+}
+
+/* The cgroup in which the socket was made. */
+static __always_inline bool nw_cgroup_allowed(struct sock *sk)
+{
+	return !nw_filter.cgroup ||
+	       nw_cgroup_inside(BPF_CORE_READ(sk, sk_cgrp_data.cgroup));
 }
 
 #endif /* NW_FILTER_BPF_H */

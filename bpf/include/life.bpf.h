@@ -7,9 +7,9 @@
 #ifndef NW_LIFE_BPF_H
 #define NW_LIFE_BPF_H
 
-#include "owner.bpf.h"
 #include "pinned.bpf.h"
 #include "ring.bpf.h"
+#include "socket_life.bpf.h"
 #include "volume.bpf.h"
 #include "life_record.h"
 
@@ -20,8 +20,6 @@ const volatile struct nw_life_filter nw_life_filter = {};
 
 /* What the user did not ask for is dead code to the verifier. */
 #define nw_wants(event) (nw_life_filter.events & NW_LIFE_BIT(event))
-/* Told of the owner, not of the process that runs. */
-#define nw_wants_owner() (nw_life_filter.events & ~NW_LIFE_BIT(NW_LIFE_ACCEPT))
 
 /* Sockets whose CONNECT has not been told, by address, and when it was. */
 struct {
@@ -74,15 +72,14 @@ static __always_inline bool nw_in_pinned_maps(__u64 sock, bool by_process)
 /* What a socket that had this address before has left behind. */
 static __always_inline void nw_forget_before(__u64 sock)
 {
-	bpf_map_delete_elem(&shared_accepted, &sock);
 	if (nw_by_cgroup_map || nw_by_mntns_map)
 		bpf_map_delete_elem(&life_pinned, &sock);
 }
 
 /* What a record says of its socket, whatever has happened. */
-static __always_inline void nw_fill(struct nw_life *e, struct sock *sk,
-				    struct tcp_sock *tp,
-				    const struct nw_socket *s, __u64 now)
+static __always_inline void nw_fill_life(struct nw_life *e, struct sock *sk,
+					 struct tcp_sock *tp,
+					 const struct nw_socket *s, __u64 now)
 {
 	e->head.ts_ns = now;
 	e->head.sock = (__u64)sk;
@@ -93,21 +90,32 @@ static __always_inline void nw_fill(struct nw_life *e, struct sock *sk,
 	nw_sock_tuple(tp, &e->tuple);
 	e->role = s->role;
 	if (s->owner_source != NW_OWNER_NONE)
-		e->task = s->task;
+		e->task = s->owner.task;
 }
 
+/* `owner`: the one it is told of; NULL = not known. */
 static __always_inline bool nw_life_allowed(const struct nw_life *e,
+					    const struct nw_owner *owner,
 					    struct sock *sk, bool by_process)
 {
 	if (nw_life_filter.uid_asked &&
 	    (!e->task.pid || e->task.uid != nw_life_filter.uid))
 		return false;
-	return nw_event_allowed(&e->tuple, &e->task, sk) &&
+	return nw_allowed(&e->tuple, owner, sk) &&
 	       nw_in_pinned_maps(e->head.sock, by_process);
 }
 
+/* The same of the socket's owner. */
+static __always_inline bool nw_life_wanted(const struct nw_life *e,
+					   struct sock *sk,
+					   const struct nw_socket *s,
+					   bool by_process)
+{
+	return nw_life_allowed(e, nw_known_owner(s), sk, by_process);
+}
+
 /* One event of a socket that nw_life_allowed() let through. */
-static __noinline int nw_emit(struct nw_life *e, __u32 event)
+static __noinline int nw_emit_life(struct nw_life *e, __u32 event)
 {
 	struct nw_life *record = nw_reserve(sizeof(*record));
 
@@ -120,46 +128,14 @@ static __noinline int nw_emit(struct nw_life *e, __u32 event)
 }
 
 /* connect() or listen(): by the process that runs. */
-static __always_inline void
-nw_begin_active(struct sock *sk, struct nw_socket *s, int state, __u64 now)
+static __always_inline void nw_begin_life(struct sock *sk, int state, __u64 now)
 {
 	__u64 key = (__u64)sk, caller = bpf_get_current_pid_tgid();
-	bool connects = state == TCP_SYN_SENT;
 
-	nw_begin_socket(s, now, connects ? NW_ROLE_CLIENT : NW_ROLE_LISTENER,
-			NW_OWNER_CONNECT);
-	s->handshake_ns = 0;
-	nw_current_task(&s->task);
 	nw_remember_pinned(key);
-	if (connects && nw_wants(NW_LIFE_CONNECT)) {
+	if (state == TCP_SYN_SENT && nw_wants(NW_LIFE_CONNECT)) {
 		bpf_map_update_elem(&life_untold, &key, &now, BPF_ANY);
 		bpf_map_update_elem(&life_callers, &caller, &key, BPF_ANY);
-	}
-}
-
-/* A child of a listener: its storage is a copy of the listener's. */
-static __always_inline void nw_begin_passive(struct sock *sk,
-					     struct nw_socket *s, __u64 now)
-{
-	nw_forget_before((__u64)sk);
-	nw_begin_socket(s, now, NW_ROLE_SERVER,
-			s->task.pid ? NW_OWNER_LISTENER : NW_OWNER_NONE);
-	s->handshake_ns = 0;
-	s->state_ns = 0;
-}
-
-/*
- * Whose it is from here on. Who closes or shuts down a connection holds it: that
- * helps where accept() was not seen.
- */
-static __always_inline void nw_note_owner(struct sock *sk, struct nw_socket *s,
-					  int state)
-{
-	nw_adopt_owner(s, (__u64)sk);
-	if ((state == TCP_FIN_WAIT1 || state == TCP_LAST_ACK) &&
-	    s->owner_source <= NW_OWNER_LISTENER) {
-		nw_current_task(&s->task);
-		s->owner_source = NW_OWNER_FILE;
 	}
 }
 
@@ -186,12 +162,24 @@ static __always_inline void nw_emit_connect(struct nw_life *e, __u64 connect_ns)
 	__u64 now = e->head.ts_ns;
 
 	e->head.ts_ns = connect_ns;
-	nw_emit(e, NW_LIFE_CONNECT);
+	nw_emit_life(e, NW_LIFE_CONNECT);
 	e->head.ts_ns = now;
 }
 
 /*
- * The end of SYN_SENT. With neither an answer nor an error nothing has been
+ * What a client gets for its SYN; where both ends connected (SYN_RECV), what
+ * ends that.
+ */
+static __always_inline bool nw_is_answer(const struct nw_socket *s,
+					 int old_state, int state)
+{
+	if (old_state == TCP_SYN_SENT)
+		return state != TCP_SYN_RECV;
+	return old_state == TCP_SYN_RECV && s->role == NW_ROLE_CLIENT;
+}
+
+/*
+ * The end of a connect(). With neither an answer nor an error nothing has been
  * sent: connect() itself has failed, and there is no CONNECT.
  */
 static __always_inline void nw_tell_answer(struct nw_life *e, struct sock *sk,
@@ -201,7 +189,7 @@ static __always_inline void nw_tell_answer(struct nw_life *e, struct sock *sk,
 	__u64 connect_ns = 0;
 	bool untold = nw_take_untold((__u64)sk, &connect_ns);
 
-	allowed = nw_life_allowed(e, sk, false);
+	allowed = nw_life_wanted(e, sk, s, false);
 	if (untold && allowed && (!refused || e->error))
 		nw_emit_connect(e, connect_ns);
 	if (!allowed || (refused && e->error != NW_ECONNREFUSED))
@@ -210,9 +198,9 @@ static __always_inline void nw_tell_answer(struct nw_life *e, struct sock *sk,
 	if (e->duration_ns < nw_life_filter.min_latency_ns)
 		return;
 	if (refused && nw_wants(NW_LIFE_REFUSED))
-		nw_emit(e, NW_LIFE_REFUSED);
+		nw_emit_life(e, NW_LIFE_REFUSED);
 	else if (!refused && nw_wants(NW_LIFE_ESTABLISHED))
-		nw_emit(e, NW_LIFE_ESTABLISHED);
+		nw_emit_life(e, NW_LIFE_ESTABLISHED);
 }
 
 /*
@@ -229,8 +217,8 @@ static __always_inline void nw_tell_end(struct nw_life *e, struct sock *sk,
 		     s->owner_source != NW_OWNER_LISTENER;
 
 	if (nw_wants(NW_LIFE_END) && (by_process || reset) &&
-	    nw_life_allowed(e, sk, by_process))
-		nw_emit(e, NW_LIFE_END);
+	    nw_life_wanted(e, sk, s, by_process))
+		nw_emit_life(e, NW_LIFE_END);
 }
 
 /* All in all; of connections only whose beginning was seen. */
@@ -239,64 +227,55 @@ static __always_inline void nw_tell_close(struct nw_life *e, struct sock *sk,
 					  const struct nw_socket *s)
 {
 	if (!nw_wants(NW_LIFE_CLOSE) || !s->open_ns ||
-	    s->role == NW_ROLE_LISTENER || !nw_life_allowed(e, sk, false))
+	    s->role == NW_ROLE_LISTENER || !nw_life_wanted(e, sk, s, false))
 		return;
 	e->duration_ns = e->head.ts_ns - s->open_ns - s->handshake_ns;
 	e->bytes_acked = tp->bytes_acked;
 	e->bytes_received = tp->bytes_received;
 	nw_data_volume(sk, tp, s, e->old_state, &e->data_sent,
 		       &e->data_received);
-	nw_emit(e, NW_LIFE_CLOSE);
+	nw_emit_life(e, NW_LIFE_CLOSE);
 }
 
 static __always_inline void nw_tell_state(struct nw_life *e, struct sock *sk,
-					  const struct nw_socket *s)
+					  const struct nw_turn *turn)
 {
-	if (!nw_wants(NW_LIFE_STATE) || !nw_life_allowed(e, sk, false))
+	if (!nw_wants(NW_LIFE_STATE) || !nw_life_wanted(e, sk, turn->s, false))
 		return;
-	if (s->state_ns)
-		e->duration_ns = e->head.ts_ns - s->state_ns;
-	nw_emit(e, NW_LIFE_STATE);
+	if (turn->since_ns)
+		e->duration_ns = e->head.ts_ns - turn->since_ns;
+	nw_emit_life(e, NW_LIFE_STATE);
 	e->duration_ns = NW_UNKNOWN;
 }
 
-static __always_inline int nw_state_changed(struct sock *sk, int old_state,
-					    int state)
+static __always_inline int nw_life_turn(struct sock *sk, int old_state,
+					int state)
 {
-	__u64 key = (__u64)sk, now;
 	struct nw_life e = {};
+	struct nw_turn turn;
 	struct nw_socket *s;
-	struct tcp_sock *tp;
+	__u32 kind;
 
-	tp = nw_watched(sk);
-	if (!tp)
+	kind = nw_socket_turn(&turn, sk, old_state, state);
+	if (kind == NW_TURN_NONE)
 		return 0;
-	s = nw_socket_make(sk);
-	if (!s)
-		return 0;
-	now = bpf_ktime_get_ns();
-	if (state == TCP_SYN_SENT || state == TCP_LISTEN)
-		nw_begin_active(sk, s, state, now);
-	else if (state == TCP_SYN_RECV && old_state != TCP_SYN_SENT)
-		nw_begin_passive(sk, s, now);
-	else
-		nw_note_owner(sk, s, state);
-	if (state == TCP_ESTABLISHED && s->open_ns)
-		s->handshake_ns = now - s->open_ns;
-	nw_fill(&e, sk, tp, s, now);
+	s = turn.s;
+	if (kind == NW_TURN_BEGIN)
+		nw_begin_life(sk, state, turn.now_ns);
+	else if (kind == NW_TURN_CHILD)
+		nw_forget_before((__u64)sk);
+	nw_fill_life(&e, sk, turn.tp, s, turn.now_ns);
 	e.state = state;
 	e.old_state = old_state;
 	e.error = sk->sk_err;
-	nw_tell_state(&e, sk, s);
-	if (old_state == TCP_SYN_SENT)
+	nw_tell_state(&e, sk, &turn);
+	if (nw_is_answer(s, old_state, state))
 		nw_tell_answer(&e, sk, s);
 	else
 		nw_tell_end(&e, sk, s);
-	s->state_ns = now;
 	if (state == TCP_CLOSE) {
-		nw_tell_close(&e, sk, tp, s);
-		nw_forget_before(key);
-		s->state_ns = 0;
+		nw_tell_close(&e, sk, turn.tp, s);
+		nw_forget_before((__u64)sk);
 	}
 	return 0;
 }
@@ -316,16 +295,17 @@ static __always_inline int nw_retransmitted(struct sock *sk)
 	s = nw_socket_find(sk);
 	if (!tp || !s)
 		return 0;
-	nw_fill(&e, sk, tp, s, connect_ns);
+	nw_fill_life(&e, sk, tp, s, connect_ns);
 	e.state = TCP_SYN_SENT;
-	if (nw_life_allowed(&e, sk, false))
-		nw_emit(&e, NW_LIFE_CONNECT);
+	if (nw_life_wanted(&e, sk, s, false))
+		nw_emit_life(&e, NW_LIFE_CONNECT);
 	return 0;
 }
 
 /* A record of the current process and a socket read field by field. */
-static __always_inline void nw_probe(struct nw_life *e, struct sock *sk,
-				     __u64 now, __u8 role)
+static __always_inline void nw_probe_life(struct nw_life *e, struct sock *sk,
+					  const struct nw_owner *owner,
+					  __u64 now, __u8 role)
 {
 	e->head.ts_ns = now;
 	e->head.sock = (__u64)sk;
@@ -336,13 +316,14 @@ static __always_inline void nw_probe(struct nw_life *e, struct sock *sk,
 	e->state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	e->role = role;
 	nw_probe_tuple(&e->tuple, sk);
-	nw_current_task(&e->task);
+	e->task = owner->task;
 }
 
 /* connect() has returned, with or without an answer. */
 static __always_inline int nw_connect_returned(void)
 {
 	__u64 caller = bpf_get_current_pid_tgid(), connect_ns = 0, *found, key;
+	struct nw_owner owner = {};
 	struct nw_life e = {};
 
 	found = bpf_map_lookup_elem(&life_callers, &caller);
@@ -352,35 +333,28 @@ static __always_inline int nw_connect_returned(void)
 	bpf_map_delete_elem(&life_callers, &caller);
 	if (!nw_take_untold(key, &connect_ns))
 		return 0;
-	nw_probe(&e, (struct sock *)key, connect_ns, NW_ROLE_CLIENT);
-	if (nw_life_allowed(&e, (struct sock *)key, true))
-		nw_emit(&e, NW_LIFE_CONNECT);
+	nw_current_owner(&owner);
+	nw_probe_life(&e, (struct sock *)key, &owner, connect_ns,
+		      NW_ROLE_CLIENT);
+	if (nw_life_allowed(&e, &owner, (struct sock *)key, true))
+		nw_emit_life(&e, NW_LIFE_CONNECT);
 	return 0;
 }
 
 /* accept() has returned a descriptor. */
-static __always_inline int nw_accept_returned(long fd)
+static __always_inline int nw_life_accepted(long fd)
 {
+	struct nw_owner owner = {};
 	struct nw_life e = {};
-	struct sock *sk;
-	__u64 key;
+	struct sock *sk = nw_accepted_by(&owner, fd);
 
-	if (fd < 0)
+	if (!sk)
 		return 0;
-	sk = nw_sock_of_fd(fd);
-	if (!sk || !nw_is_tcp(sk))
-		return 0;
-	nw_probe(&e, sk, bpf_ktime_get_ns(), NW_ROLE_SERVER);
-	if (!nw_netns_allowed(e.head.netns))
-		return 0;
-	key = (__u64)sk;
-	/* reset before it was accepted: no hook will take it over any more */
-	if (nw_wants_owner() && e.state != TCP_CLOSE) {
-		bpf_map_update_elem(&shared_accepted, &key, &e.task, BPF_ANY);
-		nw_remember_pinned(key);
-	}
-	if (nw_wants(NW_LIFE_ACCEPT) && nw_life_allowed(&e, sk, true))
-		nw_emit(&e, NW_LIFE_ACCEPT);
+	nw_probe_life(&e, sk, &owner, bpf_ktime_get_ns(), NW_ROLE_SERVER);
+	if (e.state != TCP_CLOSE)
+		nw_remember_pinned((__u64)sk);
+	if (nw_wants(NW_LIFE_ACCEPT) && nw_life_allowed(&e, &owner, sk, true))
+		nw_emit_life(&e, NW_LIFE_ACCEPT);
 	return 0;
 }
 

@@ -154,7 +154,7 @@ static __always_inline __u32 nw_owner_pid(struct bpf_sock *sk)
 {
 	struct nw_socket *s = nw_socket_find(sk);
 
-	return s && s->owner_source != NW_OWNER_NONE ? s->task.pid : 0;
+	return s && s->owner_source != NW_OWNER_NONE ? s->owner.task.pid : 0;
 }
 
 #endif /* NW_PACKET_BPF_H */

@@ -30,15 +30,14 @@ struct {
 static __always_inline __u32 nw_retransmit_type(struct tcp_sock *tp,
 						__u16 tcp_flags)
 {
-	struct inet_connection_sock *icsk = &tp->inet_conn;
-	__u8 state = BPF_CORE_READ_BITFIELD(icsk, icsk_ca_state);
+	__u8 state = nw_congestion_state(tp);
 
 	if (tcp_flags & NW_TCPHDR_SYN)
 		return NW_RETRANSMIT_SYN;
 	if (state == TCP_CA_Loss)
 		return NW_RETRANSMIT_TIMEOUT;
 	if (state != TCP_CA_Recovery &&
-	    icsk->icsk_pending == NW_ICSK_TIME_LOSS_PROBE)
+	    tp->inet_conn.icsk_pending == NW_ICSK_TIME_LOSS_PROBE)
 		return NW_RETRANSMIT_TAIL_LOSS_PROBE;
 	return NW_RETRANSMIT_FAST;
 }
@@ -84,7 +83,6 @@ static __always_inline void nw_count_late(struct nw_socket *s,
 					  struct tcp_sock *tp, int state,
 					  __u32 segments)
 {
-	struct inet_connection_sock *icsk = &tp->inet_conn;
 	struct nw_retransmit_totals *totals;
 	__u32 type = NW_RETRANSMIT_FAST, zero = 0;
 
@@ -92,7 +90,7 @@ static __always_inline void nw_count_late(struct nw_socket *s,
 		return;
 	if (state == TCP_SYN_SENT)
 		type = NW_RETRANSMIT_SYN;
-	else if (BPF_CORE_READ_BITFIELD(icsk, icsk_ca_state) == TCP_CA_Loss ||
+	else if (nw_congestion_state(tp) == TCP_CA_Loss ||
 		 (bpf_core_field_exists(tp->total_rto) &&
 		  tp->total_rto != s->rtos_seen))
 		type = NW_RETRANSMIT_TIMEOUT;

@@ -16,11 +16,26 @@ enum nw_verdict {
 	NW_VERDICT_IGNORE = 2,
 };
 
+/* Whether a process is in the cgroup that the filter names. */
+enum nw_inside {
+	NW_INSIDE_UNKNOWN = 0,
+	NW_INSIDE = 1,
+	NW_OUTSIDE = 2,
+};
+
+struct nw_owner {
+	struct nw_task task;
+	__u64 cgroup; /* its id; 0 = not known */
+	__u32 inside; /* enum nw_inside */
+	__u32 pad;
+};
+
 struct nw_socket {
 	__u64 open_ns; /* 0 = not seen opening */
 	__u64 state_ns; /* when it entered its present state; 0 = not seen */
 	__u64 handshake_ns; /* 0 = not seen */
-	struct nw_task task;
+	__u64 given_ns; /* since when it is accepted, by nobody we know; 0 = no */
+	struct nw_owner owner;
 	__u32 retransmits[NW_RETRANSMIT_TYPES];
 	__u32 retrans_counted; /* of the socket's own total_retrans */
 	__u16 rtos_seen; /* of its total_rto */
@@ -28,7 +43,8 @@ struct nw_socket {
 	__u8 role;
 	__u8 owner_source;
 	__u8 verdict;
-	__u8 pad[6];
+	__u8 uncounted; /* its handshake: the owner was not known yet */
+	__u8 pad[5];
 };
 
 /* A child gets a copy of its listener's storage: the first guess at its owner. */
@@ -98,7 +114,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, __u64);
-	__type(value, struct nw_task);
+	__type(value, struct nw_owner);
 } shared_accepted SEC(".maps");
 
 static __always_inline __u32 nw_sock_netns(struct sock *sk)
@@ -156,6 +172,14 @@ static __always_inline void nw_sock_tuple(struct tcp_sock *tp,
 	}
 }
 
+/* TCP_CA_… */
+static __always_inline __u8 nw_congestion_state(struct tcp_sock *tp)
+{
+	struct inet_connection_sock *icsk = &tp->inet_conn;
+
+	return BPF_CORE_READ_BITFIELD(icsk, icsk_ca_state);
+}
+
 static __always_inline void nw_task_of(struct nw_task *to,
 				       struct task_struct *task)
 {
@@ -190,36 +214,139 @@ static __always_inline void nw_current_task(struct nw_task *to)
 	BPF_CORE_READ_STR_INTO(&to->comm, task, group_leader, comm);
 }
 
+/* The same with its cgroup, and whether the filter's holds it. */
+static __always_inline void nw_fill_inside(struct nw_owner *to,
+					   struct task_struct *task)
+{
+	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+
+	to->cgroup = BPF_CORE_READ(cgroup, kn, id);
+	to->inside = NW_INSIDE_UNKNOWN;
+	if (nw_filter.cgroup)
+		to->inside = nw_cgroup_inside(cgroup) ? NW_INSIDE : NW_OUTSIDE;
+	to->pad = 0;
+}
+
+static __always_inline void nw_owner_of(struct nw_owner *to,
+					struct task_struct *task)
+{
+	nw_task_of(&to->task, task);
+	nw_fill_inside(to, task);
+}
+
+static __always_inline void nw_current_owner(struct nw_owner *to)
+{
+	nw_current_task(&to->task);
+	nw_fill_inside(to, (struct task_struct *)bpf_get_current_task());
+}
+
+/* The same for hot paths: of its cgroup only what the filter asks. */
+static __always_inline void nw_current_actor(struct nw_owner *to)
+{
+	nw_current_task(&to->task);
+	if (nw_filter.cgroup)
+		nw_fill_inside(to,
+			       (struct task_struct *)bpf_get_current_task());
+}
+
 /* Takes over what accept() told, if it has told something since. */
 static __always_inline void nw_adopt_owner(struct nw_socket *s, __u64 sock)
 {
-	struct nw_task *task;
+	struct nw_owner *owner;
 
 	if (s->owner_source > NW_OWNER_LISTENER)
 		return;
-	task = bpf_map_lookup_elem(&shared_accepted, &sock);
-	if (!task)
+	owner = bpf_map_lookup_elem(&shared_accepted, &sock);
+	if (!owner)
 		return;
-	s->task = *task;
+	s->owner = *owner;
 	s->owner_source = NW_OWNER_ACCEPT;
 	s->verdict = NW_VERDICT_NONE;
 	bpf_map_delete_elem(&shared_accepted, &sock);
 }
 
+/* What is known of the process that owns a socket; NULL if nothing is. */
+static __always_inline const struct nw_owner *
+nw_known_owner(const struct nw_socket *s)
+{
+	return s && s->owner_source != NW_OWNER_NONE ? &s->owner : NULL;
+}
+
 /* True if the filter asks for more than the network namespace. */
 static __always_inline bool nw_socket_filtered(void)
 {
-	return nw_filter.pid_count || nw_filter.comm_length ||
-	       nw_filter.cgroup || nw_filter.family ||
+	return nw_owner_filtered() || nw_filter.family ||
 	       nw_filter.local_port_count || nw_filter.peer_port_count ||
 	       nw_filter.port_count || nw_filter.local_addr_count ||
 	       nw_filter.peer_addr_count;
 }
 
+/* Its part that asks for a process: by its number, its name or its cgroup. */
+static __always_inline bool nw_owner_allowed(const struct nw_owner *owner,
+					     struct sock *sk)
+{
+	if (nw_task_filtered() &&
+	    !(owner && owner->task.pid && nw_task_allowed(&owner->task)))
+		return false;
+	if (!nw_filter.cgroup)
+		return true;
+	if (owner && owner->inside)
+		return owner->inside == NW_INSIDE;
+	return sk && nw_cgroup_allowed(sk);
+}
+
 /*
- * Whether the filter lets a socket through; remembered in its storage. A
- * filter by process lets nothing through whose owner is not known.
+ * The one filter: whether it lets through what happens between these two ends,
+ * of this process (NULL = not known) and at this socket (NULL = at none). A
+ * filter by process lets nothing through whose process is not known. The
+ * process's cgroup counts, and the socket's where the process is not known.
  */
+static __always_inline bool nw_allowed(const struct nw_tuple *tuple,
+				       const struct nw_owner *owner,
+				       struct sock *sk)
+{
+	if (!nw_socket_filtered())
+		return true;
+	return nw_tuple_allowed(tuple) && nw_owner_allowed(owner, sk);
+}
+
+/* The same for what happens at a socket outside of its process. */
+static __always_inline bool nw_flow_allowed(const struct nw_tuple *tuple,
+					    struct sock *sk)
+{
+	struct nw_socket *s = NULL;
+
+	if (nw_owner_filtered())
+		s = nw_socket_find(sk);
+	if (s)
+		nw_adopt_owner(s, (__u64)sk);
+	return nw_allowed(tuple, nw_known_owner(s), sk);
+}
+
+/* So long accept() may take to return after it has given the socket away. */
+#define NW_GIVEN_NS 100000000ULL
+
+/*
+ * True of a connection that nobody has accepted yet: it may become anybody's.
+ * One that is accepted and whose process stays unknown (io_uring, for which no
+ * system call returns) counts as its listener's after a while.
+ */
+static __always_inline bool nw_awaits_accept(struct sock *sk,
+					     struct nw_socket *s)
+{
+	__u64 now;
+
+	if (s->role != NW_ROLE_SERVER || s->owner_source > NW_OWNER_LISTENER)
+		return false;
+	if (!sk->sk_socket)
+		return true;
+	now = bpf_ktime_get_ns();
+	if (!s->given_ns)
+		s->given_ns = now;
+	return now - s->given_ns < NW_GIVEN_NS;
+}
+
+/* The same for a socket; remembered in its storage. */
 static __always_inline bool nw_socket_allowed(struct sock *sk,
 					      struct nw_socket *s,
 					      const struct nw_tuple *tuple)
@@ -232,30 +359,10 @@ static __always_inline bool nw_socket_allowed(struct sock *sk,
 		return true;
 	if (remember && s->verdict)
 		return s->verdict == NW_VERDICT_WATCH;
-	allowed = nw_tuple_allowed(tuple) && nw_cgroup_allowed(sk);
-	if (nw_task_filtered())
-		allowed = allowed && s && s->owner_source != NW_OWNER_NONE &&
-			  nw_task_allowed(&s->task);
+	allowed = nw_allowed(tuple, nw_known_owner(s), sk);
 	if (remember)
 		s->verdict = allowed ? NW_VERDICT_WATCH : NW_VERDICT_IGNORE;
 	return allowed;
-}
-
-/*
- * The same for one event, by its own ends and the process that it is told of.
- * Nothing is remembered; sk may be NULL.
- */
-static __always_inline bool nw_event_allowed(const struct nw_tuple *tuple,
-					     const struct nw_task *task,
-					     struct sock *sk)
-{
-	if (!nw_socket_filtered())
-		return true;
-	if (!nw_tuple_allowed(tuple))
-		return false;
-	if (nw_filter.cgroup && (!sk || !nw_cgroup_allowed(sk)))
-		return false;
-	return !nw_task_filtered() || (task->pid && nw_task_allowed(task));
 }
 
 #endif /* NW_SOCKET_BPF_H */

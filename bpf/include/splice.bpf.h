@@ -7,10 +7,7 @@
 #ifndef NW_SPLICE_BPF_H
 #define NW_SPLICE_BPF_H
 
-#include "owner.bpf.h"
-
-#define S_IFMT 0170000
-#define S_IFSOCK 0140000
+#include "descriptor.bpf.h"
 
 /* Descriptors that threads are reading from. */
 struct {
@@ -20,29 +17,11 @@ struct {
 	__type(value, __s32);
 } splicing SEC(".maps");
 
-/* The TCP socket behind a descriptor of the current task; NULL if it is none. */
-static __always_inline struct sock *nw_tcp_sock_of_fd(__s32 fd)
-{
-	struct file *file = NULL;
-	struct socket *socket;
-	struct sock *sk;
-
-	if (fd < 0)
-		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), nw_current_files() + fd);
-	if (!file ||
-	    (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
-		return NULL;
-	socket = BPF_CORE_READ(file, private_data);
-	sk = BPF_CORE_READ(socket, sk);
-	return sk && nw_is_tcp(sk) ? sk : NULL;
-}
-
 static __always_inline void nw_splice_begins(__s32 fd)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 
-	if (nw_tcp_sock_of_fd(fd))
+	if (nw_tcp_of_fd(fd))
 		bpf_map_update_elem(&splicing, &thread, &fd, BPF_ANY);
 }
 
@@ -55,7 +34,7 @@ static __always_inline struct sock *nw_splice_ended(void)
 
 	if (!fd)
 		return NULL;
-	sk = nw_tcp_sock_of_fd(*fd);
+	sk = nw_tcp_of_fd(*fd);
 	bpf_map_delete_elem(&splicing, &thread);
 	return sk;
 }

@@ -4,7 +4,7 @@ import { FAMILY, familyOf } from '../cli/family.js';
 import { DEFAULT_LISTEN, listenAddress } from '../cli/listen.js';
 import { addOptions, option, valuesOf, type ValuesOf } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
-import { cgroupId, resolveNamespace, type NetworkNamespace } from '../kernel/host.js';
+import { findCgroup, resolveNamespace, type NetworkNamespace } from '../kernel/host.js';
 import type { Filter } from '../sources/filter.js';
 import { CONNECT_LINES } from './connection-news.js';
 
@@ -190,6 +190,6 @@ export function filterOf(options: FilterOptions, namespaces: readonly NetworkNam
     peerAddresses: options.daddr ?? [],
     family: familyOf(options),
     namespaces: namespaces.map(({ inode }) => inode),
-    cgroup: options.cgroup === undefined ? null : cgroupId(options.cgroup),
+    cgroup: options.cgroup === undefined ? null : findCgroup(options.cgroup),
   };
 }

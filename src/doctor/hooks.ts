@@ -46,7 +46,7 @@ const FULL_FILTER: Filter = {
   peerAddresses: prefix === null ? [] : times(prefix),
   family: 6,
   namespaces: times(NOWHERE),
-  cgroup: 1n,
+  cgroup: { id: 1n, level: 3 },
 };
 
 const NOTHING: WatchOptions = {

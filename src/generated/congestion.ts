@@ -5,6 +5,9 @@ export {
   FILTER,
   decodeFilter,
   type Filter,
+  OWNER,
+  decodeOwner,
+  type Owner,
   PREFIX,
   decodePrefix,
   type Prefix,
@@ -58,20 +61,20 @@ export function decodeCaTotals(view: DataView, at: number): CaTotals {
   };
 }
 
-/** struct nw_flow: size and field offsets in bytes. */
-export const FLOW = {
+/** struct nw_congestion_flow: size and field offsets in bytes. */
+export const CONGESTION_FLOW = {
   size: 36,
   at: { localAddr: 0, peerAddr: 16, localPort: 32, peerPort: 34 },
 } as const;
 
-export interface Flow {
+export interface CongestionFlow {
   readonly localAddr: string;
   readonly peerAddr: string;
   readonly localPort: number;
   readonly peerPort: number;
 }
 
-export function decodeFlow(view: DataView, at: number): Flow {
+export function decodeCongestionFlow(view: DataView, at: number): CongestionFlow {
   return {
     localAddr: readIp(view, at),
     peerAddr: readIp(view, at + 16),
@@ -80,18 +83,18 @@ export function decodeFlow(view: DataView, at: number): Flow {
   };
 }
 
-/** struct nw_flow_states: size and field offsets in bytes. */
-export const FLOW_STATES = {
+/** struct nw_congestion_times: size and field offsets in bytes. */
+export const CONGESTION_TIMES = {
   size: 48,
   at: { timeNs: 0, changes: 40 },
 } as const;
 
-export interface FlowStates {
+export interface CongestionTimes {
   readonly timeNs: readonly number[];
   readonly changes: number;
 }
 
-export function decodeFlowStates(view: DataView, at: number): FlowStates {
+export function decodeCongestionTimes(view: DataView, at: number): CongestionTimes {
   return {
     timeNs: Array.from({ length: 5 }, (_, i) => readU64(view, at + i * 8)),
     changes: readU64(view, at + 40),

@@ -8,6 +8,9 @@ export {
   HEAD,
   decodeHead,
   type Head,
+  OWNER,
+  decodeOwner,
+  type Owner,
   PREFIX,
   decodePrefix,
   type Prefix,
@@ -107,8 +110,8 @@ export const FD_ACTION = {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
+  nw_lose_every: { offset: 4, size: 4 },
   nw_filter: { offset: 8, size: 1408 },
-  nw_lose_every: { offset: 1416, size: 4 },
-  nw_tid_count: { offset: 1440, size: 4 },
-  nw_tids: { offset: 1444, size: 64 },
+  nw_tid_count: { offset: 1432, size: 4 },
+  nw_tids: { offset: 1436, size: 64 },
 } as const;

@@ -8,6 +8,9 @@ export {
   HEAD,
   decodeHead,
   type Head,
+  OWNER,
+  decodeOwner,
+  type Owner,
   PREFIX,
   decodePrefix,
   type Prefix,
@@ -25,6 +28,26 @@ export {
   type Tuple,
   KIND,
 } from './shared.js';
+
+/** struct nw_arrivals: size and field offsets in bytes. */
+export const ARRIVALS = {
+  size: 104,
+  at: { arrivalNs: 0, endSeq: 64, count: 96 },
+} as const;
+
+export interface Arrivals {
+  readonly arrivalNs: readonly number[];
+  readonly endSeq: readonly number[];
+  readonly count: number;
+}
+
+export function decodeArrivals(view: DataView, at: number): Arrivals {
+  return {
+    arrivalNs: Array.from({ length: 8 }, (_, i) => readU64(view, at + i * 8)),
+    endSeq: Array.from({ length: 8 }, (_, i) => view.getUint32(at + 64 + i * 4, true)),
+    count: view.getUint32(at + 96, true),
+  };
+}
 
 /** struct nw_packet_latency: size and field offsets in bytes. */
 export const PACKET_LATENCY = {
@@ -67,26 +90,6 @@ export function decodePacketLatency(view: DataView, at: number): PacketLatency {
     peerPort: view.getUint16(at + 98, true),
     family: view.getUint8(at + 100),
     tid: view.getUint32(at + 104, true),
-  };
-}
-
-/** struct nw_unread: size and field offsets in bytes. */
-export const UNREAD = {
-  size: 104,
-  at: { arrivalNs: 0, endSeq: 64, count: 96 },
-} as const;
-
-export interface Unread {
-  readonly arrivalNs: readonly number[];
-  readonly endSeq: readonly number[];
-  readonly count: number;
-}
-
-export function decodeUnread(view: DataView, at: number): Unread {
-  return {
-    arrivalNs: Array.from({ length: 8 }, (_, i) => readU64(view, at + i * 8)),
-    endSeq: Array.from({ length: 8 }, (_, i) => view.getUint32(at + 64 + i * 4, true)),
-    count: view.getUint32(at + 96, true),
   };
 }
 

@@ -4,7 +4,7 @@ import { readAddress, readBytes, readComm, readIp, readU64 } from '../kernel/rea
 /** struct nw_filter: size and field offsets in bytes. */
 export const FILTER = {
   size: 1408,
-  at: { cgroup: 0, netnsCount: 8, netns: 12, pidCount: 76, pid: 80, localPortCount: 144, localPort: 148, peerPortCount: 212, peerPort: 216, localAddrCount: 280, peerAddrCount: 284, localAddr: 288, peerAddr: 800, family: 1312, commLength: 1316, comm: 1320, portCount: 1336, port: 1340 },
+  at: { cgroup: 0, netnsCount: 8, netns: 12, pidCount: 76, pid: 80, localPortCount: 144, localPort: 148, peerPortCount: 212, peerPort: 216, localAddrCount: 280, peerAddrCount: 284, localAddr: 288, peerAddr: 800, family: 1312, commLength: 1316, comm: 1320, portCount: 1336, port: 1340, cgroupLevel: 1404 },
 } as const;
 
 export interface Filter {
@@ -26,6 +26,7 @@ export interface Filter {
   readonly comm: Uint8Array;
   readonly portCount: number;
   readonly port: readonly number[];
+  readonly cgroupLevel: number;
 }
 
 export function decodeFilter(view: DataView, at: number): Filter {
@@ -48,6 +49,7 @@ export function decodeFilter(view: DataView, at: number): Filter {
     comm: readBytes(view, at + 1320, 16),
     portCount: view.getUint32(at + 1336, true),
     port: Array.from({ length: 16 }, (_, i) => view.getUint32(at + 1340 + i * 4, true)),
+    cgroupLevel: view.getUint32(at + 1404, true),
   };
 }
 
@@ -110,6 +112,32 @@ export const KIND = {
   NW_KIND_DNS: 14,
   NW_KIND_PACKET_LATENCY: 15,
 } as const;
+
+/** struct nw_owner: size and field offsets in bytes. */
+export const OWNER = {
+  size: 48,
+  at: { startNs: 0, pid: 8, uid: 12, comm: 16, cgroup: 32, inside: 40 },
+} as const;
+
+export interface Owner {
+  readonly startNs: number;
+  readonly pid: number;
+  readonly uid: number;
+  readonly comm: string;
+  readonly cgroup: number;
+  readonly inside: number;
+}
+
+export function decodeOwner(view: DataView, at: number): Owner {
+  return {
+    startNs: readU64(view, at),
+    pid: view.getUint32(at + 8, true),
+    uid: view.getUint32(at + 12, true),
+    comm: readComm(view, at + 16),
+    cgroup: readU64(view, at + 32),
+    inside: view.getUint32(at + 40, true),
+  };
+}
 
 /** struct nw_prefix: size and field offsets in bytes. */
 export const PREFIX = {
@@ -177,18 +205,16 @@ export function decodeRingCounts(view: DataView, at: number): RingCounts {
 
 /** struct nw_socket: size and field offsets in bytes. */
 export const SOCKET = {
-  size: 96,
-  at: { openNs: 0, stateNs: 8, handshakeNs: 16, startNs: 24, pid: 32, uid: 36, comm: 40, retransmits: 56, retransCounted: 76, rtosSeen: 80, retransKnown: 82, role: 83, ownerSource: 84, verdict: 85 },
+  size: 120,
+  at: { openNs: 0, stateNs: 8, handshakeNs: 16, givenNs: 24, owner: 32, retransmits: 80, retransCounted: 100, rtosSeen: 104, retransKnown: 106, role: 107, ownerSource: 108, verdict: 109, uncounted: 110 },
 } as const;
 
 export interface Socket {
   readonly openNs: number;
   readonly stateNs: number;
   readonly handshakeNs: number;
-  readonly startNs: number;
-  readonly pid: number;
-  readonly uid: number;
-  readonly comm: string;
+  readonly givenNs: number;
+  readonly owner: Owner;
   readonly retransmits: readonly number[];
   readonly retransCounted: number;
   readonly rtosSeen: number;
@@ -196,6 +222,7 @@ export interface Socket {
   readonly role: number;
   readonly ownerSource: number;
   readonly verdict: number;
+  readonly uncounted: number;
 }
 
 export function decodeSocket(view: DataView, at: number): Socket {
@@ -203,17 +230,16 @@ export function decodeSocket(view: DataView, at: number): Socket {
     openNs: readU64(view, at),
     stateNs: readU64(view, at + 8),
     handshakeNs: readU64(view, at + 16),
-    startNs: readU64(view, at + 24),
-    pid: view.getUint32(at + 32, true),
-    uid: view.getUint32(at + 36, true),
-    comm: readComm(view, at + 40),
-    retransmits: Array.from({ length: 5 }, (_, i) => view.getUint32(at + 56 + i * 4, true)),
-    retransCounted: view.getUint32(at + 76, true),
-    rtosSeen: view.getUint16(at + 80, true),
-    retransKnown: view.getUint8(at + 82),
-    role: view.getUint8(at + 83),
-    ownerSource: view.getUint8(at + 84),
-    verdict: view.getUint8(at + 85),
+    givenNs: readU64(view, at + 24),
+    owner: decodeOwner(view, at + 32),
+    retransmits: Array.from({ length: 5 }, (_, i) => view.getUint32(at + 80 + i * 4, true)),
+    retransCounted: view.getUint32(at + 100, true),
+    rtosSeen: view.getUint16(at + 104, true),
+    retransKnown: view.getUint8(at + 106),
+    role: view.getUint8(at + 107),
+    ownerSource: view.getUint8(at + 108),
+    verdict: view.getUint8(at + 109),
+    uncounted: view.getUint8(at + 110),
   };
 }
 

@@ -1,5 +1,6 @@
 /** The host around the programs: cgroup v2 and network namespaces. Needs no libbpf. */
-import { existsSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, openSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { relative } from 'node:path';
 import { NetwatchError } from '../failure.js';
 
 /** Mount points of a file system type, oldest first. */
@@ -26,11 +27,35 @@ export function openCgroupRoot(): number {
   return openSync(root, 'r');
 }
 
-/** The kernel's id of a cgroup v2 directory (its inode number). */
-export function cgroupId(path: string): bigint {
+/** A directory of cgroup v2. */
+export interface Cgroup {
+  /** The kernel's id of it (its inode number). */
+  readonly id: bigint;
+  /** How deep it is in the hierarchy, the root being 0; null where that is not seen from here. */
+  readonly level: number | null;
+}
+
+/** The inode number of the root of cgroup v2, wherever one stands in the hierarchy. */
+const ROOT_CGROUP = 1n;
+
+/** Its depth below the mount that it is seen through; in a cgroup namespace that is not the root. */
+function cgroupLevel(path: string): number | null {
+  const absolute = realpathSync(path);
+  for (const mount of mountsOf('cgroup2').map((name) => realpathSync(name))) {
+    const below = relative(mount, absolute);
+    if (below.startsWith('..')) continue;
+    if (statSync(mount, { bigint: true }).ino !== ROOT_CGROUP) return null;
+    return below === '' ? 0 : below.split('/').length;
+  }
+  return null;
+}
+
+/** Throws NetwatchError for what is no directory of cgroup v2. */
+export function findCgroup(path: string): Cgroup {
   try {
     const stat = statSync(path, { bigint: true });
-    if (stat.isDirectory() && existsSync(`${path}/cgroup.controllers`)) return stat.ino;
+    if (stat.isDirectory() && existsSync(`${path}/cgroup.controllers`))
+      return { id: stat.ino, level: cgroupLevel(path) };
   } catch {
     // falls through to the error
   }

@@ -6,14 +6,14 @@ import { CONGESTION_STATES, type CongestionState } from './tcp-states.js';
 import {
   CA_TOTALS,
   decodeCaTotals,
-  decodeFlow,
-  decodeFlowStates,
-  FLOW_STATES,
+  decodeCongestionFlow,
+  decodeCongestionTimes,
+  CONGESTION_TIMES,
   PORTS,
   RODATA,
   type CaTotals,
-  type Flow,
-  type FlowStates,
+  type CongestionFlow,
+  type CongestionTimes,
 } from '../generated/congestion.js';
 import { hasSocketStorage, hasTracepoint } from '../kernel/kernel-btf.js';
 import { sumPerCpu } from '../kernel/map.js';
@@ -23,6 +23,7 @@ import type { CountingSource } from './counting.js';
 import { ANY_PORT, encodeFilter, type Filter, type PortRange } from './filter.js';
 import { Growth } from './growth.js';
 import { IntervalCounts } from './interval-counts.js';
+import { isOwnerProgramWanted, OWNER_GAINS, seedOwners } from './owners.js';
 import type { SourcePlan } from './plan.js';
 
 export interface CongestionOptions {
@@ -34,7 +35,7 @@ export interface CongestionOptions {
 }
 
 /** A connection: times by state, as CONGESTION_STATES; only visits that have ended count. */
-export type FlowCounts = Flow & FlowStates;
+export type FlowCounts = CongestionFlow & CongestionTimes;
 
 /** All visits of a state that have ended; the buckets are those of src/terminal/histogram.ts. */
 export interface StateCounts extends CaTotals {
@@ -69,8 +70,9 @@ function specOf({ filter, localPorts, peerPorts, unitNs }: CongestionOptions): S
       [RODATA.nw_unit_ns, u32(unitNs)],
     ],
     mapSizes: new Map(hasSocketStorage() ? [['congestion_table', 1] as const] : []),
-    wants: (program) => program !== instead,
-    essential: (program) => program !== 'inet_sock_set_state',
+    wants: (program) =>
+      program in OWNER_GAINS ? isOwnerProgramWanted(program, filter) : program !== instead,
+    essential: (program) => program === TRACEPOINT || program === 'tcp_probe',
   };
 }
 
@@ -86,11 +88,12 @@ export const PLAN: SourcePlan = {
     [TRACEPOINT]: { gives: 'changes of state at once', since: '5.19' },
     tcp_probe: { gives: 'changes of state, with the next segment' },
     inet_sock_set_state: { gives: 'how long the first and the last state lasted' },
+    ...OWNER_GAINS,
   },
   features: [],
 };
 
-const sumOfStates = (a: FlowStates, b: FlowStates): FlowStates => ({
+const sumOfStates = (a: CongestionTimes, b: CongestionTimes): CongestionTimes => ({
   timeNs: a.timeNs.map((ns, i) => ns + (b.timeNs[i] ?? 0)),
   changes: a.changes + b.changes,
 });
@@ -104,15 +107,16 @@ const minus = (a: StateCounts, b: StateCounts): StateCounts => ({
 
 export class CongestionSource implements CountingSource<CongestionCounts> {
   readonly source: Attached;
-  readonly #flows: IntervalCounts<Flow, FlowStates>;
+  readonly #flows: IntervalCounts<CongestionFlow, CongestionTimes>;
   readonly #growth = new Growth(minus);
 
   /** Throws NetwatchError if the kernel does not let us. */
   constructor(options: CongestionOptions) {
     this.source = openCounts(specOf(options));
-    this.#flows = new IntervalCounts(new SwappedMap(this.source, 'flows', FLOW_STATES.size), {
-      key: (view) => decodeFlow(view, 0),
-      value: (view) => decodeFlowStates(view, 0),
+    seedOwners(this.source);
+    this.#flows = new IntervalCounts(new SwappedMap(this.source, 'flows', CONGESTION_TIMES.size), {
+      key: (view) => decodeCongestionFlow(view, 0),
+      value: (view) => decodeCongestionTimes(view, 0),
       sum: sumOfStates,
     });
   }

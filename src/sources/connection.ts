@@ -20,6 +20,7 @@ import { sumPerCpu } from '../kernel/map.js';
 import { hasSocketStorage } from '../kernel/kernel-btf.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
+import { OWNER_GAINS, seedOwners } from './owners.js';
 import { helperFeature, rightFeature, type SourcePlan } from './plan.js';
 import { encodeLoss, TRIAL_RING, type RingOptions } from './ring-options.js';
 
@@ -58,11 +59,6 @@ function specOf(options: ConnectionOptions): SourceSpec {
   };
 }
 
-const ACCEPTER = {
-  gives: 'the process that accepts a connection, where it is not the one that listens',
-  options: ['pid', 'comm'],
-};
-
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: ({ filter, retrans }) => specOf({ filter, retrans, ring: TRIAL_RING }),
@@ -71,13 +67,7 @@ export const PLAN: SourcePlan = {
     tcp: { gives: 'the present state of connections' },
     tcp_retransmit_skb: { gives: 'retransmits of an open connection as they happen' },
     tcp_retransmit_synack: { gives: 'SYN-ACKs that are sent again' },
-    sys_exit_accept: ACCEPTER,
-    sys_exit_accept4: ACCEPTER,
-    task_file: {
-      gives: 'the owners of connections older than netwatch',
-      options: ['pid', 'comm'],
-    },
-    [FORGET]: { gives: 'room for more sockets than 65,536 in all' },
+    ...OWNER_GAINS,
   },
   features: [
     helperFeature('sock_from_file', {
@@ -101,10 +91,7 @@ export class ConnectionSource {
 
   /** Writes the owners of sockets that existed before into their storage. */
   seedOwners(): void {
-    if (!this.source.programs.some(({ program, attached }) => program === 'task_file' && attached))
-      return;
-    readIterator(this.source.object.linkFd('task_file'), null, 1, () => undefined);
-    this.source.object.detach('task_file');
+    seedOwners(this.source);
   }
 
   /** Hands over what happened since the last call; returns the number of records. */

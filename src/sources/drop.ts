@@ -3,7 +3,6 @@
  * bpf/drop.bpf.c.
  */
 import { decodeTcpDrop, RODATA, SEGMENT_FAULT, type TcpDrop } from '../generated/drop.js';
-import { readIterator } from '../kernel/iterator.js';
 import { areSymbolsHidden, kernelSymbols } from '../kernel/kallsyms.js';
 import { hasSocketStorage } from '../kernel/kernel-btf.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
@@ -11,6 +10,7 @@ import { dropReasons, KFREE_SKB_REASON, KFREE_SKB_SOCKET, reasonNumber } from '.
 import { encodeFilter, type Filter } from './filter.js';
 import type { LiveSource } from './live.js';
 import { framesOf } from './stack.js';
+import { OWNER_GAINS, seedOwners } from './owners.js';
 import { argumentFeature, has, TRIAL_RING_BYTES, type Feature, type SourcePlan } from './plan.js';
 
 /** What is wrong with a segment that came in. */
@@ -133,10 +133,7 @@ export const PLAN: SourcePlan = {
     tcp_drop: { gives: 'drops by TCP', since: '5.17' },
     tcp_bad_csum: { gives: 'wrong checksums', since: '5.14' },
     inet_sock_set_state: OWNER,
-    sys_exit_accept: OWNER,
-    sys_exit_accept4: OWNER,
-    forget_socket: { gives: 'room for more sockets than 65,536 in all' },
-    task_file: { gives: 'the owners of sockets older than netwatch' },
+    ...OWNER_GAINS,
   },
   features: [DROP_REASON, DROP_SOCKET, SYMBOLS],
 };
@@ -152,16 +149,7 @@ export class DropSource implements LiveSource<DropRecord> {
 
   constructor(options: DropOptions) {
     this.source = openSource(specOf(options));
-    this.#seedOwners();
-  }
-
-  /** Writes the owners of sockets that existed before into their storage. */
-  #seedOwners(): void {
-    const seeder = 'task_file';
-    if (!this.source.programs.some(({ program, attached }) => program === seeder && attached))
-      return;
-    readIterator(this.source.object.linkFd(seeder), null, 1, () => undefined);
-    this.source.object.detach(seeder);
+    seedOwners(this.source);
   }
 
   drain(take: (record: DropRecord) => void): number {

@@ -5,6 +5,7 @@
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import { FILTER, PREFIX } from '../generated/connection.js';
+import type { Cgroup } from '../kernel/host.js';
 import { AF_INET, AF_INET6 } from './address-family.js';
 
 /** An address or a CIDR block. */
@@ -28,8 +29,8 @@ export interface Filter {
   readonly family: 4 | 6 | null;
   /** Inode numbers of network namespaces. */
   readonly namespaces: readonly number[];
-  /** Kernel id of a cgroup; sockets in it or below it. */
-  readonly cgroup: bigint | null;
+  /** Processes in it or below it. */
+  readonly cgroup: Cgroup | null;
 }
 
 export const NO_FILTER: Filter = {
@@ -125,7 +126,8 @@ export function encodeFilter(filter: Filter): Uint8Array {
     });
   };
   const { at } = FILTER;
-  view.setBigUint64(at.cgroup, filter.cgroup ?? 0n, true);
+  view.setBigUint64(at.cgroup, filter.cgroup?.id ?? 0n, true);
+  view.setUint32(at.cgroupLevel, filter.cgroup?.level ?? 0, true);
   list(at.netnsCount, at.netns, filter.namespaces);
   list(at.pidCount, at.pid, filter.pids);
   list(at.localPortCount, at.localPort, filter.localPorts);

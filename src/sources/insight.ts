@@ -21,6 +21,7 @@ import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { resetReasons } from './drop-reasons.js';
 import { encodeFilter, type Filter } from './filter.js';
 import type { LiveSource } from './live.js';
+import { OWNER_GAINS, seedOwners } from './owners.js';
 import { argumentFeature, has, TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
 import { transferGains, transferHooks, transferNotes } from './transfers.js';
 
@@ -161,6 +162,7 @@ export const PLAN: SourcePlan = {
   spec: () => null,
   programs: {
     inet_sock_set_state: { gives: 'the events CONNECT and CLOSE' },
+    ...OWNER_GAINS,
     sys_exit_accept: ACCEPTER,
     sys_exit_accept4: ACCEPTER,
     ...transferGains('the event SEND', 'the event RECEIVE'),
@@ -171,8 +173,6 @@ export const PLAN: SourcePlan = {
     tcp_probe: { gives: 'changes of window, round-trip time and phase' },
     tcp_rcv_space_adjust: { gives: 'the event WINDOW_UPDATE as the application reads' },
     tcp_cong_state_set: { gives: 'the moment of FAST_RECOVERY', since: '5.19' },
-    forget_socket: { gives: 'room for more sockets than 65,536 in all' },
-    task_file: { gives: 'the owners of connections older than netwatch' },
     [OPEN_CONNECTIONS]: { gives: 'the number of connections that are open at the end' },
   },
   features: [RESET_REASON],
@@ -203,18 +203,11 @@ export class InsightSource implements LiveSource<InsightRecord> {
     this.notes =
       (options.events & maskOf(['SEND', 'RECEIVE'])) === 0 ? [] : transferNotes(transferHooks());
     this.source = openSource(specOf(options));
-    this.#seedOwners();
+    seedOwners(this.source);
   }
 
   #isAttached(name: string): boolean {
     return this.source.programs.some(({ program, attached }) => program === name && attached);
-  }
-
-  /** Writes the owners of sockets that existed before into their storage. */
-  #seedOwners(): void {
-    if (!this.#isAttached('task_file')) return;
-    readIterator(this.source.object.linkFd('task_file'), null, 1, () => undefined);
-    this.source.object.detach('task_file');
   }
 
   /** Hands over what happened since the last call, a batch at most; returns how much it was. */

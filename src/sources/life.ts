@@ -13,11 +13,11 @@ import {
   type Life,
 } from '../generated/life.js';
 import { LIFE_EVENTS, lifeMask, type LifeEvent } from './life-events.js';
-import { readIterator } from '../kernel/iterator.js';
 import { hasSocketStorage } from '../kernel/kernel-btf.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, NO_FILTER, type Filter } from './filter.js';
 import type { LiveSource } from './live.js';
+import { OWNER_GAINS, seedOwners } from './owners.js';
 import { NO_PINNED_MAPS, pinnedByName, type PinnedMaps } from './pinned.js';
 import { TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
 
@@ -127,13 +127,12 @@ export const PLAN: SourcePlan = {
   spec: () => null,
   programs: {
     inet_sock_set_state: { gives: 'the life of connections' },
+    ...OWNER_GAINS,
     sys_exit_accept: ACCEPTER,
     sys_exit_accept4: ACCEPTER,
     sys_exit_connect: { gives: 'connect() at once where it does not wait for the answer' },
     tcp_retransmit_skb: { gives: 'connect() before the answer where it waits for one' },
     [NAMES]: { gives: 'the names in front of connections' },
-    forget_socket: { gives: 'room for more sockets than 65,536 in all' },
-    task_file: { gives: 'the owners of connections older than netwatch' },
   },
   features: [],
 };
@@ -146,15 +145,7 @@ export class LifeSource implements LiveSource<LifeRecord> {
 
   constructor(options: LifeOptions) {
     this.source = openSource(specOf(options));
-    this.#seedOwners();
-  }
-
-  /** Writes the owners of sockets that existed before into their storage. */
-  #seedOwners(): void {
-    const { object, programs } = this.source;
-    if (!programs.some(({ program, attached }) => program === 'task_file' && attached)) return;
-    readIterator(object.linkFd('task_file'), null, 1, () => undefined);
-    object.detach('task_file');
+    seedOwners(this.source);
   }
 
   drain(take: (record: LifeRecord) => void): number {

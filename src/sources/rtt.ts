@@ -20,6 +20,7 @@ import { SwappedMap } from '../kernel/swapped-map.js';
 import type { CountingSource } from './counting.js';
 import { encodeFilter, type Filter } from './filter.js';
 import { IntervalCounts } from './interval-counts.js';
+import { isOwnerProgramWanted, OWNER_GAINS, seedOwners } from './owners.js';
 import type { SourcePlan } from './plan.js';
 
 /** Whose round-trip times are counted apart. */
@@ -61,6 +62,7 @@ function specOf({ filter, by, unit }: RttOptions): SourceSpec {
       [RODATA.nw_us_per_unit, u32(US_PER_UNIT[unit])],
     ],
     mapSizes: new Map(),
+    wants: (program) => program === 'tcp_probe' || isOwnerProgramWanted(program, filter),
     essential: (program) => program === 'tcp_probe',
   };
 }
@@ -73,7 +75,11 @@ export function trial(filter: Filter): SourceSpec {
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
-  programs: { tcp_probe: { gives: 'the round-trip times' } },
+  programs: {
+    tcp_probe: { gives: 'the round-trip times' },
+    inet_sock_set_state: { gives: 'the process of a connection', options: ['cgroup'] },
+    ...OWNER_GAINS,
+  },
   features: [],
 };
 
@@ -95,6 +101,7 @@ export class RttSource implements CountingSource<readonly RttCounts[]> {
   constructor(options: RttOptions) {
     this.#by = options.by;
     this.source = openCounts(specOf(options));
+    seedOwners(this.source);
     this.#counts = new IntervalCounts(new SwappedMap(this.source, 'rtts', RTT.size), {
       key: (view) => decodeRttKey(view, 0),
       value: (view) => decodeRtt(view, 0),

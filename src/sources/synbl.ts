@@ -15,6 +15,7 @@ import { SwappedMap } from '../kernel/swapped-map.js';
 import type { CountingSource } from './counting.js';
 import { encodeFilter, type Filter } from './filter.js';
 import { IntervalCounts } from './interval-counts.js';
+import { isOwnerProgramWanted, OWNER_GAINS, seedOwners } from './owners.js';
 import type { SourcePlan } from './plan.js';
 
 /** What the listening sockets of one limit had in their queues. */
@@ -25,6 +26,7 @@ function specOf(filter: Filter): SourceSpec {
     name: 'synbl',
     rodata: [[RODATA.nw_filter, encodeFilter(filter)]],
     mapSizes: new Map(),
+    wants: (program) => !(program in OWNER_GAINS) || isOwnerProgramWanted(program, filter),
     essential: (program) => program === 'inet_sock_set_state',
   };
 }
@@ -37,7 +39,10 @@ export function trial(filter: Filter): SourceSpec {
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
-  programs: { inet_sock_set_state: { gives: 'the length of the queue that a connection finds' } },
+  programs: {
+    inet_sock_set_state: { gives: 'the length of the queue that a connection finds' },
+    ...OWNER_GAINS,
+  },
   features: [],
 };
 
@@ -54,6 +59,7 @@ export class SynblSource implements CountingSource<readonly BacklogCounts[]> {
   /** Throws NetwatchError if the kernel does not let us. */
   constructor(filter: Filter) {
     this.source = openCounts(specOf(filter));
+    seedOwners(this.source);
     this.#counts = new IntervalCounts(new SwappedMap(this.source, 'backlogs', BACKLOG.size), {
       key: (view) => decodeBacklogKey(view, 0),
       value: (view) => decodeBacklog(view, 0),

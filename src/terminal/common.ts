@@ -1,6 +1,7 @@
 /** What every tool has in common: options, and what they mean. */
 import * as parse from '../cli/parse.js';
 import { option, type Options, type ValuesOf } from '../cli/options.js';
+import type { Cgroup } from '../kernel/host.js';
 import { FORMATS } from './format.js';
 
 const BEFORE_DATA = {
@@ -36,7 +37,7 @@ export function withCommon(own: Options, hasMetrics: boolean): Options {
 export interface Scope {
   /** Inode numbers of network namespaces; empty: all. */
   readonly namespaces: readonly number[];
-  readonly cgroup: bigint | null;
+  readonly cgroup: Cgroup | null;
 }
 
 /** What is said at the end: lines for a person, an object for a program. */

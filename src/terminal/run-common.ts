@@ -1,7 +1,7 @@
 /** What running a tool has in common: how it starts and ends, what it says, where its output goes. */
 import { performance } from 'node:perf_hooks';
 import { NetwatchError } from '../failure.js';
-import { cgroupId, resolveNamespace } from '../kernel/host.js';
+import { findCgroup, resolveNamespace } from '../kernel/host.js';
 import { releaseKernelBtf } from '../kernel/kernel-btf.js';
 import { setVerbose } from '../kernel/object.js';
 import type { Attached } from '../kernel/source.js';
@@ -18,7 +18,7 @@ import { PromFile } from './prom-file.js';
 function scopeOf({ netns, cgroup }: CommonOptions): Scope {
   return {
     namespaces: (netns ?? []).map((name) => resolveNamespace(name).inode),
-    cgroup: cgroup === undefined ? null : cgroupId(cgroup),
+    cgroup: cgroup === undefined ? null : findCgroup(cgroup),
   };
 }
 

@@ -23,17 +23,40 @@ export interface Program {
   readonly attachType: string;
 }
 
+const SECTION = /SEC\("\??(\w+)[^"]*"\)\s+int (?:BPF_(?:PROG|KPROBE|KRETPROBE)\()?(\w+)/g;
+const MACRO = /^#define (NW_\w+_PROGRAMS?)\b(?:\(\w+\))?((?:.*\\\n)*.*)/gm;
+const USE = /^NW_\w+_PROGRAMS?\b/gm;
+
+/** The macros that stand for programs which several sources have. */
+function programMacros(): ReadonlyMap<string, string> {
+  const folder = join(BPF, 'include');
+  const headers = readdirSync(folder).filter((file) => file.endsWith('.h'));
+  const text = headers.map((file) => readFileSync(join(folder, file), 'utf8')).join('\n');
+  return new Map(
+    [...text.matchAll(MACRO)].map(([, name = '', body = '']) => [name, body.replace(/\\$/gm, '')]),
+  );
+}
+
+function withMacros(text: string, macros: ReadonlyMap<string, string>): string {
+  const bodies = [...text.replace(/^\s+/gm, '').matchAll(USE)].map(([name]) =>
+    withMacros(macros.get(name) ?? '', macros),
+  );
+  return [text, ...bodies].join('\n');
+}
+
 /** The programs in the sources. */
 export function programsInSources(): Program[] {
+  const macros = programMacros();
   return readdirSync(BPF)
     .filter((file) => file.endsWith('.bpf.c'))
     .flatMap((file) => {
-      const text = readFileSync(join(BPF, file), 'utf8');
-      const found = text.matchAll(
-        /SEC\("\??(\w+)[^"]*"\)\s+int (?:BPF_(?:PROG|KPROBE|KRETPROBE)\()?(\w+)/g,
-      );
+      const text = withMacros(readFileSync(join(BPF, file), 'utf8'), macros);
       const source = file.replace('.bpf.c', '');
-      return [...found].map(([, attachType = '', name = '']) => ({ source, name, attachType }));
+      return [...text.matchAll(SECTION)].map(([, attachType = '', name = '']) => ({
+        source,
+        name,
+        attachType,
+      }));
     });
 }
 

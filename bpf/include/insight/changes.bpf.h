@@ -23,15 +23,15 @@ static __always_inline bool nw_fill_owned(struct nw_insight *e, struct sock *sk,
 
 	if (s)
 		nw_adopt_owner(s, (__u64)sk);
-	nw_fill(e, sk, tp, s);
-	return nw_insight_allowed(e, sk);
+	nw_fill_insight(e, sk, tp, s);
+	return nw_allowed(&e->tuple, nw_known_owner(s), sk);
 }
 
 static __always_inline void nw_emit_if(struct nw_insight *e, __u32 happened,
 				       __u32 event)
 {
 	if (nw_wants(event) && (happened & NW_BIT(event)))
-		nw_emit(e, event);
+		nw_emit_insight(e, event);
 }
 
 /* Looks at a socket whose lock is held, and tells what has changed. */
@@ -63,7 +63,7 @@ static __always_inline void nw_tell_sack(struct nw_insight *e, struct sock *sk,
 		return;
 	nw_clear(e);
 	if (nw_read_sack(e, skb) && nw_fill_owned(e, sk, tp))
-		nw_emit(e, NW_EVENT_SACK);
+		nw_emit_insight(e, NW_EVENT_SACK);
 }
 
 /* The application has read, and the window may have changed. */

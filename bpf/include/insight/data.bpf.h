@@ -5,16 +5,11 @@
 
 #include "calls.bpf.h"
 #include "insight/changes.bpf.h"
-
-static __always_inline __u32 nw_ahead(__u32 later, __u32 earlier)
-{
-	__s32 distance = (__s32)(later - earlier);
-
-	return distance > 0 ? distance : 0;
-}
+#include "sequence.bpf.h"
 
 static __always_inline int nw_moved(struct sock *sk, int bytes, __u32 event)
 {
+	struct nw_owner owner = {};
 	struct nw_insight e = {};
 	struct nw_socket *s;
 	struct tcp_sock *tp;
@@ -25,14 +20,14 @@ static __always_inline int nw_moved(struct sock *sk, int bytes, __u32 event)
 	if (!tp)
 		return 0;
 	s = nw_socket_find(sk);
-	nw_fill(&e, sk, tp, s);
-	nw_fill_current(&e);
+	nw_fill_insight(&e, sk, tp, s);
+	nw_fill_current(&e, &owner);
 	e.bytes = bytes;
 	e.queued = event == NW_EVENT_SEND ?
-			   nw_ahead(tp->write_seq, tp->snd_nxt) :
-			   nw_ahead(tp->rcv_nxt, tp->copied_seq);
-	if (nw_insight_allowed(&e, sk))
-		nw_emit(&e, event);
+			   nw_seq_distance(tp->write_seq, tp->snd_nxt) :
+			   nw_seq_distance(tp->rcv_nxt, tp->copied_seq);
+	if (nw_allowed(&e.tuple, &owner, sk))
+		nw_emit_insight(&e, event);
 	return 0;
 }
 
@@ -42,7 +37,7 @@ static __always_inline int nw_received(struct sock *sk, int bytes, int flags)
 	return flags & NW_MSG_PEEK ? 0 : nw_moved(sk, bytes, NW_EVENT_RECEIVE);
 }
 
-/* What nw_fill() reads, field by field; what the socket's storage knows is unknown. */
+/* What nw_fill_insight() reads, field by field; what the socket's storage knows is unknown. */
 static __always_inline void nw_probe_fill(struct nw_insight *e, struct sock *sk)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
@@ -75,20 +70,21 @@ static __always_inline int nw_probe_moved(struct sock *sk, int bytes,
 					  __u32 event)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	struct nw_owner owner = {};
 	struct nw_insight e = {};
 
 	if (!sk || bytes <= 0)
 		return 0;
 	nw_probe_fill(&e, sk);
-	nw_fill_current(&e);
+	nw_fill_current(&e, &owner);
 	e.bytes = bytes;
 	e.queued = event == NW_EVENT_SEND ?
-			   nw_ahead(BPF_CORE_READ(tp, write_seq),
-				    BPF_CORE_READ(tp, snd_nxt)) :
-			   nw_ahead(BPF_CORE_READ(tp, rcv_nxt),
-				    BPF_CORE_READ(tp, copied_seq));
-	if (nw_insight_allowed(&e, sk))
-		nw_emit(&e, event);
+			   nw_seq_distance(BPF_CORE_READ(tp, write_seq),
+					   BPF_CORE_READ(tp, snd_nxt)) :
+			   nw_seq_distance(BPF_CORE_READ(tp, rcv_nxt),
+					   BPF_CORE_READ(tp, copied_seq));
+	if (nw_allowed(&e.tuple, &owner, sk))
+		nw_emit_insight(&e, event);
 	return 0;
 }
 

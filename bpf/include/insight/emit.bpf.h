@@ -50,8 +50,10 @@ static __always_inline void nw_clear(struct nw_insight *e)
 }
 
 /* The socket's side of a record: everything but the event itself. */
-static __always_inline void nw_fill(struct nw_insight *e, struct sock *sk,
-				    struct tcp_sock *tp, struct nw_socket *s)
+static __always_inline void nw_fill_insight(struct nw_insight *e,
+					    struct sock *sk,
+					    struct tcp_sock *tp,
+					    struct nw_socket *s)
 {
 	struct inet_connection_sock *icsk = &tp->inet_conn;
 
@@ -70,21 +72,16 @@ static __always_inline void nw_fill(struct nw_insight *e, struct sock *sk,
 	if (s->open_ns)
 		e->age_ns = e->head.ts_ns - s->open_ns;
 	if (s->owner_source != NW_OWNER_NONE)
-		e->task = s->task;
+		e->task = s->owner.task;
 }
 
 /* The process is the one that runs: it sends, reads, connects or accepts. */
-static __always_inline void nw_fill_current(struct nw_insight *e)
+static __always_inline void nw_fill_current(struct nw_insight *e,
+					    struct nw_owner *owner)
 {
-	nw_current_task(&e->task);
+	nw_current_actor(owner);
+	e->task = owner->task;
 	e->tid = (__u32)bpf_get_current_pid_tgid();
-}
-
-/* The filter by process, address and cgroup; sk may be NULL. */
-static __always_inline bool nw_insight_allowed(const struct nw_insight *e,
-					       struct sock *sk)
-{
-	return nw_event_allowed(&e->tuple, &e->task, sk);
 }
 
 /* The filters by value; what is not known is in no range. */
@@ -147,8 +144,8 @@ static __always_inline void nw_count_event(const struct nw_insight *e,
 		nw_count_rtt(totals, e);
 }
 
-/* One event of a socket that nw_insight_allowed() let through. */
-static __noinline int nw_emit(struct nw_insight *e, __u32 event)
+/* One event that nw_allowed() let through. */
+static __noinline int nw_emit_insight(struct nw_insight *e, __u32 event)
 {
 	struct nw_insight *record;
 

@@ -3,7 +3,7 @@
 #ifndef NW_INSIGHT_LIFE_BPF_H
 #define NW_INSIGHT_LIFE_BPF_H
 
-#include "owner.bpf.h"
+#include "socket_life.bpf.h"
 #include "volume.bpf.h"
 #include "insight/changes.bpf.h"
 
@@ -18,34 +18,19 @@ struct {
 	__type(value, __u64);
 } insight_waiting SEC(".maps");
 
-/* connect() or listen(): by the process that runs. */
-static __always_inline void nw_begin_active(struct nw_socket *s,
-					    struct nw_seen *seen, int state)
+static __always_inline void nw_begin_insight(struct sock *sk,
+					     struct nw_seen *seen, __u32 kind,
+					     int state, __u64 now)
 {
-	nw_begin_socket(s, bpf_ktime_get_ns(),
-			state == TCP_LISTEN ? NW_ROLE_LISTENER : NW_ROLE_CLIENT,
-			NW_OWNER_CONNECT);
-	nw_current_task(&s->task);
+	__u64 key = (__u64)sk;
+
 	nw_seen_begin(seen);
-	if (state == TCP_LISTEN)
+	if (kind == NW_TURN_CHILD && nw_wants(NW_EVENT_ACCEPT))
+		bpf_map_update_elem(&insight_waiting, &key, &now, BPF_ANY);
+	if (state != TCP_SYN_SENT)
 		return;
 	seen->connecting = 1;
 	seen->connect_tid = (__u32)bpf_get_current_pid_tgid();
-}
-
-/* A child of a listener: its storage is a copy of the listener's. */
-static __always_inline void
-nw_begin_passive(struct sock *sk, struct nw_socket *s, struct nw_seen *seen)
-{
-	__u64 key = (__u64)sk, now = bpf_ktime_get_ns();
-
-	/* told of a socket that had this address before */
-	bpf_map_delete_elem(&shared_accepted, &key);
-	nw_begin_socket(s, now, NW_ROLE_SERVER,
-			s->task.pid ? NW_OWNER_LISTENER : NW_OWNER_NONE);
-	nw_seen_begin(seen);
-	if (nw_wants(NW_EVENT_ACCEPT))
-		bpf_map_update_elem(&insight_waiting, &key, &now, BPF_ANY);
 }
 
 /*
@@ -63,15 +48,15 @@ nw_tell_connect(struct nw_insight *e, struct sock *sk, struct tcp_sock *tp,
 	if (!nw_wants(NW_EVENT_CONNECT))
 		return;
 	nw_clear(e);
-	nw_fill(e, sk, tp, s);
+	nw_fill_insight(e, sk, tp, s);
 	e->head.ts_ns = s->open_ns;
 	e->age_ns = 0;
 	e->srtt_us = 0;
 	e->tid = seen->connect_tid;
 	e->old_state = TCP_CLOSE;
 	e->state = TCP_SYN_SENT;
-	if (nw_insight_allowed(e, sk))
-		nw_emit(e, NW_EVENT_CONNECT);
+	if (nw_allowed(&e->tuple, nw_known_owner(s), sk))
+		nw_emit_insight(e, NW_EVENT_CONNECT);
 }
 
 static __always_inline void nw_tell_close(struct nw_insight *e, struct sock *sk,
@@ -81,50 +66,44 @@ static __always_inline void nw_tell_close(struct nw_insight *e, struct sock *sk,
 	if (!nw_wants(NW_EVENT_CLOSE))
 		return;
 	nw_clear(e);
-	nw_fill(e, sk, tp, s);
+	nw_fill_insight(e, sk, tp, s);
 	e->state = TCP_CLOSE;
 	e->old_state = old_state;
 	e->error = sk->sk_err;
 	nw_data_volume(sk, tp, s, old_state, &e->bytes_sent,
 		       &e->bytes_received);
 	e->bytes = e->bytes_sent + e->bytes_received;
-	if (nw_insight_allowed(e, sk))
-		nw_emit(e, NW_EVENT_CLOSE);
+	if (nw_allowed(&e->tuple, nw_known_owner(s), sk))
+		nw_emit_insight(e, NW_EVENT_CLOSE);
 }
 
-static __always_inline int nw_state_changed(struct sock *sk, int old_state,
-					    int state)
+static __always_inline int nw_insight_turn(struct sock *sk, int old_state,
+					   int state)
 {
 	struct nw_insight e;
-	struct nw_socket *s;
+	struct nw_turn turn;
 	struct nw_seen *seen;
-	struct tcp_sock *tp;
+	__u32 kind;
 
-	tp = nw_watched(sk);
-	if (!tp)
+	kind = nw_socket_turn(&turn, sk, old_state, state);
+	if (kind == NW_TURN_NONE)
 		return 0;
-	s = nw_socket_make(sk);
 	seen = nw_seen_of(sk);
-	if (!s || !seen)
+	if (!seen)
 		return 0;
-	if (state == TCP_SYN_SENT || state == TCP_LISTEN) {
-		nw_begin_active(s, seen, state);
-		return 0;
-	}
-	if (state == TCP_SYN_RECV && old_state != TCP_SYN_SENT) {
-		nw_begin_passive(sk, s, seen);
+	if (kind != NW_TURN_STATE) {
+		nw_begin_insight(sk, seen, kind, state, turn.now_ns);
 		return 0;
 	}
 	if (old_state == TCP_LISTEN || old_state == TCP_CLOSE)
 		return 0;
-	nw_adopt_owner(s, (__u64)sk);
-	nw_tell_connect(&e, sk, tp, s, seen);
+	nw_tell_connect(&e, sk, turn.tp, turn.s, seen);
 	/* before ESTABLISHED there is nothing to compare with */
 	if (state == TCP_ESTABLISHED || old_state > TCP_SYN_RECV ||
 	    old_state == TCP_ESTABLISHED)
-		nw_tell_changes(&e, sk, tp, seen);
+		nw_tell_changes(&e, sk, turn.tp, seen);
 	if (state == TCP_CLOSE)
-		nw_tell_close(&e, sk, tp, s, old_state);
+		nw_tell_close(&e, sk, turn.tp, turn.s, old_state);
 	return 0;
 }
 
@@ -142,31 +121,22 @@ static __always_inline void nw_probe_values(struct nw_insight *e,
 }
 
 /* accept() has returned a descriptor. */
-static __always_inline int nw_accept_returned(long fd)
+static __always_inline int nw_insight_accepted(long fd)
 {
+	struct nw_owner owner = {};
 	struct nw_insight e = {};
-	__u64 key, *made;
-	struct sock *sk;
+	struct sock *sk = nw_accepted_by(&owner, fd);
+	__u64 key = (__u64)sk, *made;
 
-	if (fd < 0)
-		return 0;
-	sk = nw_sock_of_fd(fd);
-	if (!sk || !nw_is_tcp(sk))
-		return 0;
-	e.head.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	if (!nw_netns_allowed(e.head.netns))
-		return 0;
-	nw_fill_current(&e);
-	key = (__u64)sk;
-	e.state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	/* reset before it was accepted: no hook will take it over any more */
-	if (e.state != TCP_CLOSE)
-		bpf_map_update_elem(&shared_accepted, &key, &e.task, BPF_ANY);
-	if (!nw_wants(NW_EVENT_ACCEPT))
+	if (!sk || !nw_wants(NW_EVENT_ACCEPT))
 		return 0;
 	e.head.ts_ns = bpf_ktime_get_ns();
 	e.head.sock = key;
 	e.head.kind = NW_KIND_INSIGHT;
+	e.head.netns = nw_probe_netns(sk);
+	e.task = owner.task;
+	e.tid = (__u32)bpf_get_current_pid_tgid();
+	e.state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	e.age_ns = NW_UNKNOWN;
 	made = bpf_map_lookup_elem(&insight_waiting, &key);
 	if (made)
@@ -174,8 +144,8 @@ static __always_inline int nw_accept_returned(long fd)
 	bpf_map_delete_elem(&insight_waiting, &key);
 	nw_probe_tuple(&e.tuple, sk);
 	nw_probe_values(&e, (struct tcp_sock *)sk);
-	if (nw_insight_allowed(&e, sk))
-		nw_emit(&e, NW_EVENT_ACCEPT);
+	if (nw_allowed(&e.tuple, &owner, sk))
+		nw_emit_insight(&e, NW_EVENT_ACCEPT);
 	return 0;
 }
 

@@ -28,7 +28,7 @@ static __always_inline void nw_tell_recovery(struct nw_insight *e,
 		return;
 	e->ca_state = ca_state;
 	e->old_ca_state = old;
-	nw_emit(e, timeout ? NW_EVENT_TIMEOUT : NW_EVENT_FAST_RECOVERY);
+	nw_emit_insight(e, timeout ? NW_EVENT_TIMEOUT : NW_EVENT_FAST_RECOVERY);
 }
 
 /* The congestion state is about to be set. */
@@ -39,7 +39,7 @@ static __always_inline int nw_cong_state_set(struct sock *sk, __u8 ca_state)
 
 	/* each expired timer sets Loss, also when it is set already */
 	if (tp)
-		nw_tell_recovery(&e, sk, tp, nw_ca_state(tp), ca_state,
+		nw_tell_recovery(&e, sk, tp, nw_congestion_state(tp), ca_state,
 				 ca_state == TCP_CA_Loss);
 	return 0;
 }
@@ -53,7 +53,7 @@ static __always_inline void nw_look_for_recovery(struct nw_insight *e,
 						 struct tcp_sock *tp,
 						 struct nw_seen *seen)
 {
-	__u8 old = seen->ca_state, ca_state = nw_ca_state(tp);
+	__u8 old = seen->ca_state, ca_state = nw_congestion_state(tp);
 	__u8 timeouts = tp->inet_conn.icsk_retransmits;
 	bool expired = ca_state == TCP_CA_Loss && timeouts &&
 		       (timeouts != seen->timeouts ||
@@ -82,7 +82,7 @@ static __always_inline int nw_segment_arrived(struct sock *sk,
 		nw_tell_changes(&e, sk, tp, seen);
 		/* that a recovery is over shows in what arrives */
 		if (!nw_has_cong_state)
-			seen->ca_state = nw_ca_state(tp);
+			seen->ca_state = nw_congestion_state(tp);
 	}
 	nw_tell_sack(&e, sk, tp, skb);
 	return 0;
@@ -114,7 +114,7 @@ static __always_inline int nw_retransmitted(struct sock *sk,
 	e.segments = BPF_CORE_READ(cb, tcp_gso_segs);
 	e.seq = BPF_CORE_READ(cb, seq);
 	e.bytes = skb->len;
-	nw_emit(&e, NW_EVENT_RETRANSMIT);
+	nw_emit_insight(&e, NW_EVENT_RETRANSMIT);
 	return 0;
 }
 
@@ -158,9 +158,9 @@ nw_synack_retransmitted(struct sock *sk, const struct request_sock *req)
 	e.segments = 1;
 	nw_request_tuple(&e.tuple, req);
 	if (s && s->owner_source != NW_OWNER_NONE)
-		e.task = s->task;
-	if (nw_insight_allowed(&e, sk))
-		nw_emit(&e, NW_EVENT_RETRANSMIT);
+		e.task = s->owner.task;
+	if (nw_allowed(&e.tuple, nw_known_owner(s), sk))
+		nw_emit_insight(&e, NW_EVENT_RETRANSMIT);
 	return 0;
 }
 

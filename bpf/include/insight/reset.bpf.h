@@ -14,6 +14,7 @@ static __always_inline int nw_reset_sent(struct sock *sk, struct sk_buff *skb,
 					 __u32 reason)
 {
 	struct nw_headers headers = {};
+	struct nw_socket *s = NULL;
 	struct tcp_sock *tp = NULL;
 	struct nw_insight e = {};
 
@@ -27,6 +28,7 @@ static __always_inline int nw_reset_sent(struct sock *sk, struct sk_buff *skb,
 		tp = bpf_skc_to_tcp_sock(sk);
 	if (tp) {
 		nw_fill_owned(&e, sk, tp);
+		s = nw_socket_find(sk);
 	} else {
 		e.head.ts_ns = bpf_ktime_get_ns();
 		e.head.kind = NW_KIND_INSIGHT;
@@ -40,8 +42,8 @@ static __always_inline int nw_reset_sent(struct sock *sk, struct sk_buff *skb,
 	else if (!tp)
 		return 0;
 	e.cause = reason;
-	if (nw_insight_allowed(&e, tp ? sk : NULL))
-		nw_emit(&e, NW_EVENT_RESET);
+	if (nw_allowed(&e.tuple, nw_known_owner(s), tp ? sk : NULL))
+		nw_emit_insight(&e, NW_EVENT_RESET);
 	return 0;
 }
 
@@ -62,7 +64,7 @@ static __always_inline int nw_reset_received(struct sock *sk)
 	if (!nw_fill_owned(&e, sk, tp))
 		return 0;
 	e.received = 1;
-	nw_emit(&e, NW_EVENT_RESET);
+	nw_emit_insight(&e, NW_EVENT_RESET);
 	return 0;
 }
 

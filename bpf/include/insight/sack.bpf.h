@@ -6,6 +6,7 @@
 #ifndef NW_INSIGHT_SACK_BPF_H
 #define NW_INSIGHT_SACK_BPF_H
 
+#include "sequence.bpf.h"
 #include "insight/record.h"
 
 #define NW_TCP_HEADER_BYTES 20
@@ -23,11 +24,6 @@ struct nw_sack_block {
 	__be32 start;
 	__be32 end;
 };
-
-static __always_inline bool nw_seq_before(__u32 a, __u32 b)
-{
-	return (__s32)(a - b) < 0;
-}
 
 /* Where the SACK option is, and its length; 0 if there is none. */
 static __always_inline __u32 nw_sack_option(const unsigned char *header,

@@ -65,18 +65,11 @@ static __always_inline struct nw_seen *nw_seen_of(void *sk)
 	return bpf_map_lookup_elem(&insight_seen_table, &key);
 }
 
-static __always_inline __u8 nw_ca_state(struct tcp_sock *tp)
-{
-	struct inet_connection_sock *icsk = &tp->inet_conn;
-
-	return BPF_CORE_READ_BITFIELD(icsk, icsk_ca_state);
-}
-
 /* Slow start or congestion avoidance; as before while a loss is repaired. */
 static __always_inline __u8 nw_phase(const struct nw_seen *seen,
 				     struct tcp_sock *tp)
 {
-	if (nw_ca_state(tp) != TCP_CA_Open)
+	if (nw_congestion_state(tp) != TCP_CA_Open)
 		return seen->phase;
 	return tp->snd_cwnd < tp->snd_ssthresh ? NW_PHASE_SLOW_START :
 						 NW_PHASE_CONG_AVOID;

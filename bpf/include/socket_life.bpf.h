@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One life of a socket, the same for every source: how it begins, is used
+ * again, is accepted and ends, and whose it is. A source asks here first and
+ * adds what it is there for.
+ *
+ *   hook                     what it is                      body
+ *   inet_sock_set_state      connect(), listen(), a child    nw_socket_turn()
+ *                            of a listener, any other state
+ *   sys_exit_accept{,4}      accept() has returned           nw_accepted_by()
+ *   iter/task_file, once     who has it open already         nw_hold_file()
+ *   tcp_destroy_sock         before 5.11: forgets it         nw_socket_forget()
+ *
+ * A child of a listener begins as LISTEN -> SYN_RECV, however it came to be (the
+ * last ACK, data with TCP_DEFER_ACCEPT, fast open, a SYN cookie), on a copy of
+ * the listener's storage. SYN_SENT -> SYN_RECV is a simultaneous open: both ends
+ * are clients. connect() on a socket that has been one (AF_UNSPEC in between)
+ * begins anew. A socket that is being repaired (TCP_REPAIR) has no life: nothing
+ * it says has happened.
+ */
+#ifndef NW_SOCKET_LIFE_BPF_H
+#define NW_SOCKET_LIFE_BPF_H
+
+#include "descriptor.bpf.h"
+#include "probe.bpf.h"
+
+/* What a change of state is to a socket. */
+enum nw_turn_kind {
+	NW_TURN_NONE = 0, /* not watched, or no memory to remember it */
+	NW_TURN_BEGIN =
+		1, /* connect() or listen(), in the process that calls */
+	NW_TURN_CHILD = 2, /* made by a listener; its ports are not set yet */
+	NW_TURN_STATE = 3, /* from one state to another */
+};
+
+struct nw_turn {
+	struct tcp_sock *tp;
+	struct nw_socket *s;
+	__u64 now_ns;
+	__u64 since_ns; /* when it entered the state it leaves; 0 = not seen */
+};
+
+static __always_inline void nw_socket_begin(struct nw_socket *s, __u64 now_ns,
+					    __u8 role, __u8 owner_source)
+{
+	s->open_ns = now_ns;
+	s->state_ns = now_ns;
+	s->handshake_ns = 0;
+	s->given_ns = 0;
+	__builtin_memset(s->retransmits, 0, sizeof(s->retransmits));
+	s->retrans_known = 0;
+	s->role = role;
+	s->owner_source = owner_source;
+	s->verdict = NW_VERDICT_NONE;
+	s->uncounted = 0;
+}
+
+/* Who closes or shuts down a connection holds it, where accept() was not seen. */
+static __always_inline void nw_note_closer(struct nw_socket *s, int state)
+{
+	if ((state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK) ||
+	    s->owner_source > NW_OWNER_LISTENER || !s->given_ns)
+		return;
+	nw_current_owner(&s->owner);
+	s->owner_source = NW_OWNER_FILE;
+	s->verdict = NW_VERDICT_NONE;
+}
+
+/* The body of inet_sock_set_state: enum nw_turn_kind. */
+static __always_inline __u32 nw_socket_turn(struct nw_turn *t, struct sock *sk,
+					    int old_state, int state)
+{
+	__u64 key = (__u64)sk;
+
+	t->tp = nw_watched(sk);
+	if (!t->tp || BPF_CORE_READ_BITFIELD(t->tp, repair))
+		return NW_TURN_NONE;
+	t->s = nw_socket_make(sk);
+	if (!t->s)
+		return NW_TURN_NONE;
+	t->now_ns = bpf_ktime_get_ns();
+	t->since_ns = 0;
+	if (state == TCP_SYN_SENT || state == TCP_LISTEN) {
+		nw_socket_begin(t->s, t->now_ns,
+				state == TCP_LISTEN ? NW_ROLE_LISTENER :
+						      NW_ROLE_CLIENT,
+				NW_OWNER_CONNECT);
+		nw_current_owner(&t->s->owner);
+		return NW_TURN_BEGIN;
+	}
+	if (state == TCP_SYN_RECV && old_state == TCP_LISTEN) {
+		/* told of a socket that had this address before */
+		bpf_map_delete_elem(&shared_accepted, &key);
+		nw_socket_begin(t->s, t->now_ns, NW_ROLE_SERVER,
+				t->s->owner.task.pid ? NW_OWNER_LISTENER :
+						       NW_OWNER_NONE);
+		return NW_TURN_CHILD;
+	}
+	t->since_ns = t->s->state_ns;
+	t->s->state_ns = state == TCP_CLOSE ? 0 : t->now_ns;
+	if (state == TCP_ESTABLISHED && t->s->open_ns)
+		t->s->handshake_ns = t->now_ns - t->s->open_ns;
+	nw_adopt_owner(t->s, key);
+	if (sk->sk_socket && !t->s->given_ns)
+		t->s->given_ns = t->now_ns;
+	nw_note_closer(t->s, state);
+	if (state == TCP_CLOSE && t->s->role == NW_ROLE_SERVER &&
+	    t->s->owner_source != NW_OWNER_ACCEPT)
+		bpf_map_delete_elem(&shared_accepted, &key);
+	return NW_TURN_STATE;
+}
+
+/* True of the end that called connect(), also if both did. */
+static __always_inline bool nw_is_client(const struct nw_socket *s,
+					 int old_state)
+{
+	/* begun before netwatch: SYN_SENT is a client's */
+	return s->role == NW_ROLE_CLIENT ||
+	       (s->role == NW_ROLE_UNKNOWN && old_state == TCP_SYN_SENT);
+}
+
+/*
+ * accept() has returned a descriptor to the current process: its socket, with
+ * `owner` told to all sources; NULL if it is none that is watched. To be read
+ * field by field.
+ */
+static __always_inline struct sock *nw_accepted_by(struct nw_owner *owner,
+						   long fd)
+{
+	struct sock *sk = nw_tcp_of_fd(fd);
+	__u64 key = (__u64)sk;
+
+	if (!sk || !nw_netns_allowed(nw_probe_netns(sk)))
+		return NULL;
+	nw_current_owner(owner);
+	/* reset before it was accepted: no hook will take it over any more */
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
+		bpf_map_update_elem(&shared_accepted, &key, owner, BPF_ANY);
+	return sk;
+}
+
+#define NW_ACCEPT_PROGRAMS(body)                                   \
+	SEC("?tracepoint/syscalls/sys_exit_accept")                \
+	int sys_exit_accept(struct trace_event_raw_sys_exit *ctx)  \
+	{                                                          \
+		return body(ctx->ret);                             \
+	}                                                          \
+	SEC("?tracepoint/syscalls/sys_exit_accept4")               \
+	int sys_exit_accept4(struct trace_event_raw_sys_exit *ctx) \
+	{                                                          \
+		return body(ctx->ret);                             \
+	}
+
+static __always_inline void nw_hold(struct nw_socket *s,
+				    struct task_struct *task, __u8 state)
+{
+	if (!s || s->owner_source != NW_OWNER_NONE)
+		return;
+	nw_owner_of(&s->owner, task);
+	s->owner_source = NW_OWNER_FILE;
+	s->verdict = NW_VERDICT_NONE;
+	if (state == TCP_LISTEN)
+		s->role = NW_ROLE_LISTENER;
+}
+
+extern const void socket_file_ops __ksym __weak;
+
+/* The same where bpf_sock_from_file is missing: field by field. */
+static __always_inline void nw_hold_unchecked(struct task_struct *task,
+					      struct file *file)
+{
+	struct socket *socket;
+	struct sock *sk;
+
+	if ((const void *)file->f_op != &socket_file_ops)
+		return;
+	socket = file->private_data;
+	sk = BPF_CORE_READ(socket, sk);
+	sk = sk ? nw_tcp_of(sk) : NULL;
+	if (sk && nw_netns_allowed(nw_probe_netns(sk)))
+		nw_hold(nw_socket_by_address((__u64)sk), task,
+			BPF_CORE_READ(sk, __sk_common.skc_state));
+}
+
+/* The body of iter/task_file: notes the holder of a TCP socket in it. */
+static __always_inline int nw_hold_file(struct bpf_iter__task_file *ctx)
+{
+	/* read once: older verifiers do not know that a second read is not NULL either */
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct socket *socket;
+	struct sock *sk;
+
+	if (!task || !file)
+		return 0;
+	if (!nw_has_socket_storage()) {
+		nw_hold_unchecked(task, file);
+		return 0;
+	}
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (!sk)
+		return 0;
+	if (bpf_skc_to_tcp_sock(sk) && nw_netns_allowed(nw_sock_netns(sk)))
+		nw_hold(nw_socket_make(sk), task, sk->__sk_common.skc_state);
+	return 0;
+}
+
+/* Before 5.11: what storage in the socket would forget by itself. */
+static __always_inline int nw_socket_forget(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	bpf_map_delete_elem(&shared_socket_table, &key);
+	return 0;
+}
+
+#define NW_FORGET_PROGRAM                            \
+	SEC("?tp_btf/tcp_destroy_sock")              \
+	int BPF_PROG(forget_socket, struct sock *sk) \
+	{                                            \
+		return nw_socket_forget(sk);         \
+	}
+
+/* Once, at start. */
+#define NW_HOLDER_PROGRAM                              \
+	SEC("?iter/task_file")                         \
+	int task_file(struct bpf_iter__task_file *ctx) \
+	{                                              \
+		return nw_hold_file(ctx);              \
+	}
+
+static __always_inline int nw_note_accepted(long fd)
+{
+	struct nw_owner owner = {};
+
+	nw_accepted_by(&owner, fd);
+	return 0;
+}
+
+/* For sources that only want to know whose a socket is. */
+#define NW_OWNER_PROGRAMS                    \
+	NW_ACCEPT_PROGRAMS(nw_note_accepted) \
+	NW_HOLDER_PROGRAM                    \
+	NW_FORGET_PROGRAM
+
+#endif /* NW_SOCKET_LIFE_BPF_H */
