@@ -35,8 +35,8 @@ struct nw_congestion_times {
 /* Of one state, all connections together; u64 only, to be added up. */
 struct nw_ca_totals {
 	__u64 time_ns;
-	__u64 visits;
-	__u64 buckets[NW_CA_BUCKETS]; /* b holds 2^(b-1) to 2^b - 1 units */
+	/* all visits that have ended; b holds 2^(b-1) to 2^b - 1 units */
+	__u64 buckets[NW_CA_BUCKETS];
 };
 
 struct nw_ports {
@@ -141,15 +141,14 @@ static __always_inline void nw_add_visit(__u32 state, __u64 ns)
 	totals = bpf_map_lookup_elem(&congest_totals, &state);
 	if (!totals)
 		return;
-	totals->time_ns += ns;
-	totals->visits++;
+	__sync_fetch_and_add(&totals->time_ns, ns);
 	if (!bucket)
 		bucket = 1;
 	if (bucket > NW_CA_BUCKETS - 1)
 		bucket = NW_CA_BUCKETS - 1;
 	barrier_var(bucket);
 	if (bucket < NW_CA_BUCKETS)
-		totals->buckets[bucket]++;
+		__sync_fetch_and_add(&totals->buckets[bucket], 1);
 }
 
 /* A connection has left a state, by a change or because it is closed. */

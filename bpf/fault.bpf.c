@@ -47,12 +47,15 @@ static __always_inline void nw_count_fault(const struct nw_fault *f)
 		.family = f->tuple.family,
 		.rx = f->rx,
 	};
-	__u64 one = 1, *count = bpf_map_lookup_elem(&fault_totals, &key);
+	__u64 none = 0, *count = bpf_map_lookup_elem(&fault_totals, &key);
 
+	if (!count) {
+		/* another one may be quicker: then it is there all the same */
+		bpf_map_update_elem(&fault_totals, &key, &none, BPF_NOEXIST);
+		count = bpf_map_lookup_elem(&fault_totals, &key);
+	}
 	if (count)
-		*count += 1;
-	else
-		bpf_map_update_elem(&fault_totals, &key, &one, BPF_NOEXIST);
+		__sync_fetch_and_add(count, 1);
 }
 
 static __always_inline void nw_emit_fault(struct nw_fault *f)

@@ -19,9 +19,8 @@ enum nw_direction {
 	NW_DIRECTIONS = 2,
 };
 
-/* u64 only, so that they can be added up over CPUs. */
+/* u64 only, so that they can be added up over CPUs; the sizes are all packets. */
 struct nw_queue {
-	__u64 packets;
 	__u64 bytes;
 	__u64 sizes[NW_SIZE_CLASSES];
 };
@@ -75,11 +74,11 @@ static __always_inline int nw_count(__u32 direction, __u32 queue, __u32 bytes)
 	if (!counts)
 		return 0;
 	size = nw_size_class(bytes);
-	counts->packets++;
-	counts->bytes += bytes;
+	/* netconsole sends from any interrupt */
+	__sync_fetch_and_add(&counts->bytes, bytes);
 	barrier_var(size);
 	if (size < NW_SIZE_CLASSES)
-		counts->sizes[size]++;
+		__sync_fetch_and_add(&counts->sizes[size], 1);
 	return 0;
 }
 

@@ -25,7 +25,6 @@ struct nw_rtt_key {
 struct nw_rtt {
 	__u64 buckets[NW_RTT_BUCKETS];
 	__u64 sum_us;
-	__u64 count;
 };
 
 NW_RECORD(nw_rtt_key);
@@ -63,7 +62,6 @@ static __always_inline void nw_add_rtt(struct nw_rtt *rtt, __u32 srtt_us)
 	if (bucket < NW_RTT_BUCKETS)
 		__sync_fetch_and_add(&rtt->buckets[bucket], 1);
 	__sync_fetch_and_add(&rtt->sum_us, srtt_us);
-	__sync_fetch_and_add(&rtt->count, 1);
 }
 
 static __always_inline void nw_add_total(__u32 srtt_us)

@@ -255,7 +255,7 @@ t.test('the sizes of what programs share with the reader are those of the C stru
     filter: 1408,
     filterVariable: 1408,
     histogram: 41 * 8,
-    connectionTotals: (2 * 7 + 4 + 14 + (2 + 2 + 1 + 14) * 41) * 8,
+    connectionTotals: (2 * 7 + 4 + (2 + 2 + 1 + 14) * 41) * 8,
     retransmitTotals: 6 * 8,
     layerTotals: (2 * 3 * 2 * 41 + 2 * 3) * 8,
     faultKey: 16,
@@ -270,17 +270,16 @@ t.test('totals are decoded counter by counter', (t) => {
   const from = (first: number, length: number): number[] =>
     Array.from({ length }, (_, i) => first + i);
   const histogram = (at: number) => ({ buckets: from(at, 40), sumNs: at + 40 });
-  t.strictSame(connection.decodeConnectionTotals(words(811), 0), {
+  t.strictSame(connection.decodeConnectionTotals(words(797), 0), {
     outcomes: [from(0, 7), from(7, 7)],
     bytesSent: 14,
     bytesReceived: 15,
     segsIn: 16,
     segsOut: 17,
-    stateCount: from(18, 14),
-    handshake: [histogram(32), histogram(73)],
-    duration: [histogram(114), histogram(155)],
-    rtt: histogram(196),
-    state: from(0, 14).map((i) => histogram(237 + i * 41)),
+    handshake: [histogram(18), histogram(59)],
+    duration: [histogram(100), histogram(141)],
+    rtt: histogram(182),
+    state: from(0, 14).map((i) => histogram(223 + i * 41)),
   });
   const { duration, notMeasured } = packet.decodeLayerTotals(words(498), 0);
   t.strictSame(duration[0]?.[0]?.[0], histogram(0), 'receive, MAC, IPv4');

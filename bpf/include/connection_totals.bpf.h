@@ -36,11 +36,10 @@ struct nw_connection_totals {
 	__u64 bytes_received;
 	__u64 segs_in;
 	__u64 segs_out;
-	__u64 state_count[NW_STATES]; /* visits ended */
 	struct nw_histogram handshake[2];
 	struct nw_histogram duration[2];
 	struct nw_histogram rtt;
-	struct nw_histogram state[NW_STATES];
+	struct nw_histogram state[NW_STATES]; /* visits ended */
 };
 
 struct {
@@ -78,7 +77,7 @@ nw_count_established(struct nw_connection_totals *totals, struct nw_socket *s,
 		s->handshake_ns = (__u64)(tp->srtt_us >> 3) * 1000;
 	if (!totals)
 		return;
-	totals->outcomes[side][NW_OUTCOME_SUCCESS]++;
+	__sync_fetch_and_add(&totals->outcomes[side][NW_OUTCOME_SUCCESS], 1);
 	if (s->handshake_ns)
 		nw_histogram_add(&totals->handshake[side], s->handshake_ns,
 				 NW_UNIT_MICROSECOND);
@@ -103,16 +102,19 @@ static __always_inline void nw_count_close(struct nw_connection_totals *totals,
 		__u32 outcome = nw_outcome_of(sk->sk_err);
 
 		if (outcome < NW_OUTCOMES)
-			totals->outcomes[side][outcome]++;
+			__sync_fetch_and_add(&totals->outcomes[side][outcome],
+					     1);
 		return;
 	}
-	totals->bytes_sent += tp->bytes_sent - tp->bytes_retrans;
+	__sync_fetch_and_add(&totals->bytes_sent,
+			     tp->bytes_sent - tp->bytes_retrans);
 	/* the kernel counts the FIN as a byte, a SYN-ACK in no socket */
-	totals->bytes_received +=
+	__sync_fetch_and_add(
+		&totals->bytes_received,
 		tp->bytes_received -
-		!!(sk->__sk_common.skc_flags & (1UL << SOCK_DONE));
-	totals->segs_in += tp->segs_in;
-	totals->segs_out += tp->segs_out + side;
+			!!(sk->__sk_common.skc_flags & (1UL << SOCK_DONE)));
+	__sync_fetch_and_add(&totals->segs_in, tp->segs_in);
+	__sync_fetch_and_add(&totals->segs_out, tp->segs_out + side);
 	if (tp->srtt_us)
 		nw_histogram_add(&totals->rtt, (__u64)(tp->srtt_us >> 3) * 1000,
 				 NW_UNIT_MICROSECOND);
@@ -130,12 +132,10 @@ static __always_inline void nw_count_state(struct nw_connection_totals *totals,
 	__u32 from = old_state;
 
 	barrier_var(from);
-	if (totals && turn->since_ns && from < NW_STATES) {
-		totals->state_count[from]++;
+	if (totals && turn->since_ns && from < NW_STATES)
 		nw_histogram_add(&totals->state[from],
 				 turn->now_ns - turn->since_ns,
 				 NW_UNIT_MICROSECOND);
-	}
 }
 
 #endif /* NW_CONNECTION_TOTALS_BPF_H */

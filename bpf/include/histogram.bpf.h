@@ -49,6 +49,11 @@ static __always_inline __u32 nw_bit_length(__u64 v)
 #define NW_UNIT_MICROSECOND 38
 #define NW_UNIT_125_NS 35
 
+/*
+ * Exact whoever counts in it at once: another CPU, a program that interrupts
+ * this one, a task that goes on later. Who looks at each packet keeps it off
+ * the way (layers.bpf.h): the two atomics take about 10 ns.
+ */
 static __always_inline void nw_histogram_add(struct nw_histogram *h, __u64 ns,
 					     __u32 unit)
 {
@@ -64,8 +69,8 @@ static __always_inline void nw_histogram_add(struct nw_histogram *h, __u64 ns,
 		k = NW_HISTOGRAM_BUCKETS - 1;
 	barrier_var(k);
 	if (k < NW_HISTOGRAM_BUCKETS)
-		h->buckets[k]++;
-	h->sum_ns += ns;
+		__sync_fetch_and_add(&h->buckets[k], 1);
+	__sync_fetch_and_add(&h->sum_ns, ns);
 }
 
 #endif /* NW_HISTOGRAM_BPF_H */

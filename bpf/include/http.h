@@ -73,6 +73,7 @@
 
 #include "http/types.h"
 #include "http/word.h"
+#include "http/work.h"
 #include "http/queue.h"
 #include "http/window.h"
 #include "http/hide.h"

@@ -24,7 +24,7 @@ static const __u64 nw_http_bounds[NW_HTTP_BUCKETS - 1] = {
 
 struct nw_http_connection {
 	struct nw_http http;
-	__u32 heads; /* seen so far, of both directions */
+	__u16 heads[2]; /* seen so far; each written by its direction only */
 	__u16 server_port;
 	__u8 role; /* enum nw_http_role */
 	__u8 pad;
@@ -123,7 +123,7 @@ static __always_inline void nw_http_on_head(struct __sk_buff *ctx,
 	r = nw_reserve(sizeof(*r));
 	if (!r)
 		return;
-	c->heads++;
+	c->heads[w->way & 1]++;
 	r->head.ts_ns = w->now;
 	r->head.sock = (__u64)ctx->sk;
 	r->head.kind = NW_KIND_HTTP_HEAD;
@@ -242,8 +242,8 @@ static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 	c = nw_http_begin_connection(sk, &h->tuple);
 	if (!c || c->http.off)
 		return 0;
-	heads = c->heads;
-	resyncs = nw_http_resyncs(&c->http);
+	heads = c->heads[way];
+	resyncs = c->http.dir[way].resyncs;
 	seq = h->seq + !!(h->flags & NW_TCP_SYN);
 	known_seq = seq;
 	tp = way == NW_HTTP_IN ? bpf_tcp_sock(sk) : NULL;
@@ -257,13 +257,13 @@ static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 					 h->tuple.peer_port;
 	if (h->flags & NW_TCP_FIN)
 		nw_http_close(ctx, &c->http, way, now);
-	resyncs = nw_http_resyncs(&c->http) - resyncs;
+	resyncs = c->http.dir[way].resyncs - resyncs;
 	if (resyncs) {
 		totals = bpf_map_lookup_elem(&http_totals, &zero);
 		if (totals)
 			__sync_fetch_and_add(&totals->resyncs, resyncs);
 	}
-	return c->heads - heads;
+	return (__u16)(c->heads[way] - heads);
 }
 
 #endif /* NW_HTTP_PACKET_BPF_H */

@@ -41,7 +41,11 @@ enum nw_layer {
 	NW_LAYERS = 3,
 };
 
-/* [receive, transmit][mac, ip, tcp][ipv4, ipv6] */
+/*
+ * [receive, transmit][mac, ip, tcp][ipv4, ipv6]. Only of packets whose records
+ * the reader does not get: the times of the others it counts while it reads
+ * them (src/sources/layer-counts.ts), which is exact and costs the packet nothing.
+ */
 struct nw_layer_totals {
 	struct nw_histogram duration[2][NW_LAYERS][2];
 	__u64 not_measured[2][NW_LAYERS];
@@ -91,7 +95,7 @@ static __always_inline void nw_count_layer(struct nw_layer_totals *totals,
 	__u32 transmit = what & NW_COUNT_TRANSMIT;
 
 	if (ns == NW_UNKNOWN)
-		totals->not_measured[transmit][layer]++;
+		__sync_fetch_and_add(&totals->not_measured[transmit][layer], 1);
 	else
 		nw_histogram_add(&totals->duration[transmit][layer]
 						  [!!(what & NW_COUNT_IPV6)],
@@ -124,22 +128,24 @@ static __always_inline void nw_count_layers(const struct nw_packet *p)
 		       p->mac_ns, p->ip_ns, p->tcp_ns);
 }
 
-static __always_inline void nw_emit_packet(const struct nw_packet *packet)
+/* False if the reader does not get it. */
+static __always_inline bool nw_emit_packet(const struct nw_packet *packet)
 {
 	struct nw_packet *record = nw_reserve(sizeof(*record));
 
 	if (!record)
-		return;
+		return false;
 	*record = *packet;
 	nw_submit(record);
+	return true;
 }
 
 static __always_inline void nw_finish_packet(const struct nw_packet *packet)
 {
+	if (nw_records && nw_emit_packet(packet))
+		return;
 	if (nw_time)
 		nw_count_layers(packet);
-	if (nw_records)
-		nw_emit_packet(packet);
 }
 
 #endif /* NW_LAYERS_BPF_H */

@@ -53,9 +53,9 @@ static __always_inline void nw_count_retransmit(struct nw_socket *s, __u32 type,
 		return;
 	totals = bpf_map_lookup_elem(&retransmit_totals, &zero);
 	if (totals)
-		totals->segments[type] += segments;
+		__sync_fetch_and_add(&totals->segments[type], segments);
 	if (s)
-		s->retransmits[type] += segments;
+		__sync_fetch_and_add(&s->retransmits[type], segments);
 }
 
 /* From here on the socket's retransmissions are ours to count. */
@@ -97,7 +97,7 @@ static __always_inline void nw_count_late(struct nw_socket *s,
 	nw_count_retransmit(s, type, segments);
 	totals = bpf_map_lookup_elem(&retransmit_totals, &zero);
 	if (totals)
-		totals->recovered += segments;
+		__sync_fetch_and_add(&totals->recovered, segments);
 }
 
 /* The same between two events: once established, at close, at each pull. */

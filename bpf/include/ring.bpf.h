@@ -13,10 +13,14 @@ struct {
 	__uint(max_entries, 1 << 20); /* set by the reader before loading */
 } events SEC(".maps");
 
-/* accepted = records the filter let through = in the ring + lost */
+/*
+ * What the reader cannot know by itself: how many records it gets it counts
+ * while it reads. Added to atomically: a program that runs for a task is
+ * interrupted by others of the same CPU, at any instruction.
+ */
 struct nw_ring_counts {
-	__u64 accepted;
-	__u64 lost;
+	__u64 lost; /* records the filter let through and the reader never gets */
+	__u64 asked; /* only with nw_lose_every */
 };
 
 struct {
@@ -32,35 +36,45 @@ struct {
  */
 const volatile __u32 nw_lose_every = 0;
 
-static __always_inline struct nw_ring_counts *nw_ring_counts(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&ring_counts, &zero);
-}
-
 /* Something to be told has happened that was not seen in time. */
 static __always_inline void nw_lose_record(void)
 {
-	struct nw_ring_counts *counts = nw_ring_counts();
-
-	if (counts) {
-		counts->accepted++;
-		counts->lost++;
-	}
-}
-
-static __always_inline void *nw_reserve(__u64 size)
-{
-	struct nw_ring_counts *counts = nw_ring_counts();
-	void *record = NULL;
+	__u32 zero = 0;
+	struct nw_ring_counts *counts =
+		bpf_map_lookup_elem(&ring_counts, &zero);
 
 	if (counts)
-		counts->accepted++;
-	if (!nw_lose_every || !counts || counts->accepted % nw_lose_every)
+		__sync_fetch_and_add(&counts->lost, 1);
+}
+
+/*
+ * Whether a record is one that is lost on purpose. Two that are asked for at
+ * once may be taken for the same one: which record is lost is not exact, how
+ * many were is.
+ */
+static __always_inline bool nw_lose_this(void)
+{
+	__u32 zero = 0;
+	struct nw_ring_counts *counts;
+
+	if (!nw_lose_every)
+		return false;
+	counts = bpf_map_lookup_elem(&ring_counts, &zero);
+	if (!counts)
+		return false;
+	__sync_fetch_and_add(&counts->asked, 1);
+	return counts->asked % nw_lose_every == 0;
+}
+
+/* Room for a record; NULL: there is none, and the loss is counted. */
+static __always_inline void *nw_reserve(__u64 size)
+{
+	void *record = NULL;
+
+	if (!nw_lose_this())
 		record = bpf_ringbuf_reserve(&events, size, 0);
-	if (counts && !record)
-		counts->lost++;
+	if (!record)
+		nw_lose_record();
 	return record;
 }
 

@@ -54,7 +54,7 @@ static __always_inline void nw_lose_count(void)
 	__u64 *lost = bpf_map_lookup_elem(&counts_lost, &zero);
 
 	if (lost)
-		(*lost)++;
+		__sync_fetch_and_add(lost, 1);
 }
 
 /* The value of a key in the map that counts now, made of `none` if it is new. */

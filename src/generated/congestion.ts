@@ -43,21 +43,19 @@ export function decodeCa(view: DataView, at: number): Ca {
 
 /** struct nw_ca_totals: size and field offsets in bytes. */
 export const CA_TOTALS = {
-  size: 336,
-  at: { timeNs: 0, visits: 8, buckets: 16 },
+  size: 328,
+  at: { timeNs: 0, buckets: 8 },
 } as const;
 
 export interface CaTotals {
   readonly timeNs: number;
-  readonly visits: number;
   readonly buckets: readonly number[];
 }
 
 export function decodeCaTotals(view: DataView, at: number): CaTotals {
   return {
     timeNs: readU64(view, at),
-    visits: readU64(view, at + 8),
-    buckets: Array.from({ length: 40 }, (_, i) => readU64(view, at + 16 + i * 8)),
+    buckets: Array.from({ length: 40 }, (_, i) => readU64(view, at + 8 + i * 8)),
   };
 }
 

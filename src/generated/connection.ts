@@ -203,8 +203,8 @@ export function decodeConnectionOwner(view: DataView, at: number): ConnectionOwn
 
 /** struct nw_connection_totals: size and field offsets in bytes. */
 export const CONNECTION_TOTALS = {
-  size: 6488,
-  at: { outcomes: 0, bytesSent: 112, bytesReceived: 120, segsIn: 128, segsOut: 136, stateCount: 144, handshake: 256, duration: 912, rtt: 1568, state: 1896 },
+  size: 6376,
+  at: { outcomes: 0, bytesSent: 112, bytesReceived: 120, segsIn: 128, segsOut: 136, handshake: 144, duration: 800, rtt: 1456, state: 1784 },
 } as const;
 
 export interface ConnectionTotals {
@@ -213,7 +213,6 @@ export interface ConnectionTotals {
   readonly bytesReceived: number;
   readonly segsIn: number;
   readonly segsOut: number;
-  readonly stateCount: readonly number[];
   readonly handshake: readonly Histogram[];
   readonly duration: readonly Histogram[];
   readonly rtt: Histogram;
@@ -227,11 +226,10 @@ export function decodeConnectionTotals(view: DataView, at: number): ConnectionTo
     bytesReceived: readU64(view, at + 120),
     segsIn: readU64(view, at + 128),
     segsOut: readU64(view, at + 136),
-    stateCount: Array.from({ length: 14 }, (_, i) => readU64(view, at + 144 + i * 8)),
-    handshake: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 256 + i * 328)),
-    duration: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 912 + i * 328)),
-    rtt: decodeHistogram(view, at + 1568),
-    state: Array.from({ length: 14 }, (_, i) => decodeHistogram(view, at + 1896 + i * 328)),
+    handshake: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 144 + i * 328)),
+    duration: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 800 + i * 328)),
+    rtt: decodeHistogram(view, at + 1456),
+    state: Array.from({ length: 14 }, (_, i) => decodeHistogram(view, at + 1784 + i * 328)),
   };
 }
 

@@ -3,21 +3,19 @@ import { readU64 } from '../kernel/read.js';
 
 /** struct nw_queue: size and field offsets in bytes. */
 export const QUEUE = {
-  size: 56,
-  at: { packets: 0, bytes: 8, sizes: 16 },
+  size: 48,
+  at: { bytes: 0, sizes: 8 },
 } as const;
 
 export interface Queue {
-  readonly packets: number;
   readonly bytes: number;
   readonly sizes: readonly number[];
 }
 
 export function decodeQueue(view: DataView, at: number): Queue {
   return {
-    packets: readU64(view, at),
-    bytes: readU64(view, at + 8),
-    sizes: Array.from({ length: 5 }, (_, i) => readU64(view, at + 16 + i * 8)),
+    bytes: readU64(view, at),
+    sizes: Array.from({ length: 5 }, (_, i) => readU64(view, at + 8 + i * 8)),
   };
 }
 

@@ -24,21 +24,19 @@ export {
 
 /** struct nw_rtt: size and field offsets in bytes. */
 export const RTT = {
-  size: 272,
-  at: { buckets: 0, sumUs: 256, count: 264 },
+  size: 264,
+  at: { buckets: 0, sumUs: 256 },
 } as const;
 
 export interface Rtt {
   readonly buckets: readonly number[];
   readonly sumUs: number;
-  readonly count: number;
 }
 
 export function decodeRtt(view: DataView, at: number): Rtt {
   return {
     buckets: Array.from({ length: 32 }, (_, i) => readU64(view, at + i * 8)),
     sumUs: readU64(view, at + 256),
-    count: readU64(view, at + 264),
   };
 }
 
@@ -72,5 +70,5 @@ export const RODATA = {
   nw_filter: { offset: 8, size: 1408 },
   nw_rtt_by: { offset: 1448, size: 4 },
   nw_us_per_unit: { offset: 1452, size: 4 },
-  nw_no_rtt: { offset: 1456, size: 272 },
+  nw_no_rtt: { offset: 1456, size: 264 },
 } as const;

@@ -188,18 +188,18 @@ export const RETRANSMIT_TYPE = {
 /** struct nw_ring_counts: size and field offsets in bytes. */
 export const RING_COUNTS = {
   size: 16,
-  at: { accepted: 0, lost: 8 },
+  at: { lost: 0, asked: 8 },
 } as const;
 
 export interface RingCounts {
-  readonly accepted: number;
   readonly lost: number;
+  readonly asked: number;
 }
 
 export function decodeRingCounts(view: DataView, at: number): RingCounts {
   return {
-    accepted: readU64(view, at),
-    lost: readU64(view, at + 8),
+    lost: readU64(view, at),
+    asked: readU64(view, at + 8),
   };
 }
 

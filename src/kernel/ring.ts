@@ -43,6 +43,7 @@ export class RingReader {
   readonly #headers: Int32Array;
   readonly #view: DataView;
   #unmap: (() => void) | null;
+  #records = 0;
 
   constructor(memory: RingMemory, unmap: () => void = () => undefined) {
     this.#memory = memory;
@@ -70,6 +71,36 @@ export class RingReader {
     return this.produced - this.consumed;
   }
 
+  /** Records ever handed over. */
+  get records(): number {
+    return this.#records;
+  }
+
+  /** Records that are there and were not handed over yet. */
+  get waiting(): number {
+    return this.#walk(this.produced, Infinity, () => undefined).count;
+  }
+
+  /** From the oldest record up to `end`, one that is being written, or `most` of them. */
+  #walk(
+    end: number,
+    most: number,
+    each: (place: number, index: number) => void,
+  ): { readonly count: number; readonly position: number } {
+    // Positions pass 2^53 after 285 years at 1 GB/s: numbers are exact.
+    let position = this.consumed;
+    let count = 0;
+    while (position < end && count < most) {
+      // Ring sizes are powers of two, but & would cut the position to 32 bits.
+      const offset = position % this.#memory.size;
+      const header = Atomics.load(this.#headers, offset >> 2);
+      if ((header & BUSY) !== 0) break;
+      position += ((header & LENGTH) + HEADER_BYTES + 7) & ~7;
+      if ((header & DISCARDED) === 0) each(offset + HEADER_BYTES, count++);
+    }
+    return { count, position };
+  }
+
   /**
    * Hands the records that are there, at most `places.length` of them, to `take`
    * as one batch and then frees their space; returns how many there were. Stops
@@ -78,22 +109,14 @@ export class RingReader {
    * {@link produced}; what was written since then stays.
    */
   drain(places: Int32Array, take: TakeBatch, end = this.produced): number {
-    const { consumer } = this.#memory;
-    // Positions pass 2^53 after 285 years at 1 GB/s: numbers are exact.
-    let position = Number(Atomics.load(consumer, 0));
-    let count = 0;
-    while (position < end && count < places.length) {
-      // Ring sizes are powers of two, but & would cut the position to 32 bits.
-      const offset = position % this.#memory.size;
-      const header = Atomics.load(this.#headers, offset >> 2);
-      if ((header & BUSY) !== 0) break;
-      position += ((header & LENGTH) + HEADER_BYTES + 7) & ~7;
-      if ((header & DISCARDED) === 0) places[count++] = offset + HEADER_BYTES;
-    }
+    const { count, position } = this.#walk(end, places.length, (place, index) => {
+      places[index] = place;
+    });
+    this.#records += count;
     try {
       if (count > 0) take(this.#view, places, count);
     } finally {
-      Atomics.store(consumer, 0, BigInt(position));
+      Atomics.store(this.#memory.consumer, 0, BigInt(position));
     }
     return count;
   }

@@ -12,7 +12,7 @@ import { hasSocketStorage } from './kernel-btf.js';
 import { sumPerCpu } from './map.js';
 import { BpfObject, type BpfMap, type Program, type Rodata } from './object.js';
 import { openRing, type RingReader } from './ring.js';
-import { readU64 } from './read.js';
+import { decodeRingCounts } from '../generated/shared.js';
 import { openCgroupRoot } from './host.js';
 
 export interface SourceSpec {
@@ -43,8 +43,9 @@ export interface ProgramState {
   readonly fix: string | null;
 }
 
-/** Records that passed the filter, and those the ring could not take. */
+/** Records that passed the filter: those that were read, and those the ring could not take. */
 export interface RingCounts {
+  /** Read and lost together; what still lies in the ring comes with its reading. */
   readonly accepted: number;
   readonly lost: number;
 }
@@ -240,8 +241,8 @@ export function openSource(spec: SourceSpec): Source {
     const ring = openRing(events.fd, events.maxEntries);
     const counts = object.map('ring_counts');
     const ringCounts = (): RingCounts => {
-      const sum = sumPerCpu(counts);
-      return { accepted: readU64(sum, 0), lost: readU64(sum, 8) };
+      const { lost } = decodeRingCounts(sumPerCpu(counts), 0);
+      return { accepted: ring.records + lost, lost };
     };
     return (source) => ({ ...source, ring, ringCounts });
   });

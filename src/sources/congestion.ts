@@ -40,6 +40,7 @@ export type FlowCounts = CongestionFlow & CongestionTimes;
 /** All visits of a state that have ended; the buckets are those of src/terminal/histogram.ts. */
 export interface StateCounts extends CaTotals {
   readonly state: CongestionState;
+  readonly visits: number;
 }
 
 export interface CongestionCounts {
@@ -124,10 +125,10 @@ export class CongestionSource implements CountingSource<CongestionCounts> {
   /** Sums since the start, of every state. */
   totals(): readonly StateCounts[] {
     const map = this.source.map('congest_totals', CA_TOTALS.size);
-    return CONGESTION_STATES.map((state, i) => ({
-      state,
-      ...decodeCaTotals(sumPerCpu(map, i), 0),
-    }));
+    return CONGESTION_STATES.map((state, i) => {
+      const totals = decodeCaTotals(sumPerCpu(map, i), 0);
+      return { state, visits: totals.buckets.reduce((sum, count) => sum + count, 0), ...totals };
+    });
   }
 
   take(): CongestionCounts {

@@ -27,8 +27,13 @@ export interface Device {
   readonly queues: Readonly<Record<Direction, number>>;
 }
 
+/** Packets and bytes, and how many packets of each size. */
+interface Counts extends Queue {
+  readonly packets: number;
+}
+
 /** What went through a queue, by size too; null: no queue that the device has. */
-export interface QueueCounts extends Queue {
+export interface QueueCounts extends Counts {
   readonly direction: Direction;
   readonly queue: number | null;
 }
@@ -115,7 +120,7 @@ export const PLAN: SourcePlan = {
   features: [],
 };
 
-const plus = (a: Queue, b: Queue): Queue => ({
+const plus = (a: Counts, b: Counts): Counts => ({
   packets: a.packets + b.packets,
   bytes: a.bytes + b.bytes,
   sizes: a.sizes.map((count, i) => count + (b.sizes[i] ?? 0)),
@@ -139,9 +144,11 @@ export class NicSource implements CountingSource<readonly QueueCounts[]> {
     this.source = openCounts(specOf(this.device));
   }
 
-  #read(direction: Direction, entry: number): Queue {
+  #read(direction: Direction, entry: number): Counts {
     const first = WIRE_DIRECTION[direction] * (keptQueues(this.device) + 1);
-    return decodeQueue(sumPerCpu(this.source.map('nic_queues', QUEUE.size), first + entry), 0);
+    const map = this.source.map('nic_queues', QUEUE.size);
+    const queue = decodeQueue(sumPerCpu(map, first + entry), 0);
+    return { packets: queue.sizes.reduce((sum, count) => sum + count, 0), ...queue };
   }
 
   #countsOf(direction: Direction): QueueCounts[] {

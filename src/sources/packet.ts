@@ -26,6 +26,7 @@ import { readArrayValue, readHash, readPerCpu, sumPerCpu } from '../kernel/map.j
 import { readU64 } from '../kernel/read.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
+import { LayerCounts } from './layer-counts.js';
 import {
   argumentFeature,
   functionFeature,
@@ -171,18 +172,30 @@ export class PacketSource {
   readonly source: Source;
   readonly #places = new Int32Array(BATCH);
   readonly #times = new Float64Array(BATCH);
+  /** Null: no times are asked for. */
+  readonly #layers: LayerCounts | null;
 
   constructor(options: PacketOptions) {
     this.source = openSource(specOf(options));
+    this.#layers = options.time ? new LayerCounts() : null;
   }
 
   /** Hands over the packets since the last call, in order of time; `end` as of the ring. */
   drain(take: TakePackets, end = this.source.ring.produced): number {
     const inOrder: TakePackets = (view, places, count) => {
       sortByTime(view, places, count, this.#times);
+      this.#countLayers(view, places, count);
       take(view, places, count);
     };
     return this.source.ring.drain(this.#places, inOrder, end);
+  }
+
+  #countLayers(view: DataView, places: Int32Array, count: number): void {
+    if (this.#layers === null) return;
+    for (let i = 0; i < count; i++) {
+      const at = places[i] ?? 0;
+      if (isPacket(view, at)) this.#layers.add(view, at);
+    }
   }
 
   /** Detaches everything that sees packets; what it has seen can still be read. */
@@ -210,8 +223,11 @@ export class PacketSource {
     slots(last.view, last.stride);
   }
 
+  /** Of the packets that were handed over, and of those whose records were lost. */
   layers(): LayerTotals {
-    return decodeLayerTotals(sumPerCpu(this.source.map('layer_totals')), 0);
+    const totals = sumPerCpu(this.source.map('layer_totals'));
+    this.#layers?.addTo(totals);
+    return decodeLayerTotals(totals, 0);
   }
 
   httpTotals(): HttpTotals {

@@ -33,14 +33,15 @@ export interface RttOptions {
   readonly unit: RttUnit;
 }
 
+/** Round-trip times by bucket, see src/terminal/histogram.ts, in the unit asked for. */
+export interface RttSums extends Rtt {
+  readonly count: number;
+}
+
 /** The round-trip times of one address, or of all. */
-export interface RttCounts {
+export interface RttCounts extends RttSums {
   /** Null: all. */
   readonly address: string | null;
-  /** By bucket, see src/terminal/histogram.ts, in the unit asked for. */
-  readonly buckets: readonly number[];
-  readonly sumUs: number;
-  readonly count: number;
 }
 
 const BY: Readonly<Record<RttBy, number>> = {
@@ -84,7 +85,7 @@ export const PLAN: SourcePlan = {
 };
 
 /** The counts of two times of one interval as one. */
-export function sumOfRtts(a: Rtt, b: Rtt): Rtt {
+export function sumOfRtts(a: RttSums, b: RttSums): RttSums {
   return {
     buckets: a.buckets.map((count, i) => count + (b.buckets[i] ?? 0)),
     sumUs: a.sumUs + b.sumUs,
@@ -92,10 +93,15 @@ export function sumOfRtts(a: Rtt, b: Rtt): Rtt {
   };
 }
 
+function decodeSums(view: DataView): RttSums {
+  const rtt = decodeRtt(view, 0);
+  return { ...rtt, count: rtt.buckets.reduce((sum, count) => sum + count, 0) };
+}
+
 export class RttSource implements CountingSource<readonly RttCounts[]> {
   readonly source: Attached;
   readonly #by: RttBy;
-  readonly #counts: IntervalCounts<RttKey, Rtt>;
+  readonly #counts: IntervalCounts<RttKey, RttSums>;
 
   /** Throws NetwatchError if the kernel does not let us. */
   constructor(options: RttOptions) {
@@ -104,7 +110,7 @@ export class RttSource implements CountingSource<readonly RttCounts[]> {
     seedOwners(this.source);
     this.#counts = new IntervalCounts(new SwappedMap(this.source, 'rtts', RTT.size), {
       key: (view) => decodeRttKey(view, 0),
-      value: (view) => decodeRtt(view, 0),
+      value: decodeSums,
       sum: sumOfRtts,
     });
   }

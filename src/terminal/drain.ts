@@ -19,7 +19,6 @@ export class Drain<R extends { readonly tsNs: number }> {
   readonly #output: StandardOutput;
   readonly #formatter: Formatter<R>;
   #timer: NodeJS.Timeout | null = null;
-  #read = 0;
 
   constructor(from: LiveSource<R>, output: StandardOutput, formatter: Formatter<R>) {
     this.#from = from;
@@ -44,7 +43,6 @@ export class Drain<R extends { readonly tsNs: number }> {
     const count = this.#from.drain((record) => {
       lines.push({ tsNs: record.tsNs, text: this.#formatter.line(record) });
     });
-    this.#read += count;
     // several CPUs write into one ring
     lines.sort((a, b) => a.tsNs - b.tsNs);
     if (count > 0) this.#output.write(lines.map(({ text }) => text).join(''), count);
@@ -82,7 +80,6 @@ export class Drain<R extends { readonly tsNs: number }> {
 
   /** Records that are still in the ring. */
   get unread(): number {
-    const { accepted, lost } = this.#from.source.ringCounts();
-    return accepted - lost - this.#read;
+    return this.#from.source.ring.waiting;
   }
 }

@@ -51,20 +51,14 @@ NW_HTTP_FN int nw_http_burst(NW_HTTP_CTX *ctx, __u32 slot)
 
 /* Segments */
 
-/*
- * Takes a free work of this CPU. Whoever interrupts this one gives its own
- * back before this one goes on, so plain loads and stores will do; only a task
- * switch between the two lines could mix up two segments.
- */
+/* Takes a work of this CPU that nobody has; NULL: all are taken. */
 static __always_inline struct nw_http_work *nw_http_acquire(__u32 *slot)
 {
 	for (__u32 i = 0; i < NW_HTTP_SLOTS; i++) {
 		struct nw_http_work *w = nw_http_work(i);
 
-		if (!w || w->busy)
+		if (!w || !nw_http_work_take(&w->busy))
 			continue;
-		w->busy = 1;
-		nw_http_barrier();
 		*slot = i;
 		return w;
 	}
@@ -251,8 +245,7 @@ static __always_inline void nw_http_take(NW_HTTP_CTX *ctx, struct nw_http *h,
 	w->seq = seq;
 	w->way = way;
 	nw_http_read(ctx, h, d, w, slot);
-	nw_http_barrier();
-	w->busy = 0;
+	nw_http_work_give(&w->busy);
 }
 
 /*

@@ -181,7 +181,7 @@ struct nw_http_work {
 	__u32 way;
 	__u32 line_bytes; /* of the first line, all of it */
 	__u32 line_have; /* bytes of it in line */
-	__u32 busy;
+	__u32 busy; /* see http/work.h */
 	__u8 request; /* as in struct nw_http */
 	__u8 off;
 	__u8 seen;

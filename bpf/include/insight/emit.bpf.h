@@ -117,9 +117,9 @@ static __always_inline void nw_count_rtt(struct nw_insight_totals *totals,
 	}
 	barrier_var(bucket);
 	if (bucket < NW_RTT_BUCKETS)
-		totals->rtt[bucket]++;
-	totals->rtt_us += us;
-	totals->cwnd += e->cwnd;
+		__sync_fetch_and_add(&totals->rtt[bucket], 1);
+	__sync_fetch_and_add(&totals->rtt_us, us);
+	__sync_fetch_and_add(&totals->cwnd, e->cwnd);
 }
 
 static __always_inline void nw_count_event(const struct nw_insight *e,
@@ -133,13 +133,14 @@ static __always_inline void nw_count_event(const struct nw_insight *e,
 		return;
 	barrier_var(event);
 	if (event < NW_EVENTS)
-		totals->events[event]++;
+		__sync_fetch_and_add(&totals->events[event], 1);
 	if (event == NW_EVENT_SEND)
-		totals->bytes_sent += e->bytes;
+		__sync_fetch_and_add(&totals->bytes_sent, e->bytes);
 	else if (event == NW_EVENT_RECEIVE)
-		totals->bytes_received += e->bytes;
+		__sync_fetch_and_add(&totals->bytes_received, e->bytes);
 	else if (event == NW_EVENT_RETRANSMIT)
-		totals->segments_retransmitted += e->segments;
+		__sync_fetch_and_add(&totals->segments_retransmitted,
+				     e->segments);
 	else if (event == NW_EVENT_RTT_UPDATE)
 		nw_count_rtt(totals, e);
 }

@@ -1,0 +1,71 @@
+/**
+ * Times in the layers, counted from the packet records as they are read: what the kernel counts only
+ * of records that are lost (bpf/include/layers.bpf.h), with the same buckets and in the same order.
+ * Runs for every packet. Pure.
+ */
+import { HISTOGRAM, LAYER_TOTALS, PACKET } from '../generated/packet.js';
+
+const { at: FIELD } = PACKET;
+const BUCKETS = HISTOGRAM.at.sumNs / 8;
+const HISTOGRAM_WORDS = HISTOGRAM.size / 8;
+/** MAC, IP and TCP; of each one histogram for IPv4 and one for IPv6. */
+const LAYERS = 3;
+const LAYER_WORDS = 2 * HISTOGRAM_WORDS;
+const DIRECTION_WORDS = LAYERS * LAYER_WORDS;
+const NOT_MEASURED = LAYER_TOTALS.at.notMeasured / 8;
+
+const AF_INET6 = 10;
+const UNIT_NS = 125;
+const WORD = 0x1_0000_0000;
+const UNKNOWN_WORD = -1;
+
+/** The bucket of a duration: the smallest k with `ns` at most 2^k units; the last one is all above. */
+function bucketOf(ns: number): number {
+  const units = Math.floor((ns > 0 ? ns - 1 : 0) / UNIT_NS);
+  const bits = units < WORD ? 32 - Math.clz32(units) : 64 - Math.clz32(units / WORD);
+  return Math.min(bits, BUCKETS - 1);
+}
+
+export class LayerCounts {
+  /** As the words of `struct nw_layer_totals`; sums are exact up to 104 days. */
+  readonly #words = new Float64Array(LAYER_TOTALS.size / 8);
+  #records: Int32Array = new Int32Array(0);
+  #view: DataView | null = null;
+
+  /** Counts the packet whose record is at `at`. */
+  add(view: DataView, at: number): void {
+    if (view !== this.#view) {
+      this.#view = view;
+      this.#records = new Int32Array(view.buffer, view.byteOffset, view.byteLength >> 2);
+    }
+    const transmit = view.getUint8(at + FIELD.rx) === 1 ? 0 : 1;
+    const isIpv6 = view.getUint16(at + FIELD.family, true) === AF_INET6;
+    const missed = NOT_MEASURED + transmit * LAYERS;
+    const first = transmit * DIRECTION_WORDS + (isIpv6 ? HISTOGRAM_WORDS : 0);
+    this.#count(at + FIELD.macNs, first, missed);
+    this.#count(at + FIELD.ipNs, first + LAYER_WORDS, missed + 1);
+    if (this.#records[(at + FIELD.payloadBytes) >> 2] !== 0)
+      this.#count(at + FIELD.tcpNs, first + 2 * LAYER_WORDS, missed + 2);
+  }
+
+  #count(at: number, histogram: number, missed: number): void {
+    const words = this.#words;
+    const high = this.#records[(at + 4) >> 2]!;
+    const low = this.#records[at >> 2]! >>> 0;
+    if (high === UNKNOWN_WORD && low === WORD - 1) {
+      words[missed]!++;
+      return;
+    }
+    const ns = high === 0 ? low : (high >>> 0) * WORD + low;
+    words[histogram + bucketOf(ns)]!++;
+    words[histogram + BUCKETS]! += ns;
+  }
+
+  /** Adds what was counted to a `struct nw_layer_totals`, in place. */
+  addTo(totals: DataView): void {
+    for (const [word, count] of this.#words.entries()) {
+      const at = word * 8;
+      totals.setBigUint64(at, totals.getBigUint64(at, true) + BigInt(count), true);
+    }
+  }
+}
