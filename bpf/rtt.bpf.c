@@ -16,7 +16,11 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define NW_RTT_BUCKETS 32
 
-/* Whose round-trip times: an end of connections, or nobody's in particular. */
+/*
+ * Whose round-trip times: an end of connections, or nobody's in particular. Then
+ * its first word is the CPU, so that not all of them write into one place; the
+ * reader adds them up.
+ */
 struct nw_rtt_key {
 	nw_ip_t addr;
 };
@@ -82,7 +86,7 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	struct nw_rtt_key key = {};
 	struct tcp_sock *tp;
 	struct nw_rtt *rtt;
-	__u32 srtt_us;
+	__u32 srtt_us, cpu = bpf_get_smp_processor_id();
 
 	tp = nw_watched(sk);
 	if (!tp)
@@ -94,6 +98,8 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 		__builtin_memcpy(key.addr, tuple.local_addr, sizeof(key.addr));
 	else if (nw_rtt_by == NW_RTT_BY_PEER)
 		__builtin_memcpy(key.addr, tuple.peer_addr, sizeof(key.addr));
+	else
+		__builtin_memcpy(key.addr, &cpu, sizeof(cpu));
 	srtt_us = tp->srtt_us >> 3;
 	nw_add_total(srtt_us);
 	rtt = nw_counted(&rtts, &key, &nw_no_rtt);

@@ -71,7 +71,9 @@ t.test('discarded records are passed over and freed, and do not count', (t) => {
     ring.put(`kept ${i}.`);
     ring.put('', 'discarded');
   }
+  t.strictSame([ring.reader.records, ring.reader.waiting], [0, 5]);
   t.strictSame(drain(ring, 3), ['kept 0', 'kept 1', 'kept 2'], 'a batch is 3 records kept');
+  t.strictSame([ring.reader.records, ring.reader.waiting], [3, 2], 'read, and still there');
   t.strictSame(drain(ring), ['kept 3', 'kept 4']);
   ring.put('gone.', 'discarded');
   t.strictSame(drain(ring), []);

@@ -109,10 +109,9 @@ static __always_inline void nw_count_close(struct nw_connection_totals *totals,
 	__sync_fetch_and_add(&totals->bytes_sent,
 			     tp->bytes_sent - tp->bytes_retrans);
 	/* the kernel counts the FIN as a byte, a SYN-ACK in no socket */
-	__sync_fetch_and_add(
-		&totals->bytes_received,
-		tp->bytes_received -
-			!!(sk->__sk_common.skc_flags & (1UL << SOCK_DONE)));
+	__sync_fetch_and_add(&totals->bytes_received,
+			     tp->bytes_received - !!(sk->__sk_common.skc_flags &
+						     (1UL << SOCK_DONE)));
 	__sync_fetch_and_add(&totals->segs_in, tp->segs_in);
 	__sync_fetch_and_add(&totals->segs_out, tp->segs_out + side);
 	if (tp->srtt_us)

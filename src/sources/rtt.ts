@@ -117,10 +117,12 @@ export class RttSource implements CountingSource<readonly RttCounts[]> {
 
   take(): readonly RttCounts[] {
     this.#counts.collect(() => undefined);
-    const isByAddress = this.#by !== 'nothing';
-    return this.#counts
-      .take()
-      .map(({ key, value }) => ({ address: isByAddress ? key.addr : null, ...value }));
+    const all = this.#counts.take();
+    if (this.#by !== 'nothing')
+      return all.map(({ key, value }) => ({ address: key.addr, ...value }));
+    // the kernel counts those of each CPU apart
+    const [first, ...others] = all.map(({ value }) => value);
+    return first === undefined ? [] : [{ address: null, ...others.reduce(sumOfRtts, first) }];
   }
 
   /** All since the start: microseconds, with bounds as in src/metrics/histogram.ts. */

@@ -1,0 +1,120 @@
+/**
+ * What several programs count or take at once, compiled natively from the headers in bpf/include; and
+ * the same counts made by the reader. STEPS says how many steps the races have.
+ */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import t from 'tap';
+import { decodeLayerTotals, LAYER_TOTALS, PACKET } from '../src/generated/packet.js';
+import { LayerCounts } from '../src/sources/layer-counts.js';
+import { temporaryFolder } from './support/collector.js';
+import { compile } from './support/compile.js';
+
+const { STEPS = '8000000' } = process.env;
+
+const build = (folder: string): string | null =>
+  compile(join(import.meta.dirname, folder, 'race.c'), temporaryFolder(t), ['-pthread']);
+const works = build('http-works');
+const histogram = build('histogram');
+const skip = works === null && 'no C compiler (cc or clang) on this machine';
+
+t.test('an HTTP work has one owner at a time, whoever interrupts whom', { skip }, (t) => {
+  const { status, stdout } = spawnSync(works ?? '', [STEPS], { encoding: 'utf8' });
+  t.match(stdout, new RegExp(`^steps ${STEPS} interrupts [1-9]\\d* .* wrong 0\n$`));
+  t.equal(status, 0);
+  t.comment(stdout.trim());
+  t.end();
+});
+
+t.test('a histogram counts everything once, whoever interrupts whom', { skip }, (t) => {
+  const { status, stdout } = spawnSync(histogram ?? '', ['count', STEPS], { encoding: 'utf8' });
+  t.match(stdout, new RegExp(`^steps ${STEPS} interrupts [1-9]\\d* wrong 0\n$`));
+  t.equal(status, 0);
+  t.comment(stdout.trim());
+  t.end();
+});
+
+interface FakePacket {
+  readonly rx: boolean;
+  readonly family: number;
+  readonly payloadBytes: number;
+  /** MAC, IP, TCP; null: not known. */
+  readonly ns: readonly [bigint | null, bigint | null, bigint | null];
+}
+
+/** A record's bytes, as far as its times need them. */
+function recordOf({ rx, family, payloadBytes, ns }: FakePacket): DataView {
+  const view = new DataView(new ArrayBuffer(PACKET.size));
+  const { at } = PACKET;
+  view.setUint8(at.rx, rx ? 1 : 0);
+  view.setUint16(at.family, family, true);
+  view.setUint32(at.payloadBytes, payloadBytes, true);
+  for (const [i, field] of [at.macNs, at.ipNs, at.tcpNs].entries())
+    view.setBigUint64(field, ns[i] ?? 0xffff_ffff_ffff_ffffn, true);
+  return view;
+}
+
+/** Adds packets to totals of the kernel in which each word is `before`. */
+function totalsOf(packets: readonly FakePacket[], before = 0n) {
+  const counts = new LayerCounts();
+  for (const packet of packets) counts.add(recordOf(packet), 0);
+  const words = new BigUint64Array(LAYER_TOTALS.size / 8).fill(before);
+  counts.addTo(new DataView(words.buffer));
+  return decodeLayerTotals(new DataView(words.buffer), 0);
+}
+
+t.test('the reader puts a duration into the bucket that the kernel puts it into', { skip }, (t) => {
+  const powers = Array.from({ length: 56 }, (_, k) => 1n << BigInt(k));
+  const edges = powers.flatMap((power) => [power * 125n, power * 1000n, power << 7n]);
+  const durations = [0n, ...edges.flatMap((ns) => [ns - 1n, ns, ns + 1n])].filter(
+    (ns) => ns <= 1n << 53n,
+  );
+  const input = `${durations.join('\n')}\n`;
+  const { stdout } = spawnSync(histogram ?? '', ['bucket'], { encoding: 'utf8', input });
+  const found = durations.map((ns) => {
+    const packet = { rx: true, family: 2, payloadBytes: 1, ns: [ns, null, null] } as const;
+    const { buckets = [], sumNs } = totalsOf([packet]).duration[0]?.[0]?.[0] ?? {};
+    return buckets.indexOf(1) + (sumNs === Number(ns) ? 0 : NaN);
+  });
+  t.strictSame(found, stdout.trim().split('\n').map(Number));
+  t.ok(new Set(found).size === 40, 'all buckets are met');
+  t.end();
+});
+
+t.test('a packet counts once in each layer, by direction and family, beside lost ones', (t) => {
+  const { duration, notMeasured } = totalsOf(
+    [
+      { rx: true, family: 2, payloadBytes: 1, ns: [125n, 126n, 1000n] },
+      { rx: true, family: 10, payloadBytes: 0, ns: [250n, null, 1n] },
+      { rx: false, family: 10, payloadBytes: 7, ns: [null, 0n, null] },
+      { rx: false, family: 2, payloadBytes: 0, ns: [null, 5_000_000_000n, null] },
+    ],
+    1n,
+  );
+  const word = (direction: number, layer: number, type: number): Record<number, number> => {
+    const { buckets = [], sumNs = NaN } = duration[direction]?.[layer]?.[type] ?? {};
+    const more = [...buckets, sumNs].map((count, i) => [i, count - 1] as const);
+    return Object.fromEntries(more.filter(([, count]) => count !== 0));
+  };
+  const all = [0, 1].map((d) => [0, 1, 2].map((l) => [0, 1].map((type) => word(d, l, type))));
+  t.strictSame(all, [
+    [
+      [
+        { 0: 1, 40: 125 },
+        { 1: 1, 40: 250 },
+      ],
+      [{ 1: 1, 40: 126 }, {}],
+      [{ 3: 1, 40: 1000 }, {}],
+    ],
+    [
+      [{}, {}],
+      [{ 26: 1, 40: 5_000_000_000 }, { 0: 1 }],
+      [{}, {}],
+    ],
+  ]);
+  t.strictSame(notMeasured, [
+    [1, 2, 1],
+    [3, 1, 2],
+  ]);
+  t.end();
+});

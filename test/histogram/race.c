@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * bpf/include/histogram.bpf.h as a program of its own.
+ *
+ *   race count STEPS   two threads on two CPUs, each interrupted at any
+ *                      instruction by a signal, as by a soft interrupt, count
+ *                      in one histogram; prints "steps N interrupts N wrong N"
+ *   race bucket        reads durations in ns, one a line; prints the bucket of
+ *                      each in a histogram with a unit of 125 ns
+ *
+ * Build: cc -O2 -pthread -I bpf/include -o race race.c
+ */
+#define _GNU_SOURCE
+#include <linux/types.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What the header takes from there. */
+#define NW_COMPAT_BPF_H
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+#define likely(x) __builtin_expect(!!(x), 1)
+#define barrier_var(var) asm volatile("" : "+r"(var))
+#include "histogram.bpf.h"
+
+#define INTERRUPT_NS 50000
+#define DURATION_NS 1000 /* in one bucket, so that all meet there */
+
+static struct nw_histogram histogram;
+static atomic_long interrupts;
+static pthread_barrier_t begin;
+static long wanted;
+
+static void count_one(void)
+{
+	nw_histogram_add(&histogram, DURATION_NS, NW_UNIT_125_NS);
+}
+
+static void soft_interrupt(int signal)
+{
+	(void)signal;
+	count_one();
+	atomic_fetch_add(&interrupts, 1);
+}
+
+static void *count_many(void *cpu)
+{
+	struct sigevent event = {
+		.sigev_notify = SIGEV_THREAD_ID,
+		.sigev_signo = SIGUSR1,
+		._sigev_un._tid = gettid(),
+	};
+	struct itimerspec every = {
+		.it_interval.tv_nsec = INTERRUPT_NS,
+		.it_value.tv_nsec = INTERRUPT_NS,
+	};
+	timer_t timer;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((long)cpu, &set);
+	/* on a single CPU they take turns */
+	sched_setaffinity(0, sizeof(set), &set);
+	pthread_barrier_wait(&begin);
+	if (timer_create(CLOCK_MONOTONIC, &event, &timer) ||
+	    timer_settime(timer, 0, &every, NULL))
+		exit(1);
+	for (long i = 0; i < wanted; i++)
+		count_one();
+	timer_delete(timer);
+	return NULL;
+}
+
+static int race(long steps)
+{
+	struct sigaction action = {.sa_handler = soft_interrupt};
+	pthread_t threads[2];
+	__u64 counted = 0;
+	long all, wrong;
+
+	wanted = steps / 2;
+	sigaction(SIGUSR1, &action, NULL);
+	pthread_barrier_init(&begin, NULL, 2);
+	for (long i = 0; i < 2; i++)
+		if (pthread_create(&threads[i], NULL, count_many, (void *)i))
+			return 1;
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < NW_HISTOGRAM_BUCKETS; i++)
+		counted += histogram.buckets[i];
+	all = wanted * 2 + interrupts;
+	wrong = labs(all - (long)counted) +
+		labs(all * DURATION_NS - (long)histogram.sum_ns);
+	printf("steps %ld interrupts %ld wrong %ld\n", wanted * 2,
+	       (long)interrupts, wrong);
+	return wrong != 0;
+}
+
+static int print_buckets(void)
+{
+	unsigned long long ns;
+
+	while (scanf("%llu", &ns) == 1) {
+		memset(&histogram, 0, sizeof(histogram));
+		nw_histogram_add(&histogram, ns, NW_UNIT_125_NS);
+		for (int i = 0; i < NW_HISTOGRAM_BUCKETS; i++)
+			if (histogram.buckets[i])
+				printf("%d\n", i);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "bucket"))
+		return print_buckets();
+	return argc == 3 ? race(atol(argv[2])) : 2;
+}
