@@ -12,7 +12,7 @@ import { hasSocketStorage } from './kernel-btf.js';
 import { sumPerCpu } from './map.js';
 import { BpfObject, type BpfMap, type Program, type Rodata } from './object.js';
 import { openRing, type RingReader } from './ring.js';
-import { decodeRingCounts } from '../generated/shared.js';
+import { readU64 } from './read.js';
 import { openCgroupRoot } from './host.js';
 
 export interface SourceSpec {
@@ -241,7 +241,7 @@ export function openSource(spec: SourceSpec): Source {
     const ring = openRing(events.fd, events.maxEntries);
     const counts = object.map('ring_counts');
     const ringCounts = (): RingCounts => {
-      const { lost } = decodeRingCounts(sumPerCpu(counts), 0);
+      const lost = readU64(sumPerCpu(counts), 0);
       return { accepted: ring.records + lost, lost };
     };
     return (source) => ({ ...source, ring, ringCounts });
