@@ -25,11 +25,13 @@ NW_ENUM(nw_outcome);
 NW_ENUM(nw_retransmit_type);
 NW_ENUM(nw_role);
 NW_ENUM(nw_owner_source);
+NW_ENUM(nw_mark);
 
-static __always_inline void
-nw_emit_connection(struct sock *sk, struct tcp_sock *tp,
-		   const struct nw_socket *s, const struct nw_tuple *tuple,
-		   __u32 kind, __u64 now, int old_state, int state)
+static __always_inline void nw_emit_connection(struct sock *sk,
+					       const struct nw_turn *turn,
+					       const struct nw_tuple *tuple,
+					       __u32 kind, int old_state,
+					       int state, __u8 marks)
 {
 	struct nw_connection *c = nw_reserve(sizeof(*c));
 
@@ -37,12 +39,48 @@ nw_emit_connection(struct sock *sk, struct tcp_sock *tp,
 		return;
 	__builtin_memset(c, 0, sizeof(*c));
 	c->head.kind = kind;
-	c->head.ts_ns = now;
+	c->head.ts_ns = turn->now_ns;
 	c->tuple = *tuple;
 	c->old_state = old_state;
 	c->state = state;
-	nw_fill_connection(c, sk, tp, s);
+	c->marks = marks;
+	nw_fill_connection(c, sk, turn->tp, turn->s);
 	nw_submit(c);
+}
+
+static __always_inline void nw_emit_owner(struct sock *sk, __u32 kind,
+					  __u32 netns,
+					  const struct nw_tuple *tuple,
+					  const struct nw_owner *owner,
+					  bool allowed)
+{
+	struct nw_connection_owner *record = nw_reserve(sizeof(*record));
+
+	if (!record)
+		return;
+	__builtin_memset(record, 0, sizeof(*record));
+	record->head.ts_ns = bpf_ktime_get_ns();
+	record->head.sock = (__u64)sk;
+	record->head.kind = kind;
+	record->head.netns = netns;
+	record->tuple = *tuple;
+	record->task = owner->task;
+	record->allowed = allowed;
+	nw_submit(record);
+}
+
+/* Nobody has accepted it, so it was its listener's: its marks from now on. */
+static __always_inline int nw_end_unaccepted(struct sock *sk,
+					     struct nw_socket *s,
+					     const struct nw_tuple *tuple,
+					     int marks)
+{
+	bool allowed = nw_counts(marks);
+
+	nw_emit_owner(sk, NW_KIND_CONNECTION_UNACCEPTED, nw_sock_netns(sk),
+		      tuple, &s->owner, allowed);
+	s->verdict = allowed ? NW_VERDICT_WATCH : NW_VERDICT_IGNORE;
+	return allowed ? NW_MARK_NONE : NW_OUT;
 }
 
 SEC("?tp_btf/inet_sock_set_state")
@@ -53,6 +91,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	struct nw_turn turn;
 	struct nw_socket *s;
 	__u32 kind, zero = 0;
+	int marks;
 
 	kind = nw_socket_turn(&turn, sk, old_state, state);
 	if (kind == NW_TURN_NONE)
@@ -64,23 +103,28 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	    (old_state == TCP_CLOSE && state == TCP_CLOSE))
 		return 0;
 	nw_sock_tuple(turn.tp, &tuple);
-	if (!nw_socket_allowed(sk, s, &tuple))
+	marks = nw_judge(sk, s, &tuple);
+	if (state == TCP_CLOSE && marks != NW_OUT && (marks & NW_MARK_UNJUDGED))
+		marks = nw_end_unaccepted(sk, s, &tuple, marks);
+	if (marks == NW_OUT)
 		return 0;
 	totals = bpf_map_lookup_elem(&connection_totals, &zero);
-	nw_count_state(totals, &turn, old_state);
 	if (state == TCP_ESTABLISHED) {
 		/* so far a client has sent SYNs again, and a server nothing */
 		nw_recover_retransmits(s, turn.tp, old_state);
-		nw_count_established(totals, s, turn.tp, old_state);
-		nw_emit_connection(sk, turn.tp, s, &tuple,
-				   NW_KIND_CONNECTION_OPEN, turn.now_ns,
-				   old_state, state);
-	} else if (state == TCP_CLOSE) {
+		nw_note_handshake(totals, &turn, old_state, marks);
+		nw_emit_connection(sk, &turn, &tuple, NW_KIND_CONNECTION_OPEN,
+				   old_state, state, marks);
+		return 0;
+	}
+	nw_settle_handshake(totals, s, marks);
+	if (nw_counts(marks))
+		nw_count_state(totals, old_state, turn.since_ns, turn.now_ns);
+	if (state == TCP_CLOSE) {
 		nw_recover_retransmits(s, turn.tp, old_state);
 		nw_count_close(totals, s, sk, turn.tp, old_state, turn.now_ns);
-		nw_emit_connection(sk, turn.tp, s, &tuple,
-				   NW_KIND_CONNECTION_CLOSE, turn.now_ns,
-				   old_state, state);
+		nw_emit_connection(sk, &turn, &tuple, NW_KIND_CONNECTION_CLOSE,
+				   old_state, state, marks);
 	}
 	return 0;
 }
@@ -140,22 +184,16 @@ int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
 
 static __always_inline int nw_accepted(long fd)
 {
-	struct nw_connection_owner *record;
 	struct nw_owner owner = {};
+	struct nw_tuple tuple = {};
 	struct sock *sk = nw_accepted_by(&owner, fd);
 
-	if (!sk || (nw_task_filtered() && !nw_task_allowed(&owner.task)))
+	if (!sk)
 		return 0;
-	record = nw_reserve(sizeof(*record));
-	if (!record)
-		return 0;
-	__builtin_memset(record, 0, sizeof(*record));
-	record->head.ts_ns = bpf_ktime_get_ns();
-	record->head.sock = (__u64)sk;
-	record->head.kind = NW_KIND_CONNECTION_OWNER;
-	record->head.netns = nw_probe_netns(sk);
-	record->task = owner.task;
-	nw_submit(record);
+	nw_probe_tuple(&tuple, sk);
+	if (nw_tuple_allowed(&tuple))
+		nw_emit_owner(sk, NW_KIND_CONNECTION_OWNER, nw_probe_netns(sk),
+			      &tuple, &owner, nw_owner_allowed(&owner, sk));
 	return 0;
 }
 
@@ -180,6 +218,7 @@ int tcp(struct bpf_iter__tcp *ctx)
 	struct tcp_sock *tp;
 	struct sock *sk;
 	__u32 zero = 0;
+	int marks;
 
 	if (!common)
 		return 0;
@@ -197,8 +236,16 @@ int tcp(struct bpf_iter__tcp *ctx)
 	s = nw_socket_find(sk);
 	if (s)
 		nw_adopt_owner(s, (__u64)sk);
-	if (!nw_socket_allowed(sk, s, &c->tuple))
+	marks = nw_judge(sk, s, &c->tuple);
+	/* a listener is there to be shown; a connection must be somebody's */
+	if (marks == NW_OUT || !nw_counts(marks) ||
+	    ((marks & NW_MARK_UNJUDGED) &&
+	     sk->__sk_common.skc_state != TCP_LISTEN))
 		return 0;
+	if (s)
+		nw_settle_handshake(bpf_map_lookup_elem(&connection_totals,
+							&zero),
+				    s, NW_MARK_NONE);
 	if (s)
 		nw_recover_retransmits(s, tp, sk->__sk_common.skc_state);
 	c->head.kind = NW_KIND_CONNECTION_SAMPLE;

@@ -22,6 +22,7 @@ NW_RECORD(nw_packet);
 NW_RECORD(nw_http_head);
 NW_ENUM(nw_http_method);
 NW_ENUM(nw_http_role);
+NW_ENUM(nw_mark);
 
 /* Set by the reader before loading. */
 const volatile bool nw_http_on = false;
@@ -43,7 +44,8 @@ struct nw_sight {
 	__u64 sock;
 	__u64 ts_ns;
 	__u32 netns;
-	__u32 http_heads;
+	__u16 http_heads;
+	__u8 marks; /* enum nw_mark */
 };
 
 static __always_inline int nw_record(struct __sk_buff *ctx, struct bpf_sock *sk,
@@ -57,8 +59,9 @@ static __always_inline int nw_record(struct __sk_buff *ctx, struct bpf_sock *sk,
 	packet.http_heads = seen->http_heads;
 	if (seen->headers.flags & NW_TCP_SYN)
 		packet.pid = nw_owner_pid(sk);
-	if (!rx)
-		packet.retransmitted = nw_sent_before(sk, &seen->headers);
+	packet.marks = seen->marks;
+	if (!rx && nw_sent_before(sk, &seen->headers))
+		packet.marks |= NW_MARK_RETRANSMITTED;
 	if (!timed)
 		nw_finish_packet(&packet);
 	else if (rx)
@@ -100,6 +103,7 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
 	struct nw_socket *s = NULL;
 	struct bpf_sock *sk = ctx->sk;
 	struct sock *kernel_sk;
+	int marks;
 
 	if (!sk)
 		return 1;
@@ -110,14 +114,24 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
 	if (!kernel_sk)
 		return 1;
 	seen.netns = nw_sock_netns(kernel_sk);
-	if (!nw_netns_allowed(seen.netns) || !nw_parse(ctx, rx, headers))
+	if (!nw_netns_allowed(seen.netns))
 		return 1;
 	if (nw_socket_filtered()) {
 		s = nw_socket_find(sk);
 		if (s)
 			nw_adopt_owner(s, (__u64)kernel_sk);
-		if (!nw_socket_allowed(kernel_sk, s, &headers->tuple))
+		/* what is out costs no look at the packet */
+		if (s && s->verdict == NW_VERDICT_IGNORE &&
+		    kernel_sk->__sk_common.skc_state != TCP_LISTEN)
 			return 1;
+	}
+	if (!nw_parse(ctx, rx, headers))
+		return 1;
+	if (nw_socket_filtered()) {
+		marks = nw_judge(kernel_sk, s, &headers->tuple);
+		if (marks == NW_OUT)
+			return 1;
+		seen.marks = marks;
 	}
 	/* the kernel's own reset and TIME_WAIT socket is raw: no connection */
 	seen.sock = sk->type == SOCK_STREAM ? (__u64)kernel_sk : 0;

@@ -108,7 +108,7 @@ t.test('a name or an address that is too long takes the room of what follows', (
   widest.set([255, 255, 255, 255], PACKET.at.peerAddr + 12);
   widest.writeUInt16LE(65_535, PACKET.at.localPort);
   widest.writeUInt16LE(65_535, PACKET.at.peerPort);
-  widest[PACKET.at.retransmitted] = 1;
+  widest[PACKET.at.marks] = 1;
   const end = '255.255.255.255:65535';
   names.note(connection, end, end);
   const [, longest = ''] = shown(packetRows(none, names), [widest]).split('\n');

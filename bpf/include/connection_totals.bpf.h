@@ -66,21 +66,61 @@ static __always_inline __u32 nw_outcome_of(int error)
 	return NW_OUTCOME_OTHER;
 }
 
-static __always_inline void
-nw_count_established(struct nw_connection_totals *totals, struct nw_socket *s,
-		     struct tcp_sock *tp, int old_state)
+static __always_inline void nw_count_state(struct nw_connection_totals *totals,
+					   int state, __u64 since_ns,
+					   __u64 now_ns)
 {
-	__u32 side = nw_is_client(s, old_state) ? 0 : 1;
+	__u32 from = state;
 
-	/* the server's handshake is its SYN-ACK's round trip */
-	if (side)
-		s->handshake_ns = (__u64)(tp->srtt_us >> 3) * 1000;
-	if (!totals)
-		return;
+	barrier_var(from);
+	if (totals && since_ns && from < NW_STATES)
+		nw_histogram_add(&totals->state[from], now_ns - since_ns,
+				 NW_UNIT_MICROSECOND);
+}
+
+static __always_inline void
+nw_count_established(struct nw_connection_totals *totals,
+		     const struct nw_socket *s, __u32 side)
+{
 	__sync_fetch_and_add(&totals->outcomes[side][NW_OUTCOME_SUCCESS], 1);
 	if (s->handshake_ns)
 		nw_histogram_add(&totals->handshake[side], s->handshake_ns,
 				 NW_UNIT_MICROSECOND);
+}
+
+/*
+ * A handshake is over. If it is not known yet whether it counts, since nobody
+ * has accepted the connection, nw_settle_handshake() counts it later.
+ */
+static __always_inline void
+nw_note_handshake(struct nw_connection_totals *totals,
+		  const struct nw_turn *turn, int old_state, int marks)
+{
+	struct nw_socket *s = turn->s;
+	__u32 side = nw_is_client(s, old_state) ? 0 : 1;
+
+	/* the server's handshake is its SYN-ACK's round trip */
+	if (side)
+		s->handshake_ns = (__u64)(turn->tp->srtt_us >> 3) * 1000;
+	if (marks & NW_MARK_UNJUDGED) {
+		s->uncounted = 1;
+		s->syn_recv_ns = turn->now_ns - s->open_ns;
+	} else if (totals) {
+		nw_count_state(totals, old_state, turn->since_ns, turn->now_ns);
+		nw_count_established(totals, s, side);
+	}
+}
+
+static __always_inline void
+nw_settle_handshake(struct nw_connection_totals *totals, struct nw_socket *s,
+		    int marks)
+{
+	if (!s->uncounted || (marks & NW_MARK_UNJUDGED) || !totals)
+		return;
+	s->uncounted = 0;
+	nw_count_state(totals, TCP_SYN_RECV, s->open_ns,
+		       s->open_ns + s->syn_recv_ns);
+	nw_count_established(totals, s, 1);
 }
 
 static __always_inline bool nw_was_established(int old_state)
@@ -121,19 +161,6 @@ static __always_inline void nw_count_close(struct nw_connection_totals *totals,
 		nw_histogram_add(&totals->duration[side],
 				 now - s->open_ns -
 					 (side ? 0 : s->handshake_ns),
-				 NW_UNIT_MICROSECOND);
-}
-
-static __always_inline void nw_count_state(struct nw_connection_totals *totals,
-					   const struct nw_turn *turn,
-					   int old_state)
-{
-	__u32 from = old_state;
-
-	barrier_var(from);
-	if (totals && turn->since_ns && from < NW_STATES)
-		nw_histogram_add(&totals->state[from],
-				 turn->now_ns - turn->since_ns,
 				 NW_UNIT_MICROSECOND);
 }
 

@@ -144,7 +144,7 @@ static __always_inline void nw_finish_packet(const struct nw_packet *packet)
 {
 	if (nw_records && nw_emit_packet(packet))
 		return;
-	if (nw_time)
+	if (nw_time && nw_counts(packet->marks))
 		nw_count_layers(packet);
 }
 

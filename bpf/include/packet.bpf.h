@@ -125,7 +125,7 @@ static __always_inline void nw_fill_packet(struct nw_packet *p,
 	p->rx = rx;
 	p->tcp_flags = h->flags;
 	p->http_heads = 0;
-	p->retransmitted = 0;
+	p->marks = NW_MARK_NONE;
 }
 
 /*

@@ -41,6 +41,19 @@ enum nw_kind {
 	NW_KIND_FD_PASS = 13,
 	NW_KIND_DNS = 14,
 	NW_KIND_PACKET_LATENCY = 15,
+	NW_KIND_CONNECTION_UNACCEPTED = 16,
+};
+
+/* What is to be known of a record beside its values; a mask. */
+enum nw_mark {
+	NW_MARK_NONE = 0,
+	NW_MARK_RETRANSMITTED = 1, /* a packet that was sent before */
+	/*
+	 * The filter asks for a process and nobody has accepted the connection
+	 * yet: to be kept until somebody does (nw_connection_owner).
+	 */
+	NW_MARK_UNJUDGED = 2,
+	NW_MARK_LISTENER_ALLOWED = 4, /* if nobody does, it counts */
 };
 
 enum nw_role {
@@ -145,13 +158,20 @@ struct nw_connection {
 	__u8 old_state; /* at close: the state it left */
 	__u8 role; /* enum nw_role */
 	__u8 owner_source; /* enum nw_owner_source */
-	__u8 pad[3];
+	__u8 marks; /* enum nw_mark */
+	__u8 pad[2];
 };
 
-/* The process that accept() gave a connection to. */
+/*
+ * The process that accept() gave a connection to. NW_KIND_CONNECTION_UNACCEPTED:
+ * it has ended before, and counts as its listener's.
+ */
 struct nw_connection_owner {
 	struct nw_head head;
+	struct nw_tuple tuple;
 	struct nw_task task;
+	__u8 allowed; /* the filter lets the process through */
+	__u8 pad[7];
 };
 
 /* One TCP packet as IP sees it (before segmentation, after merging). */
@@ -169,7 +189,7 @@ struct nw_packet {
 	__u8 rx;
 	__u8 tcp_flags;
 	__u8 http_heads; /* nw_http_head records with this sock, seq, rx */
-	__u8 retransmitted; /* sent, and not for the first time */
+	__u8 marks; /* enum nw_mark */
 };
 
 /* The first line of one HTTP message, query values already taken out. */

@@ -44,7 +44,8 @@ struct nw_socket {
 	__u8 owner_source;
 	__u8 verdict;
 	__u8 uncounted; /* its handshake: the owner was not known yet */
-	__u8 pad[5];
+	__u8 pad;
+	__u32 syn_recv_ns; /* how long it was in SYN_RECV, if uncounted */
 };
 
 /* A child gets a copy of its listener's storage: the first guess at its owner. */
@@ -360,9 +361,38 @@ static __always_inline bool nw_socket_allowed(struct sock *sk,
 	if (remember && s->verdict)
 		return s->verdict == NW_VERDICT_WATCH;
 	allowed = nw_allowed(tuple, nw_known_owner(s), sk);
-	if (remember)
+	if (remember && !(nw_owner_filtered() && nw_awaits_accept(sk, s)))
 		s->verdict = allowed ? NW_VERDICT_WATCH : NW_VERDICT_IGNORE;
 	return allowed;
+}
+
+#define NW_OUT (-1)
+
+/*
+ * The same where a record can be kept until the connection is accepted: NW_OUT,
+ * or the marks of the record.
+ */
+static __always_inline int nw_judge(struct sock *sk, struct nw_socket *s,
+				    const struct nw_tuple *tuple)
+{
+	bool allowed;
+
+	if (!nw_socket_filtered())
+		return NW_MARK_NONE;
+	allowed = nw_socket_allowed(sk, s, tuple);
+	if (!nw_owner_filtered() ||
+	    (sk->__sk_common.skc_state != TCP_LISTEN && !(s && !s->verdict)))
+		return allowed ? NW_MARK_NONE : NW_OUT;
+	if (!nw_tuple_allowed(tuple))
+		return NW_OUT;
+	return NW_MARK_UNJUDGED | (allowed ? NW_MARK_LISTENER_ALLOWED : 0);
+}
+
+/* True of what counts now: judged, or else its listener's. */
+static __always_inline bool nw_counts(int marks)
+{
+	return !(marks & NW_MARK_UNJUDGED) ||
+	       (marks & NW_MARK_LISTENER_ALLOWED);
 }
 
 #endif /* NW_SOCKET_BPF_H */

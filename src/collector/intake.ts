@@ -6,13 +6,16 @@
 import type { Clock } from '../kernel/clock.js';
 import type { RingReader } from '../kernel/ring.js';
 import { ByteWriter } from '../metrics/bytes.js';
+import { MARK, type Connection, type ConnectionOwner } from '../generated/connection.js';
+import { PACKET } from '../generated/packet.js';
 import type { ConnectionRecord, ConnectionSource } from '../sources/connection.js';
 import type { FaultSource } from '../sources/fault.js';
-import { isPacket, type PacketSource } from '../sources/packet.js';
+import { isPacket, isUnjudged, type PacketSource } from '../sources/packet.js';
 import { ConnectionTable } from './connection-table.js';
 import { faultLine } from './fault-lines.js';
 import type { Files } from './files.js';
 import { HttpHeads } from './http-heads.js';
+import { KeptPackets } from './kept-packets.js';
 import type { ConnectionsOptions, TableOptions, WatchedOptions } from './options.js';
 
 /** What of the options decides what becomes of a record. */
@@ -21,6 +24,9 @@ import { lmpRows } from './lmp-rows.js';
 import { PacketText, type PacketEvents } from './packet-lines.js';
 import { packetRows } from './packet-rows.js';
 import { ProcessNames } from './process-names.js';
+
+/** A record that was lost may leave one behind. */
+const MAX_UNACCEPTED = 65_536;
 
 /** Where the rows for the terminal go. */
 export interface RowSink {
@@ -48,8 +54,13 @@ export class Intake {
   readonly #parts: IntakeParts;
   readonly #text: PacketText;
   readonly #heads = new HttpHeads();
+  readonly #kept: KeptPackets;
+  /** Connections that nobody has accepted yet, by socket; their opening is news when somebody has. */
+  readonly #unaccepted = new Map<number, Connection>();
   readonly #connectLines = new ByteWriter(1 << 16);
   readonly #faultLines = new ByteWriter(1 << 14);
+  /** Records in the lines that are of packets kept until now. */
+  #released = 0;
   #packets = 0;
   #connections = 0;
   #faults = 0;
@@ -89,6 +100,7 @@ export class Intake {
       toWallMs,
       (view, at) => this.#heads.take(view, at),
     );
+    this.#kept = new KeptPackets(this.#release, this.#drop);
     parts.rows?.write(Buffer.from(rows.header), 1);
   }
 
@@ -142,12 +154,51 @@ export class Intake {
   }
 
   readonly #takeConnection = (record: ConnectionRecord): void => {
-    if (record.kind === 'open') this.table.opened(record.connection);
-    else if (record.kind === 'owner') this.table.owned(record.owner);
+    if (record.kind === 'open') this.#open(record.connection);
+    else if (record.kind === 'owner') this.#judge(record.owner, true);
+    else if (record.kind === 'unaccepted') this.#judge(record.owner, false);
     else {
       this.table.closed(record.connection);
       this.#connections++;
     }
+  };
+
+  #open(connection: Connection): void {
+    if ((connection.marks & MARK.NW_MARK_UNJUDGED) === 0) this.table.opened(connection);
+    else this.#unaccepted.set(connection.sock, connection);
+    if (this.#unaccepted.size > MAX_UNACCEPTED)
+      this.#giveUp(this.#unaccepted.values().next().value);
+  }
+
+  /** It is not known who accepts it, or whether anybody does: it counts as the listener's. */
+  #giveUp(connection: Connection | undefined): void {
+    if (connection === undefined) return;
+    this.#unaccepted.delete(connection.sock);
+    if ((connection.marks & MARK.NW_MARK_LISTENER_ALLOWED) !== 0) this.table.opened(connection);
+    else this.#parts.connections.source.ring.takeBack(1);
+  }
+
+  /** It shows whose a connection is: the one who accepted it, or the listener. */
+  #judge(owner: ConnectionOwner, isAccepted: boolean): void {
+    const connection = this.#unaccepted.get(owner.sock);
+    this.#unaccepted.delete(owner.sock);
+    if (owner.allowed === 1) {
+      if (connection !== undefined) this.table.opened(connection);
+      if (isAccepted) this.table.owned(owner);
+    } else this.#parts.connections.source.ring.takeBack(connection === undefined ? 1 : 2);
+    this.#kept.judge(owner);
+  }
+
+  /** Packets of connections that are judged only now: in the next lines. */
+  readonly #release = (view: DataView, at: number): void => {
+    this.#parts.packets?.countReleased(view, at);
+    if (this.#addPacket(view, at)) this.#released++;
+  };
+
+  readonly #drop = (view: DataView, at: number): void => {
+    const heads = view.getUint8(at + PACKET.at.httpHeads);
+    if (heads > 0) this.#heads.take(view, at);
+    this.#parts.packets?.source.ring.takeBack(1 + heads);
   };
 
   /** Hands over the lines that the table has made. */
@@ -163,9 +214,11 @@ export class Intake {
       for (let i = 0; i < count; i++) {
         const at = places[i]!;
         if (!isPacket(view, at)) this.#heads.add(view, at);
+        else if (isUnjudged(view, at)) this.#kept.keep(view, at);
         else if (this.#addPacket(view, at)) records++;
       }
     }, end);
+    this.#kept.expire();
     this.#flushPackets(records);
     return taken;
   }
@@ -186,8 +239,10 @@ export class Intake {
     }
   }
 
-  #flushPackets(records: number): void {
+  #flushPackets(added: number): void {
     const { lines, rows } = this.#text;
+    const records = added + this.#released;
+    this.#released = 0;
     this.#packets += records;
     if (records > 0) {
       this.#parts.files.packets.write(lines.view(), records);
@@ -215,6 +270,7 @@ export class Intake {
    */
   finishPackets(namespacePaths: readonly (string | null)[]): void {
     const { packets } = this.#parts;
+    for (const connection of this.#unaccepted.values()) this.#giveUp(connection);
     if (packets === null) return;
     packets.stopWatching();
     this.drainAll();
@@ -231,5 +287,7 @@ export class Intake {
     });
     this.#flushPackets(records);
     this.drainAll();
+    this.#kept.finish();
+    this.#flushPackets(0);
   }
 }

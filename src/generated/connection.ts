@@ -34,13 +34,14 @@ export {
   decodeTuple,
   type Tuple,
   KIND,
+  MARK,
   RETRANSMIT_TYPE,
 } from './shared.js';
 
 /** struct nw_connection: size and field offsets in bytes. */
 export const CONNECTION = {
   size: 336,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, cgroup: 32, openNs: 40, handshakeNs: 48, bytesAcked: 56, bytesReceived: 64, bytesSent: 72, bytesRetrans: 80, pacingRate: 88, startNs: 96, pid: 104, uid: 108, comm: 112, localAddr: 128, peerAddr: 144, localPort: 160, peerPort: 162, family: 164, srttUs: 168, mdevUs: 172, rttvarUs: 176, minRttUs: 180, backlog: 184, maxBacklog: 188, rwnd: 192, sndWnd: 196, cwnd: 200, ssthresh: 204, sndbuf: 208, rcvbuf: 212, wmemQueued: 216, rmemAlloc: 220, totalRetrans: 224, packetsOut: 228, sackedOut: 232, lostOut: 236, retransOut: 240, reordering: 244, delivered: 248, deliveredCe: 252, segsIn: 256, segsOut: 260, unacked: 264, notsent: 268, unread: 272, mss: 276, rtoUs: 280, rcvOoopack: 284, retransmits: 288, error: 308, caName: 312, caState: 328, state: 329, oldState: 330, role: 331, ownerSource: 332 },
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, cgroup: 32, openNs: 40, handshakeNs: 48, bytesAcked: 56, bytesReceived: 64, bytesSent: 72, bytesRetrans: 80, pacingRate: 88, startNs: 96, pid: 104, uid: 108, comm: 112, localAddr: 128, peerAddr: 144, localPort: 160, peerPort: 162, family: 164, srttUs: 168, mdevUs: 172, rttvarUs: 176, minRttUs: 180, backlog: 184, maxBacklog: 188, rwnd: 192, sndWnd: 196, cwnd: 200, ssthresh: 204, sndbuf: 208, rcvbuf: 212, wmemQueued: 216, rmemAlloc: 220, totalRetrans: 224, packetsOut: 228, sackedOut: 232, lostOut: 236, retransOut: 240, reordering: 244, delivered: 248, deliveredCe: 252, segsIn: 256, segsOut: 260, unacked: 264, notsent: 268, unread: 272, mss: 276, rtoUs: 280, rcvOoopack: 284, retransmits: 288, error: 308, caName: 312, caState: 328, state: 329, oldState: 330, role: 331, ownerSource: 332, marks: 333 },
 } as const;
 
 export interface Connection {
@@ -104,6 +105,7 @@ export interface Connection {
   readonly oldState: number;
   readonly role: number;
   readonly ownerSource: number;
+  readonly marks: number;
 }
 
 export function decodeConnection(view: DataView, at: number): Connection {
@@ -168,13 +170,14 @@ export function decodeConnection(view: DataView, at: number): Connection {
     oldState: view.getUint8(at + 330),
     role: view.getUint8(at + 331),
     ownerSource: view.getUint8(at + 332),
+    marks: view.getUint8(at + 333),
   };
 }
 
 /** struct nw_connection_owner: size and field offsets in bytes. */
 export const CONNECTION_OWNER = {
-  size: 56,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, startNs: 24, pid: 32, uid: 36, comm: 40 },
+  size: 104,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, localAddr: 24, peerAddr: 40, localPort: 56, peerPort: 58, family: 60, startNs: 64, pid: 72, uid: 76, comm: 80, allowed: 96 },
 } as const;
 
 export interface ConnectionOwner {
@@ -182,10 +185,16 @@ export interface ConnectionOwner {
   readonly sock: number;
   readonly kind: number;
   readonly netns: number;
+  readonly localAddr: string;
+  readonly peerAddr: string;
+  readonly localPort: number;
+  readonly peerPort: number;
+  readonly family: number;
   readonly startNs: number;
   readonly pid: number;
   readonly uid: number;
   readonly comm: string;
+  readonly allowed: number;
 }
 
 export function decodeConnectionOwner(view: DataView, at: number): ConnectionOwner {
@@ -194,10 +203,16 @@ export function decodeConnectionOwner(view: DataView, at: number): ConnectionOwn
     sock: readAddress(view, at + 8),
     kind: view.getUint32(at + 16, true),
     netns: view.getUint32(at + 20, true),
-    startNs: readU64(view, at + 24),
-    pid: view.getUint32(at + 32, true),
-    uid: view.getUint32(at + 36, true),
-    comm: readComm(view, at + 40),
+    localAddr: readIp(view, at + 24),
+    peerAddr: readIp(view, at + 40),
+    localPort: view.getUint16(at + 56, true),
+    peerPort: view.getUint16(at + 58, true),
+    family: view.getUint8(at + 60),
+    startNs: readU64(view, at + 64),
+    pid: view.getUint32(at + 72, true),
+    uid: view.getUint32(at + 76, true),
+    comm: readComm(view, at + 80),
+    allowed: view.getUint8(at + 96),
   };
 }
 

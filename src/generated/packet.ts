@@ -31,6 +31,7 @@ export {
   decodeTuple,
   type Tuple,
   KIND,
+  MARK,
 } from './shared.js';
 
 /** struct nw_flow: size and field offsets in bytes. */
@@ -270,7 +271,7 @@ export function decodeLayerTotals(view: DataView, at: number): LayerTotals {
 /** struct nw_packet: size and field offsets in bytes. */
 export const PACKET = {
   size: 112,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, localAddr: 24, peerAddr: 40, localPort: 56, peerPort: 58, family: 60, macNs: 64, ipNs: 72, tcpNs: 80, seq: 88, ack: 92, payloadBytes: 96, skbBytes: 100, pid: 104, rx: 108, tcpFlags: 109, httpHeads: 110, retransmitted: 111 },
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, localAddr: 24, peerAddr: 40, localPort: 56, peerPort: 58, family: 60, macNs: 64, ipNs: 72, tcpNs: 80, seq: 88, ack: 92, payloadBytes: 96, skbBytes: 100, pid: 104, rx: 108, tcpFlags: 109, httpHeads: 110, marks: 111 },
 } as const;
 
 export interface Packet {
@@ -294,7 +295,7 @@ export interface Packet {
   readonly rx: number;
   readonly tcpFlags: number;
   readonly httpHeads: number;
-  readonly retransmitted: number;
+  readonly marks: number;
 }
 
 export function decodePacket(view: DataView, at: number): Packet {
@@ -319,7 +320,7 @@ export function decodePacket(view: DataView, at: number): Packet {
     rx: view.getUint8(at + 108),
     tcpFlags: view.getUint8(at + 109),
     httpHeads: view.getUint8(at + 110),
-    retransmitted: view.getUint8(at + 111),
+    marks: view.getUint8(at + 111),
   };
 }
 
@@ -420,7 +421,7 @@ export function decodeRxSlot(view: DataView, at: number): RxSlot {
 /** struct nw_sight: size and field offsets in bytes. */
 export const SIGHT = {
   size: 96,
-  at: { headers: 0, sock: 72, tsNs: 80, netns: 88, httpHeads: 92 },
+  at: { headers: 0, sock: 72, tsNs: 80, netns: 88, httpHeads: 92, marks: 94 },
 } as const;
 
 export interface Sight {
@@ -429,6 +430,7 @@ export interface Sight {
   readonly tsNs: number;
   readonly netns: number;
   readonly httpHeads: number;
+  readonly marks: number;
 }
 
 export function decodeSight(view: DataView, at: number): Sight {
@@ -437,7 +439,8 @@ export function decodeSight(view: DataView, at: number): Sight {
     sock: readU64(view, at + 72),
     tsNs: readU64(view, at + 80),
     netns: view.getUint32(at + 88, true),
-    httpHeads: view.getUint32(at + 92, true),
+    httpHeads: view.getUint16(at + 92, true),
+    marks: view.getUint8(at + 94),
   };
 }
 
@@ -551,7 +554,7 @@ export const RODATA = {
   nw_time: { offset: 1420, size: 1 },
   nw_records: { offset: 1421, size: 1 },
   nw_exact: { offset: 1422, size: 1 },
-  nw_http_on: { offset: 1456, size: 1 },
-  nw_has_drop_socket: { offset: 1457, size: 1 },
-  nw_no_socket_reason: { offset: 1460, size: 4 },
+  nw_http_on: { offset: 1464, size: 1 },
+  nw_has_drop_socket: { offset: 1465, size: 1 },
+  nw_no_socket_reason: { offset: 1468, size: 4 },
 } as const;

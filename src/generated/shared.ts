@@ -111,6 +111,15 @@ export const KIND = {
   NW_KIND_FD_PASS: 13,
   NW_KIND_DNS: 14,
   NW_KIND_PACKET_LATENCY: 15,
+  NW_KIND_CONNECTION_UNACCEPTED: 16,
+} as const;
+
+/** enum nw_mark */
+export const MARK = {
+  NW_MARK_NONE: 0,
+  NW_MARK_RETRANSMITTED: 1,
+  NW_MARK_UNJUDGED: 2,
+  NW_MARK_LISTENER_ALLOWED: 4,
 } as const;
 
 /** struct nw_owner: size and field offsets in bytes. */
@@ -206,7 +215,7 @@ export function decodeRingCounts(view: DataView, at: number): RingCounts {
 /** struct nw_socket: size and field offsets in bytes. */
 export const SOCKET = {
   size: 120,
-  at: { openNs: 0, stateNs: 8, handshakeNs: 16, givenNs: 24, owner: 32, retransmits: 80, retransCounted: 100, rtosSeen: 104, retransKnown: 106, role: 107, ownerSource: 108, verdict: 109, uncounted: 110 },
+  at: { openNs: 0, stateNs: 8, handshakeNs: 16, givenNs: 24, owner: 32, retransmits: 80, retransCounted: 100, rtosSeen: 104, retransKnown: 106, role: 107, ownerSource: 108, verdict: 109, uncounted: 110, synRecvNs: 112 },
 } as const;
 
 export interface Socket {
@@ -223,6 +232,7 @@ export interface Socket {
   readonly ownerSource: number;
   readonly verdict: number;
   readonly uncounted: number;
+  readonly synRecvNs: number;
 }
 
 export function decodeSocket(view: DataView, at: number): Socket {
@@ -240,6 +250,7 @@ export function decodeSocket(view: DataView, at: number): Socket {
     ownerSource: view.getUint8(at + 108),
     verdict: view.getUint8(at + 109),
     uncounted: view.getUint8(at + 110),
+    synRecvNs: view.getUint32(at + 112, true),
   };
 }
 

@@ -71,9 +71,14 @@ export class RingReader {
     return this.produced - this.consumed;
   }
 
-  /** Records ever handed over. */
+  /** Records ever handed over, without those that were taken back. */
   get records(): number {
     return this.#records;
+  }
+
+  /** Some records that were handed over do not count: the filter was not to let them through. */
+  takeBack(records: number): void {
+    this.#records -= records;
   }
 
   /** Records that are there and were not handed over yet. */

@@ -29,7 +29,9 @@ export type { Connection } from '../generated/connection.js';
 export type ConnectionRecord =
   | { readonly kind: 'open'; readonly connection: Connection }
   | { readonly kind: 'close'; readonly connection: Connection }
-  | { readonly kind: 'owner'; readonly owner: ConnectionOwner };
+  | { readonly kind: 'owner'; readonly owner: ConnectionOwner }
+  /** It ended before anybody accepted it; the owner is its listener's. */
+  | { readonly kind: 'unaccepted'; readonly owner: ConnectionOwner };
 
 export interface ConnectionOptions {
   readonly filter: Filter;
@@ -129,6 +131,8 @@ function decode(view: DataView, at: number): ConnectionRecord | null {
       return { kind: 'close', connection: decodeConnection(view, at) };
     case KIND.NW_KIND_CONNECTION_OWNER:
       return { kind: 'owner', owner: decodeConnectionOwner(view, at) };
+    case KIND.NW_KIND_CONNECTION_UNACCEPTED:
+      return { kind: 'unaccepted', owner: decodeConnectionOwner(view, at) };
     default:
       return null;
   }

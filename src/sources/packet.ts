@@ -10,6 +10,7 @@ import {
   decodeLayerTotals,
   HTTP_DURATIONS,
   KIND,
+  MARK,
   PACKET,
   RODATA,
   TX_SET,
@@ -194,8 +195,13 @@ export class PacketSource {
     if (this.#layers === null) return;
     for (let i = 0; i < count; i++) {
       const at = places[i] ?? 0;
-      if (isPacket(view, at)) this.#layers.add(view, at);
+      if (isPacket(view, at) && !isUnjudged(view, at)) this.#layers.add(view, at);
     }
+  }
+
+  /** A packet that was unjudged counts after all. */
+  countReleased(view: DataView, at: number): void {
+    this.#layers?.add(view, at);
   }
 
   /** Detaches everything that sees packets; what it has seen can still be read. */
@@ -254,6 +260,11 @@ export interface HttpDurations {
 /** True for a packet record (not an HTTP head). */
 export function isPacket(view: DataView, at: number): boolean {
   return view.getUint32(at + PACKET.at.kind, true) === KIND.NW_KIND_PACKET;
+}
+
+/** True for the packet of a connection that nobody has accepted yet, if the filter asks for that. */
+export function isUnjudged(view: DataView, at: number): boolean {
+  return (view.getUint8(at + PACKET.at.marks) & MARK.NW_MARK_UNJUDGED) !== 0;
 }
 
 /**
