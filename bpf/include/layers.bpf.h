@@ -32,8 +32,6 @@ const volatile bool nw_time = false;
 /* false: totals only, no record per packet */
 const volatile bool nw_records = true;
 
-#define NW_WAYS 4 /* of the set-associative arrays */
-
 enum nw_layer {
 	NW_LAYER_MAC = 0,
 	NW_LAYER_IP = 1,
@@ -65,12 +63,6 @@ struct {
 static __always_inline __u64 nw_number(const void *pointer)
 {
 	return (__u64)pointer - (__u64)&nw_filter;
-}
-
-static __always_inline __u32 nw_hash(__u64 key)
-{
-	/* Fibonacci hashing: the high bits of the product are well mixed */
-	return (key * 0x9e3779b97f4a7c15ULL) >> 40;
 }
 
 static __always_inline bool nw_skb_watched(const struct sk_buff *skb)
