@@ -320,11 +320,28 @@ int BPF_PROG(sendpage_entry, struct sock *sk)
 SEC("?tp_btf/net_dev_queue")
 int BPF_PROG(net_dev_queue, struct sk_buff *skb)
 {
-	return nw_sent_by_other(skb) ? 0 : nw_enter_queue(skb);
+	struct nw_sent_slot *last, *slot;
+
+	if (nw_sent_by_other(skb))
+		return 0;
+	last = nw_last_sent();
+	slot = last ? nw_sent_take_out(skb, last) : NULL;
+	if (slot)
+		nw_sent_enter_queue(slot, last, bpf_ktime_get_ns(),
+				    skb->dev->_tx->qdisc->enqueue);
+	return 0;
 }
 
 SEC("?tp_btf/net_dev_start_xmit")
 int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb)
 {
-	return nw_sent_by_other(skb) ? 0 : nw_leave_device(skb);
+	struct nw_sent_slot *last, *slot;
+
+	if (nw_sent_by_other(skb))
+		return 0;
+	last = nw_last_sent();
+	slot = last ? nw_sent_take_out(skb, last) : NULL;
+	if (slot)
+		nw_sent_leave(slot, last, bpf_ktime_get_ns());
+	return 0;
 }

@@ -27,9 +27,10 @@
  * (where the kernel preempts) alternate with it. The same states and the same
  * take; its release needs no barrier between CPUs: nw_sent_release_here().
  *
- * Two transmissions of the same segment differ in the address of their skb
- * and in TCP's stamp. Segmentation changes the address, traffic control may
- * change the stamp: one of both must be right.
+ * Two transmissions of the same segment differ in TCP's stamp, but for empty
+ * ones that pacing gives the same: they differ in the address of their skb,
+ * which segmentation changes and they are too short for. A packet whose stamp
+ * traffic control has changed is not found.
  *
  * Parses alone, as http.h: whoever includes it has defined the __u types.
  */
@@ -73,6 +74,11 @@ struct nw_sent_set {
 
 /* Defined by whoever includes this: the record of a packet goes out. */
 static __always_inline void nw_sent_finish(const struct nw_sent_slot *slot);
+
+/* And: nw_sent_store() into the set of `id`; without room, out it goes. */
+static __always_inline void nw_sent_put_away(const struct nw_packet *packet,
+					     const struct nw_sent_id *id,
+					     __u64 queue_ns);
 
 /*
  * Which set. Not by socket: a SYN-ACK belongs to the listener when IP sees it
@@ -130,9 +136,10 @@ static __always_inline _Bool nw_sent_is(const struct nw_sent_slot *slot,
 {
 	const struct nw_sent_id *own = &slot->id;
 
-	return own->seq == id->seq && own->ack == id->ack &&
-	       own->ports == id->ports && own->payload == id->payload &&
-	       (own->stamp == id->stamp || (id->skb && own->skb == id->skb));
+	return own->stamp == id->stamp && own->seq == id->seq &&
+	       own->ack == id->ack && own->ports == id->ports &&
+	       own->payload == id->payload &&
+	       (own->payload || own->skb == id->skb);
 }
 
 /* True if it waits here and the slot is the caller's now. */
@@ -181,13 +188,9 @@ static __always_inline _Bool nw_sent_make_room(struct nw_sent_slot *slot,
 	    (state == NW_SENT_WAITING && !nw_sent_is_stale(slot, now)) ||
 	    !nw_sent_take(slot, state))
 		return 0;
-	if (state == NW_SENT_FREE)
-		return 1;
-	if (!nw_sent_is_stale(slot, now)) {
-		nw_sent_release(slot, NW_SENT_WAITING);
-		return 0;
-	}
-	nw_sent_finish(slot);
+	/* at worst a younger one by now, whose record then has no times */
+	if (state == NW_SENT_WAITING)
+		nw_sent_finish(slot);
 	return 1;
 }
 
@@ -220,19 +223,63 @@ static __always_inline _Bool nw_sent_store(struct nw_sent_set *set,
 }
 
 /*
- * This CPU's own slot, for its next packet; false if a program that was
- * interrupted has it. What waited there and has not left yet is the caller's
- * to store elsewhere: `state` is WAITING then.
+ * A packet begins to wait, in this CPU's own slot if no program that was
+ * interrupted has that. What waited there and has not left yet goes to a set.
  */
-static __always_inline _Bool nw_sent_take_here(struct nw_sent_slot *last,
-					       __u32 *state)
+static __always_inline void nw_sent_hand_over(struct nw_sent_slot *last,
+					      const struct nw_packet *packet,
+					      const struct nw_sent_id *id)
 {
-	*state = nw_sent_look(last);
-	return *state != NW_SENT_BUSY && nw_sent_take(last, *state);
+	__u32 state = nw_sent_look(last);
+
+	if (state == NW_SENT_BUSY || !nw_sent_take(last, state)) {
+		nw_sent_put_away(packet, id, 0);
+		return;
+	}
+	if (state == NW_SENT_WAITING)
+		nw_sent_put_away(&last->packet, &last->id, last->queue_ns);
+	nw_sent_fill(last, packet, id, 0);
+	nw_sent_release_here(last, NW_SENT_WAITING);
 }
 
-/* The driver takes the packet of a slot that is the caller's. */
-static __always_inline void nw_sent_leave(struct nw_sent_slot *slot, __u64 now)
+/* Takes the slot of a packet, wherever it waits; NULL if it does not. */
+static __always_inline struct nw_sent_slot *
+nw_sent_search(struct nw_sent_slot *last, struct nw_sent_set *set,
+	       const struct nw_sent_id *id)
+{
+	/* a segment of it has an address of its own */
+	if (nw_sent_find(last, id))
+		return last;
+	for (int i = 0; i < NW_SENT_WAYS; i++)
+		if (nw_sent_find(&set->way[i], id))
+			return &set->way[i];
+	return 0;
+}
+
+/*
+ * The queueing discipline gets the packet of a slot that is the caller's. If it
+ * lets packets wait, it may be another CPU that sends it.
+ */
+static __always_inline void nw_sent_enter_queue(struct nw_sent_slot *slot,
+						struct nw_sent_slot *last,
+						__u64 now, _Bool waits)
+{
+	/* the first of the devices on top of each other */
+	if (!slot->queue_ns)
+		slot->queue_ns = now;
+	if (slot != last) {
+		nw_sent_release(slot, NW_SENT_WAITING);
+	} else if (waits) {
+		nw_sent_put_away(&last->packet, &last->id, last->queue_ns);
+		nw_sent_release_here(last, NW_SENT_FREE);
+	} else {
+		nw_sent_release_here(last, NW_SENT_WAITING);
+	}
+}
+
+/* The driver gets the packet of a slot that is the caller's. */
+static __always_inline void nw_sent_leave(struct nw_sent_slot *slot,
+					  struct nw_sent_slot *last, __u64 now)
 {
 	struct nw_packet *p = &slot->packet;
 
@@ -240,6 +287,10 @@ static __always_inline void nw_sent_leave(struct nw_sent_slot *slot, __u64 now)
 	p->mac_ns = nw_between(slot->queue_ns, now);
 	p->head.ts_ns = now;
 	nw_sent_finish(slot);
+	if (slot == last)
+		nw_sent_release_here(slot, NW_SENT_FREE);
+	else
+		nw_sent_release(slot, NW_SENT_FREE);
 }
 
 #endif /* NW_SENT_H */

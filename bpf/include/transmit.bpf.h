@@ -58,7 +58,7 @@ static __always_inline void nw_sent_finish(const struct nw_sent_slot *slot)
 	nw_finish_slot(slot);
 }
 
-/* Puts a packet into a set; the record goes out at once if there is no room. */
+/* A frame of its own, as it is rare. */
 static __noinline int nw_put_away(const struct nw_packet *packet,
 				  const struct nw_sent_id *id, __u64 queue_ns)
 {
@@ -70,6 +70,13 @@ static __noinline int nw_put_away(const struct nw_packet *packet,
 	if (!set || !nw_sent_store(set, packet, id, queue_ns))
 		nw_finish_packet(packet);
 	return 0;
+}
+
+static __always_inline void nw_sent_put_away(const struct nw_packet *packet,
+					     const struct nw_sent_id *id,
+					     __u64 queue_ns)
+{
+	nw_put_away(packet, id, queue_ns);
 }
 
 /*
@@ -107,7 +114,6 @@ static __always_inline void nw_transmit(struct __sk_buff *ctx,
 		.ack = p->ack,
 		.payload = p->payload_bytes != 0,
 	};
-	__u32 state;
 
 	if (p->payload_bytes) {
 		struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
@@ -116,17 +122,12 @@ static __always_inline void nw_transmit(struct __sk_buff *ctx,
 			p->tcp_ns = nw_between(nw_written_ns(flow, p->seq),
 					       p->head.ts_ns);
 	}
-	if (nw_has_kernel_context)
-		id.skb = nw_number(bpf_cast_to_kern_ctx(ctx));
-	if (!nw_has_kernel_context || !last ||
-	    !nw_sent_take_here(last, &state)) {
+	if (!nw_has_kernel_context || !last) {
 		nw_put_away(p, &id, 0);
 		return;
 	}
-	if (state == NW_SENT_WAITING)
-		nw_put_away(&last->packet, &last->id, last->queue_ns);
-	nw_sent_fill(last, p, &id, 0);
-	nw_sent_release_here(last, NW_SENT_WAITING);
+	id.skb = nw_number(bpf_cast_to_kern_ctx(ctx));
+	nw_sent_hand_over(last, p, &id);
 }
 
 struct nw_ports_seq_ack {
@@ -156,10 +157,7 @@ static __always_inline bool nw_sent_identify(const struct sk_buff *skb,
 	return true;
 }
 
-/*
- * Takes the slot of a packet on its way out; NULL if it is not one of ours.
- * Inline: 5 of 6 find it in this CPU's own slot.
- */
+/* Takes the slot of a packet on its way out; NULL if it is not one of ours. */
 static __always_inline struct nw_sent_slot *
 nw_sent_take_out(const struct sk_buff *skb, struct nw_sent_slot *last)
 {
@@ -167,62 +165,13 @@ nw_sent_take_out(const struct sk_buff *skb, struct nw_sent_slot *last)
 	struct nw_sent_id id;
 
 	/* the same socket too: the memory of a dropped packet is used again */
-	if (last && nw_sent_find_here(last, nw_number(skb), skb->tstamp,
-				      (__u64)skb->sk))
+	if (nw_sent_find_here(last, nw_number(skb), skb->tstamp,
+			      (__u64)skb->sk))
 		return last;
 	if (!nw_skb_watched(skb) || !nw_sent_identify(skb, &id))
 		return NULL;
-	/* a segment of it has an address of its own */
-	if (last && nw_sent_find(last, &id))
-		return last;
 	set = nw_sent_set_of(&id);
-	if (!set)
-		return NULL;
-	for (int i = 0; i < NW_SENT_WAYS; i++)
-		if (nw_sent_find(&set->way[i], &id))
-			return &set->way[i];
-	return NULL;
-}
-
-/* The queueing discipline gets a packet; false if it has been here before. */
-static __always_inline int nw_enter_queue(const struct sk_buff *skb)
-{
-	struct nw_sent_slot *last = nw_last_sent();
-	struct nw_sent_slot *slot = nw_sent_take_out(skb, last);
-	__u32 state = NW_SENT_WAITING;
-
-	if (!slot)
-		return 0;
-	/* the first of the devices on top of each other */
-	if (!slot->queue_ns)
-		slot->queue_ns = bpf_ktime_get_ns();
-	if (slot != last) {
-		nw_sent_release(slot, NW_SENT_WAITING);
-		return 0;
-	}
-	/* a queueing discipline: it may be another CPU that sends it */
-	if (skb->dev->_tx->qdisc->enqueue) {
-		nw_put_away(&last->packet, &last->id, last->queue_ns);
-		state = NW_SENT_FREE;
-	}
-	nw_sent_release_here(last, state);
-	return 0;
-}
-
-/* The driver gets a packet. */
-static __always_inline int nw_leave_device(const struct sk_buff *skb)
-{
-	struct nw_sent_slot *last = nw_last_sent();
-	struct nw_sent_slot *slot = nw_sent_take_out(skb, last);
-
-	if (!slot)
-		return 0;
-	nw_sent_leave(slot, bpf_ktime_get_ns());
-	if (slot == last)
-		nw_sent_release_here(slot, NW_SENT_FREE);
-	else
-		nw_sent_release(slot, NW_SENT_FREE);
-	return 0;
+	return set ? nw_sent_search(last, set, &id) : NULL;
 }
 
 #endif /* NW_TRANSMIT_BPF_H */
