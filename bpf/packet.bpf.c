@@ -341,7 +341,10 @@ int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb)
 		return 0;
 	last = nw_last_sent();
 	slot = last ? nw_sent_take_out(skb, last) : NULL;
-	if (slot)
-		nw_sent_leave(slot, last, bpf_ktime_get_ns());
+	if (!slot)
+		return 0;
+	nw_sent_leave(slot, bpf_ktime_get_ns());
+	nw_finish_packet(&slot->packet);
+	nw_sent_free(slot, last);
 	return 0;
 }

@@ -43,16 +43,17 @@ static __always_inline bool nw_sent_by_other(const struct sk_buff *skb)
  */
 static __always_inline bool nw_is_other(const struct sk_buff *skb)
 {
+	__u32 linear = skb->len - skb->data_len;
 	__u8 next;
 
 	if (!nw_has_kernel_context)
 		return false;
-	/* at least the headers of IP are in the linear part */
-	if (skb->len - skb->data_len < sizeof(struct ipv6hdr))
-		return false;
 	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return nw_cast(struct iphdr, skb->data)->protocol !=
-		       NW_IPPROTO_TCP;
+		return linear >= sizeof(struct iphdr) &&
+		       nw_cast(struct iphdr, skb->data)->protocol !=
+			       NW_IPPROTO_TCP;
+	if (linear < sizeof(struct ipv6hdr))
+		return false;
 	next = nw_cast(struct ipv6hdr, skb->data)->nexthdr;
 	return next == NW_IPPROTO_UDP || next == NW_IPPROTO_ICMPV6;
 }

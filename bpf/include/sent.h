@@ -72,8 +72,8 @@ struct nw_sent_set {
 	struct nw_sent_slot way[NW_SENT_WAYS];
 };
 
-/* Defined by whoever includes this: the record of a packet goes out. */
-static __always_inline void nw_sent_finish(const struct nw_sent_slot *slot);
+/* Defined by whoever includes this: the record of a stale packet goes out. */
+static __always_inline void nw_sent_evict(const struct nw_sent_slot *slot);
 
 /* And: nw_sent_store() into the set of `id`; without room, out it goes. */
 static __always_inline void nw_sent_put_away(const struct nw_packet *packet,
@@ -190,7 +190,7 @@ static __always_inline _Bool nw_sent_make_room(struct nw_sent_slot *slot,
 		return 0;
 	/* at worst a younger one by now, whose record then has no times */
 	if (state == NW_SENT_WAITING)
-		nw_sent_finish(slot);
+		nw_sent_evict(slot);
 	return 1;
 }
 
@@ -277,16 +277,20 @@ static __always_inline void nw_sent_enter_queue(struct nw_sent_slot *slot,
 	}
 }
 
-/* The driver gets the packet of a slot that is the caller's. */
-static __always_inline void nw_sent_leave(struct nw_sent_slot *slot,
-					  struct nw_sent_slot *last, __u64 now)
+/* The driver gets the packet of a slot that is the caller's: all is known. */
+static __always_inline void nw_sent_leave(struct nw_sent_slot *slot, __u64 now)
 {
 	struct nw_packet *p = &slot->packet;
 
 	p->ip_ns = nw_between(p->head.ts_ns, slot->queue_ns);
 	p->mac_ns = nw_between(slot->queue_ns, now);
 	p->head.ts_ns = now;
-	nw_sent_finish(slot);
+}
+
+/* A slot whose record has gone out. */
+static __always_inline void nw_sent_free(struct nw_sent_slot *slot,
+					 struct nw_sent_slot *last)
+{
 	if (slot == last)
 		nw_sent_release_here(slot, NW_SENT_FREE);
 	else

@@ -113,7 +113,7 @@ static void check_left(const struct nw_packet *p)
 			   __ATOMIC_SEQ_CST);
 }
 
-static __always_inline void nw_sent_finish(const struct nw_sent_slot *slot)
+static __always_inline void nw_sent_evict(const struct nw_sent_slot *slot)
 {
 	check_left(&slot->packet);
 }
@@ -157,9 +157,11 @@ static void leave(__u32 n)
 {
 	struct nw_sent_slot *slot = take_out(n);
 
-	if (slot)
-		nw_sent_leave(slot, &last_sent[cpu],
-			      handed_ns(n) + IP_NS + MAC_NS);
+	if (!slot)
+		return;
+	nw_sent_leave(slot, handed_ns(n) + IP_NS + MAC_NS);
+	check_left(&slot->packet);
+	nw_sent_free(slot, &last_sent[cpu]);
 }
 
 static void hand_over(__u32 n)
@@ -221,7 +223,7 @@ static void count_unsent(struct nw_sent_slot *slot)
 	if (slot->state != NW_SENT_WAITING)
 		return;
 	unsent++;
-	nw_sent_finish(slot);
+	check_left(&slot->packet);
 	slot->state = NW_SENT_FREE;
 }
 
