@@ -8,9 +8,10 @@
  *           TCP  -> the application has read its last byte
  *                (tcp_rcv_space_adjust, copied_seq)
  * transmit  TCP  application writes its first byte (tcp_sendmsg_locked)
- *                -> TCP hands it to IP (skb->tstamp)
+ *                -> TCP hands it to IP (tcp_clock_cache)
  *           IP   -> queueing discipline (net_dev_queue)
- *           MAC  -> driver (net_dev_start_xmit)
+ *           MAC  -> driver (net_dev_start_xmit); with what pacing lets it wait
+ *                for in fq
  *
  * Where fentry may be used the boundaries are the functions themselves:
  * ip_rcv_core and ip6_rcv_core (MAC to IP), tcp_v4_rcv and tcp_v6_rcv (IP to
