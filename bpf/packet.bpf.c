@@ -23,6 +23,7 @@ NW_RECORD(nw_http_head);
 NW_ENUM(nw_http_method);
 NW_ENUM(nw_http_role);
 NW_ENUM(nw_mark);
+NW_ENUM(nw_sent_state);
 
 /* Set by the reader before loading. */
 const volatile bool nw_http_on = false;
@@ -135,10 +136,7 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
 	}
 	/* the kernel's own reset and TIME_WAIT socket is raw: no connection */
 	seen.sock = sk->type == SOCK_STREAM ? (__u64)kernel_sk : 0;
-	/* a sent packet carries the time at which TCP handed it over */
-	seen.ts_ns = timed && !rx ? ctx->tstamp : 0;
-	if (!seen.ts_ns)
-		seen.ts_ns = bpf_ktime_get_ns();
+	seen.ts_ns = rx ? nw_received_ns(headers) : nw_handed_ns(ctx, sk);
 	if (nw_http_on)
 		seen.http_heads = nw_http_packet(ctx, sk, headers,
 						 rx ? NW_HTTP_IN : NW_HTTP_OUT,
@@ -188,7 +186,6 @@ int packet_unowned(__u64 *ctx)
 	struct sk_buff *skb = (struct sk_buff *)ctx[0];
 	struct nw_headers headers = {};
 	struct nw_packet packet;
-	struct nw_rx_slot *slot;
 	struct sock *sk;
 	__u32 netns;
 
@@ -205,24 +202,13 @@ int packet_unowned(__u64 *ctx)
 		return 0;
 	nw_fill_packet(&packet, &headers, 0, netns, true);
 	packet.head.ts_ns = bpf_ktime_get_ns();
-	slot = nw_time ? nw_rx_find(nw_number(skb)) : NULL;
-	if (slot && slot->ip_ns) {
-		packet.mac_ns = slot->ip_ns - slot->mac_ns;
-		packet.ip_ns = packet.head.ts_ns - slot->ip_ns;
-		slot->skb = 0;
-	}
+	if (nw_time)
+		nw_set_times(&packet, nw_times_of(skb, true));
 	nw_finish_packet(&packet);
 	return 0;
 }
 
 /* ---- receive: from the driver to the protocol stack ---- */
-
-static __always_inline int nw_arrive(const struct sk_buff *skb)
-{
-	if (nw_skb_watched(skb))
-		nw_rx_arrive(nw_number(skb), bpf_ktime_get_ns());
-	return 0;
-}
 
 SEC("?tp_btf/netif_rx_entry")
 int BPF_PROG(netif_rx_entry, struct sk_buff *skb)
@@ -257,29 +243,10 @@ int BPF_PROG(netif_receive_skb_list_entry, struct sk_buff *skb)
 SEC("?tp_btf/netif_receive_skb")
 int BPF_PROG(netif_receive_skb, struct sk_buff *skb)
 {
-	struct nw_rx_slot *slot;
-
-	if (!nw_skb_watched(skb))
-		return 0;
-	slot = nw_rx_find(nw_number(skb));
-	if (slot)
-		slot->ip_ns = bpf_ktime_get_ns();
-	return 0;
+	return nw_reach_ip(skb);
 }
 
 /* ---- receive: exactly where IP and TCP begin, if fentry may be used ---- */
-
-static __always_inline int nw_reach_ip(const struct sk_buff *skb)
-{
-	struct nw_rx_slot *slot;
-
-	if (!nw_skb_watched(skb))
-		return 0;
-	slot = nw_rx_find(nw_number(skb));
-	if (slot)
-		slot->ip_ns = bpf_ktime_get_ns();
-	return 0;
-}
 
 SEC("?fentry/ip_rcv_core")
 int BPF_PROG(ip_rcv_core, struct sk_buff *skb)
@@ -367,35 +334,31 @@ int BPF_PROG(sendpage_entry, struct sock *sk)
 SEC("?tp_btf/net_dev_queue")
 int BPF_PROG(net_dev_queue, struct sk_buff *skb)
 {
-	struct nw_tx_slot *slot = nw_tx_find(skb);
+	struct nw_sent_slot *last, *slot;
 
-	if (!slot || slot->queue_ns)
+	if (nw_sent_by_other(skb))
 		return 0;
-	slot->queue_ns = bpf_ktime_get_ns();
-	/* a queueing discipline: it may be another CPU that sends it */
-	if (slot == nw_tx_last() && skb->dev->_tx->qdisc->enqueue)
-		nw_tx_put_away(slot);
+	last = nw_last_sent();
+	slot = last ? nw_sent_take_out(skb, last) : NULL;
+	if (slot)
+		nw_sent_enter_queue(slot, last, bpf_ktime_get_ns(),
+				    skb->dev->_tx->qdisc->enqueue);
 	return 0;
 }
 
 SEC("?tp_btf/net_dev_start_xmit")
 int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb)
 {
-	struct nw_tx_slot *slot = nw_tx_find(skb);
-	__u64 now, handed_ns, key;
+	struct nw_sent_slot *last, *slot;
 
-	if (!slot || !slot->queue_ns)
+	if (nw_sent_by_other(skb))
 		return 0;
-	key = slot->key;
-	if (__sync_val_compare_and_swap(&slot->key, key, NW_TX_BUSY) != key)
+	last = nw_last_sent();
+	slot = last ? nw_sent_take_out(skb, last) : NULL;
+	if (!slot)
 		return 0;
-	now = bpf_ktime_get_ns();
-	handed_ns = slot->packet.head.ts_ns;
-	if (slot->queue_ns >= handed_ns)
-		slot->packet.ip_ns = slot->queue_ns - handed_ns;
-	slot->packet.mac_ns = now - slot->queue_ns;
-	slot->packet.head.ts_ns = now;
+	nw_sent_leave(slot, bpf_ktime_get_ns());
 	nw_finish_packet(&slot->packet);
-	slot->key = 0;
+	nw_sent_free(slot, last);
 	return 0;
 }

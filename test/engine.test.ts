@@ -188,8 +188,8 @@ t.test('every field of a connection record is decoded from its place', (t) => {
 
 t.test('every field of an owner record is decoded from its place', (t) => {
   const bytes = hexBytes('connection-owner');
-  t.equal(bytes.length, 56);
-  t.equal(connection.CONNECTION_OWNER.size, 56);
+  t.equal(bytes.length, 104);
+  t.equal(connection.CONNECTION_OWNER.size, 104);
   t.strictSame(connection.decodeConnectionOwner(framed(bytes), 24), OWNER_READ);
   t.end();
 });

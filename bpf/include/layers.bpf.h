@@ -8,9 +8,10 @@
  *           TCP  -> the application has read its last byte
  *                (tcp_rcv_space_adjust, copied_seq)
  * transmit  TCP  application writes its first byte (tcp_sendmsg_locked)
- *                -> TCP hands it to IP (skb->tstamp)
+ *                -> TCP hands it to IP (tcp_clock_cache)
  *           IP   -> queueing discipline (net_dev_queue)
- *           MAC  -> driver (net_dev_start_xmit)
+ *           MAC  -> driver (net_dev_start_xmit); with what pacing lets it wait
+ *                for in fq
  *
  * Where fentry may be used the boundaries are the functions themselves:
  * ip_rcv_core and ip6_rcv_core (MAC to IP), tcp_v4_rcv and tcp_v6_rcv (IP to
@@ -31,8 +32,6 @@
 const volatile bool nw_time = false;
 /* false: totals only, no record per packet */
 const volatile bool nw_records = true;
-
-#define NW_WAYS 4 /* of the set-associative arrays */
 
 enum nw_layer {
 	NW_LAYER_MAC = 0,
@@ -65,12 +64,6 @@ struct {
 static __always_inline __u64 nw_number(const void *pointer)
 {
 	return (__u64)pointer - (__u64)&nw_filter;
-}
-
-static __always_inline __u32 nw_hash(__u64 key)
-{
-	/* Fibonacci hashing: the high bits of the product are well mixed */
-	return (key * 0x9e3779b97f4a7c15ULL) >> 40;
 }
 
 static __always_inline bool nw_skb_watched(const struct sk_buff *skb)

@@ -1,84 +1,98 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Received packets: from the driver's hands to the stack they wait in an array,
- * found by their skb's address.
+ * Received packets between the driver and TCP: the slots of received.h as a
+ * map, and what fentry tells of the packet that TCP is just being given.
  */
 #ifndef NW_RECEIVE_BPF_H
 #define NW_RECEIVE_BPF_H
 
+#include "device.bpf.h"
 #include "flow.bpf.h"
+#include "received.h"
 
-#define NW_RX_SLOTS 4096
-
-struct nw_rx_slot {
-	__u64 skb; /* 0 = free */
-	__u64 mac_ns; /* arrival */
-	__u64 ip_ns; /* 0 = the stack has not taken it yet */
-	__u64 pad;
-};
-
-struct nw_rx_set {
-	struct nw_rx_slot way[NW_WAYS];
-};
+#define NW_RECEIVED_SLOTS 4096
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, NW_RX_SLOTS / NW_WAYS);
+	__uint(max_entries, NW_RECEIVED_SLOTS / NW_RECEIVED_WAYS);
 	__type(key, __u32);
-	__type(value, struct nw_rx_set);
-} rx_slots SEC(".maps");
+	__type(value, struct nw_received_set);
+} received_sets SEC(".maps");
 
-static __always_inline struct nw_rx_set *nw_rx_set(__u64 skb)
+static __always_inline struct nw_received_set *nw_received_set_of(__u64 mark)
 {
-	__u32 index = nw_hash(skb) & (NW_RX_SLOTS / NW_WAYS - 1);
+	__u32 index =
+		nw_received_index(mark, NW_RECEIVED_SLOTS / NW_RECEIVED_WAYS);
 
-	return bpf_map_lookup_elem(&rx_slots, &index);
+	return bpf_map_lookup_elem(&received_sets, &index);
 }
 
-/* A packet enters from below: remember when. The stalest entry gives way. */
-static __always_inline void nw_rx_arrive(__u64 skb, __u64 now)
+/* The driver hands a packet over. */
+static __always_inline int nw_arrive(const struct sk_buff *skb)
 {
-	struct nw_rx_set *set = nw_rx_set(skb);
-	__u64 oldest = NW_UNKNOWN;
-	__u32 chosen = 0;
+	struct nw_received_set *set;
+	__u64 mark;
 
-	if (!set)
-		return;
-	for (int i = 0; i < NW_WAYS; i++) {
-		__u64 key = set->way[i].skb;
-		__u64 age = !key || key == skb ? 0 : set->way[i].mac_ns;
-
-		if (age < oldest) {
-			oldest = age;
-			chosen = i;
-		}
-	}
-	chosen &= NW_WAYS - 1;
-	set->way[chosen].mac_ns = now;
-	set->way[chosen].ip_ns = 0;
-	set->way[chosen].skb = skb;
+	if (!nw_skb_watched(skb) || nw_is_other(skb))
+		return 0;
+	mark = nw_received_mark(nw_number(skb));
+	set = nw_received_set_of(mark);
+	if (set)
+		nw_received_arrive(set, mark, bpf_ktime_get_ns());
+	return 0;
 }
 
-static __always_inline struct nw_rx_slot *nw_rx_find(__u64 skb)
+/* IP takes a packet. */
+static __always_inline int nw_reach_ip(const struct sk_buff *skb)
 {
-	struct nw_rx_set *set = nw_rx_set(skb);
+	struct nw_received_slot *slot;
+	struct nw_received_set *set;
+	__u64 mark;
 
-	if (!set)
-		return NULL;
-	for (int i = 0; i < NW_WAYS; i++)
-		if (set->way[i].skb == skb)
-			return &set->way[i];
-	return NULL;
+	if (!nw_skb_watched(skb))
+		return 0;
+	mark = nw_received_mark(nw_number(skb));
+	set = nw_received_set_of(mark);
+	slot = set ? nw_received_find(set, mark) : NULL;
+	if (slot)
+		nw_received_ip(slot, mark, bpf_ktime_get_ns());
+	return 0;
+}
+
+/* The times of a packet, which leave their slot if `is_last`; 0 if unknown. */
+static __always_inline struct nw_received_times
+nw_times_of(const struct sk_buff *skb, bool is_last)
+{
+	__u64 mark = nw_received_mark(nw_number(skb));
+	struct nw_received_set *set = nw_received_set_of(mark);
+	struct nw_received_slot *slot;
+	struct nw_received_times times = {};
+
+	slot = set ? nw_received_find(set, mark) : NULL;
+	if (!slot)
+		return times;
+	times = nw_received_times(slot, mark);
+	if (is_last)
+		nw_received_free(slot);
+	return times;
+}
+
+/* TCP has had the packet since p->head.ts_ns. */
+static __always_inline void nw_set_times(struct nw_packet *p,
+					 struct nw_received_times times)
+{
+	p->mac_ns = nw_between(times.mac_ns, times.ip_ns);
+	p->ip_ns = nw_between(times.ip_ns, p->head.ts_ns);
 }
 
 /*
  * The packet that TCP on this CPU has just been given: told by fentry where
  * the kernel allows that, for the exact moment, and for kernels before 6.2,
- * where cgroup_skb does not know its skb.
+ * where cgroup_skb does not know its skb. From there to cgroup_skb it is the
+ * same soft interrupt, which nothing else that receives comes in between.
  */
-struct nw_rx_now {
-	__u64 mac_ns; /* arrival; 0 = not seen */
-	__u64 ip_ns; /* IP took it; 0 = not seen */
+struct nw_reached {
+	struct nw_received_times times;
 	__u64 tcp_ns; /* TCP took it; 0 = none */
 	__be32 ports; /* as in the TCP header */
 	__be32 seq;
@@ -88,26 +102,26 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct nw_rx_now);
-} rx_now SEC(".maps");
+	__type(value, struct nw_reached);
+} reached_tcp SEC(".maps");
 
 /* fentry programs tell where IP and TCP begin; set by the reader. */
 const volatile bool nw_exact = false;
 
-static __always_inline int nw_reach_tcp(const struct sk_buff *skb)
+static __always_inline struct nw_reached *nw_reached_tcp(void)
 {
-	struct nw_rx_slot *slot;
-	struct nw_rx_now *now;
 	__u32 zero = 0;
 
-	if (!nw_skb_watched(skb))
+	return bpf_map_lookup_elem(&reached_tcp, &zero);
+}
+
+static __always_inline int nw_reach_tcp(const struct sk_buff *skb)
+{
+	struct nw_reached *now = nw_reached_tcp();
+
+	if (!now || !nw_skb_watched(skb))
 		return 0;
-	now = bpf_map_lookup_elem(&rx_now, &zero);
-	if (!now)
-		return 0;
-	slot = nw_rx_find(nw_number(skb));
-	now->mac_ns = slot && slot->ip_ns ? slot->mac_ns : 0;
-	now->ip_ns = slot ? slot->ip_ns : 0;
+	now->times = nw_times_of(skb, false);
 	bpf_probe_read_kernel(&now->ports,
 			      sizeof(now->ports) + sizeof(now->seq),
 			      skb->head + skb->transport_header);
@@ -115,23 +129,24 @@ static __always_inline int nw_reach_tcp(const struct sk_buff *skb)
 	return 0;
 }
 
-/* Takes over what fentry has told of this very packet. */
-static __always_inline void nw_take_exact(struct nw_packet *p,
-					  const struct nw_headers *h)
+/* What fentry has told of this very packet; NULL if nothing. */
+static __always_inline struct nw_reached *
+nw_reached_by(const struct nw_headers *h)
 {
-	struct nw_rx_now *now;
-	__u32 zero = 0;
+	struct nw_reached *now = nw_exact ? nw_reached_tcp() : NULL;
 
-	now = bpf_map_lookup_elem(&rx_now, &zero);
-	if (!now || !now->tcp_ns || now->ports != h->ports ||
-	    now->seq != bpf_htonl(h->seq))
-		return;
-	if (now->mac_ns) {
-		p->mac_ns = now->ip_ns - now->mac_ns;
-		p->ip_ns = now->tcp_ns - now->ip_ns;
-	}
-	p->head.ts_ns = now->tcp_ns;
-	now->tcp_ns = 0;
+	return now && now->tcp_ns && now->ports == h->ports &&
+			       now->seq == bpf_htonl(h->seq) ?
+		       now :
+		       NULL;
+}
+
+/* When TCP took a packet. */
+static __always_inline __u64 nw_received_ns(const struct nw_headers *h)
+{
+	struct nw_reached *now = nw_reached_by(h);
+
+	return now ? now->tcp_ns : bpf_ktime_get_ns();
 }
 
 static __always_inline void nw_receive(struct __sk_buff *ctx,
@@ -139,16 +154,13 @@ static __always_inline void nw_receive(struct __sk_buff *ctx,
 				       const struct nw_headers *h,
 				       struct nw_packet *p)
 {
-	struct nw_rx_slot *slot = NULL;
+	struct nw_reached *now = nw_reached_by(h);
 
-	if (nw_exact)
-		nw_take_exact(p, h);
-	else if (nw_has_kernel_context)
-		slot = nw_rx_find(nw_number(bpf_cast_to_kern_ctx(ctx)));
-	if (slot && slot->ip_ns) {
-		p->mac_ns = slot->ip_ns - slot->mac_ns;
-		p->ip_ns = p->head.ts_ns - slot->ip_ns;
-		slot->skb = 0;
+	if (now) {
+		nw_set_times(p, now->times);
+		now->tcp_ns = 0;
+	} else if (!nw_exact && nw_has_kernel_context) {
+		nw_set_times(p, nw_times_of(bpf_cast_to_kern_ctx(ctx), true));
 	}
 	if (!nw_will_be_read(sk, p) || !nw_await_read(sk, p))
 		nw_finish_packet(p);

@@ -358,63 +358,145 @@ export function decodePending(view: DataView, at: number): Pending {
   };
 }
 
-/** struct nw_rx_now: size and field offsets in bytes. */
-export const RX_NOW = {
+/** struct nw_reached: size and field offsets in bytes. */
+export const REACHED = {
   size: 32,
-  at: { macNs: 0, ipNs: 8, tcpNs: 16, ports: 24, seq: 28 },
+  at: { times: 0, tcpNs: 16, ports: 24, seq: 28 },
 } as const;
 
-export interface RxNow {
-  readonly macNs: number;
-  readonly ipNs: number;
+export interface Reached {
+  readonly times: ReceivedTimes;
   readonly tcpNs: number;
   readonly ports: number;
   readonly seq: number;
 }
 
-export function decodeRxNow(view: DataView, at: number): RxNow {
+export function decodeReached(view: DataView, at: number): Reached {
   return {
-    macNs: readU64(view, at),
-    ipNs: readU64(view, at + 8),
+    times: decodeReceivedTimes(view, at),
     tcpNs: readU64(view, at + 16),
     ports: view.getUint32(at + 24, true),
     seq: view.getUint32(at + 28, true),
   };
 }
 
-/** struct nw_rx_set: size and field offsets in bytes. */
-export const RX_SET = {
+/** struct nw_received_set: size and field offsets in bytes. */
+export const RECEIVED_SET = {
   size: 128,
   at: { way: 0 },
 } as const;
 
-export interface RxSet {
-  readonly way: readonly RxSlot[];
+export interface ReceivedSet {
+  readonly way: readonly ReceivedSlot[];
 }
 
-export function decodeRxSet(view: DataView, at: number): RxSet {
+export function decodeReceivedSet(view: DataView, at: number): ReceivedSet {
   return {
-    way: Array.from({ length: 4 }, (_, i) => decodeRxSlot(view, at + i * 32)),
+    way: Array.from({ length: 4 }, (_, i) => decodeReceivedSlot(view, at + i * 32)),
   };
 }
 
-/** struct nw_rx_slot: size and field offsets in bytes. */
-export const RX_SLOT = {
+/** struct nw_received_slot: size and field offsets in bytes. */
+export const RECEIVED_SLOT = {
   size: 32,
-  at: { skb: 0, macNs: 8, ipNs: 16 },
+  at: { macNs: 0, macCheck: 8, ipNs: 16, ipCheck: 24 },
 } as const;
 
-export interface RxSlot {
-  readonly skb: number;
+export interface ReceivedSlot {
+  readonly macNs: number;
+  readonly macCheck: number;
+  readonly ipNs: number;
+  readonly ipCheck: number;
+}
+
+export function decodeReceivedSlot(view: DataView, at: number): ReceivedSlot {
+  return {
+    macNs: readU64(view, at),
+    macCheck: readU64(view, at + 8),
+    ipNs: readU64(view, at + 16),
+    ipCheck: readU64(view, at + 24),
+  };
+}
+
+/** struct nw_received_times: size and field offsets in bytes. */
+export const RECEIVED_TIMES = {
+  size: 16,
+  at: { macNs: 0, ipNs: 8 },
+} as const;
+
+export interface ReceivedTimes {
   readonly macNs: number;
   readonly ipNs: number;
 }
 
-export function decodeRxSlot(view: DataView, at: number): RxSlot {
+export function decodeReceivedTimes(view: DataView, at: number): ReceivedTimes {
+  return {
+    macNs: readU64(view, at),
+    ipNs: readU64(view, at + 8),
+  };
+}
+
+/** struct nw_sent_id: size and field offsets in bytes. */
+export const SENT_ID = {
+  size: 32,
+  at: { skb: 0, stamp: 8, ports: 16, seq: 20, ack: 24, payload: 28 },
+} as const;
+
+export interface SentId {
+  readonly skb: number;
+  readonly stamp: number;
+  readonly ports: number;
+  readonly seq: number;
+  readonly ack: number;
+  readonly payload: number;
+}
+
+export function decodeSentId(view: DataView, at: number): SentId {
   return {
     skb: readU64(view, at),
-    macNs: readU64(view, at + 8),
-    ipNs: readU64(view, at + 16),
+    stamp: readU64(view, at + 8),
+    ports: view.getUint32(at + 16, true),
+    seq: view.getUint32(at + 20, true),
+    ack: view.getUint32(at + 24, true),
+    payload: view.getUint32(at + 28, true),
+  };
+}
+
+/** struct nw_sent_set: size and field offsets in bytes. */
+export const SENT_SET = {
+  size: 640,
+  at: { way: 0 },
+} as const;
+
+export interface SentSet {
+  readonly way: readonly SentSlot[];
+}
+
+export function decodeSentSet(view: DataView, at: number): SentSet {
+  return {
+    way: Array.from({ length: 4 }, (_, i) => decodeSentSlot(view, at + i * 160)),
+  };
+}
+
+/** struct nw_sent_slot: size and field offsets in bytes. */
+export const SENT_SLOT = {
+  size: 160,
+  at: { id: 0, queueNs: 32, state: 40, packet: 48 },
+} as const;
+
+export interface SentSlot {
+  readonly id: SentId;
+  readonly queueNs: number;
+  readonly state: number;
+  readonly packet: Packet;
+}
+
+export function decodeSentSlot(view: DataView, at: number): SentSlot {
+  return {
+    id: decodeSentId(view, at),
+    queueNs: readU64(view, at + 32),
+    state: view.getUint32(at + 40, true),
+    packet: decodePacket(view, at + 48),
   };
 }
 
@@ -441,44 +523,6 @@ export function decodeSight(view: DataView, at: number): Sight {
     netns: view.getUint32(at + 88, true),
     httpHeads: view.getUint16(at + 92, true),
     marks: view.getUint8(at + 94),
-  };
-}
-
-/** struct nw_tx_set: size and field offsets in bytes. */
-export const TX_SET = {
-  size: 544,
-  at: { way: 0 },
-} as const;
-
-export interface TxSet {
-  readonly way: readonly TxSlot[];
-}
-
-export function decodeTxSet(view: DataView, at: number): TxSet {
-  return {
-    way: Array.from({ length: 4 }, (_, i) => decodeTxSlot(view, at + i * 136)),
-  };
-}
-
-/** struct nw_tx_slot: size and field offsets in bytes. */
-export const TX_SLOT = {
-  size: 136,
-  at: { key: 0, queueNs: 8, skb: 16, packet: 24 },
-} as const;
-
-export interface TxSlot {
-  readonly key: number;
-  readonly queueNs: number;
-  readonly skb: number;
-  readonly packet: Packet;
-}
-
-export function decodeTxSlot(view: DataView, at: number): TxSlot {
-  return {
-    key: readU64(view, at),
-    queueNs: readU64(view, at + 8),
-    skb: readU64(view, at + 16),
-    packet: decodePacket(view, at + 24),
   };
 }
 
@@ -545,6 +589,13 @@ export const HTTP_ROLE = {
   NW_HTTP_ROLE_SERVER: 2,
 } as const;
 
+/** enum nw_sent_state */
+export const SENT_STATE = {
+  NW_SENT_FREE: 0,
+  NW_SENT_BUSY: 1,
+  NW_SENT_WAITING: 2,
+} as const;
+
 /** Variables the reader sets in .rodata before loading. */
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
@@ -554,7 +605,7 @@ export const RODATA = {
   nw_time: { offset: 1420, size: 1 },
   nw_records: { offset: 1421, size: 1 },
   nw_exact: { offset: 1422, size: 1 },
-  nw_http_on: { offset: 1464, size: 1 },
-  nw_has_drop_socket: { offset: 1465, size: 1 },
-  nw_no_socket_reason: { offset: 1468, size: 4 },
+  nw_http_on: { offset: 1472, size: 1 },
+  nw_has_drop_socket: { offset: 1473, size: 1 },
+  nw_no_socket_reason: { offset: 1476, size: 4 },
 } as const;

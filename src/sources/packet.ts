@@ -13,8 +13,9 @@ import {
   MARK,
   PACKET,
   RODATA,
-  TX_SET,
-  TX_SLOT,
+  SENT_SET,
+  SENT_SLOT,
+  SENT_STATE,
   type HttpKey,
   type HttpTotals,
   type LayerTotals,
@@ -24,7 +25,6 @@ import { whyNoTrampoline } from '../kernel/trampoline.js';
 import { KFREE_SKB_SOCKET, reasonNumber } from './drop-reasons.js';
 import { readIterator } from '../kernel/iterator.js';
 import { readArrayValue, readHash, readPerCpu, sumPerCpu } from '../kernel/map.js';
-import { readU64 } from '../kernel/read.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
 import { LayerCounts } from './layer-counts.js';
@@ -72,9 +72,6 @@ const SENDMSG_TRACEPOINT = 'tcp_sendmsg_locked';
 
 /** The iterator that gives up on packets nobody has read. */
 const FLUSH = 'flush_unread';
-/** Keys of free slots and of those being filled. */
-const TX_BUSY = 1;
-
 const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 
 const KERNEL_CONTEXT = functionFeature('bpf_cast_to_kern_ctx', {
@@ -220,12 +217,13 @@ export class PacketSource {
   unsent(take: (view: DataView, at: number) => void): void {
     const slots = (view: DataView, stride: number): void => {
       for (let at = 0; at < view.byteLength; at += stride)
-        if (readU64(view, at + TX_SLOT.at.key) > TX_BUSY) take(view, at + TX_SLOT.at.packet);
+        if (view.getUint32(at + SENT_SLOT.at.state, true) === SENT_STATE.NW_SENT_WAITING)
+          take(view, at + SENT_SLOT.at.packet);
     };
-    const map = this.source.map('tx_slots', TX_SET.size);
+    const map = this.source.map('sent_sets', SENT_SET.size);
     for (let index = 0; index < map.maxEntries; index++)
-      slots(readArrayValue(map, index), TX_SLOT.size);
-    const last = readPerCpu(this.source.map('tx_last', TX_SLOT.size));
+      slots(readArrayValue(map, index), SENT_SLOT.size);
+    const last = readPerCpu(this.source.map('last_sent', SENT_SLOT.size));
     slots(last.view, last.stride);
   }
 

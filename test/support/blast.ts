@@ -11,6 +11,8 @@ export interface BlastOptions {
   readonly rate?: number;
   /** Both ends run on this CPU only. */
   readonly cpu?: number;
+  /** What the client sends is stamped to leave so much later, as pacing does it (TCP_TX_DELAY). */
+  readonly delayUs?: number;
 }
 
 export interface Blast {
@@ -25,7 +27,7 @@ export const SEGMENTS_PER_ROUND = 4;
 
 /** Both ends on one connection; prints "go" when it stands and at the end the number of rounds. */
 const PING_PONG = `use strict; use warnings; use Socket qw(:all); use Time::HiRes qw(time sleep);
-my ($port, $rounds, $rate) = @ARGV;
+my ($port, $rounds, $rate, $delay) = @ARGV;
 my $where = pack_sockaddr_in($port, INADDR_LOOPBACK);
 socket(my $listener, AF_INET, SOCK_STREAM, 0) or die $!;
 setsockopt($listener, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -45,6 +47,7 @@ $SIG{TERM} = sub { $over = 1 };
 socket(my $client, AF_INET, SOCK_STREAM, 0) or die $!;
 connect($client, $where) or die $!;
 setsockopt($client, IPPROTO_TCP, TCP_NODELAY, 1);
+!$delay or setsockopt($client, IPPROTO_TCP, 37, pack('i', $delay)) or die $!;
 syswrite(STDOUT, "go\\n");
 my $n = 0;
 my $start = time;
@@ -68,9 +71,9 @@ const WITHOUT_END = 2 ** 31;
 export async function startBlast(
   t: Teardown,
   namespace: Namespace,
-  { port, rounds = WITHOUT_END, rate = 0, cpu }: BlastOptions,
+  { port, rounds = WITHOUT_END, rate = 0, cpu, delayUs = 0 }: BlastOptions,
 ): Promise<Blast> {
-  const numbers = [port, rounds, rate].map(String);
+  const numbers = [port, rounds, rate, delayUs].map(String);
   const pin = cpu === undefined ? [] : ['taskset', '-c', String(cpu)];
   const [command = '', ...args] = [...pin, 'perl', '-e', PING_PONG, ...numbers];
   const child = namespace.spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
