@@ -296,7 +296,7 @@ int BPF_PROG(tcp_v6_rcv, struct sk_buff *skb)
 SEC("?tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 {
-	nw_pop_read(sk, NW_SCRATCH_READ);
+	nw_flow_read(sk);
 	return 0;
 }
 
@@ -304,7 +304,7 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 SEC("?tp_btf/tcp_destroy_sock")
 int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
-	nw_pop_read(sk, NW_SCRATCH_DESTROY);
+	nw_flow_close(sk, NW_SCRATCH_DESTROY);
 	return 0;
 }
 
@@ -320,7 +320,7 @@ int flush_unread(struct bpf_iter__tcp *ctx)
 	tp = bpf_skc_to_tcp_sock(common);
 	if (!tp)
 		return 0;
-	nw_pop_read(&tp->inet_conn.icsk_inet.sk, NW_SCRATCH_FLUSH);
+	nw_flow_close(&tp->inet_conn.icsk_inet.sk, NW_SCRATCH_FLUSH);
 	return 0;
 }
 

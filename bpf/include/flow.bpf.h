@@ -10,6 +10,9 @@
 #define NW_FLOW_BPF_H
 
 #include "layers.bpf.h"
+#include "pool.bpf.h"
+#include "storage.bpf.h"
+#include "writes.bpf.h"
 
 /* Where the packets of a walk through an unread queue go. */
 struct nw_unread_user {
@@ -18,25 +21,31 @@ struct nw_unread_user {
 };
 
 #define NW_UNREAD_USER struct nw_unread_user
-#include "unread.h"
-
-/* Data written by the application and not yet handed to IP, per socket. */
-#define NW_WRITES 128
-
-struct nw_write {
-	__u32 seq; /* of the first byte */
-	__u32 pad;
-	__u64 ns;
-};
+#define NW_UNREAD_PACKET const struct nw_packet *
+#include "unread_socket.h"
 
 #define NW_SHORT_UNKNOWN 0xffffffff
 
-/* The three heads share a cache line. */
+/* Packets of several MB at most wait in a socket: see docs/cost.md. */
+NW_POOL(unread_small, struct nw_unread_small, 16384);
+NW_POOL(unread_large, struct nw_unread_large, 4096);
+
+/* Of the connection that the packets belong to; mapped, so without a family. */
+struct nw_ends {
+	nw_ip_t local_addr;
+	nw_ip_t peer_addr;
+	__u32 ports; /* as in nw_tuple; 0 = not known yet */
+};
+
+/* No connection has these ports: somebody is writing the ends. */
+#define NW_ENDS_BUSY 0x10000
+
+/* 168 bytes, so that all that netwatch has in a socket fits in 1 KB. */
 struct nw_flow {
-	__u32 write_count; /* entries ever written; newest at count - 1 */
-	__u32 overflowed; /* there is a second queue, in `overflows` */
-	struct nw_unread unread;
-	struct nw_write writes[NW_WRITES];
+	struct nw_ends ends;
+	__u32 many_writes; /* index of a block; 0 = none */
+	struct nw_few_writes few_writes;
+	struct nw_unread_socket unread;
 };
 
 struct {
@@ -46,67 +55,86 @@ struct {
 	__type(value, struct nw_flow);
 } flows SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct nw_unread);
-} overflows SEC(".maps");
-
-/* All bits set if a < b, for numbers less than 2^31 apart: no branch. */
-static __always_inline __u32 nw_less(__u32 a, __u32 b)
+static __always_inline struct nw_unread *
+nw_unread_block(enum nw_unread_size size, __u32 index)
 {
-	return (__s32)(a - b) >> 31;
+	if (size == NW_UNREAD_SIZE_SMALL)
+		return bpf_map_lookup_elem(&unread_small, &index);
+	return bpf_map_lookup_elem(&unread_large, &index);
 }
 
-/*
- * When the application wrote the byte with this sequence number; 0 = unknown.
- * A binary search: a bulk sender is dozens of writes ahead of what is sent.
- * Without branches, as the verifier would walk both sides of each.
- */
-static __always_inline __u64 nw_written_ns(struct nw_flow *flow, __u32 seq)
+static __always_inline __u32 nw_unread_acquire(enum nw_unread_size size)
 {
-	__u32 count = flow->write_count;
-	__u32 place = count > NW_WRITES ? count - NW_WRITES : 0;
-	struct nw_write *w;
+	return size == NW_UNREAD_SIZE_SMALL ? nw_acquire_unread_small() :
+					      nw_acquire_unread_large();
+}
 
-	if (!count)
+static __always_inline void nw_unread_release(enum nw_unread_size size,
+					      __u32 index)
+{
+	if (size == NW_UNREAD_SIZE_SMALL)
+		bpf_map_push_elem(&unread_small_free, &index, 0);
+	else
+		bpf_map_push_elem(&unread_large_free, &index, 0);
+}
+
+/* When the application wrote the byte with this sequence number; 0 = unknown. */
+static __always_inline __u64 nw_written_ns(struct bpf_sock *sk, __u64 sock,
+					   __u32 seq)
+{
+	struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+
+	if (!flow)
 		return 0;
-	for (__u32 step = NW_WRITES / 2; step; step /= 2) {
-		w = &flow->writes[(place + step) & (NW_WRITES - 1)];
-		place += step & nw_less(place + step, count) &
-			 ~nw_less(seq, w->seq);
-	}
-	w = &flow->writes[place & (NW_WRITES - 1)];
-	return nw_less(seq, w->seq) ? 0 : w->ns;
+	if (flow->many_writes)
+		return nw_written_among_many(flow->many_writes, sock, seq);
+	return nw_written_among_few(&flow->few_writes, seq);
+}
+
+static __always_inline void nw_forget_writes(struct nw_flow *flow)
+{
+	struct nw_few_writes none = {};
+
+	flow->few_writes = none;
+	if (flow->many_writes)
+		nw_writes_release(flow->many_writes);
+	flow->many_writes = 0;
 }
 
 /* The application writes: its next byte has this sequence number. */
 static __always_inline int nw_note_write(struct sock *sk)
 {
+	struct nw_few_writes *few;
+	struct nw_many_writes *many;
 	struct nw_flow *flow;
-	struct nw_write *w;
 	struct tcp_sock *tp;
-	__u32 last;
 
 	tp = nw_watched(sk);
 	if (!tp)
 		return 0;
-	flow = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	flow = nw_storage_make(&flows, sk);
 	if (!flow)
 		return 0;
-	last = flow->write_count - 1;
-	w = &flow->writes[last & (NW_WRITES - 1)];
-	if (flow->write_count && w->seq == tp->write_seq)
+	/* all that was written has arrived: two are enough again */
+	if (flow->many_writes && tp->snd_una == tp->write_seq)
+		nw_forget_writes(flow);
+	few = &flow->few_writes;
+	/* the older one is still asked for if the newer has not been reached */
+	if (!flow->many_writes && few->ns[0] &&
+	    (__s32)(few->seq[1] - tp->snd_una) > 0 &&
+	    few->seq[1] != tp->write_seq)
+		flow->many_writes = nw_writes_grow(few, (__u64)sk);
+	many = nw_many_writes(flow->many_writes);
+	if (many) {
+		nw_note_among_many(many, tp);
 		return 0;
-	/* full of bytes that have not been sent: they count from its last write */
-	w = &flow->writes[(flow->write_count + 1) & (NW_WRITES - 1)];
-	if (flow->write_count >= NW_WRITES && (__s32)(w->seq - tp->snd_nxt) > 0)
+	}
+	if (few->ns[1] && few->seq[1] == tp->write_seq)
 		return 0;
-	w = &flow->writes[flow->write_count & (NW_WRITES - 1)];
-	w->seq = tp->write_seq;
-	w->ns = bpf_ktime_get_ns();
-	flow->write_count++;
+	/* no block, and not sent yet: as when many are full */
+	if (few->ns[0] && (__s32)(few->seq[1] - tp->snd_nxt) > 0)
+		return 0;
+	nw_few_note(few, tp->write_seq, bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -120,81 +148,128 @@ static __always_inline __u64 nw_long_ns(__u32 ns)
 	return ns == NW_SHORT_UNKNOWN ? NW_UNKNOWN : ns;
 }
 
-/* True if the packet will never be read: TCP discards it. */
-static __always_inline bool nw_is_closed(struct bpf_sock *sk)
+static __always_inline void nw_unread_fill(struct nw_pending *place,
+					   const struct nw_packet *p)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-
-	return !tp ||
-	       tp->inet_conn.icsk_inet.sk.__sk_common.skc_state == TCP_CLOSE;
-}
-
-/* False if the queue has no room, or is no longer looked at. */
-static __always_inline bool
-nw_push(struct bpf_sock *sk, struct nw_unread *queue, const struct nw_packet *p)
-{
-	__u32 ticket = 0;
-	struct nw_pending *place = nw_unread_draw(queue, &ticket);
-
-	if (!place)
-		return false;
 	place->ns = p->head.ts_ns;
 	place->mac_ns = nw_short_ns(p->mac_ns);
 	place->ip_ns = nw_short_ns(p->ip_ns);
 	place->seq = p->seq;
 	place->ack = p->ack;
 	place->payload_bytes = p->payload_bytes;
-	place->skb_bytes = p->skb_bytes;
+	place->header_bytes = p->skb_bytes - p->payload_bytes;
 	place->tcp_flags = p->tcp_flags;
 	place->http_heads = p->http_heads;
-	nw_unread_publish(place, ticket);
-	if (!nw_is_closed(sk) || !nw_unread_take(place, ticket))
+}
+
+static __always_inline __u8 nw_state_of(struct tcp_sock *tp)
+{
+	return tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
+}
+
+static __always_inline __u32 nw_ports(const struct nw_tuple *tuple)
+{
+	return *(const __u32 *)&tuple->local_port;
+}
+
+static __always_inline bool nw_has_ends(const struct nw_ends *ends,
+					const struct nw_tuple *tuple)
+{
+	const __u64 *a = (const __u64 *)ends;
+	const __u64 *b = (const __u64 *)tuple;
+
+	return ends->ports == nw_ports(tuple) &&
+	       !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]));
+}
+
+/*
+ * Once in a connection, at its first packet that waits. The ends are the
+ * socket's: a packet of the connection before may be late. nw_flow_restart()
+ * changes the generation and forgets the ends afterwards; so either it forgets
+ * what is written here, or the generation is seen to have changed.
+ */
+static __noinline bool nw_begin_waiting(struct nw_flow *flow,
+					struct tcp_sock *tp, __u32 generation)
+{
+	struct nw_ends *ends = &flow->ends;
+	struct nw_tuple own = {};
+
+	if (nw_state_of(tp) == TCP_SYN_SENT ||
+	    __sync_val_compare_and_swap(&ends->ports, 0, NW_ENDS_BUSY))
+		return false;
+	nw_sock_tuple(tp, &own);
+	__builtin_memcpy(ends->local_addr, own.local_addr, sizeof(nw_ip_t));
+	__builtin_memcpy(ends->peer_addr, own.peer_addr, sizeof(nw_ip_t));
+	__atomic_exchange_n(&ends->ports, nw_ports(&own), __ATOMIC_SEQ_CST);
+	if (nw_unread_generation(&flow->unread.queue) == generation)
 		return true;
-	nw_unread_free(place, ticket);
+	__atomic_exchange_n(&ends->ports, 0, __ATOMIC_SEQ_CST);
 	return false;
 }
 
-/* When the first queue is full; a frame of its own, as it is rare. */
-static __noinline bool nw_push_overflow(struct bpf_sock *sk,
-					struct nw_flow *flow,
-					const struct nw_packet *p)
+/*
+ * The socket's first generation. Whoever closes a socket changes its state, then
+ * looks for this storage: either it is found and ended, or the state is seen.
+ */
+static __noinline __u32 nw_open_waiting(struct nw_flow *flow,
+					struct tcp_sock *tp)
 {
-	struct nw_unread *queue;
+	__sync_val_compare_and_swap(&flow->unread.queue.tail, 1, 1);
+	if (nw_state_of(tp) == TCP_CLOSE)
+		return 0;
+	return nw_unread_open(&flow->unread);
+}
 
-	if (nw_is_closed(sk))
-		return false;
-	queue = bpf_sk_storage_get(&overflows, sk, 0,
-				   BPF_SK_STORAGE_GET_F_CREATE);
-	if (!queue)
-		return false;
-	flow->overflowed = 1;
-	return nw_push(sk, queue, p);
+/* When the socket's own places are full; a frame of its own, as it is rare. */
+static __noinline bool nw_push_outside(struct nw_flow *flow, __u32 generation,
+				       const struct nw_packet *p)
+{
+	return nw_unread_push_block(&flow->unread, generation,
+				    NW_UNREAD_SIZE_SMALL, p) ||
+	       nw_unread_push_block(&flow->unread, generation,
+				    NW_UNREAD_SIZE_LARGE, p);
 }
 
 /* Lets a packet wait to be read; false if there is no room for it. */
 static __always_inline bool nw_await_read(struct bpf_sock *sk,
+					  struct tcp_sock *tp,
 					  const struct nw_packet *p)
 {
-	struct nw_flow *flow =
-		bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct nw_flow *flow = nw_storage_make(&flows, sk);
+	__u32 generation;
 
-	return flow &&
-	       (nw_push(sk, &flow->unread, p) || nw_push_overflow(sk, flow, p));
+	if (!flow)
+		return false;
+	generation = nw_unread_generation(&flow->unread.queue);
+	if (!generation)
+		generation = nw_open_waiting(flow, tp);
+	if (!generation ||
+	    (!flow->ends.ports && !nw_begin_waiting(flow, tp, generation)) ||
+	    !nw_has_ends(&flow->ends, &p->tuple))
+		return false;
+	return nw_unread_push(&flow->unread.queue, NW_UNREAD_INLINE, generation,
+			      p) ||
+	       nw_push_outside(flow, generation, p);
 }
 
-/* True if the application will read this packet's data some day. */
-static __always_inline bool nw_will_be_read(struct bpf_sock *sk,
-					    const struct nw_packet *p)
+/*
+ * True if the application will read this packet's data some day: the packet
+ * waits then.
+ */
+static __always_inline bool nw_wait(struct bpf_sock *sk,
+				    const struct nw_packet *p)
 {
-	__u32 end = p->seq + p->payload_bytes;
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	__u32 end = p->seq + p->payload_bytes + !!(p->tcp_flags & NW_TCP_SYN);
+	struct tcp_sock *tp;
 
-	if (!p->payload_bytes || !tp)
+	if (!p->payload_bytes)
 		return false;
-	if (tp->inet_conn.icsk_inet.sk.__sk_common.skc_state == TCP_LISTEN)
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp || nw_state_of(tp) == TCP_LISTEN)
 		return false;
 	return (__s32)(end - tp->copied_seq) > 0 &&
-	       (__s32)(end - (tp->rcv_nxt + tp->rcv_wnd)) <= 0;
+	       (__s32)(end - (tp->rcv_nxt + tp->rcv_wnd)) <= 0 &&
+	       nw_await_read(sk, tp, p);
 }
 
 /*
@@ -206,7 +281,8 @@ enum nw_scratch {
 	NW_SCRATCH_READ = 0,
 	NW_SCRATCH_DESTROY = 1,
 	NW_SCRATCH_FLUSH = 2,
-	NW_SCRATCHES = 3,
+	NW_SCRATCH_RESTART = 3,
+	NW_SCRATCHES = 4,
 };
 
 struct {
@@ -231,67 +307,122 @@ static __always_inline void nw_unread_taken(const struct nw_unread_walk *walk,
 					    bool read)
 {
 	struct nw_packet *p = walk->user.packet;
+	/* by then copied_seq may be the next connection's */
+	bool timed = read && walk->user.which != NW_SCRATCH_RESTART;
 
 	p->mac_ns = nw_long_ns(packet->mac_ns);
 	p->ip_ns = nw_long_ns(packet->ip_ns);
-	p->tcp_ns = read ? p->head.ts_ns - packet->ns : NW_UNKNOWN;
+	p->tcp_ns = timed ? p->head.ts_ns - packet->ns : NW_UNKNOWN;
 	p->seq = packet->seq;
 	p->ack = packet->ack;
 	p->payload_bytes = packet->payload_bytes;
-	p->skb_bytes = packet->skb_bytes;
+	p->skb_bytes = packet->payload_bytes + packet->header_bytes;
 	p->tcp_flags = packet->tcp_flags;
 	p->http_heads = packet->http_heads;
 	nw_finish_scratch(walk->user.which);
 }
 
-static __always_inline void nw_pop_queue(struct nw_unread *queue,
-					 struct nw_packet *p, __u32 which,
-					 __u32 copied_seq)
+static long nw_unread_step_inline(__u32 i, struct nw_unread_walk *walk)
 {
+	return nw_unread_step(i, walk, NW_UNREAD_INLINE);
+}
+
+static long nw_unread_step_small(__u32 i, struct nw_unread_walk *walk)
+{
+	return nw_unread_step(i, walk, NW_UNREAD_SMALL);
+}
+
+static long nw_unread_step_large(__u32 i, struct nw_unread_walk *walk)
+{
+	return nw_unread_step(i, walk, NW_UNREAD_LARGE);
+}
+
+static __always_inline void nw_unread_loop(struct nw_unread_walk *walk,
+					   __u32 places)
+{
+	if (places == NW_UNREAD_INLINE)
+		nw_unread_step_inline(0, walk);
+	else if (places == NW_UNREAD_SMALL)
+		nw_loop(NW_UNREAD_SMALL, nw_unread_step_small, walk);
+	else
+		nw_loop(NW_UNREAD_LARGE, nw_unread_step_large, walk);
+}
+
+/* The ends of the waiting packets, which need not be the socket's any more. */
+static __always_inline void nw_put_ends(struct nw_tuple *tuple,
+					const struct nw_ends *ends)
+{
+	__builtin_memcpy(tuple->local_addr, ends->local_addr, sizeof(nw_ip_t));
+	__builtin_memcpy(tuple->peer_addr, ends->peer_addr, sizeof(nw_ip_t));
+	*(__u32 *)&tuple->local_port = ends->ports;
+	tuple->family = nw_is_mapped(tuple->local_addr) ? AF_INET : AF_INET6;
+}
+
+static __always_inline void nw_leave(struct sock *sk, struct nw_flow *flow,
+				     __u32 which)
+{
+	struct nw_packet *p = bpf_map_lookup_elem(&scratch, &which);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct nw_unread_walk walk = {
-		.queue = queue,
 		.user = {.packet = p, .which = which},
-		.copied_seq = copied_seq,
 		.all = which != NW_SCRATCH_READ,
 	};
 
-	nw_unread_begin(&walk);
-	/* nearly always there is just one */
-	if (nw_unread_step(0, &walk) || walk.head + 1 == walk.tail)
-		return;
-	walk.head++;
-	nw_loop(NW_PENDING - 1, nw_unread_step, &walk);
-}
-
-static __always_inline void nw_pop_read(struct sock *sk, __u32 which)
-{
-	struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
-	struct nw_unread *more = NULL;
-	struct nw_packet *p;
-	struct tcp_sock *tp;
-
-	if (flow && flow->overflowed)
-		more = bpf_sk_storage_get(&overflows, sk, 0, 0);
-	if (!flow)
-		return;
-	if (which != NW_SCRATCH_READ)
-		nw_unread_fence(&flow->unread);
-	if (nw_unread_is_empty(&flow->unread) &&
-	    (!more || nw_unread_is_empty(more)))
-		return;
-	p = bpf_map_lookup_elem(&scratch, &which);
-	tp = bpf_skc_to_tcp_sock(sk);
 	if (!p || !tp)
 		return;
+	walk.copied_seq = tp->copied_seq;
 	p->head.ts_ns = bpf_ktime_get_ns();
 	p->head.sock = (__u64)sk;
 	p->head.kind = NW_KIND_PACKET;
 	p->head.netns = nw_sock_netns(sk);
 	p->rx = 1;
-	nw_sock_tuple(tp, &p->tuple);
-	nw_pop_queue(&flow->unread, p, which, tp->copied_seq);
-	if (more)
-		nw_pop_queue(more, p, which, tp->copied_seq);
+	nw_put_ends(&p->tuple, &flow->ends);
+	nw_unread_leave(&flow->unread, &walk);
+}
+
+/* The application reads: what it has read leaves. */
+static __always_inline void nw_flow_read(struct sock *sk)
+{
+	struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+
+	if (flow && !nw_unread_socket_is_empty(&flow->unread))
+		nw_leave(sk, flow, NW_SCRATCH_READ);
+}
+
+/* The socket ends, or the watching: everything leaves, nothing comes any more. */
+static __always_inline void nw_flow_close(struct sock *sk, __u32 which)
+{
+	struct nw_flow *flow;
+	__u32 busy = which;
+	struct nw_packet *p = bpf_map_lookup_elem(&scratch, &busy);
+
+	/* a full barrier between the socket's state and the look: see open */
+	if (p)
+		__sync_val_compare_and_swap(&p->pid, 1, 1);
+	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+	if (!flow)
+		return;
+	nw_unread_close(&flow->unread);
+	nw_leave(sk, flow, which);
+	nw_forget_writes(flow);
+}
+
+/*
+ * The socket begins another connection (connect after AF_UNSPEC): what waits
+ * leaves with the ends of the one before. Called under the socket's lock.
+ */
+static __always_inline void nw_flow_restart(struct sock *sk)
+{
+	struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+
+	if (!flow)
+		return;
+	nw_forget_writes(flow);
+	if (!nw_unread_generation(&flow->unread.queue))
+		return;
+	nw_unread_restart(&flow->unread);
+	nw_leave(sk, flow, NW_SCRATCH_RESTART);
+	__atomic_exchange_n(&flow->ends.ports, 0, __ATOMIC_SEQ_CST);
 }
 
 #endif /* NW_FLOW_BPF_H */

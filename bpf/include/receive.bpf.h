@@ -150,7 +150,7 @@ static __always_inline void nw_receive(struct __sk_buff *ctx,
 		p->ip_ns = p->head.ts_ns - slot->ip_ns;
 		slot->skb = 0;
 	}
-	if (!nw_will_be_read(sk, p) || !nw_await_read(sk, p))
+	if (!nw_wait(sk, p))
 		nw_finish_packet(p);
 }
 

@@ -133,8 +133,7 @@ static __always_inline void nw_transmit(struct __sk_buff *ctx,
 	__u64 key, old, handed_ns = ctx->tstamp;
 
 	if (p->payload_bytes) {
-		struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
-		__u64 written = flow ? nw_written_ns(flow, p->seq) : 0;
+		__u64 written = nw_written_ns(sk, p->head.sock, p->seq);
 
 		if (written && handed_ns >= written)
 			p->tcp_ns = handed_ns - written;
