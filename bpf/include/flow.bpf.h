@@ -37,9 +37,6 @@ struct nw_ends {
 	__u32 ports; /* as in nw_tuple; 0 = not known yet */
 };
 
-/* No connection has these ports: somebody is writing the ends. */
-#define NW_ENDS_BUSY 0x10000
-
 /* 168 bytes, so that all that netwatch has in a socket fits in 1 KB. */
 struct nw_flow {
 	struct nw_ends ends;
@@ -184,27 +181,25 @@ static __always_inline bool nw_has_ends(const struct nw_ends *ends,
 
 /*
  * Once in a connection, at its first packet that waits. The ends are the
- * socket's: a packet of the connection before may be late. nw_flow_restart()
- * changes the generation and forgets the ends afterwards; so either it forgets
- * what is written here, or the generation is seen to have changed.
+ * socket's: a packet of the connection before may be late. Meanwhile they are
+ * ports that no connection has, of this generation: if nw_flow_restart() comes
+ * in between, they stay forgotten.
  */
 static __noinline bool nw_begin_waiting(struct nw_flow *flow,
 					struct tcp_sock *tp, __u32 generation)
 {
 	struct nw_ends *ends = &flow->ends;
 	struct nw_tuple own = {};
+	__u32 busy = generation << 16;
 
 	if (nw_state_of(tp) == TCP_SYN_SENT ||
-	    __sync_val_compare_and_swap(&ends->ports, 0, NW_ENDS_BUSY))
+	    __sync_val_compare_and_swap(&ends->ports, 0, busy))
 		return false;
 	nw_sock_tuple(tp, &own);
 	__builtin_memcpy(ends->local_addr, own.local_addr, sizeof(nw_ip_t));
 	__builtin_memcpy(ends->peer_addr, own.peer_addr, sizeof(nw_ip_t));
-	__atomic_exchange_n(&ends->ports, nw_ports(&own), __ATOMIC_SEQ_CST);
-	if (nw_unread_generation(&flow->unread.queue) == generation)
-		return true;
-	__atomic_exchange_n(&ends->ports, 0, __ATOMIC_SEQ_CST);
-	return false;
+	return __sync_val_compare_and_swap(&ends->ports, busy,
+					   nw_ports(&own)) == busy;
 }
 
 /*
@@ -243,7 +238,7 @@ static __always_inline bool nw_await_read(struct bpf_sock *sk,
 	generation = nw_unread_generation(&flow->unread.queue);
 	if (!generation)
 		generation = nw_open_waiting(flow, tp);
-	if (!generation ||
+	if (!nw_unread_is_open(generation) ||
 	    (!flow->ends.ports && !nw_begin_waiting(flow, tp, generation)) ||
 	    !nw_has_ends(&flow->ends, &p->tuple))
 		return false;
@@ -418,11 +413,11 @@ static __always_inline void nw_flow_restart(struct sock *sk)
 	if (!flow)
 		return;
 	nw_forget_writes(flow);
-	if (!nw_unread_generation(&flow->unread.queue))
+	if (!nw_unread_pause(&flow->unread))
 		return;
-	nw_unread_restart(&flow->unread);
 	nw_leave(sk, flow, NW_SCRATCH_RESTART);
 	__atomic_exchange_n(&flow->ends.ports, 0, __ATOMIC_SEQ_CST);
+	nw_unread_resume(&flow->unread);
 }
 
 #endif /* NW_FLOW_BPF_H */

@@ -8,10 +8,14 @@
  *
  *   tail's generation   the socket's                    moved on by, with
  *   0                   nobody has pushed               the first packet, if the
- *                                                       connection is not closed:
+ *                                                       socket is not closed:
  *                                                       compare-and-swap, 1
- *   n                   packets of the nth connection   restart: add, n + 1
- *   NW_UNREAD_ENDED     nothing is pushed any more      the socket's end: or
+ *   odd                 packets of one connection may   the next connection: add,
+ *                       be pushed                       even
+ *   even                the connection has ended; its   the same one, once all
+ *                       packets leave                   have left: add, odd
+ *   NW_UNREAD_CLOSED    nothing is pushed any more      (the socket's end: or)
+ *   or above
  *
  *   blocks[i]           means                           moved on by, with
  *   generation, 0       no block                        who pushes and has taken
@@ -34,7 +38,7 @@
 #define NW_UNREAD_INLINE 2
 #define NW_UNREAD_SMALL 32
 #define NW_UNREAD_LARGE 256
-#define NW_UNREAD_ENDED 0xffffffffU
+#define NW_UNREAD_CLOSED 0x80000000U
 
 enum nw_unread_size {
 	NW_UNREAD_SIZE_SMALL = 0,
@@ -89,6 +93,11 @@ static __always_inline _Bool nw_unread_push(struct nw_unread *queue,
 		return 0;
 	nw_unread_fill(place, packet);
 	return nw_unread_publish(place, ticket, places);
+}
+
+static __always_inline _Bool nw_unread_is_open(__u32 generation)
+{
+	return (generation & (NW_UNREAD_CLOSED | 1)) == 1;
 }
 
 /* The first generation begins; returns which there is. */
@@ -207,16 +216,28 @@ static __always_inline void nw_unread_leave(struct nw_unread_socket *socket,
 	}
 }
 
-/* What comes now belongs to another connection; nw_unread_leave() follows. */
-static __always_inline void nw_unread_restart(struct nw_unread_socket *socket)
+/*
+ * The connection has ended: nw_unread_leave() follows, whatever tells one
+ * connection's packets from another's, then nw_unread_resume(). False if there
+ * is nothing to do: no packet has come, or the socket has ended.
+ */
+static __always_inline _Bool nw_unread_pause(struct nw_unread_socket *socket)
+{
+	if (!nw_unread_is_open(nw_unread_generation(&socket->queue)))
+		return 0;
+	nw_unread_end(&socket->queue);
+	return 1;
+}
+
+static __always_inline void nw_unread_resume(struct nw_unread_socket *socket)
 {
 	nw_unread_end(&socket->queue);
 }
 
-/* Nothing may come any more; nw_unread_leave() follows. */
+/* The socket ends: nw_unread_leave() follows. */
 static __always_inline void nw_unread_close(struct nw_unread_socket *socket)
 {
-	__sync_fetch_and_or(&socket->queue.tail, (__u64)NW_UNREAD_ENDED << 32);
+	__sync_fetch_and_or(&socket->queue.tail, (__u64)NW_UNREAD_CLOSED << 32);
 }
 
 #endif /* NW_UNREAD_SOCKET_H */
