@@ -65,9 +65,8 @@ static __always_inline struct nw_unread *nw_unread_of(void *sk, bool make)
 	__u64 key = (__u64)sk;
 
 	if (nw_has_socket_storage())
-		return bpf_sk_storage_get(&unread_of, sk, 0,
-					  make ? BPF_SK_STORAGE_GET_F_CREATE :
-						 0);
+		return make ? nw_storage_make(&unread_of, sk) :
+			      bpf_sk_storage_get(&unread_of, sk, 0, 0);
 	unread = bpf_map_lookup_elem(&unread_table, &key);
 	if (!unread && make) {
 		struct nw_unread none = {};

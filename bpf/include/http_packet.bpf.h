@@ -205,8 +205,7 @@ nw_http_begin_connection(struct bpf_sock *sk, const struct nw_tuple *tuple)
 
 	if (c)
 		return c;
-	c = bpf_sk_storage_get(&http_connections, sk, 0,
-			       BPF_SK_STORAGE_GET_F_CREATE);
+	c = nw_storage_make(&http_connections, sk);
 	if (!c)
 		return NULL;
 	s = nw_socket_find(sk);

@@ -70,6 +70,14 @@ const SENDMSG_TRACEPOINT = 'tcp_sendmsg_locked';
 
 /** The iterator that gives up on packets nobody has read. */
 const FLUSH = 'flush_unread';
+/** The pools take no memory where nothing is put into them. */
+const NO_POOLS = ['unread_small', 'unread_large', 'write_blocks'].flatMap(
+  (pool) =>
+    [
+      [pool, 1],
+      [`${pool}_free`, 1],
+    ] as const,
+);
 /** Keys of free slots and of those being filled. */
 const TX_BUSY = 1;
 
@@ -116,7 +124,7 @@ function specOf(options: PacketOptions): SourceSpec {
       [RODATA.nw_no_socket_reason, Uint8Array.of(noSocket, 0, 0, 0)],
       [RODATA.nw_records, flag(true)],
     ],
-    mapSizes: new Map([['events', options.ring.bytes]]),
+    mapSizes: new Map([['events', options.ring.bytes], ...(time ? [] : NO_POOLS)]),
     wants: (program) =>
       chosen.has(program) ||
       (!PLAIN.has(program) && (WITHOUT_TIMES.has(program) || wantsTimed(program))),
