@@ -97,8 +97,7 @@ static __always_inline struct nw_ca *nw_ca_of(void *sk)
 	__u64 key = (__u64)sk;
 
 	if (nw_has_socket_storage())
-		return bpf_sk_storage_get(&congestion_of, sk, 0,
-					  BPF_SK_STORAGE_GET_F_CREATE);
+		return nw_storage_make(&congestion_of, sk);
 	ca = bpf_map_lookup_elem(&congestion_table, &key);
 	if (ca)
 		return ca;

@@ -12,21 +12,19 @@
  * Emits   nw_packet per packet, nw_http_head per HTTP message.
  * Cost    see `make bench`: ns per packet, without and with layer times.
  */
-#include "http_packet.bpf.h"
-#include "receive.bpf.h"
-#include "transmit.bpf.h"
+#include "sight.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 NW_RECORD(nw_packet);
 NW_RECORD(nw_http_head);
+NW_RECORD(nw_early);
 NW_ENUM(nw_http_method);
 NW_ENUM(nw_http_role);
 NW_ENUM(nw_mark);
 NW_ENUM(nw_sent_state);
 
 /* Set by the reader before loading. */
-const volatile bool nw_http_on = false;
 const volatile bool nw_has_drop_socket = false;
 const volatile __u32 nw_no_socket_reason = 0;
 
@@ -39,64 +37,6 @@ static __always_inline struct sock *nw_kernel_sock(struct __sk_buff *ctx,
 	return (struct sock *)bpf_skc_to_tcp_sock(sk);
 }
 
-/* What is known of a packet when its record is made. */
-struct nw_sight {
-	struct nw_headers headers;
-	__u64 sock;
-	__u64 ts_ns;
-	__u32 netns;
-	__u16 http_heads;
-	__u8 marks; /* enum nw_mark */
-};
-
-static __always_inline int nw_record(struct __sk_buff *ctx, struct bpf_sock *sk,
-				     const struct nw_sight *seen, bool rx,
-				     bool timed)
-{
-	struct nw_packet packet;
-
-	nw_fill_packet(&packet, &seen->headers, seen->sock, seen->netns, rx);
-	packet.head.ts_ns = seen->ts_ns;
-	packet.http_heads = seen->http_heads;
-	if (seen->headers.flags & NW_TCP_SYN)
-		packet.pid = nw_owner_pid(sk);
-	packet.marks = seen->marks;
-	if (!rx && nw_sent_before(sk, &seen->headers))
-		packet.marks |= NW_MARK_RETRANSMITTED;
-	if (!timed)
-		nw_finish_packet(&packet);
-	else if (rx)
-		nw_receive(ctx, sk, &seen->headers, &packet);
-	else
-		nw_transmit(ctx, sk, &seen->headers, &packet);
-	return 0;
-}
-
-/*
- * In frames of their own, so that the record does not lie below the calls of
- * the HTTP parser: older kernels count at least 32 bytes for each of a
- * chain of calls, and allow 512 in all.
- */
-static __noinline int nw_record_plain(struct __sk_buff *ctx,
-				      struct bpf_sock *sk,
-				      const struct nw_sight *seen, bool rx)
-{
-	return nw_record(ctx, sk, seen, rx, false);
-}
-
-static __noinline int nw_record_received(struct __sk_buff *ctx,
-					 struct bpf_sock *sk,
-					 const struct nw_sight *seen)
-{
-	return nw_record(ctx, sk, seen, true, true);
-}
-
-static __noinline int nw_record_sent(struct __sk_buff *ctx, struct bpf_sock *sk,
-				     const struct nw_sight *seen)
-{
-	return nw_record(ctx, sk, seen, false, true);
-}
-
 static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
 {
 	struct nw_sight seen = {};
@@ -104,6 +44,7 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
 	struct nw_socket *s = NULL;
 	struct bpf_sock *sk = ctx->sk;
 	struct sock *kernel_sk;
+	bool listens;
 	int marks;
 
 	if (!sk)
@@ -117,13 +58,15 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
 	seen.netns = nw_sock_netns(kernel_sk);
 	if (!nw_netns_allowed(seen.netns))
 		return 1;
+	listens = kernel_sk->__sk_common.skc_state == TCP_LISTEN;
+	if (rx && listens)
+		nw_early_give_up();
 	if (nw_socket_filtered()) {
 		s = nw_socket_find(sk);
 		if (s)
 			nw_adopt_owner(s, (__u64)kernel_sk);
 		/* what is out costs no look at the packet */
-		if (s && s->verdict == NW_VERDICT_IGNORE &&
-		    kernel_sk->__sk_common.skc_state != TCP_LISTEN)
+		if (s && s->verdict == NW_VERDICT_IGNORE && !listens)
 			return 1;
 	}
 	if (!nw_parse(ctx, rx, headers))
@@ -141,7 +84,9 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
 		seen.http_heads = nw_http_packet(ctx, sk, headers,
 						 rx ? NW_HTTP_IN : NW_HTTP_OUT,
 						 seen.ts_ns);
-	if (!timed)
+	if (rx && listens && headers->payload_bytes)
+		nw_record_early(ctx, sk, &seen);
+	else if (!timed)
 		nw_record_plain(ctx, sk, &seen, rx);
 	else if (rx)
 		nw_record_received(ctx, sk, &seen);
@@ -192,6 +137,8 @@ int packet_unowned(__u64 *ctx)
 	if (!nw_has_drop_socket || !skb->skb_iif)
 		return 0;
 	sk = (struct sock *)ctx[3];
+	if (sk && sk->__sk_common.skc_state == TCP_LISTEN)
+		nw_early_discard(skb);
 	if (sk ? sk->__sk_common.skc_state != TCP_TIME_WAIT :
 		 (__u32)ctx[2] != nw_no_socket_reason)
 		return 0;
@@ -205,6 +152,21 @@ int packet_unowned(__u64 *ctx)
 	if (nw_time)
 		nw_set_times(&packet, nw_times_of(skb, true));
 	nw_finish_packet(&packet);
+	return 0;
+}
+
+/* A socket begins a connection: as a listener's child, or once more. */
+SEC("?tp_btf/inet_sock_set_state")
+int BPF_PROG(socket_begins, struct sock *sk, int old_state, int state)
+{
+	if (old_state == TCP_LISTEN && state == TCP_SYN_RECV)
+		nw_early_adopt(sk);
+	if (state != TCP_SYN_SENT || !nw_watched(sk))
+		return 0;
+	if (nw_http_on && nw_has_socket_storage())
+		bpf_sk_storage_delete(&http_connections, sk);
+	if (nw_time)
+		nw_flow_restart(sk);
 	return 0;
 }
 
@@ -277,7 +239,7 @@ int BPF_PROG(tcp_v6_rcv, struct sk_buff *skb)
 SEC("?tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 {
-	nw_pop_read(sk, NW_SCRATCH_READ);
+	nw_flow_read(sk);
 	return 0;
 }
 
@@ -285,7 +247,7 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 SEC("?tp_btf/tcp_destroy_sock")
 int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
-	nw_pop_read(sk, NW_SCRATCH_DESTROY);
+	nw_flow_close(sk, NW_SCRATCH_DESTROY);
 	return 0;
 }
 
@@ -301,7 +263,7 @@ int flush_unread(struct bpf_iter__tcp *ctx)
 	tp = bpf_skc_to_tcp_sock(common);
 	if (!tp)
 		return 0;
-	nw_pop_read(&tp->inet_conn.icsk_inet.sk, NW_SCRATCH_FLUSH);
+	nw_flow_close(&tp->inet_conn.icsk_inet.sk, NW_SCRATCH_FLUSH);
 	return 0;
 }
 

@@ -66,9 +66,8 @@ static __always_inline struct nw_arrivals *nw_arrivals_of(void *sk, bool make)
 	__u64 key = (__u64)sk;
 
 	if (nw_has_socket_storage())
-		return bpf_sk_storage_get(&arrivals_of, sk, 0,
-					  make ? BPF_SK_STORAGE_GET_F_CREATE :
-						 0);
+		return make ? nw_storage_make(&arrivals_of, sk) :
+			      bpf_sk_storage_get(&arrivals_of, sk, 0, 0);
 	arrivals = bpf_map_lookup_elem(&arrivals_table, &key);
 	if (!arrivals && make) {
 		struct nw_arrivals none = {};
@@ -93,7 +92,8 @@ static __always_inline bool nw_new_data(struct sk_buff *skb,
 	return bytes > header && nw_seq_before(tp->rcv_nxt, *end_seq);
 }
 
-static __always_inline void nw_wait(struct nw_arrivals *arrivals, __u32 end_seq)
+static __always_inline void nw_note_arrival(struct nw_arrivals *arrivals,
+					    __u32 end_seq)
 {
 	__u32 last = arrivals->count;
 
@@ -154,7 +154,7 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 		return 0;
 	arrivals = nw_arrivals_of(sk, true);
 	if (arrivals)
-		nw_wait(arrivals, end_seq);
+		nw_note_arrival(arrivals, end_seq);
 	return 0;
 }
 

@@ -13,6 +13,9 @@
 #define NW_HTTP_CTX struct __sk_buff
 #include "http.h"
 
+/* Look for HTTP; set by the reader before loading. */
+const volatile bool nw_http_on = false;
+
 #define NW_HTTP_BUCKETS 15
 
 /* Upper bounds of http.server.request.duration in nanoseconds; +Inf is last. */
@@ -86,12 +89,57 @@ struct {
 	__type(value, struct nw_http_durations);
 } http_zero SEC(".maps");
 
+/* Heads in one packet that a connection begins with; more are lost, counted. */
+#define NW_EARLY_HEADS 8
+
+/* Data that came to a listener: see early.bpf.h. */
+struct nw_early {
+	__u64 skb; /* of the packet; 0 = nothing waits */
+	struct nw_packet packet;
+	__u32 heads;
+	__u32 pad;
+	struct nw_http_head head[NW_EARLY_HEADS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct nw_early);
+} early_data SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct nw_http_connection);
+} early_http SEC(".maps");
+
+static __always_inline struct nw_early *nw_early(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&early_data, &zero);
+}
+
+/* The framing of that data. */
+static __always_inline struct nw_http_connection *nw_early_http(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&early_http, &zero);
+}
+
 static __always_inline struct nw_http_connection *
 nw_http_connection(struct __sk_buff *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;
 
-	return sk ? bpf_sk_storage_get(&http_connections, sk, 0, 0) : NULL;
+	if (!sk)
+		return NULL;
+	if (sk->state != TCP_LISTEN)
+		return bpf_sk_storage_get(&http_connections, sk, 0, 0);
+	return nw_early_http();
 }
 
 static __always_inline struct nw_http_work *nw_http_work(__u32 slot)
@@ -112,20 +160,11 @@ static __always_inline long nw_http_load(struct __sk_buff *ctx, __u32 offset,
 	return bpf_skb_load_bytes(ctx, offset, to, bytes);
 }
 
-static __always_inline void nw_http_on_head(struct __sk_buff *ctx,
-					    const struct nw_http_work *w)
+static __always_inline void
+nw_fill_head(struct nw_http_head *r, const struct nw_http_work *w, __u64 sock)
 {
-	struct nw_http_connection *c = nw_http_connection(ctx);
-	struct nw_http_head *r;
-
-	if (!c)
-		return;
-	r = nw_reserve(sizeof(*r));
-	if (!r)
-		return;
-	c->heads[w->way & 1]++;
 	r->head.ts_ns = w->now;
-	r->head.sock = (__u64)ctx->sk;
+	r->head.sock = sock;
 	r->head.kind = NW_KIND_HTTP_HEAD;
 	r->head.netns = 0;
 	r->seq = w->seq;
@@ -137,6 +176,46 @@ static __always_inline void nw_http_on_head(struct __sk_buff *ctx,
 	r->truncated = w->first.truncated;
 	r->rx = w->way == NW_HTTP_IN;
 	__builtin_memcpy(r->line, w->line, sizeof(r->line));
+}
+
+/* Whose head it is shows in a moment. */
+static __always_inline void nw_early_head(struct nw_http_connection *c,
+					  const struct nw_http_work *w)
+{
+	struct nw_early *early = nw_early();
+	__u32 place;
+
+	if (!early)
+		return;
+	place = early->heads;
+	barrier_var(place);
+	if (place >= NW_EARLY_HEADS) {
+		nw_lose_record();
+		return;
+	}
+	nw_fill_head(&early->head[place], w, 0);
+	early->heads = place + 1;
+	c->heads[w->way & 1]++;
+}
+
+static __always_inline void nw_http_on_head(struct __sk_buff *ctx,
+					    const struct nw_http_work *w)
+{
+	struct nw_http_connection *c = nw_http_connection(ctx);
+	struct bpf_sock *sk = ctx->sk;
+	struct nw_http_head *r;
+
+	if (!c || !sk)
+		return;
+	if (sk->state == TCP_LISTEN) {
+		nw_early_head(c, w);
+		return;
+	}
+	r = nw_reserve(sizeof(*r));
+	if (!r)
+		return;
+	c->heads[w->way & 1]++;
+	nw_fill_head(r, w, (__u64)sk);
 	nw_submit(r);
 }
 
@@ -205,8 +284,7 @@ nw_http_begin_connection(struct bpf_sock *sk, const struct nw_tuple *tuple)
 
 	if (c)
 		return c;
-	c = bpf_sk_storage_get(&http_connections, sk, 0,
-			       BPF_SK_STORAGE_GET_F_CREATE);
+	c = nw_storage_make(&http_connections, sk);
 	if (!c)
 		return NULL;
 	s = nw_socket_find(sk);
@@ -224,6 +302,23 @@ nw_http_begin_connection(struct bpf_sock *sk, const struct nw_tuple *tuple)
 	return c;
 }
 
+/* The same for a connection whose socket does not exist yet. */
+static __always_inline struct nw_http_connection *
+nw_http_begin_early(const struct nw_headers *h)
+{
+	struct nw_http_connection *c = nw_early_http();
+	struct nw_early *early = nw_early();
+
+	if (!early || !c)
+		return NULL;
+	early->heads = 0;
+	__builtin_memset(c, 0, sizeof(*c));
+	c->role = NW_HTTP_ROLE_SERVER;
+	nw_http_expect(&c->http, NW_HTTP_IN,
+		       h->seq + !!(h->flags & NW_TCP_SYN));
+	return c;
+}
+
 /* Heads that this packet completes. */
 static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 					    struct bpf_sock *sk,
@@ -237,16 +332,22 @@ static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 
 	if (!h->payload_bytes && !(h->flags & NW_TCP_FIN))
 		return 0;
-	if (sk->type != SOCK_STREAM || sk->state == TCP_LISTEN)
+	if (sk->type != SOCK_STREAM)
 		return 0;
-	c = nw_http_begin_connection(sk, &h->tuple);
+	if (sk->state != TCP_LISTEN)
+		c = nw_http_begin_connection(sk, &h->tuple);
+	else if (way == NW_HTTP_IN && h->payload_bytes)
+		c = nw_http_begin_early(h);
+	else
+		return 0;
 	if (!c || c->http.off)
 		return 0;
 	heads = c->heads[way];
 	resyncs = c->http.dir[way].resyncs;
 	seq = h->seq + !!(h->flags & NW_TCP_SYN);
 	known_seq = seq;
-	tp = way == NW_HTTP_IN ? bpf_tcp_sock(sk) : NULL;
+	tp = way == NW_HTTP_IN && sk->state != TCP_LISTEN ? bpf_tcp_sock(sk) :
+							    NULL;
 	if (tp)
 		known_seq = tp->rcv_nxt;
 	nw_http_segment(ctx, &c->http, way, c->role, h->payload_offset,

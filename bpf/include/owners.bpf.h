@@ -11,7 +11,7 @@
 
 #include "socket_life.bpf.h"
 
-struct nw_ends {
+struct nw_owned_ends {
 	struct nw_tuple tuple;
 	__u32 netns;
 };
@@ -25,7 +25,7 @@ struct nw_owned {
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
-	__type(key, struct nw_ends);
+	__type(key, struct nw_owned_ends);
 	__type(value, struct nw_owned);
 } owners_by_ends SEC(".maps");
 
@@ -33,7 +33,7 @@ struct {
 static __always_inline struct nw_owned *
 nw_owner_by_ends(const struct nw_tuple *tuple, __u32 netns)
 {
-	struct nw_ends ends = {.tuple = *tuple, .netns = netns};
+	struct nw_owned_ends ends = {.tuple = *tuple, .netns = netns};
 
 	return bpf_map_lookup_elem(&owners_by_ends, &ends);
 }
@@ -42,7 +42,7 @@ nw_owner_by_ends(const struct nw_tuple *tuple, __u32 netns)
 static __always_inline void nw_note_ends(struct sock *sk, struct tcp_sock *tp,
 					 const struct nw_socket *s, int state)
 {
-	struct nw_ends ends = {.netns = nw_sock_netns(sk)};
+	struct nw_owned_ends ends = {.netns = nw_sock_netns(sk)};
 	struct nw_owned owned = {.sock = (__u64)sk};
 
 	nw_sock_tuple(tp, &ends.tuple);
@@ -59,7 +59,7 @@ static __always_inline void nw_note_ends(struct sock *sk, struct tcp_sock *tp,
 static __always_inline void
 nw_note_owned(struct sock *sk, const struct nw_owner *owner, __u64 flag)
 {
-	struct nw_ends ends = {.netns = nw_probe_netns(sk)};
+	struct nw_owned_ends ends = {.netns = nw_probe_netns(sk)};
 	struct nw_owned owned = {.sock = (__u64)sk, .owner = *owner};
 	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
 

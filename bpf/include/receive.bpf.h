@@ -7,7 +7,7 @@
 #define NW_RECEIVE_BPF_H
 
 #include "device.bpf.h"
-#include "flow.bpf.h"
+#include "wait.bpf.h"
 #include "received.h"
 
 #define NW_RECEIVED_SLOTS 4096
@@ -149,10 +149,10 @@ static __always_inline __u64 nw_received_ns(const struct nw_headers *h)
 	return now ? now->tcp_ns : bpf_ktime_get_ns();
 }
 
-static __always_inline void nw_receive(struct __sk_buff *ctx,
-				       struct bpf_sock *sk,
-				       const struct nw_headers *h,
-				       struct nw_packet *p)
+/* How long the layers below TCP had the packet. */
+static __always_inline void nw_receive_times(struct __sk_buff *ctx,
+					     const struct nw_headers *h,
+					     struct nw_packet *p)
 {
 	struct nw_reached *now = nw_reached_by(h);
 
@@ -162,7 +162,15 @@ static __always_inline void nw_receive(struct __sk_buff *ctx,
 	} else if (!nw_exact && nw_has_kernel_context) {
 		nw_set_times(p, nw_times_of(bpf_cast_to_kern_ctx(ctx), true));
 	}
-	if (!nw_will_be_read(sk, p) || !nw_await_read(sk, p))
+}
+
+static __always_inline void nw_receive(struct __sk_buff *ctx,
+				       struct bpf_sock *sk,
+				       const struct nw_headers *h,
+				       struct nw_packet *p)
+{
+	nw_receive_times(ctx, h, p);
+	if (!nw_wait(sk, p))
 		nw_finish_packet(p);
 }
 

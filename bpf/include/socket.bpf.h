@@ -9,6 +9,7 @@
 #define NW_SOCKET_BPF_H
 
 #include "filter.bpf.h"
+#include "storage.bpf.h"
 
 enum nw_verdict {
 	NW_VERDICT_NONE = 0,
@@ -101,8 +102,7 @@ static __always_inline struct nw_socket *nw_socket_by_address(__u64 key)
 static __always_inline struct nw_socket *nw_socket_make(void *sk)
 {
 	if (nw_has_socket_storage())
-		return bpf_sk_storage_get(&shared_sockets, sk, 0,
-					  BPF_SK_STORAGE_GET_F_CREATE);
+		return nw_storage_make(&shared_sockets, sk);
 	return nw_socket_by_address((__u64)sk);
 }
 

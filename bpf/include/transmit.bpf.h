@@ -128,13 +128,9 @@ static __always_inline void nw_transmit(struct __sk_buff *ctx,
 		.payload = p->payload_bytes != 0,
 	};
 
-	if (p->payload_bytes) {
-		struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
-
-		if (flow)
-			p->tcp_ns = nw_between(nw_written_ns(flow, p->seq),
-					       p->head.ts_ns);
-	}
+	if (p->payload_bytes)
+		p->tcp_ns = nw_between(nw_written_ns(sk, p->head.sock, p->seq),
+				       p->head.ts_ns);
 	if (!nw_has_kernel_context || !last) {
 		nw_put_away(p, &id, 0);
 		return;

@@ -8,6 +8,7 @@ import { dropCapabilities } from '../kernel/drop-capabilities.js';
 import { NetwatchError, type Failure } from '../failure.js';
 import { listNamespaces, type NetworkNamespace } from '../kernel/host.js';
 import { releaseKernelBtf } from '../kernel/kernel-btf.js';
+import { SocketMemoryWarning } from '../kernel/socket-memory.js';
 import { checkEnvironment } from '../kernel/system.js';
 import type { ProgramState, Source, SourceMissing } from '../kernel/source.js';
 import { buildInSlices, type Snapshot } from '../metrics/snapshot.js';
@@ -67,6 +68,7 @@ export class Collector {
   readonly #unreadable = new Set<string>();
   readonly #dropped = new Map<string, number>();
   readonly #lossWarning: LossWarning;
+  readonly #memoryWarning: SocketMemoryWarning;
   readonly #startMs = performance.now();
   #drainTimer: NodeJS.Timeout | null = null;
   #pullTimer: NodeJS.Timeout | null = null;
@@ -109,6 +111,7 @@ export class Collector {
     this.#namespaces = namespaces;
     this.#files = files;
     this.#lossWarning = new LossWarning(hooks.say, lossCause(options.simulateDrops));
+    this.#memoryWarning = new SocketMemoryWarning(hooks.say);
     this.#open = sources;
     this.#connections = sources.connections;
     this.#intake = new Intake(options, {
@@ -184,6 +187,7 @@ export class Collector {
   async #pullOnce(): Promise<void> {
     this.#intake.drain();
     this.#lossWarning.check(this.counts.lost);
+    this.#memoryWarning.check(this.#sources);
     await this.#pullConnections();
     await this.#writeState();
   }
@@ -287,6 +291,7 @@ export class Collector {
     this.#connections.source.detach();
     this.#intake.drainAll();
     const lost = this.counts.lost;
+    this.#memoryWarning.check(this.#sources);
     await this.#files.closeLogs();
     const state = await this.#writeState();
     await this.#files.close();

@@ -282,9 +282,14 @@ export class Intake {
       }
     }
     let records = 0;
-    packets.unsent((view, at) => {
-      if (this.#addPacket(view, at)) records++;
-    });
+    const take = (view: DataView, at: number): void => {
+      if (isUnjudged(view, at)) this.#kept.keep(view, at);
+      else if (this.#addPacket(view, at)) records++;
+    };
+    packets.early((view, at) => {
+      this.#heads.add(view, at);
+    }, take);
+    packets.unsent(take);
     this.#flushPackets(records);
     this.drainAll();
     this.#kept.finish();

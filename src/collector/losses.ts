@@ -10,6 +10,7 @@ const ROWS = 'queue';
 const LOST: Readonly<Record<Exclude<Stage, typeof ROWS>, (count: number, of: string) => string>> = {
   ringbuf: (n, of) => `${n} ${of} records (ring buffer)`,
   recursion: (n, of) => `${n} runs of ${of} programs (they interrupted themselves)`,
+  socket_memory: (n, of) => `${n} notes of ${of} in sockets (no memory left in them)`,
   map_full: (n, of) => `${n} durations of ${of} (table full)`,
   file: (n, of) => `${n} lines of ${of}`,
   decode: (n, of) => `${n} ${of} records (a bug kept them from becoming lines)`,

@@ -17,8 +17,10 @@ import {
   addMaps,
   addPrograms,
   addRings,
+  addStorages,
   type MapReading,
   type RingReading,
+  type StorageReading,
 } from './state/programs.js';
 import type { SelfWatch } from './state/self.js';
 import { addSockets } from './state/sockets.js';
@@ -92,6 +94,7 @@ function addHealth(snapshot: Snapshot, { sources, programs, files, self }: State
     })),
   );
   addRings(snapshot, sources.map(ringReading));
+  addStorages(snapshot, sources.flatMap(storageReading));
   addFiles(snapshot, files.stats());
   addStateErrors(snapshot, PROM_FILE, files.stateErrors);
   self.add(snapshot);
@@ -99,6 +102,11 @@ function addHealth(snapshot: Snapshot, { sources, programs, files, self }: State
 
 function reading(source: Source, map: string, entries: number): MapReading {
   return { map, entries, capacity: source.map(map).maxEntries };
+}
+
+function storageReading(source: Source): StorageReading[] {
+  const failures = source.storageFailures();
+  return failures === null ? [] : [{ source: source.name, failures }];
 }
 
 function ringReading(source: Source): RingReading {

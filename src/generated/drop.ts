@@ -30,32 +30,6 @@ export {
   KIND,
 } from './shared.js';
 
-/** struct nw_ends: size and field offsets in bytes. */
-export const ENDS = {
-  size: 44,
-  at: { localAddr: 0, peerAddr: 16, localPort: 32, peerPort: 34, family: 36, netns: 40 },
-} as const;
-
-export interface Ends {
-  readonly localAddr: string;
-  readonly peerAddr: string;
-  readonly localPort: number;
-  readonly peerPort: number;
-  readonly family: number;
-  readonly netns: number;
-}
-
-export function decodeEnds(view: DataView, at: number): Ends {
-  return {
-    localAddr: readIp(view, at),
-    peerAddr: readIp(view, at + 16),
-    localPort: view.getUint16(at + 32, true),
-    peerPort: view.getUint16(at + 34, true),
-    family: view.getUint8(at + 36),
-    netns: view.getUint32(at + 40, true),
-  };
-}
-
 /** struct nw_owned: size and field offsets in bytes. */
 export const OWNED = {
   size: 56,
@@ -71,6 +45,32 @@ export function decodeOwned(view: DataView, at: number): Owned {
   return {
     sock: readU64(view, at),
     owner: decodeOwner(view, at + 8),
+  };
+}
+
+/** struct nw_owned_ends: size and field offsets in bytes. */
+export const OWNED_ENDS = {
+  size: 44,
+  at: { localAddr: 0, peerAddr: 16, localPort: 32, peerPort: 34, family: 36, netns: 40 },
+} as const;
+
+export interface OwnedEnds {
+  readonly localAddr: string;
+  readonly peerAddr: string;
+  readonly localPort: number;
+  readonly peerPort: number;
+  readonly family: number;
+  readonly netns: number;
+}
+
+export function decodeOwnedEnds(view: DataView, at: number): OwnedEnds {
+  return {
+    localAddr: readIp(view, at),
+    peerAddr: readIp(view, at + 16),
+    localPort: view.getUint16(at + 32, true),
+    peerPort: view.getUint16(at + 34, true),
+    family: view.getUint8(at + 36),
+    netns: view.getUint32(at + 40, true),
   };
 }
 

@@ -34,25 +34,85 @@ export {
   MARK,
 } from './shared.js';
 
+/** struct nw_early: size and field offsets in bytes. */
+export const EARLY = {
+  size: 2496,
+  at: { skb: 0, packet: 8, heads: 120, head: 128 },
+} as const;
+
+export interface Early {
+  readonly skb: number;
+  readonly packet: Packet;
+  readonly heads: number;
+  readonly head: readonly HttpHead[];
+}
+
+export function decodeEarly(view: DataView, at: number): Early {
+  return {
+    skb: readU64(view, at),
+    packet: decodePacket(view, at + 8),
+    heads: view.getUint32(at + 120, true),
+    head: Array.from({ length: 8 }, (_, i) => decodeHttpHead(view, at + 128 + i * 296)),
+  };
+}
+
+/** struct nw_ends: size and field offsets in bytes. */
+export const ENDS = {
+  size: 36,
+  at: { localAddr: 0, peerAddr: 16, ports: 32 },
+} as const;
+
+export interface Ends {
+  readonly localAddr: string;
+  readonly peerAddr: string;
+  readonly ports: number;
+}
+
+export function decodeEnds(view: DataView, at: number): Ends {
+  return {
+    localAddr: readIp(view, at),
+    peerAddr: readIp(view, at + 16),
+    ports: view.getUint32(at + 32, true),
+  };
+}
+
+/** struct nw_few_writes: size and field offsets in bytes. */
+export const FEW_WRITES = {
+  size: 24,
+  at: { ns: 0, seq: 16 },
+} as const;
+
+export interface FewWrites {
+  readonly ns: readonly number[];
+  readonly seq: readonly number[];
+}
+
+export function decodeFewWrites(view: DataView, at: number): FewWrites {
+  return {
+    ns: Array.from({ length: 2 }, (_, i) => readU64(view, at + i * 8)),
+    seq: Array.from({ length: 2 }, (_, i) => view.getUint32(at + 16 + i * 4, true)),
+  };
+}
+
 /** struct nw_flow: size and field offsets in bytes. */
 export const FLOW = {
-  size: 7192,
-  at: { writeCount: 0, overflowed: 4, unread: 8, writes: 5144 },
+  size: 168,
+  at: { ends: 0, manyWrites: 36, fewWrites: 40, unread: 64 },
 } as const;
 
 export interface Flow {
-  readonly writeCount: number;
-  readonly overflowed: number;
-  readonly unread: Unread;
-  readonly writes: readonly Write[];
+  readonly ends: Ends;
+  readonly manyWrites: number;
+  readonly fewWrites: FewWrites;
+  readonly unread: UnreadSocket;
 }
 
 export function decodeFlow(view: DataView, at: number): Flow {
   return {
-    writeCount: view.getUint32(at, true),
-    overflowed: view.getUint32(at + 4, true),
-    unread: decodeUnread(view, at + 8),
-    writes: Array.from({ length: 128 }, (_, i) => decodeWrite(view, at + 5144 + i * 16)),
+    ends: decodeEnds(view, at),
+    manyWrites: view.getUint32(at + 36, true),
+    fewWrites: decodeFewWrites(view, at + 40),
+    unread: decodeUnreadSocket(view, at + 64),
   };
 }
 
@@ -268,6 +328,28 @@ export function decodeLayerTotals(view: DataView, at: number): LayerTotals {
   };
 }
 
+/** struct nw_many_writes: size and field offsets in bytes. */
+export const MANY_WRITES = {
+  size: 1552,
+  at: { owner: 0, count: 8, ns: 16, seq: 1040 },
+} as const;
+
+export interface ManyWrites {
+  readonly owner: number;
+  readonly count: number;
+  readonly ns: readonly number[];
+  readonly seq: readonly number[];
+}
+
+export function decodeManyWrites(view: DataView, at: number): ManyWrites {
+  return {
+    owner: readU64(view, at),
+    count: view.getUint32(at + 8, true),
+    ns: Array.from({ length: 128 }, (_, i) => readU64(view, at + 16 + i * 8)),
+    seq: Array.from({ length: 128 }, (_, i) => view.getUint32(at + 1040 + i * 4, true)),
+  };
+}
+
 /** struct nw_packet: size and field offsets in bytes. */
 export const PACKET = {
   size: 112,
@@ -326,8 +408,8 @@ export function decodePacket(view: DataView, at: number): Packet {
 
 /** struct nw_pending: size and field offsets in bytes. */
 export const PENDING = {
-  size: 40,
-  at: { ns: 0, macNs: 8, ipNs: 12, seq: 16, ack: 20, payloadBytes: 24, skbBytes: 28, state: 32, tcpFlags: 36, httpHeads: 37 },
+  size: 36,
+  at: { ns: 0, macNs: 8, ipNs: 12, seq: 16, ack: 20, payloadBytes: 24, state: 28, headerBytes: 32, tcpFlags: 34, httpHeads: 35 },
 } as const;
 
 export interface Pending {
@@ -337,8 +419,8 @@ export interface Pending {
   readonly seq: number;
   readonly ack: number;
   readonly payloadBytes: number;
-  readonly skbBytes: number;
   readonly state: number;
+  readonly headerBytes: number;
   readonly tcpFlags: number;
   readonly httpHeads: number;
 }
@@ -351,10 +433,10 @@ export function decodePending(view: DataView, at: number): Pending {
     seq: view.getUint32(at + 16, true),
     ack: view.getUint32(at + 20, true),
     payloadBytes: view.getUint32(at + 24, true),
-    skbBytes: view.getUint32(at + 28, true),
-    state: view.getUint32(at + 32, true),
-    tcpFlags: view.getUint8(at + 36),
-    httpHeads: view.getUint8(at + 37),
+    state: view.getUint32(at + 28, true),
+    headerBytes: view.getUint16(at + 32, true),
+    tcpFlags: view.getUint8(at + 34),
+    httpHeads: view.getUint8(at + 35),
   };
 }
 
@@ -528,41 +610,75 @@ export function decodeSight(view: DataView, at: number): Sight {
 
 /** struct nw_unread: size and field offsets in bytes. */
 export const UNREAD = {
-  size: 5136,
-  at: { head: 0, tail: 4, passed: 8, pending: 16 },
+  size: 16,
+  at: { tail: 0, head: 8 },
 } as const;
 
 export interface Unread {
-  readonly head: number;
   readonly tail: number;
-  readonly passed: number;
-  readonly pending: readonly Pending[];
+  readonly head: number;
 }
 
 export function decodeUnread(view: DataView, at: number): Unread {
   return {
-    head: view.getUint32(at, true),
-    tail: view.getUint32(at + 4, true),
-    passed: view.getUint32(at + 8, true),
-    pending: Array.from({ length: 128 }, (_, i) => decodePending(view, at + 16 + i * 40)),
+    tail: readU64(view, at),
+    head: view.getUint32(at + 8, true),
   };
 }
 
-/** struct nw_write: size and field offsets in bytes. */
-export const WRITE = {
-  size: 16,
-  at: { seq: 0, ns: 8 },
+/** struct nw_unread_large: size and field offsets in bytes. */
+export const UNREAD_LARGE = {
+  size: 9232,
+  at: { queue: 0, places: 16 },
 } as const;
 
-export interface Write {
-  readonly seq: number;
-  readonly ns: number;
+export interface UnreadLarge {
+  readonly queue: Unread;
+  readonly places: readonly Pending[];
 }
 
-export function decodeWrite(view: DataView, at: number): Write {
+export function decodeUnreadLarge(view: DataView, at: number): UnreadLarge {
   return {
-    seq: view.getUint32(at, true),
-    ns: readU64(view, at + 8),
+    queue: decodeUnread(view, at),
+    places: Array.from({ length: 256 }, (_, i) => decodePending(view, at + 16 + i * 36)),
+  };
+}
+
+/** struct nw_unread_small: size and field offsets in bytes. */
+export const UNREAD_SMALL = {
+  size: 1168,
+  at: { queue: 0, places: 16 },
+} as const;
+
+export interface UnreadSmall {
+  readonly queue: Unread;
+  readonly places: readonly Pending[];
+}
+
+export function decodeUnreadSmall(view: DataView, at: number): UnreadSmall {
+  return {
+    queue: decodeUnread(view, at),
+    places: Array.from({ length: 32 }, (_, i) => decodePending(view, at + 16 + i * 36)),
+  };
+}
+
+/** struct nw_unread_socket: size and field offsets in bytes. */
+export const UNREAD_SOCKET = {
+  size: 104,
+  at: { queue: 0, places: 16, blocks: 88 },
+} as const;
+
+export interface UnreadSocket {
+  readonly queue: Unread;
+  readonly places: readonly Pending[];
+  readonly blocks: readonly number[];
+}
+
+export function decodeUnreadSocket(view: DataView, at: number): UnreadSocket {
+  return {
+    queue: decodeUnread(view, at),
+    places: Array.from({ length: 2 }, (_, i) => decodePending(view, at + 16 + i * 36)),
+    blocks: Array.from({ length: 2 }, (_, i) => readU64(view, at + 88 + i * 8)),
   };
 }
 
@@ -602,10 +718,10 @@ export const RODATA = {
   nw_has_loop: { offset: 1, size: 1 },
   nw_filter: { offset: 8, size: 1408 },
   nw_lose_every: { offset: 1416, size: 4 },
-  nw_time: { offset: 1420, size: 1 },
-  nw_records: { offset: 1421, size: 1 },
-  nw_exact: { offset: 1422, size: 1 },
-  nw_http_on: { offset: 1472, size: 1 },
-  nw_has_drop_socket: { offset: 1473, size: 1 },
-  nw_no_socket_reason: { offset: 1476, size: 4 },
+  nw_http_on: { offset: 1420, size: 1 },
+  nw_time: { offset: 1421, size: 1 },
+  nw_records: { offset: 1422, size: 1 },
+  nw_exact: { offset: 1423, size: 1 },
+  nw_has_drop_socket: { offset: 1480, size: 1 },
+  nw_no_socket_reason: { offset: 1484, size: 4 },
 } as const;

@@ -224,6 +224,10 @@ export class BpfObject {
     return map;
   }
 
+  hasMap(name: string): boolean {
+    return libbpf.findMap(this.#pointer, name) !== null;
+  }
+
   /** Descriptor and sizes of a map; `valueSize` is checked against the build. */
   map(name: string, valueSize?: number): BpfMap {
     const map = this.#map(name);

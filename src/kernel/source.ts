@@ -9,7 +9,7 @@ import { NetwatchError, type Failure } from '../failure.js';
 import { libbpf } from './libbpf.js';
 import { missingHook, placeOf, type Obstacle, type Place } from './hooks.js';
 import { hasSocketStorage } from './kernel-btf.js';
-import { sumPerCpu } from './map.js';
+import { readArrayValue, sumPerCpu } from './map.js';
 import { BpfObject, type BpfMap, type Program, type Rodata } from './object.js';
 import { openRing, type RingReader } from './ring.js';
 import { readU64 } from './read.js';
@@ -56,6 +56,8 @@ export interface Attached {
   readonly object: BpfObject;
   readonly programs: readonly ProgramState[];
   map(name: string, valueSize?: number): BpfMap;
+  /** How often a socket had no memory for what is remembered in it; null: nothing is. */
+  storageFailures(): number | null;
   detach(): void;
   close(): void;
 }
@@ -68,6 +70,9 @@ export interface Source extends Attached {
 
 /** The table that stands in for socket storage takes no memory where it is not needed. */
 const NO_TABLE = ['shared_socket_table', 1] as const;
+
+/** See bpf/include/storage.bpf.h. */
+const STORAGE_FAILURES = 'storage_failures';
 
 const OBJECTS = fileURLToPath(new URL('../../bpf/', import.meta.url));
 const SUFFIX = '.bpf.o';
@@ -286,6 +291,10 @@ function attached(spec: SourceSpec, loaded: Loaded): Attached {
     object,
     programs: programStates(spec, loaded),
     map: (name, valueSize) => object.map(name, valueSize),
+    storageFailures: () =>
+      object.hasMap(STORAGE_FAILURES)
+        ? readU64(readArrayValue(object.map(STORAGE_FAILURES), 0), 0)
+        : null,
     detach: () => {
       object.detachAll();
     },

@@ -39,7 +39,7 @@ export const LABEL_VALUES = {
   network_tcp_retransmit_type: ['fast', 'timeout', 'tail_loss_probe', 'syn', 'synack'],
   network_type: ['ipv4', 'ipv6'],
   type: ['drop', 'reset_received', 'reset_sent'],
-  stage: ['map_full', 'ringbuf', 'recursion', 'queue', 'file', 'decode'],
+  stage: ['map_full', 'ringbuf', 'recursion', 'socket_memory', 'queue', 'file', 'decode'],
   url_scheme: ['http'],
 } as const;
 

@@ -8,6 +8,8 @@ import {
   decodeHttpKey,
   decodeHttpTotals,
   decodeLayerTotals,
+  EARLY,
+  HTTP_HEAD,
   HTTP_DURATIONS,
   KIND,
   MARK,
@@ -25,6 +27,7 @@ import { whyNoTrampoline } from '../kernel/trampoline.js';
 import { KFREE_SKB_SOCKET, reasonNumber } from './drop-reasons.js';
 import { readIterator } from '../kernel/iterator.js';
 import { readArrayValue, readHash, readPerCpu, sumPerCpu } from '../kernel/map.js';
+import { readU64 } from '../kernel/read.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
 import { LayerCounts } from './layer-counts.js';
@@ -50,7 +53,7 @@ export interface PacketOptions {
 const BATCH = 8192;
 const PLAIN = new Set(['packet_ingress', 'packet_egress']);
 const TIMED = new Set(['timed_ingress', 'timed_egress']);
-const WITHOUT_TIMES = new Set([...PLAIN, 'packet_unowned']);
+const WITHOUT_TIMES = new Set([...PLAIN, 'packet_unowned', 'socket_begins']);
 
 /**
  * Layer times need atomic operations that give the old value: 5.12, which also brought this helper.
@@ -72,6 +75,15 @@ const SENDMSG_TRACEPOINT = 'tcp_sendmsg_locked';
 
 /** The iterator that gives up on packets nobody has read. */
 const FLUSH = 'flush_unread';
+/** The pools take no memory where nothing is put into them. */
+const NO_POOLS = ['unread_small', 'unread_large', 'write_blocks'].flatMap(
+  (pool) =>
+    [
+      [pool, 1],
+      [`${pool}_free`, 1],
+    ] as const,
+);
+
 const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 
 const KERNEL_CONTEXT = functionFeature('bpf_cast_to_kern_ctx', {
@@ -115,7 +127,7 @@ function specOf(options: PacketOptions): SourceSpec {
       [RODATA.nw_no_socket_reason, Uint8Array.of(noSocket, 0, 0, 0)],
       [RODATA.nw_records, flag(true)],
     ],
-    mapSizes: new Map([['events', options.ring.bytes]]),
+    mapSizes: new Map([['events', options.ring.bytes], ...(time ? [] : NO_POOLS)]),
     wants: (program) =>
       chosen.has(program) ||
       (!PLAIN.has(program) && (WITHOUT_TIMES.has(program) || wantsTimed(program))),
@@ -139,6 +151,7 @@ export const PLAN: SourcePlan = {
     packet_ingress: { gives: 'received packets' },
     packet_egress: { gives: 'sent packets' },
     packet_unowned: UNOWNED,
+    socket_begins: { gives: 'the connection of data that comes with the last ACK of a handshake' },
     timed_ingress: timed('the times of received packets'),
     timed_egress: timed('the times of sent packets'),
     netif_rx_entry: ARRIVAL,
@@ -165,6 +178,9 @@ export const PLAN: SourcePlan = {
 
 /** A batch of packet records, oldest first, to be read with {@link PACKET}.at. */
 export type TakePackets = (view: DataView, places: Int32Array, count: number) => void;
+
+/** A record where it lies. */
+type TakeRecord = (view: DataView, at: number) => void;
 
 export class PacketSource {
   readonly source: Source;
@@ -213,8 +229,19 @@ export class PacketSource {
       readIterator(this.source.object.linkFd(FLUSH), namespacePath, 1, () => undefined);
   }
 
+  /** Hands over the data that came to a listener last and of which no connection has come. */
+  early(takeHead: TakeRecord, takePacket: TakeRecord): void {
+    const { view, stride } = readPerCpu(this.source.map('early_data', EARLY.size));
+    for (let at = 0; at < view.byteLength; at += stride) {
+      if (readU64(view, at + EARLY.at.skb) === 0) continue;
+      const heads = view.getUint32(at + EARLY.at.heads, true);
+      for (let i = 0; i < heads; i++) takeHead(view, at + EARLY.at.head + i * HTTP_HEAD.size);
+      takePacket(view, at + EARLY.at.packet);
+    }
+  }
+
   /** Hands over the packets that no driver has taken yet; they stay where they are. */
-  unsent(take: (view: DataView, at: number) => void): void {
+  unsent(take: TakeRecord): void {
     const slots = (view: DataView, stride: number): void => {
       for (let at = 0; at < view.byteLength; at += stride)
         if (view.getUint32(at + SENT_SLOT.at.state, true) === SENT_STATE.NW_SENT_WAITING)

@@ -4,6 +4,7 @@ import { NetwatchError } from '../failure.js';
 import { findCgroup, resolveNamespace } from '../kernel/host.js';
 import { releaseKernelBtf } from '../kernel/kernel-btf.js';
 import { setVerbose } from '../kernel/object.js';
+import { SocketMemoryWarning } from '../kernel/socket-memory.js';
 import type { Attached } from '../kernel/source.js';
 import { checkEnvironment } from '../kernel/system.js';
 import type { Snapshot } from '../metrics/snapshot.js';
@@ -22,16 +23,20 @@ function scopeOf({ netns, cgroup }: CommonOptions): Scope {
   };
 }
 
-/** The `.prom` file of `--data`, if it is asked for. */
+/** What a tool has counted, in the `.prom` file of `--data` if it is asked for. */
 class Counters {
   readonly #file: PromFile | null;
   readonly #tool: string;
+  readonly #source: Attached;
   readonly #say: Say;
+  readonly #memoryWarning: SocketMemoryWarning;
 
-  constructor(file: PromFile | null, tool: string, say: Say) {
+  constructor(file: PromFile | null, tool: string, source: Attached, say: Say) {
     this.#file = file;
     this.#tool = tool;
+    this.#source = source;
     this.#say = say;
+    this.#memoryWarning = new SocketMemoryWarning(say);
   }
 
   /** Writes what `fill` adds, and how many were `lost` at which place. */
@@ -40,9 +45,14 @@ class Counters {
     lost: number,
     fill: (snapshot: Snapshot) => void,
   ): Promise<void> {
+    const source = this.#tool;
+    const failures = this.#source.storageFailures();
+    this.#memoryWarning.check([this.#source]);
     await this.#file?.write((snapshot) => {
       fill(snapshot);
-      snapshot.add('netwatch_events_lost_total', { source: this.#tool, stage }, lost);
+      snapshot.add('netwatch_events_lost_total', { source, stage }, lost);
+      if (failures !== null)
+        snapshot.add('netwatch_events_lost_total', { source, stage: 'socket_memory' }, failures);
     }, this.#say);
   }
 }
@@ -91,7 +101,7 @@ export async function runTool<O extends CommonOptions, S extends Opened>(
   const opened = await tool.open(options, scope);
   releaseKernelBtf();
   const output = new Output(end.come);
-  const counters = new Counters(file, tool.name, say);
+  const counters = new Counters(file, tool.name, opened.source, say);
   const run = start(opened, { counters, output, end, say });
   opened.notes?.forEach(say);
   tool.notes?.(options, opened).forEach(say);

@@ -56,8 +56,7 @@ static __always_inline struct nw_seen *nw_seen_of(void *sk)
 	__u64 key = (__u64)sk;
 
 	if (nw_has_socket_storage())
-		return bpf_sk_storage_get(&insight_seen, sk, 0,
-					  BPF_SK_STORAGE_GET_F_CREATE);
+		return nw_storage_make(&insight_seen, sk);
 	seen = bpf_map_lookup_elem(&insight_seen_table, &key);
 	if (seen)
 		return seen;

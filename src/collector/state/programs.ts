@@ -60,6 +60,17 @@ export function addMaps(snapshot: Writes, maps: readonly MapReading[]): void {
   }
 }
 
+/** `failures` of a source, which keeps something in sockets, to make room there. */
+export interface StorageReading {
+  readonly source: string;
+  readonly failures: number;
+}
+
+export function addStorages(snapshot: Writes, storages: readonly StorageReading[]): void {
+  for (const { source, failures } of storages)
+    snapshot.add('netwatch_events_lost_total', { source, stage: 'socket_memory' }, failures);
+}
+
 export interface RingReading {
   readonly source: string;
   readonly counts: RingCounts;
