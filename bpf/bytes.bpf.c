@@ -60,6 +60,21 @@ static __always_inline int nw_add(struct nw_traffic_key *key, struct sock *sk,
 	return 0;
 }
 
+/* By a hook that has to read the socket field by field; sk may be NULL. */
+static __always_inline int nw_probe_bytes_moved(struct sock *sk, __s64 sent,
+						__s64 received)
+{
+	struct nw_traffic_key key = {};
+
+	if (!sk || (sent <= 0 && received <= 0))
+		return 0;
+	key.netns = nw_probe_netns(sk);
+	if (!nw_netns_allowed(key.netns))
+		return 0;
+	nw_probe_tuple(&key.tuple, sk);
+	return nw_add(&key, sk, sent, received);
+}
+
 static __always_inline int nw_bytes_moved(struct sock *sk, __s64 sent,
 					  __s64 received)
 {
@@ -74,23 +89,11 @@ static __always_inline int nw_bytes_moved(struct sock *sk, __s64 sent,
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
-		return 0;
+		/* MPTCP's socket has the ends of its first subflow */
+		return nw_is_mptcp(sk) ?
+			       nw_probe_bytes_moved(sk, sent, received) :
+			       0;
 	nw_sock_tuple(tp, &key.tuple);
-	return nw_add(&key, sk, sent, received);
-}
-
-/* The same by a hook that has to read the socket field by field; sk may be NULL. */
-static __always_inline int nw_probe_bytes_moved(struct sock *sk, __s64 sent,
-						__s64 received)
-{
-	struct nw_traffic_key key = {};
-
-	if (!sk || (sent <= 0 && received <= 0))
-		return 0;
-	key.netns = nw_probe_netns(sk);
-	if (!nw_netns_allowed(key.netns))
-		return 0;
-	nw_probe_tuple(&key.tuple, sk);
 	return nw_add(&key, sk, sent, received);
 }
 

@@ -50,20 +50,20 @@ NW_ACCEPT_PROGRAMS(nw_insight_accepted)
 SEC("?tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int bytes, int flags)
 {
-	return nw_moved(sk, bytes, NW_EVENT_SEND);
+	return nw_insight_moved(sk, bytes, NW_EVENT_SEND);
 }
 
 SEC("?tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int bytes, int flags)
 {
-	return nw_received(sk, bytes, flags);
+	return nw_insight_received(sk, bytes, flags);
 }
 
 SEC("?fexit/tcp_sendmsg")
 int BPF_PROG(tcp_sendmsg, struct sock *sk, struct msghdr *msg, size_t size,
 	     int bytes)
 {
-	return nw_moved(sk, bytes, NW_EVENT_SEND);
+	return nw_insight_moved(sk, bytes, NW_EVENT_SEND);
 }
 
 /* sendfile(), until 6.5 made it use tcp_sendmsg() too. */
@@ -71,14 +71,14 @@ SEC("?fexit/tcp_sendpage")
 int BPF_PROG(tcp_sendpage, struct sock *sk, struct page *page, int offset,
 	     size_t size, int flags, int bytes)
 {
-	return nw_moved(sk, bytes, NW_EVENT_SEND);
+	return nw_insight_moved(sk, bytes, NW_EVENT_SEND);
 }
 
 SEC("?fexit/tcp_recvmsg")
 int BPF_PROG(tcp_recvmsg, struct sock *sk, struct msghdr *msg, size_t size,
 	     int flags, int *address_bytes, int bytes)
 {
-	return nw_received(sk, bytes, flags);
+	return nw_insight_received(sk, bytes, flags);
 }
 
 /* Before 5.19 it had one more parameter. */
@@ -86,7 +86,7 @@ SEC("?fexit/tcp_recvmsg")
 int BPF_PROG(tcp_recvmsg_noblock, struct sock *sk, struct msghdr *msg,
 	     size_t size, int noblock, int flags, int *address_bytes, int bytes)
 {
-	return nw_received(sk, bytes, flags);
+	return nw_insight_received(sk, bytes, flags);
 }
 
 /* kprobes, where fexit is refused. */
@@ -94,7 +94,7 @@ int BPF_PROG(tcp_recvmsg_noblock, struct sock *sk, struct msghdr *msg,
 SEC("?kprobe/tcp_sendmsg")
 int BPF_KPROBE(sendmsg_begin, struct sock *sk)
 {
-	return nw_begin(sk, true);
+	return nw_insight_begin(sk, true);
 }
 
 SEC("?kretprobe/tcp_sendmsg")
@@ -106,7 +106,7 @@ int BPF_KRETPROBE(sendmsg_end, int bytes)
 SEC("?kprobe/tcp_sendpage")
 int BPF_KPROBE(sendpage_begin, struct sock *sk)
 {
-	return nw_begin(sk, true);
+	return nw_insight_begin(sk, true);
 }
 
 SEC("?kretprobe/tcp_sendpage")
@@ -119,14 +119,14 @@ SEC("?kprobe/tcp_recvmsg")
 int BPF_KPROBE(recvmsg_begin, struct sock *sk, struct msghdr *msg, size_t size,
 	       int flags)
 {
-	return nw_begin(sk, !(flags & NW_MSG_PEEK));
+	return nw_insight_begin(sk, !(flags & NW_MSG_PEEK));
 }
 
 SEC("?kprobe/tcp_recvmsg")
 int BPF_KPROBE(recvmsg_begin_noblock, struct sock *sk, struct msghdr *msg,
 	       size_t size, int noblock, int flags)
 {
-	return nw_begin(sk, !(flags & NW_MSG_PEEK));
+	return nw_insight_begin(sk, !(flags & NW_MSG_PEEK));
 }
 
 SEC("?kretprobe/tcp_recvmsg")

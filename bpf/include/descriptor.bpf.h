@@ -36,6 +36,14 @@ static __always_inline struct sock *nw_sock_of(struct file *file)
 	return BPF_CORE_READ(socket, sk);
 }
 
+static __always_inline bool nw_is_mptcp(struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	return (family == AF_INET || family == AF_INET6) &&
+	       BPF_CORE_READ(sk, sk_protocol) == NW_IPPROTO_MPTCP;
+}
+
 /*
  * The TCP socket behind a socket that a process has: itself, or the first
  * subflow of MPTCP's, which speaks plain TCP with all who know nothing else.

@@ -4,38 +4,9 @@
 #define NW_INSIGHT_DATA_BPF_H
 
 #include "calls.bpf.h"
+#include "descriptor.bpf.h"
 #include "insight/changes.bpf.h"
 #include "sequence.bpf.h"
-
-static __always_inline int nw_moved(struct sock *sk, int bytes, __u32 event)
-{
-	struct nw_owner owner = {};
-	struct nw_insight e = {};
-	struct nw_socket *s;
-	struct tcp_sock *tp;
-
-	if (bytes <= 0)
-		return 0;
-	tp = nw_watched(sk);
-	if (!tp)
-		return 0;
-	s = nw_socket_find(sk);
-	nw_fill_insight(&e, sk, tp, s);
-	nw_fill_current(&e, &owner);
-	e.bytes = bytes;
-	e.queued = event == NW_EVENT_SEND ?
-			   nw_seq_distance(tp->write_seq, tp->snd_nxt) :
-			   nw_seq_distance(tp->rcv_nxt, tp->copied_seq);
-	if (nw_allowed(&e.tuple, &owner, sk))
-		nw_emit_insight(&e, event);
-	return 0;
-}
-
-/* A look ahead (MSG_PEEK) takes nothing. */
-static __always_inline int nw_received(struct sock *sk, int bytes, int flags)
-{
-	return flags & NW_MSG_PEEK ? 0 : nw_moved(sk, bytes, NW_EVENT_RECEIVE);
-}
 
 /* What nw_fill_insight() reads, field by field; what the socket's storage knows is unknown. */
 static __always_inline void nw_probe_fill(struct nw_insight *e, struct sock *sk)
@@ -65,7 +36,7 @@ static __always_inline void nw_probe_fill(struct nw_insight *e, struct sock *sk)
 	e->age_ns = NW_UNKNOWN;
 }
 
-/* nw_moved() for a hook that knows the socket by its address alone, or not (NULL). */
+/* nw_insight_moved() for a hook that knows the socket by its address alone, or not (NULL). */
 static __always_inline int nw_probe_moved(struct sock *sk, int bytes,
 					  __u32 event)
 {
@@ -73,7 +44,7 @@ static __always_inline int nw_probe_moved(struct sock *sk, int bytes,
 	struct nw_owner owner = {};
 	struct nw_insight e = {};
 
-	if (!sk || bytes <= 0)
+	if (!sk || bytes <= 0 || !nw_netns_allowed(nw_probe_netns(sk)))
 		return 0;
 	nw_probe_fill(&e, sk);
 	nw_fill_current(&e, &owner);
@@ -88,7 +59,52 @@ static __always_inline int nw_probe_moved(struct sock *sk, int bytes,
 	return 0;
 }
 
-static __always_inline int nw_begin(struct sock *sk, bool is_wanted)
+/* Each in a frame of its own: two records are too many for one. */
+static __noinline int nw_tcp_moved(struct sock *sk, struct tcp_sock *tp,
+				   int bytes, __u32 event)
+{
+	struct nw_owner owner = {};
+	struct nw_insight e = {};
+
+	nw_fill_insight(&e, sk, tp, nw_socket_find(sk));
+	nw_fill_current(&e, &owner);
+	e.bytes = bytes;
+	e.queued = event == NW_EVENT_SEND ?
+			   nw_seq_distance(tp->write_seq, tp->snd_nxt) :
+			   nw_seq_distance(tp->rcv_nxt, tp->copied_seq);
+	if (nw_allowed(&e.tuple, &owner, sk))
+		nw_emit_insight(&e, event);
+	return 0;
+}
+
+static __noinline int nw_mptcp_moved(struct sock *sk, int bytes, __u32 event)
+{
+	return nw_probe_moved(nw_tcp_of(sk), bytes, event);
+}
+
+static __always_inline int nw_insight_moved(struct sock *sk, int bytes,
+					    __u32 event)
+{
+	struct tcp_sock *tp;
+
+	if (bytes <= 0)
+		return 0;
+	tp = nw_watched(sk);
+	if (tp)
+		return nw_tcp_moved(sk, tp, bytes, event);
+	return nw_is_mptcp(sk) ? nw_mptcp_moved(sk, bytes, event) : 0;
+}
+
+/* A look ahead (MSG_PEEK) takes nothing. */
+static __always_inline int nw_insight_received(struct sock *sk, int bytes,
+					       int flags)
+{
+	return flags & NW_MSG_PEEK ?
+		       0 :
+		       nw_insight_moved(sk, bytes, NW_EVENT_RECEIVE);
+}
+
+static __always_inline int nw_insight_begin(struct sock *sk, bool is_wanted)
 {
 	if (!nw_call_begins(sk, is_wanted))
 		nw_lose_record();
