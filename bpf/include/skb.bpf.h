@@ -60,10 +60,10 @@ static __always_inline __u32 nw_ipv6_transport(const void *packet,
 		    (next != NW_IPV6_HOP_BY_HOP && next != NW_IPV6_ROUTING &&
 		     next != NW_IPV6_FRAGMENT && next != NW_IPV6_DESTINATION))
 			return 0;
-		if (is_context ? bpf_skb_load_bytes(packet, offset, &e,
-						    sizeof(e)) :
-				 bpf_probe_read_kernel(&e, sizeof(e),
-						       packet + offset))
+		if (is_context ?
+			    bpf_skb_load_bytes(packet, offset, &e, sizeof(e)) :
+			    bpf_probe_read_kernel(&e, sizeof(e),
+						  packet + offset))
 			return 0;
 		if (next == NW_IPV6_FRAGMENT) {
 			if (e.place & bpf_htons(~7))
