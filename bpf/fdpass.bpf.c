@@ -91,7 +91,7 @@ struct nw_fd_call {
 
 /* Calls on unix sockets that have not returned, by pid and tid. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__type(key, __u64);
 	__type(value, struct nw_fd_call);
@@ -137,7 +137,8 @@ static __always_inline int nw_call_begins(struct trace_event_raw_sys_enter *ctx,
 		return 0;
 	call.sock = (__u64)sk;
 	call.socket_inode = BPF_CORE_READ(file, f_inode, i_ino);
-	bpf_map_update_elem(&fd_calls, &caller, &call, BPF_ANY);
+	if (bpf_map_update_elem(&fd_calls, &caller, &call, BPF_ANY))
+		nw_lose_record();
 	return 0;
 }
 
