@@ -149,7 +149,8 @@ int BPF_PROG(tcp_recvmsg_noblock, struct sock *sk, struct msghdr *msg,
 SEC("?tracepoint/syscalls/sys_enter_splice")
 int sys_enter_splice(struct trace_event_raw_sys_enter *ctx)
 {
-	nw_splice_begins(ctx->args[0]);
+	if (!nw_splice_begins(ctx->args[0]))
+		nw_lose_count();
 	return 0;
 }
 

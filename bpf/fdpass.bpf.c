@@ -20,8 +20,14 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define NW_SOL_SOCKET 1
 #define NW_SCM_RIGHTS 1
 #define NW_MAX_DESCRIPTORS 253 /* SCM_MAX_FD: the kernel takes no more */
-#define NW_MAX_CONTROLS 16 /* control messages in a message */
+#define NW_MAX_CONTROLS 254 /* one for each of them, and credentials */
 #define NW_MAX_MESSAGES 1024 /* UIO_MAXIOV: the kernel takes no more */
+/*
+ * Messages, control messages and descriptors that are looked at in one call,
+ * all together: eight full messages, about 2 ms. The call's memory is the
+ * process's own, which may say what it likes by now.
+ */
+#define NW_MAX_STEPS 2048
 #define NW_NAME_LEN 256
 
 enum nw_fd_action {
@@ -80,12 +86,12 @@ struct nw_fd_call {
 	__u32 netns;
 	__u32 fd;
 	__u32 action;
-	__u32 pad;
+	__u32 steps; /* NW_MAX_STEPS and more: nothing is looked at any more */
 };
 
 /* Calls on unix sockets that have not returned, by pid and tid. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__type(key, __u64);
 	__type(value, struct nw_fd_call);
@@ -131,7 +137,8 @@ static __always_inline int nw_call_begins(struct trace_event_raw_sys_enter *ctx,
 		return 0;
 	call.sock = (__u64)sk;
 	call.socket_inode = BPF_CORE_READ(file, f_inode, i_ino);
-	bpf_map_update_elem(&fd_calls, &caller, &call, BPF_ANY);
+	if (bpf_map_update_elem(&fd_calls, &caller, &call, BPF_ANY))
+		nw_lose_record();
 	return 0;
 }
 
@@ -151,14 +158,36 @@ static __always_inline void nw_fill_file(struct nw_fd_pass *e,
  * once, not once for each way to it.
  */
 
-/* One descriptor of a control message. */
-__noinline int nw_passed(__u32 fd)
+/* Descriptors, or messages with an unknown number of them, are not told of. */
+__noinline int nw_leave_out(__u32 count)
+{
+	for (int i = 0; i < NW_MAX_MESSAGES; i++) {
+		if (i >= count)
+			break;
+		nw_lose_record();
+	}
+	return 0;
+}
+
+/* The call that runs, if it may take one step more; NULL if not. */
+static __always_inline struct nw_fd_call *nw_step(void)
 {
 	struct nw_fd_call *call = nw_current_call();
+
+	if (!call || call->steps >= NW_MAX_STEPS)
+		return NULL;
+	call->steps++;
+	return call;
+}
+
+/* One descriptor of a control message; 1 if there is no step left for it. */
+__noinline int nw_passed(__u32 fd)
+{
+	struct nw_fd_call *call = nw_step();
 	struct nw_fd_pass *e;
 
 	if (!call)
-		return 0;
+		return 1;
 	e = nw_reserve(sizeof(*e));
 	if (!e)
 		return 0;
@@ -181,40 +210,49 @@ __noinline int nw_passed(__u32 fd)
 
 __noinline int nw_read_rights(__u64 numbers, __u32 count)
 {
+	if (count > NW_MAX_DESCRIPTORS)
+		count = NW_MAX_DESCRIPTORS;
 	for (int i = 0; i < NW_MAX_DESCRIPTORS; i++) {
 		__u32 fd;
 
-		if (i >= count ||
-		    bpf_probe_read_user(&fd, sizeof(fd),
-					(void *)(numbers + i * sizeof(fd))))
+		if (i >= count)
 			break;
-		nw_passed(fd);
+		if (bpf_probe_read_user(&fd, sizeof(fd),
+					(void *)(numbers + i * sizeof(fd))) ||
+		    nw_passed(fd)) {
+			nw_leave_out(count - i);
+			break;
+		}
 	}
 	return 0;
 }
 
+/* 1 if it is not looked at to its end. */
 __noinline int nw_read_message(__u64 message)
 {
 	struct nw_user_message m = {};
 	__u64 at, end;
 
-	if (bpf_probe_read_user(&m, sizeof(m), (void *)message))
-		return 0;
+	if (!nw_step() || bpf_probe_read_user(&m, sizeof(m), (void *)message))
+		return 1;
 	at = m.control;
 	end = m.control + m.control_length;
 	for (int i = 0; i < NW_MAX_CONTROLS; i++) {
 		struct nw_user_control c = {};
 
-		if (at + sizeof(c) > end ||
-		    bpf_probe_read_user(&c, sizeof(c), (void *)at) ||
-		    c.length < sizeof(c) || c.length > end - at)
-			break;
+		if (at + sizeof(c) > end)
+			return 0;
+		if (!nw_step() ||
+		    bpf_probe_read_user(&c, sizeof(c), (void *)at))
+			return 1;
+		if (c.length < sizeof(c) || c.length > end - at)
+			return 0;
 		if (c.level == NW_SOL_SOCKET && c.type == NW_SCM_RIGHTS)
 			nw_read_rights(at + sizeof(c),
 				       (c.length - sizeof(c)) / sizeof(__u32));
 		at += (c.length + 7) & ~7ULL;
 	}
-	return 0;
+	return at + sizeof(struct nw_user_control) <= end;
 }
 
 static __always_inline int nw_call_ends(long messages)
@@ -229,7 +267,9 @@ static __always_inline int nw_call_ends(long messages)
 	for (int i = 0; i < NW_MAX_MESSAGES; i++) {
 		if (i >= messages)
 			break;
-		nw_read_message(message + i * sizeof(struct nw_user_messages));
+		if (nw_read_message(message +
+				    i * sizeof(struct nw_user_messages)))
+			nw_leave_out(1);
 	}
 	bpf_map_delete_elem(&fd_calls, &caller);
 	return 0;

@@ -32,7 +32,7 @@ struct nw_listen_call {
 
 /* Calls that have not returned, by pid and tid. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64);
 	__type(value, struct nw_listen_call);
@@ -95,7 +95,8 @@ int sys_enter_listen(struct trace_event_raw_sys_enter *ctx)
 				      .backlog = ctx->args[1]};
 	__u64 caller = bpf_get_current_pid_tgid();
 
-	bpf_map_update_elem(&listen_calls, &caller, &call, BPF_ANY);
+	if (bpf_map_update_elem(&listen_calls, &caller, &call, BPF_ANY))
+		nw_lose_record();
 	return 0;
 }
 

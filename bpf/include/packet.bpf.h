@@ -8,35 +8,6 @@
 
 #include "skb.bpf.h"
 
-#define NW_IPV6_EXTENSIONS 4
-
-struct nw_ipv6_extension {
-	__u8 next;
-	__u8 length; /* in 8 bytes, without the first 8 */
-};
-
-/* Offset of the TCP header behind IPv6 extension headers; 0 if there is none. */
-static __always_inline __u32 nw_ipv6_transport(struct __sk_buff *ctx, __u8 next)
-{
-	__u32 offset = sizeof(struct ipv6hdr);
-
-	for (int i = 0; i < NW_IPV6_EXTENSIONS; i++) {
-		struct nw_ipv6_extension extension;
-
-		if (next == NW_IPPROTO_TCP)
-			return offset;
-		/* hop-by-hop, routing, destination options */
-		if (next != 0 && next != 43 && next != 60)
-			return 0;
-		if (bpf_skb_load_bytes(ctx, offset, &extension,
-				       sizeof(extension)))
-			return 0;
-		next = extension.next;
-		offset += (extension.length + 1) * 8;
-	}
-	return 0;
-}
-
 static __always_inline __u32 nw_parse_ip(struct __sk_buff *ctx, bool rx,
 					 struct nw_tuple *t)
 {
@@ -48,7 +19,8 @@ static __always_inline __u32 nw_parse_ip(struct __sk_buff *ctx, bool rx,
 	if (ctx->protocol == bpf_htons(ETH_P_IP)) {
 		struct iphdr *ip = data;
 
-		if ((void *)(ip + 1) > end || ip->protocol != NW_IPPROTO_TCP)
+		if ((void *)(ip + 1) > end || ip->protocol != NW_IPPROTO_TCP ||
+		    nw_is_behind_first(ip->frag_off))
 			return 0;
 		t->family = AF_INET;
 		nw_map_ipv4(source, ip->saddr);
@@ -63,7 +35,7 @@ static __always_inline __u32 nw_parse_ip(struct __sk_buff *ctx, bool rx,
 		t->family = AF_INET6;
 		*(struct in6_addr *)source = ip->saddr;
 		*(struct in6_addr *)destination = ip->daddr;
-		return nw_ipv6_transport(ctx, ip->nexthdr);
+		return nw_ipv6_transport(ctx, true, ip->nexthdr);
 	}
 	return 0;
 }

@@ -23,7 +23,63 @@ struct nw_headers {
 	__u8 flags;
 };
 
-/* Addresses, ports, seq, ack of a TCP packet; false if it is not one. */
+/* IPv4: true of a fragment that begins behind the first, with no TCP header. */
+static __always_inline bool nw_is_behind_first(__be16 frag_off)
+{
+	return frag_off & bpf_htons(0x1fff);
+}
+
+/* IPv6: what may stand in front of a TCP header. */
+#define NW_IPV6_EXTENSIONS 4
+#define NW_IPV6_HOP_BY_HOP 0
+#define NW_IPV6_ROUTING 43
+#define NW_IPV6_FRAGMENT 44
+#define NW_IPV6_DESTINATION 60
+
+struct nw_ipv6_extension {
+	__u8 next;
+	__u8 length; /* in 8 bytes, without the first 8; 0 of a fragment */
+	__be16 place; /* of a fragment: in 8 bytes, above three other bits */
+};
+
+/*
+ * Offset of the TCP header behind IPv6 extension headers; 0 if there is none.
+ * `packet` is the context of cgroup_skb, or the address of an IP header.
+ */
+static __always_inline __u32 nw_ipv6_transport(const void *packet,
+					       bool is_context, __u8 next)
+{
+	__u32 offset = sizeof(struct ipv6hdr);
+
+	for (int i = 0; i <= NW_IPV6_EXTENSIONS; i++) {
+		struct nw_ipv6_extension e;
+
+		if (next == NW_IPPROTO_TCP)
+			return offset;
+		if (i == NW_IPV6_EXTENSIONS ||
+		    (next != NW_IPV6_HOP_BY_HOP && next != NW_IPV6_ROUTING &&
+		     next != NW_IPV6_FRAGMENT && next != NW_IPV6_DESTINATION))
+			return 0;
+		if (is_context ?
+			    bpf_skb_load_bytes(packet, offset, &e, sizeof(e)) :
+			    bpf_probe_read_kernel(&e, sizeof(e),
+						  packet + offset))
+			return 0;
+		if (next == NW_IPV6_FRAGMENT) {
+			if (e.place & bpf_htons(~7))
+				return 0;
+			e.length = 0;
+		}
+		next = e.next;
+		offset += (e.length + 1) * 8;
+	}
+	return 0;
+}
+
+/*
+ * Addresses, ports, seq, ack of a TCP packet; false if it is not one, or if its
+ * TCP header is in another fragment.
+ */
 static __always_inline bool nw_skb_headers(const struct sk_buff *skb, bool rx,
 					   struct nw_headers *h)
 {
@@ -37,7 +93,8 @@ static __always_inline bool nw_skb_headers(const struct sk_buff *skb, bool rx,
 		struct iphdr v4;
 
 		if (bpf_probe_read_kernel(&v4, sizeof(v4), ip) ||
-		    v4.protocol != NW_IPPROTO_TCP)
+		    v4.protocol != NW_IPPROTO_TCP ||
+		    nw_is_behind_first(v4.frag_off))
 			return false;
 		h->tuple.family = AF_INET;
 		nw_map_ipv4(source, v4.saddr);
@@ -47,14 +104,15 @@ static __always_inline bool nw_skb_headers(const struct sk_buff *skb, bool rx,
 	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
 		struct ipv6hdr v6;
 
-		if (bpf_probe_read_kernel(&v6, sizeof(v6), ip) ||
-		    v6.nexthdr != NW_IPPROTO_TCP)
+		if (bpf_probe_read_kernel(&v6, sizeof(v6), ip))
+			return false;
+		offset = nw_ipv6_transport(ip, false, v6.nexthdr);
+		if (!offset)
 			return false;
 		h->tuple.family = AF_INET6;
 		*(struct in6_addr *)source = v6.saddr;
 		*(struct in6_addr *)destination = v6.daddr;
-		offset = sizeof(v6);
-		bytes = offset + bpf_ntohs(v6.payload_len);
+		bytes = sizeof(v6) + bpf_ntohs(v6.payload_len);
 	} else {
 		return false;
 	}

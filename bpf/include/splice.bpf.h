@@ -11,18 +11,19 @@
 
 /* Descriptors that threads are reading from. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64);
 	__type(value, __s32);
 } splicing SEC(".maps");
 
-static __always_inline void nw_splice_begins(__s32 fd)
+/* False if there is no room to remember the call. */
+static __always_inline bool nw_splice_begins(__s32 fd)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 
-	if (nw_tcp_of_fd(fd))
-		bpf_map_update_elem(&splicing, &thread, &fd, BPF_ANY);
+	return !nw_tcp_of_fd(fd) ||
+	       !bpf_map_update_elem(&splicing, &thread, &fd, BPF_ANY);
 }
 
 /* The socket that the current call has read from; NULL if it was none. */

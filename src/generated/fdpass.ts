@@ -29,7 +29,7 @@ export {
 /** struct nw_fd_call: size and field offsets in bytes. */
 export const FD_CALL = {
   size: 40,
-  at: { message: 0, sock: 8, socketInode: 16, netns: 24, fd: 28, action: 32 },
+  at: { message: 0, sock: 8, socketInode: 16, netns: 24, fd: 28, action: 32, steps: 36 },
 } as const;
 
 export interface FdCall {
@@ -39,6 +39,7 @@ export interface FdCall {
   readonly netns: number;
   readonly fd: number;
   readonly action: number;
+  readonly steps: number;
 }
 
 export function decodeFdCall(view: DataView, at: number): FdCall {
@@ -49,6 +50,7 @@ export function decodeFdCall(view: DataView, at: number): FdCall {
     netns: view.getUint32(at + 24, true),
     fd: view.getUint32(at + 28, true),
     action: view.getUint32(at + 32, true),
+    steps: view.getUint32(at + 36, true),
   };
 }
 

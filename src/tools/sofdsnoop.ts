@@ -13,7 +13,8 @@ as this process numbers it; NAME what it is, for a file that is sent. A file tha
 was closed before it could be looked at has the last part of its path, or N/A.
 
 With -t, -p says nothing. A network namespace (--netns) is the socket's: unix
-sockets belong to one, too. Not seen: 32-bit processes, and io_uring.
+sockets belong to one, too. Not seen: 32-bit processes, and io_uring. Of one call
+2,048 messages and descriptors are looked at; those beyond are counted as lost.
 
 Examples:
   sudo netwatch sofdsnoop                     all files that are passed

@@ -1,9 +1,10 @@
 // Each filter alone, all at the same time over the same traffic: what it lets through is exactly what it
 // should of what a collector without a filter has seen.
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import t from 'tap';
+import { createCgroup } from '../support/cgroup.js';
 import { startCollector, type Collector } from '../support/collector.js';
-import { createNamespace, type Teardown } from '../support/netns.js';
+import { createNamespace } from '../support/netns.js';
 import {
   difference,
   onTheWire,
@@ -15,7 +16,6 @@ import {
 import { select, total } from '../support/samples.js';
 import { needsRoot } from '../support/skip.js';
 import { runTcp, startProgram } from '../support/traffic.js';
-import { until } from '../support/wait.js';
 
 /** One end of a connection. */
 interface Socket {
@@ -155,7 +155,7 @@ const FILTERS: Readonly<Record<string, FilterCase>> = {
 t.test('a filter lets exactly its own through', { skip: needsRoot }, async (t) => {
   const namespace = createNamespace(t);
   namespace.execSync('ip', ['addr', 'add', 'fd77::9/128', 'dev', 'lo', 'nodad']);
-  const cgroup = createCgroup(t);
+  const cgroup = createCgroup(t, 'inner');
   const pids = new Map<string, number>();
   const servers = [];
   for (const { comm, ...options } of SERVERS) {
@@ -263,28 +263,6 @@ const ownersIn = (collector: Collector): string[] =>
   select(collector.samples('connects.log'), 'netwatch_connection_info').map(
     ({ labels: { src, dst, pid, process } }) => `${src} ${dst} ${pid} ${process}`,
   );
-
-/** A cgroup of this test with one inside it. */
-function createCgroup(t: Teardown): string {
-  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
-  const root = mounts.map((line) => line.split(' ')).find(([, , type]) => type === 'cgroup2')?.[1];
-  if (root === undefined) throw new Error('no cgroup v2 is mounted');
-  const path = `${root}/nwtest-${process.pid}`;
-  mkdirSync(path);
-  mkdirSync(`${path}/inner`);
-  t.teardown(async () => {
-    writeFileSync(`${path}/cgroup.kill`, '1'); // what a failed test has left in it
-    for (const folder of [`${path}/inner`, path]) {
-      // its processes may still be dying
-      const gone = (): boolean => {
-        rmdirSync(folder);
-        return true;
-      };
-      await until(gone, { what: `${folder} is removed` });
-    }
-  });
-  return path;
-}
 
 t.test(
   '--netns confines to a name, a path, an inode, or several',

@@ -78,6 +78,18 @@ t.test('several messages in one call are told', { skip }, async (t) => {
   t.equal(ofAction(tool.objects(), 'RECV').length, 5);
 });
 
+t.test('what one call passes beyond a bound is left out and counted', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const tool = await startTool(t, namespace, 'sofdsnoop', ['-o', 'json']);
+  // 102 of 2,048 steps for each message: 20 of 40, and 6 descriptors of the next
+  const rows = 20 * 100 + 6;
+  await passed(namespace, [tool], 'lots', 100, rows);
+  await tool.stop();
+  t.equal(tool.objects().length, rows);
+  // the others of that message, and at least one of each of the rest
+  t.match(tool.stderr(), ` ${94 + 19} events came too fast to be shown `);
+});
+
 t.test('what passes nothing has no row', { skip }, async (t) => {
   const namespace = createNamespace(t);
   const tool = await startTool(t, namespace, 'sofdsnoop', ['-o', 'json']);

@@ -37,6 +37,9 @@ if ($way eq 'many') {
   syscall($sendmmsg, fileno $left, $out, 2, 0) == 2 or die "sendmmsg: $!";
   my $in = message($room) . pack('Q', 0) . message($room . '') . pack('Q', 0);
   syscall($recvmmsg, fileno $right, $in, 2, 0, 0) == 2 or die "recvmmsg: $!";
+} elsif ($way eq 'lots') {
+  my $out = join '', map { message(rights(@sent)) . pack('Q', 0) } 1 .. 40;
+  syscall($sendmmsg, fileno $left, $out, 40, 0) == 40 or die "sendmmsg: $!";
 } elsif ($way eq 'fails') {
   my $out = message(rights(@sent, 9999));
   syscall($sendmsg, fileno $left, $out, 0) < 0 or die 'it was sent';
@@ -67,8 +70,11 @@ export interface Passed {
   readonly right: readonly [number, string];
 }
 
-/** one: sendmsg() and recvmsg(); many: sendmmsg() and recvmmsg(); fails: what passes nothing. */
-export type Way = 'one' | 'many' | 'fails';
+/**
+ * one: sendmsg() and recvmsg(); many: sendmmsg() and recvmmsg(); lots: one sendmmsg() of 40 messages, each
+ * with all of them; fails: what passes nothing.
+ */
+export type Way = 'one' | 'many' | 'lots' | 'fails';
 
 export interface Passer {
   readonly pid: number;

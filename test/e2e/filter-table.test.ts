@@ -1,0 +1,238 @@
+// Every source with every filter that it takes, over the same traffic: two parties side by side, with each
+// way in which a process comes to a socket, and the same again in another namespace. Nothing foreign and
+// nothing missing: what a filter lets through is known from the traffic itself, not from netwatch.
+import type { Command } from 'commander';
+import t, { type Test } from 'tap';
+import { buildProgram } from '../../src/program.js';
+import { createCgroup } from '../support/cgroup.js';
+import { startCollector, type Exit } from '../support/collector.js';
+import { openCast, WANTED, WANTED_PORTS, type Deed, type Groups } from '../support/filter-cast.js';
+import {
+  FILTERS,
+  SOURCES,
+  WITHOUT_CONNECTIONS,
+  type Fact,
+  type FilterName,
+  type Finished,
+  type Source,
+} from '../support/filter-sources.js';
+import { createNamespace, type Namespace } from '../support/netns.js';
+import { difference, SAME } from '../support/packets.js';
+import { needsRoot } from '../support/skip.js';
+import { startTool } from '../support/tool.js';
+
+const skip = needsRoot;
+
+/** What a filter is asked for, and which deeds that lets through. */
+interface FilterCase {
+  readonly value: (place: Surroundings) => string | null;
+  readonly lets: (deed: Deed, by: 'owner' | 'caller', place: Surroundings) => boolean;
+}
+
+interface Surroundings {
+  readonly groups: Groups;
+  /** Processes that -p names. */
+  readonly known: readonly number[];
+}
+
+const isOf = ({ party, owner }: Deed): boolean => owner !== null && party === WANTED.name;
+const isWantedPort = (port: number): boolean => WANTED_PORTS.includes(port);
+const isIPv6 = ({ local }: Deed): boolean => local.ip.includes(':');
+
+const CASES: Readonly<Record<FilterName, FilterCase>> = {
+  pid: {
+    value: ({ known }) => known.join(','),
+    lets: (deed, by, { known }) => known.includes(deed[by] ?? 0),
+  },
+  comm: { value: () => WANTED.name, lets: isOf },
+  'local address': {
+    value: () => `192.0.2.1,${WANTED.server}`,
+    lets: ({ local }) => local.ip === WANTED.server,
+  },
+  'peer address': {
+    value: () => `${WANTED.server}/32`,
+    lets: ({ peer }) => peer.ip === WANTED.server,
+  },
+  'local port': {
+    value: () => WANTED_PORTS.join(','),
+    lets: ({ local }) => isWantedPort(local.port),
+  },
+  'peer port': {
+    value: () => WANTED_PORTS.join(','),
+    lets: ({ peer }) => isWantedPort(peer.port),
+  },
+  'either port': {
+    value: () => WANTED_PORTS.join(','),
+    lets: ({ local, peer }) => isWantedPort(local.port) || isWantedPort(peer.port),
+  },
+  IPv4: { value: () => null, lets: (deed) => !isIPv6(deed) },
+  IPv6: { value: () => null, lets: isIPv6 },
+  netns: { value: () => null, lets: () => true },
+  cgroup: { value: ({ groups }) => groups.wanted.replace(/\/inner$/, ''), lets: isOf },
+};
+
+/** tcpcong takes a range of ports, as its original does. */
+const valueFor = (source: Source, filter: FilterName, place: Surroundings): string | null =>
+  source.command === 'tcpcong' && /^(local|peer) port$/.test(filter)
+    ? `${WANTED_PORTS[0]}-${WANTED_PORTS.at(-1)}`
+    : CASES[filter].value(place);
+
+interface Cell {
+  readonly source: Source;
+  readonly filter: FilterName;
+}
+
+const nameOf = ({ source: { command, flags }, filter }: Cell): string =>
+  `${command === '' ? 'the collector' : command} ${flags[filter]}`;
+
+type Running = Cell & { readonly finish: () => Promise<Finished> };
+
+async function start(
+  t: Test,
+  namespace: Namespace,
+  cell: Cell,
+  place: Surroundings,
+): Promise<Running> {
+  const { source, filter } = cell;
+  const { command, flags } = source;
+  const value = valueFor(source, filter, place);
+  // all choose the namespace: there is nothing else to choose where that is the filter
+  const flag = filter === 'netns' ? [] : [flags[filter] ?? ''];
+  const args = [...source.args, ...flag, ...(value === null ? [] : [value])];
+  const ended = ({ code }: Exit): void => {
+    if (code !== 0) throw new Error(`${nameOf(cell)} ended with ${code}`);
+  };
+  if (command === '') {
+    const collector = await startCollector(t, namespace, args);
+    const finish = async (): Promise<Finished> => {
+      ended(await collector.stop());
+      return { objects: [], dataFolder: collector.dataFolder };
+    };
+    return { ...cell, finish };
+  }
+  const tool = await startTool(t, namespace, command, ['-o', 'json', ...args]);
+  const finish = async (): Promise<Finished> => {
+    ended(await tool.stop());
+    return { objects: tool.objects(), dataFolder: '' };
+  };
+  return { ...cell, finish };
+}
+
+/** What a source has to say under a filter. */
+function wanted(
+  { source, filter }: Cell,
+  deeds: readonly Deed[],
+  place: Surroundings,
+  unfiltered: readonly string[],
+): string[] {
+  const lets = (deed: Deed, by: 'owner' | 'caller'): boolean => CASES[filter].lets(deed, by, place);
+  const applies = (deed: Deed, [by]: Fact): boolean =>
+    by === 'either' ? lets(deed, 'owner') || lets(deed, 'caller') : lets(deed, by);
+  const facts = deeds.flatMap((deed) =>
+    (source.facts?.(deed) ?? []).filter((fact) => applies(deed, fact)).map(([, text]) => text),
+  );
+  const chosen = deeds.filter((deed) => lets(deed, 'owner'));
+  return [...facts, ...(source.sums?.(chosen, unfiltered) ?? [])];
+}
+
+/** So many processes share a traffic: each asks for its records all the time. */
+const AT_A_TIME = 14;
+/** Traffics side by side, so that one is made while another waits for a retransmission. */
+t.jobs = 2;
+
+/** Starts are work: more at the same time than there are CPUs do not end sooner. */
+const STARTS_AT_A_TIME = 2;
+
+async function startAll(
+  t: Test,
+  namespace: Namespace,
+  cells: readonly Cell[],
+  place: Surroundings,
+): Promise<Running[]> {
+  const running: Running[] = [];
+  const left = cells.entries();
+  const worker = async (): Promise<void> => {
+    for (const [i, cell] of left) running[i] = await start(t, namespace, cell, place);
+  };
+  await Promise.all(Array.from({ length: STARTS_AT_A_TIME }, worker));
+  return running;
+}
+
+async function runCells(t: Test, cells: readonly Cell[]): Promise<void> {
+  const [namespace, twin] = [createNamespace(t), createNamespace(t)];
+  const cgroup = createCgroup(t, 'wanted', 'wanted/inner', 'foreign');
+  const groups = { wanted: `${cgroup}/wanted/inner`, foreign: `${cgroup}/foreign` };
+  const [cast, elsewhere] = await Promise.all([
+    openCast(namespace, groups, 10_100),
+    openCast(twin, groups, 20_100),
+  ]);
+  const place = { groups, known: cast.known };
+  const running = await startAll(t, namespace, cells, place);
+  const [deeds] = await Promise.all([cast.play(), elsewhere.play()]);
+  const finished = await Promise.all(running.map(({ finish }) => finish()));
+  const found = finished.map((one, i) => running[i]?.source.found(one) ?? []);
+  const unfiltered = (of: Source): readonly string[] =>
+    found[cells.findIndex(({ source, filter }) => source === of && filter === 'netns')] ?? [];
+  for (const [i, cell] of cells.entries()) {
+    const once = (all: readonly string[]): readonly string[] =>
+      cell.source.once ? [...new Set(all)] : all;
+    const own = wanted(cell, deeds, place, unfiltered(cell.source));
+    if (own.length === 0) t.fail(`the traffic has nothing for ${nameOf(cell)}`);
+    t.strictSame(difference(once(own), once(found[i] ?? [])), SAME, nameOf(cell));
+  }
+}
+
+/** All cells of some sources, a source's own together: they share the traffic with its unfiltered one. */
+function batches(): Cell[][] {
+  const all = SOURCES.map((source): Cell[] =>
+    FILTERS.filter((filter) => source.flags[filter] !== undefined).map((filter) => ({
+      source,
+      filter,
+    })),
+  );
+  const made: Cell[][] = [];
+  for (const cells of all) {
+    const last = made.at(-1);
+    if (last === undefined || last.length + cells.length > AT_A_TIME) made.push([...cells]);
+    else last.push(...cells);
+  }
+  return made;
+}
+
+for (const cells of batches()) {
+  const names = [...new Set(cells.map(({ source }) => source.command || 'the collector'))];
+  t.test(
+    `each filter of ${names.join(', ')} lets exactly its own through`,
+    { skip, buffered: true },
+    (t) => runCells(t, cells),
+  );
+}
+
+/** Long names of the flags that choose connections. */
+const CHOOSING =
+  /^--(pid|comm|[sdlr]addr|[sdlr]port|localport|remoteport|port|either-port|ipv[46]|netns|cgroup)$/;
+
+/** Those of a command; `--lport` without a value shows a column. */
+const choosing = (command: Command): string[] =>
+  command.options
+    .filter(
+      ({ long, required }) => CHOOSING.test(long ?? '') && (required || /--ipv/.test(long ?? '')),
+    )
+    .map(({ long }) => long ?? '');
+
+t.test('the table has every filter of every command', async (t) => {
+  const rowsFor = new Map(SOURCES.map((source) => [source.command, source]));
+  const program = await buildProgram(['help']);
+  for (const command of [program, ...program.commands]) {
+    const flags = choosing(command);
+    const row = rowsFor.get(command.name() === 'netwatch' ? '' : command.name());
+    if (row === undefined) {
+      t.equal(flags.includes('--cgroup'), command.name() in WITHOUT_CONNECTIONS, command.name());
+      continue;
+    }
+    const long = Object.values(row.flags).map(
+      (flag) => command.options.find((option) => [option.short, option.long].includes(flag))?.long,
+    );
+    t.strictSame(long.sort(), flags.sort(), command.name());
+  }
+});
