@@ -13,9 +13,8 @@
  */
 #include "connection.bpf.h"
 #include "connection_totals.bpf.h"
+#include "owner_record.bpf.h"
 #include "retransmit.bpf.h"
-#include "ring.bpf.h"
-#include "socket_life.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -46,41 +45,6 @@ static __always_inline void nw_emit_connection(struct sock *sk,
 	c->marks = marks;
 	nw_fill_connection(c, sk, turn->tp, turn->s);
 	nw_submit(c);
-}
-
-static __always_inline void nw_emit_owner(struct sock *sk, __u32 kind,
-					  __u32 netns,
-					  const struct nw_tuple *tuple,
-					  const struct nw_owner *owner,
-					  bool allowed)
-{
-	struct nw_connection_owner *record = nw_reserve(sizeof(*record));
-
-	if (!record)
-		return;
-	__builtin_memset(record, 0, sizeof(*record));
-	record->head.ts_ns = bpf_ktime_get_ns();
-	record->head.sock = (__u64)sk;
-	record->head.kind = kind;
-	record->head.netns = netns;
-	record->tuple = *tuple;
-	record->task = owner->task;
-	record->allowed = allowed;
-	nw_submit(record);
-}
-
-/* Nobody has accepted it, so it was its listener's: its marks from now on. */
-static __always_inline int nw_end_unaccepted(struct sock *sk,
-					     struct nw_socket *s,
-					     const struct nw_tuple *tuple,
-					     int marks)
-{
-	bool allowed = nw_counts(marks);
-
-	nw_emit_owner(sk, NW_KIND_CONNECTION_UNACCEPTED, nw_sock_netns(sk),
-		      tuple, &s->owner, allowed);
-	s->verdict = allowed ? NW_VERDICT_WATCH : NW_VERDICT_IGNORE;
-	return allowed ? NW_MARK_NONE : NW_OUT;
 }
 
 SEC("?tp_btf/inet_sock_set_state")

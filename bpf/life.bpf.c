@@ -25,6 +25,8 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 NW_RECORD(nw_life);
+NW_RECORD(nw_connection_owner);
+NW_ENUM(nw_mark);
 NW_RECORD(nw_dns);
 NW_ENUM(nw_life_event);
 

@@ -2,8 +2,6 @@
  * The tools of the source life without a kernel: which programs serve which events, what the kernel
  * side is told to filter by, the columns of records that do not come by themselves, counts, journal.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import t from 'tap';
 import { addOptions } from '../src/cli/options.js';
@@ -27,6 +25,7 @@ import {
 } from '../src/sources/life.js';
 import type { Column } from '../src/terminal/column.js';
 import { formatter, type Format } from '../src/terminal/format.js';
+import { programsInSources } from './support/vm-programs.js';
 
 const [V4, V6] = [2, 10];
 const [ESTABLISHED, SYN_SENT, FIN_WAIT1] = [1, 2, 4];
@@ -37,7 +36,7 @@ const RECORD: LifeRecord = {
   ...{ bytesAcked: 2049, bytesReceived: 1023, dataSent: 2047, dataReceived: 1022 },
   ...{ comm: 'a-rather-long-n', localAddr: '192.0.2.1', peerAddr: '198.51.100.2' },
   ...{ localPort: 41_000, peerPort: 443, family: V4, error: 0, event: 0, role: 1 },
-  ...{ state: ESTABLISHED, oldState: SYN_SENT },
+  ...{ state: ESTABLISHED, oldState: SYN_SENT, marks: 0 },
 };
 
 /** What is not known of a connection older than netwatch. */
@@ -77,9 +76,10 @@ t.test('each event has its bit, and a mask is made of them', (t) => {
 });
 
 t.test('no program is loaded that no event needs', (t) => {
-  const source = readFileSync(join(import.meta.dirname, '..', 'bpf', 'life.bpf.c'), 'utf8');
   const programs = Object.keys(PLAN.programs);
-  const inSource = [...source.matchAll(/^int (?:BPF_PROG\()?(\w+)/gm)].map(([, name]) => name);
+  const inSource = programsInSources()
+    .filter(({ source }) => source === 'life')
+    .map(({ name }) => name);
   t.strictSame([...programs].sort(), inSource.sort(), 'PLAN names them all');
   const wanted = (...events: LifeEvent[]): string[] =>
     programs.filter((program) => servesLife(program, events, true));

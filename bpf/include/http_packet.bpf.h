@@ -298,7 +298,9 @@ nw_http_begin_connection(struct bpf_sock *sk, const struct nw_tuple *tuple)
 	/* bytes_acked counts the SYN */
 	if (tp->bytes_received || tp->bytes_acked > 1)
 		nw_http_midstream(&c->http);
-	nw_http_expect(&c->http, NW_HTTP_IN, tp->rcv_nxt);
+	/* a fast open sends before it knows where the peer begins */
+	if (sk->state != TCP_SYN_SENT)
+		nw_http_expect(&c->http, NW_HTTP_IN, tp->rcv_nxt);
 	return c;
 }
 
@@ -358,7 +360,7 @@ static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 					 h->tuple.peer_port;
 	if (h->flags & NW_TCP_FIN)
 		nw_http_close(ctx, &c->http, way, now);
-	resyncs = c->http.dir[way].resyncs - resyncs;
+	resyncs = (__u8)(c->http.dir[way].resyncs - resyncs);
 	if (resyncs) {
 		totals = bpf_map_lookup_elem(&http_totals, &zero);
 		if (totals)

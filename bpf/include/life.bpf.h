@@ -8,8 +8,7 @@
 #define NW_LIFE_BPF_H
 
 #include "pinned.bpf.h"
-#include "ring.bpf.h"
-#include "socket_life.bpf.h"
+#include "owner_record.bpf.h"
 #include "volume.bpf.h"
 #include "life_record.h"
 
@@ -237,14 +236,37 @@ static __always_inline void nw_tell_close(struct nw_life *e, struct sock *sk,
 	nw_emit_life(e, NW_LIFE_CLOSE);
 }
 
+/* Of a connection that nobody has accepted yet: to be kept until somebody does. */
+static __always_inline int nw_state_marks(const struct nw_life *e,
+					  struct sock *sk, struct nw_socket *s)
+{
+	int marks = NW_MARK_NONE;
+
+	if (nw_owner_filtered() && s->role == NW_ROLE_SERVER)
+		marks = nw_judge(sk, s, &e->tuple);
+	if (marks == NW_OUT || (marks & NW_MARK_UNJUDGED))
+		return marks;
+	return nw_life_wanted(e, sk, s, false) ? NW_MARK_NONE : NW_OUT;
+}
+
 static __always_inline void nw_tell_state(struct nw_life *e, struct sock *sk,
 					  const struct nw_turn *turn)
 {
-	if (!nw_wants(NW_LIFE_STATE) || !nw_life_wanted(e, sk, turn->s, false))
+	int marks;
+
+	if (!nw_wants(NW_LIFE_STATE))
+		return;
+	marks = nw_state_marks(e, sk, turn->s);
+	if (e->state == TCP_CLOSE && marks != NW_OUT &&
+	    (marks & NW_MARK_UNJUDGED))
+		marks = nw_end_unaccepted(sk, turn->s, &e->tuple, marks);
+	if (marks == NW_OUT)
 		return;
 	if (turn->since_ns)
 		e->duration_ns = e->head.ts_ns - turn->since_ns;
+	e->marks = marks;
 	nw_emit_life(e, NW_LIFE_STATE);
+	e->marks = NW_MARK_NONE;
 	e->duration_ns = NW_UNKNOWN;
 }
 
@@ -355,6 +377,10 @@ static __always_inline int nw_life_accepted(long fd)
 		nw_remember_pinned((__u64)sk);
 	if (nw_wants(NW_LIFE_ACCEPT) && nw_life_allowed(&e, &owner, sk, true))
 		nw_emit_life(&e, NW_LIFE_ACCEPT);
+	if (nw_wants(NW_LIFE_STATE) && nw_owner_filtered())
+		nw_emit_owner(sk, NW_KIND_CONNECTION_OWNER, e.head.netns,
+			      &e.tuple, &owner,
+			      nw_life_allowed(&e, &owner, sk, true));
 	return 0;
 }
 

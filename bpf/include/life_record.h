@@ -36,6 +36,8 @@ struct nw_life {
 	__u8 state; /* the kernel's TCP_… state */
 	__u8 old_state; /* 0 = no change */
 	__u8 role; /* enum nw_role */
+	__u8 marks; /* enum nw_mark */
+	__u8 pad[7];
 };
 
 /* What nw_filter does not cover. */

@@ -35,7 +35,6 @@ struct nw_socket {
 	__u64 open_ns; /* 0 = not seen opening */
 	__u64 state_ns; /* when it entered its present state; 0 = not seen */
 	__u64 handshake_ns; /* 0 = not seen */
-	__u64 given_ns; /* since when it is accepted, by nobody we know; 0 = no */
 	struct nw_owner owner;
 	__u32 retransmits[NW_RETRANSMIT_TYPES];
 	__u32 retrans_counted; /* of the socket's own total_retrans */
@@ -47,6 +46,7 @@ struct nw_socket {
 	__u8 uncounted; /* its handshake: the owner was not known yet */
 	__u8 pad;
 	__u32 syn_recv_ns; /* how long it was in SYN_RECV, if uncounted */
+	__u32 given_ms; /* clock / 2^20 when first seen accepted; 0 = not */
 };
 
 /* A child gets a copy of its listener's storage: the first guess at its owner. */
@@ -325,7 +325,13 @@ static __always_inline bool nw_flow_allowed(const struct nw_tuple *tuple,
 }
 
 /* So long accept() may take to return after it has given the socket away. */
-#define NW_GIVEN_NS 100000000ULL
+#define NW_GIVEN_MS 100
+
+/* About a millisecond, never 0. */
+static __always_inline __u32 nw_clock_ms(__u64 now_ns)
+{
+	return (__u32)(now_ns >> 20) | 1;
+}
 
 /*
  * True of a connection that nobody has accepted yet: it may become anybody's.
@@ -335,16 +341,16 @@ static __always_inline bool nw_flow_allowed(const struct nw_tuple *tuple,
 static __always_inline bool nw_awaits_accept(struct sock *sk,
 					     struct nw_socket *s)
 {
-	__u64 now;
+	__u32 now_ms;
 
 	if (s->role != NW_ROLE_SERVER || s->owner_source > NW_OWNER_LISTENER)
 		return false;
 	if (!sk->sk_socket)
 		return true;
-	now = bpf_ktime_get_ns();
-	if (!s->given_ns)
-		s->given_ns = now;
-	return now - s->given_ns < NW_GIVEN_NS;
+	now_ms = nw_clock_ms(bpf_ktime_get_ns());
+	if (!s->given_ms)
+		s->given_ms = now_ms;
+	return now_ms - s->given_ms < NW_GIVEN_MS;
 }
 
 /* The same for a socket; remembered in its storage. */

@@ -46,7 +46,7 @@ static __always_inline void nw_socket_begin(struct nw_socket *s, __u64 now_ns,
 	s->open_ns = now_ns;
 	s->state_ns = now_ns;
 	s->handshake_ns = 0;
-	s->given_ns = 0;
+	s->given_ms = 0;
 	__builtin_memset(s->retransmits, 0, sizeof(s->retransmits));
 	s->retrans_known = 0;
 	s->role = role;
@@ -59,7 +59,7 @@ static __always_inline void nw_socket_begin(struct nw_socket *s, __u64 now_ns,
 static __always_inline void nw_note_closer(struct nw_socket *s, int state)
 {
 	if ((state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK) ||
-	    s->owner_source > NW_OWNER_LISTENER || !s->given_ns)
+	    s->owner_source > NW_OWNER_LISTENER || !s->given_ms)
 		return;
 	nw_current_owner(&s->owner);
 	s->owner_source = NW_OWNER_FILE;
@@ -101,8 +101,8 @@ static __always_inline __u32 nw_socket_turn(struct nw_turn *t, struct sock *sk,
 	if (state == TCP_ESTABLISHED && t->s->open_ns)
 		t->s->handshake_ns = t->now_ns - t->s->open_ns;
 	nw_adopt_owner(t->s, key);
-	if (sk->sk_socket && !t->s->given_ns)
-		t->s->given_ns = t->now_ns;
+	if (sk->sk_socket && !t->s->given_ms)
+		t->s->given_ms = nw_clock_ms(t->now_ns);
 	nw_note_closer(t->s, state);
 	if (state == TCP_CLOSE && t->s->role == NW_ROLE_SERVER &&
 	    t->s->owner_source != NW_OWNER_ACCEPT)

@@ -7,6 +7,7 @@ import { httpInfo, joinHttpInfo } from '../http/http-info.js';
 import { readBytes } from '../kernel/read.js';
 
 const HEAD = HTTP_HEAD.at;
+const TCP_SYN = 0x02;
 const LOW_WORD = 0;
 const HIGH_WORD = 4;
 /** Heads whose packet never came (its record was lost) must not pile up. */
@@ -33,7 +34,9 @@ export class HttpHeads {
 
   /** The heads of a packet as one text; null if their records were lost. */
   take(view: DataView, at: number): string | null {
-    const seq = view.getUint32(at + PACKET.at.seq, true);
+    const isSyn = (view.getUint8(at + PACKET.at.tcpFlags) & TCP_SYN) !== 0;
+    // a SYN has a sequence number of its own, before the data of a fast open
+    const seq = (view.getUint32(at + PACKET.at.seq, true) + Number(isSyn)) >>> 0;
     const key = keyOf(view, at, seq, view.getUint8(at + PACKET.at.rx));
     const heads = this.#waiting.get(key);
     if (heads === undefined) return null;

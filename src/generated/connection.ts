@@ -3,6 +3,9 @@ import { readAddress, readComm, readDuration, readIp, readU64 } from '../kernel/
 import { decodeHistogram, type Histogram } from './shared.js';
 
 export {
+  CONNECTION_OWNER,
+  decodeConnectionOwner,
+  type ConnectionOwner,
   FILTER,
   decodeFilter,
   type Filter,
@@ -171,48 +174,6 @@ export function decodeConnection(view: DataView, at: number): Connection {
     role: view.getUint8(at + 331),
     ownerSource: view.getUint8(at + 332),
     marks: view.getUint8(at + 333),
-  };
-}
-
-/** struct nw_connection_owner: size and field offsets in bytes. */
-export const CONNECTION_OWNER = {
-  size: 104,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, localAddr: 24, peerAddr: 40, localPort: 56, peerPort: 58, family: 60, startNs: 64, pid: 72, uid: 76, comm: 80, allowed: 96 },
-} as const;
-
-export interface ConnectionOwner {
-  readonly tsNs: number;
-  readonly sock: number;
-  readonly kind: number;
-  readonly netns: number;
-  readonly localAddr: string;
-  readonly peerAddr: string;
-  readonly localPort: number;
-  readonly peerPort: number;
-  readonly family: number;
-  readonly startNs: number;
-  readonly pid: number;
-  readonly uid: number;
-  readonly comm: string;
-  readonly allowed: number;
-}
-
-export function decodeConnectionOwner(view: DataView, at: number): ConnectionOwner {
-  return {
-    tsNs: readU64(view, at),
-    sock: readAddress(view, at + 8),
-    kind: view.getUint32(at + 16, true),
-    netns: view.getUint32(at + 20, true),
-    localAddr: readIp(view, at + 24),
-    peerAddr: readIp(view, at + 40),
-    localPort: view.getUint16(at + 56, true),
-    peerPort: view.getUint16(at + 58, true),
-    family: view.getUint8(at + 60),
-    startNs: readU64(view, at + 64),
-    pid: view.getUint32(at + 72, true),
-    uid: view.getUint32(at + 76, true),
-    comm: readComm(view, at + 80),
-    allowed: view.getUint8(at + 96),
   };
 }
 

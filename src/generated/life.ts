@@ -2,6 +2,9 @@
 import { readAddress, readBytes, readComm, readDuration, readIp, readU64 } from '../kernel/read.js';
 
 export {
+  CONNECTION_OWNER,
+  decodeConnectionOwner,
+  type ConnectionOwner,
   FILTER,
   decodeFilter,
   type Filter,
@@ -27,6 +30,7 @@ export {
   decodeTuple,
   type Tuple,
   KIND,
+  MARK,
 } from './shared.js';
 
 /** struct nw_dns: size and field offsets in bytes. */
@@ -57,8 +61,8 @@ export function decodeDns(view: DataView, at: number): Dns {
 
 /** struct nw_life: size and field offsets in bytes. */
 export const LIFE = {
-  size: 152,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, durationNs: 24, handshakeNs: 32, bytesAcked: 40, bytesReceived: 48, dataSent: 56, dataReceived: 64, startNs: 72, pid: 80, uid: 84, comm: 88, localAddr: 104, peerAddr: 120, localPort: 136, peerPort: 138, family: 140, error: 144, event: 148, state: 149, oldState: 150, role: 151 },
+  size: 160,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, durationNs: 24, handshakeNs: 32, bytesAcked: 40, bytesReceived: 48, dataSent: 56, dataReceived: 64, startNs: 72, pid: 80, uid: 84, comm: 88, localAddr: 104, peerAddr: 120, localPort: 136, peerPort: 138, family: 140, error: 144, event: 148, state: 149, oldState: 150, role: 151, marks: 152 },
 } as const;
 
 export interface Life {
@@ -86,6 +90,7 @@ export interface Life {
   readonly state: number;
   readonly oldState: number;
   readonly role: number;
+  readonly marks: number;
 }
 
 export function decodeLife(view: DataView, at: number): Life {
@@ -114,6 +119,7 @@ export function decodeLife(view: DataView, at: number): Life {
     state: view.getUint8(at + 149),
     oldState: view.getUint8(at + 150),
     role: view.getUint8(at + 151),
+    marks: view.getUint8(at + 152),
   };
 }
 

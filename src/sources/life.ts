@@ -4,11 +4,13 @@
  */
 import { DnsCache } from '../dns/cache.js';
 import {
+  decodeConnectionOwner,
   decodeDns,
   decodeLife,
   KIND,
   LIFE,
   LIFE_FILTER,
+  MARK,
   RODATA,
   type Life,
 } from '../generated/life.js';
@@ -45,6 +47,9 @@ export const ALL_LIFE: LifeOptions = {
   names: false,
   ringBytes: 1 << 22,
 };
+
+/** Connections that are kept at most until they are accepted; then the oldest is its listener's. */
+const MAX_KEPT = 16_384;
 
 /** Few enough to be garbage while they are young. */
 const BATCH = 512;
@@ -137,11 +142,19 @@ export const PLAN: SourcePlan = {
   features: [],
 };
 
+type Task = Pick<Life, 'startNs' | 'pid' | 'uid' | 'comm'>;
+
+const areListeners = ([first]: readonly Life[]): boolean =>
+  first !== undefined && (first.marks & MARK.NW_MARK_LISTENER_ALLOWED) !== 0;
+
 export class LifeSource implements LiveSource<LifeRecord> {
   readonly source: Source;
   /** What name servers have said so far. */
   readonly names = new DnsCache();
   readonly #places = new Int32Array(BATCH);
+  /** By socket: what happened to connections that nobody has accepted yet. */
+  readonly #kept = new Map<number, Life[]>();
+  #finished = false;
 
   constructor(options: LifeOptions) {
     this.source = openSource(specOf(options));
@@ -149,17 +162,60 @@ export class LifeSource implements LiveSource<LifeRecord> {
   }
 
   drain(take: (record: LifeRecord) => void): number {
-    return this.source.ring.drain(this.#places, (view, places, count) => {
-      for (let i = 0; i < count; i++) {
-        const place = places[i] ?? 0;
-        const kind = view.getUint32(place + LIFE.at.kind, true);
-        if (kind === KIND.NW_KIND_DNS) this.names.take(decodeDns(view, place));
-        else take(decodeLife(view, place));
-      }
+    const count = this.source.ring.drain(this.#places, (view, places, count) => {
+      for (let i = 0; i < count; i++) this.#read(view, places[i] ?? 0, take);
     });
+    if (count === 0 && this.#finished)
+      for (const [sock, records] of this.#kept) this.#settle(sock, areListeners(records), take);
+    return count;
+  }
+
+  #read(view: DataView, place: number, take: (record: LifeRecord) => void): void {
+    switch (view.getUint32(place + LIFE.at.kind, true)) {
+      case KIND.NW_KIND_DNS:
+        this.names.take(decodeDns(view, place));
+        return;
+      case KIND.NW_KIND_CONNECTION_OWNER:
+      case KIND.NW_KIND_CONNECTION_UNACCEPTED: {
+        const { sock, allowed, startNs, pid, uid, comm } = decodeConnectionOwner(view, place);
+        this.#settle(sock, allowed === 1, take, { startNs, pid, uid, comm });
+        return;
+      }
+      default: {
+        const record = decodeLife(view, place);
+        if ((record.marks & MARK.NW_MARK_UNJUDGED) === 0) take(record);
+        else this.#keep(record, take);
+      }
+    }
+  }
+
+  #keep(record: Life, take: (record: LifeRecord) => void): void {
+    const { sock } = record;
+    const records = this.#kept.get(sock) ?? [];
+    records.push(record);
+    this.#kept.set(sock, records);
+    if (this.#kept.size <= MAX_KEPT) return;
+    for (const [oldest, its] of this.#kept) {
+      this.#settle(oldest, areListeners(its), take);
+      return;
+    }
+  }
+
+  /** It shows whose a connection is: it has been accepted, or it has ended before. */
+  #settle(
+    sock: number,
+    isAllowed: boolean,
+    take: (record: LifeRecord) => void,
+    task: Task | null = null,
+  ): void {
+    const records = this.#kept.get(sock) ?? [];
+    this.#kept.delete(sock);
+    if (!isAllowed) return;
+    for (const record of records) take(task === null ? record : { ...record, ...task });
   }
 
   finish(): void {
     this.source.detach();
+    this.#finished = true;
   }
 }

@@ -1,6 +1,4 @@
 // Every program there is gets attached, and nothing of them is left after any kind of end.
-import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
 import t from 'tap';
 import { bpfObjectsGone, bpfObjectsOf } from '../support/bpf.js';
 import { startCollector, type Collector } from '../support/collector.js';
@@ -8,10 +6,10 @@ import { createNamespace } from '../support/netns.js';
 import { select } from '../support/samples.js';
 import { needsCommands, needsRoot } from '../support/skip.js';
 import { CLOSED_PORT, runHttp, runTcp } from '../support/traffic.js';
+import { programsInSources } from '../support/vm-programs.js';
 
 const skip = needsRoot || needsCommands('bpftool');
 const EVERYTHING = ['-a', '-x', '-r', '-t', '-i', '-e', '--strict'];
-const BPF = resolve(import.meta.dirname, '../../bpf');
 
 /**
  * What stands in for others on older kernels (drops without a reason, no storage in sockets), and
@@ -22,17 +20,15 @@ const INSTEAD = ['tcp_bad_csum', 'forget_socket', 'packet_ingress', 'packet_egre
 /** What the collector watches with; the other objects are those of tools. */
 const SOURCES = ['connection', 'packet', 'fault'];
 
-/** The programs in these sources, by name; without those for kernels that allow fentry. */
-function programsInSources(): string[] {
-  const text = SOURCES.map((name) => readFileSync(join(BPF, `${name}.bpf.c`), 'utf8')).join('\n');
-  return [...text.matchAll(/SEC\("([^"]+)"\)\s+int (?:BPF_PROG\()?(\w+)/g)]
-    .filter(([, section = '']) => !section.startsWith('?fentry/'))
-    .map(([, , name = '']) => name);
-}
+/** The programs of these sources, by name; without those for kernels that allow fentry. */
+const programNames = (): string[] =>
+  programsInSources()
+    .filter(({ source, attachType }) => SOURCES.includes(source) && attachType !== 'fentry')
+    .map(({ name }) => name);
 
 t.test('every program is attached, and gone after any end', { skip }, async (t) => {
   const namespace = createNamespace(t);
-  const programs = programsInSources().filter((name) => !INSTEAD.includes(name));
+  const programs = programNames().filter((name) => !INSTEAD.includes(name));
   t.ok(programs.length >= 20, `${programs.length} programs`);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
     await t.test(signal, async (t) => {

@@ -102,7 +102,6 @@ struct nw_http_dir {
 	__u32 next_seq;
 	__u32 ahead_seq; /* end of what has passed behind a gap */
 	__u32 line_bytes; /* LONG: of the line so far */
-	__u32 resyncs;
 	__u16 status; /* 0 until the first line is read, and in requests */
 	__u16 flags; /* enum nw_http_flag */
 	__u8 phase; /* enum nw_http_phase */
@@ -112,7 +111,7 @@ struct nw_http_dir {
 	__u8 match; /* how much of a coding or chunk line was read */
 	__u8 saved; /* bytes in save */
 	__u8 refused; /* PENDING: nw_http.refused when it began */
-	__u8 pad[5];
+	__u8 resyncs; /* begins again behind 255 */
 	__u8 save[NW_HTTP_SAVE]; /* aligned to 8 bytes, as the other texts */
 };
 
