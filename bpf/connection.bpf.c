@@ -134,14 +134,12 @@ int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
 {
 	struct nw_tuple tuple = {};
 	struct nw_socket *s;
-	struct tcp_sock *tp;
 
-	tp = nw_watched(sk);
-	if (!tp)
+	if (!nw_watched(sk))
 		return 0;
 	s = nw_socket_find(sk);
-	nw_sock_tuple(tp, &tuple);
-	if (nw_socket_allowed(sk, s, &tuple))
+	nw_request_tuple(&tuple, req);
+	if (nw_allowed(&tuple, nw_known_owner(s), sk))
 		nw_count_retransmit(s, NW_RETRANSMIT_SYNACK, 1);
 	return 0;
 }

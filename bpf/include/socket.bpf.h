@@ -173,6 +173,26 @@ static __always_inline void nw_sock_tuple(struct tcp_sock *tp,
 	}
 }
 
+/* The two ends of a connection that is not one yet. */
+static __always_inline void nw_request_tuple(struct nw_tuple *t,
+					     const struct request_sock *req)
+{
+	const struct sock_common *common = &req->__req_common;
+
+	t->family = common->skc_family;
+	t->local_port = common->skc_num;
+	t->peer_port = bpf_ntohs(common->skc_dport);
+	if (t->family == AF_INET) {
+		nw_map_ipv4(t->local_addr, common->skc_rcv_saddr);
+		nw_map_ipv4(t->peer_addr, common->skc_daddr);
+		return;
+	}
+	*(struct in6_addr *)t->local_addr = common->skc_v6_rcv_saddr;
+	*(struct in6_addr *)t->peer_addr = common->skc_v6_daddr;
+	if (nw_is_mapped(t->local_addr))
+		t->family = AF_INET;
+}
+
 /* TCP_CA_… */
 static __always_inline __u8 nw_congestion_state(struct tcp_sock *tp)
 {
