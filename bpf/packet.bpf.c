@@ -90,8 +90,8 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
 		nw_record_plain(ctx, sk, &seen, rx);
 	else if (rx)
 		nw_record_received(ctx, sk, &seen);
-	else
-		nw_record_sent(ctx, sk, &seen);
+	else if (!nw_record_sent(ctx, sk, &seen))
+		nw_record_at_once(ctx, sk, &seen);
 	return 1;
 }
 

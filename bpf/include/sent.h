@@ -75,6 +75,10 @@ struct nw_sent_set {
 /* Defined by whoever includes this: the record of a stale packet goes out. */
 static __always_inline void nw_sent_evict(const struct nw_sent_slot *slot);
 
+/* And: the set of a packet. */
+static __always_inline struct nw_sent_set *
+nw_sent_set_of(const struct nw_sent_id *id);
+
 /* And: nw_sent_store() into the set of `id`; without room, out it goes. */
 static __always_inline void nw_sent_put_away(const struct nw_packet *packet,
 					     const struct nw_sent_id *id,
@@ -194,14 +198,14 @@ static __always_inline _Bool nw_sent_make_room(struct nw_sent_slot *slot,
 	return 1;
 }
 
-static __always_inline void nw_sent_fill(struct nw_sent_slot *slot,
-					 const struct nw_packet *packet,
-					 const struct nw_sent_id *id,
-					 __u64 queue_ns)
+/* A slot of a set, the caller's to fill; NULL if there is no room. */
+static __always_inline struct nw_sent_slot *
+nw_sent_room(struct nw_sent_set *set, __u64 now)
 {
-	slot->id = *id;
-	slot->queue_ns = queue_ns;
-	slot->packet = *packet;
+	for (int i = 0; i < NW_SENT_WAYS; i++)
+		if (nw_sent_make_room(&set->way[i], now))
+			return &set->way[i];
+	return 0;
 }
 
 /* Lets a packet wait in a set; false if there is no room for it. */
@@ -210,36 +214,50 @@ static __always_inline _Bool nw_sent_store(struct nw_sent_set *set,
 					   const struct nw_sent_id *id,
 					   __u64 queue_ns)
 {
-	for (int i = 0; i < NW_SENT_WAYS; i++) {
-		struct nw_sent_slot *slot = &set->way[i];
+	struct nw_sent_slot *slot = nw_sent_room(set, packet->head.ts_ns);
 
-		if (!nw_sent_make_room(slot, packet->head.ts_ns))
-			continue;
-		nw_sent_fill(slot, packet, id, queue_ns);
-		nw_sent_release(slot, NW_SENT_WAITING);
-		return 1;
-	}
-	return 0;
+	if (!slot)
+		return 0;
+	slot->id = *id;
+	slot->queue_ns = queue_ns;
+	slot->packet = *packet;
+	nw_sent_release(slot, NW_SENT_WAITING);
+	return 1;
 }
 
 /*
- * A packet begins to wait, in this CPU's own slot if no program that was
- * interrupted has that. What waited there and has not left yet goes to a set.
+ * A slot whose packet the caller fills, then nw_sent_publish(): this CPU's own
+ * if no program that was interrupted has that, else one of a set; NULL if there
+ * is no room. What waited in the CPU's own and has not left yet goes to a set.
  */
-static __always_inline void nw_sent_hand_over(struct nw_sent_slot *last,
-					      const struct nw_packet *packet,
-					      const struct nw_sent_id *id)
+static __always_inline struct nw_sent_slot *
+nw_sent_reserve(struct nw_sent_slot *last, const struct nw_sent_id *id,
+		__u64 now)
 {
-	__u32 state = nw_sent_look(last);
+	__u32 state = last ? nw_sent_look(last) : NW_SENT_BUSY;
+	struct nw_sent_slot *slot = last;
+	struct nw_sent_set *set;
 
 	if (state == NW_SENT_BUSY || !nw_sent_take(last, state)) {
-		nw_sent_put_away(packet, id, 0);
-		return;
-	}
-	if (state == NW_SENT_WAITING)
+		set = nw_sent_set_of(id);
+		slot = set ? nw_sent_room(set, now) : 0;
+	} else if (state == NW_SENT_WAITING) {
 		nw_sent_put_away(&last->packet, &last->id, last->queue_ns);
-	nw_sent_fill(last, packet, id, 0);
-	nw_sent_release_here(last, NW_SENT_WAITING);
+	}
+	if (!slot)
+		return 0;
+	slot->id = *id;
+	slot->queue_ns = 0;
+	return slot;
+}
+
+static __always_inline void nw_sent_publish(struct nw_sent_slot *slot,
+					    struct nw_sent_slot *last)
+{
+	if (slot == last)
+		nw_sent_release_here(slot, NW_SENT_WAITING);
+	else
+		nw_sent_release(slot, NW_SENT_WAITING);
 }
 
 /* Takes the slot of a packet, wherever it waits; NULL if it does not. */
@@ -267,13 +285,11 @@ static __always_inline void nw_sent_enter_queue(struct nw_sent_slot *slot,
 	/* the first of the devices on top of each other */
 	if (!slot->queue_ns)
 		slot->queue_ns = now;
-	if (slot != last) {
-		nw_sent_release(slot, NW_SENT_WAITING);
-	} else if (waits) {
+	if (slot == last && waits) {
 		nw_sent_put_away(&last->packet, &last->id, last->queue_ns);
 		nw_sent_release_here(last, NW_SENT_FREE);
 	} else {
-		nw_sent_release_here(last, NW_SENT_WAITING);
+		nw_sent_publish(slot, last);
 	}
 }
 

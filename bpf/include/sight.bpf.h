@@ -16,27 +16,18 @@ struct nw_sight {
 	__u8 marks; /* enum nw_mark */
 };
 
-static __always_inline int nw_record(struct __sk_buff *ctx, struct bpf_sock *sk,
-				     const struct nw_sight *seen, bool rx,
-				     bool timed)
+static __always_inline void nw_fill_record(struct nw_packet *p,
+					   struct bpf_sock *sk,
+					   const struct nw_sight *seen, bool rx)
 {
-	struct nw_packet packet;
-
-	nw_fill_packet(&packet, &seen->headers, seen->sock, seen->netns, rx);
-	packet.head.ts_ns = seen->ts_ns;
-	packet.http_heads = seen->http_heads;
+	nw_fill_packet(p, &seen->headers, seen->sock, seen->netns, rx);
+	p->head.ts_ns = seen->ts_ns;
+	p->http_heads = seen->http_heads;
 	if (seen->headers.flags & NW_TCP_SYN)
-		packet.pid = nw_owner_pid(sk);
-	packet.marks = seen->marks;
+		p->pid = nw_owner_pid(sk);
+	p->marks = seen->marks;
 	if (!rx && nw_sent_before(sk, &seen->headers))
-		packet.marks |= NW_MARK_RETRANSMITTED;
-	if (!timed)
-		nw_finish_packet(&packet);
-	else if (rx)
-		nw_receive(ctx, sk, &seen->headers, &packet);
-	else
-		nw_transmit(ctx, sk, &seen->headers, &packet);
-	return 0;
+		p->marks |= NW_MARK_RETRANSMITTED;
 }
 
 /*
@@ -48,20 +39,52 @@ static __noinline int nw_record_plain(struct __sk_buff *ctx,
 				      struct bpf_sock *sk,
 				      const struct nw_sight *seen, bool rx)
 {
-	return nw_record(ctx, sk, seen, rx, false);
+	struct nw_packet packet;
+
+	nw_fill_record(&packet, sk, seen, rx);
+	nw_finish_packet(&packet);
+	return 0;
 }
 
 static __noinline int nw_record_received(struct __sk_buff *ctx,
 					 struct bpf_sock *sk,
 					 const struct nw_sight *seen)
 {
-	return nw_record(ctx, sk, seen, true, true);
+	struct nw_packet packet;
+
+	nw_fill_record(&packet, sk, seen, true);
+	nw_receive(ctx, sk, &seen->headers, &packet);
+	return 0;
 }
 
-static __noinline int nw_record_sent(struct __sk_buff *ctx, struct bpf_sock *sk,
-				     const struct nw_sight *seen)
+/* False if there is no room for it to wait. */
+static __noinline bool nw_record_sent(struct __sk_buff *ctx,
+				      struct bpf_sock *sk,
+				      const struct nw_sight *seen)
 {
-	return nw_record(ctx, sk, seen, false, true);
+	struct nw_sent_slot *slot =
+		nw_reserve_sent(ctx, &seen->headers, seen->ts_ns);
+
+	if (!slot)
+		return false;
+	nw_fill_record(&slot->packet, sk, seen, false);
+	slot->packet.tcp_ns =
+		nw_sending_ns(sk, seen->sock, &seen->headers, seen->ts_ns);
+	nw_sent_publish(slot, nw_last_sent());
+	return true;
+}
+
+static __noinline int nw_record_at_once(struct __sk_buff *ctx,
+					struct bpf_sock *sk,
+					const struct nw_sight *seen)
+{
+	struct nw_packet packet;
+
+	nw_fill_record(&packet, sk, seen, false);
+	packet.tcp_ns =
+		nw_sending_ns(sk, seen->sock, &seen->headers, seen->ts_ns);
+	nw_finish_packet(&packet);
+	return 0;
 }
 
 /* See early.bpf.h. */

@@ -114,29 +114,33 @@ static __always_inline __u64 nw_handed_ns(struct __sk_buff *ctx,
 	return stamp && stamp < now ? stamp : now;
 }
 
-static __always_inline void nw_transmit(struct __sk_buff *ctx,
-					struct bpf_sock *sk,
-					const struct nw_headers *h,
-					struct nw_packet *p)
+/* How long TCP held what is handed over now. */
+static __always_inline __u64 nw_sending_ns(struct bpf_sock *sk, __u64 sock,
+					   const struct nw_headers *h,
+					   __u64 handed_ns)
 {
-	struct nw_sent_slot *last = nw_last_sent();
+	return h->payload_bytes ?
+		       nw_between(nw_written_ns(sk, sock, h->seq), handed_ns) :
+		       NW_UNKNOWN;
+}
+
+/* A slot whose packet the caller fills; NULL if there is no room. */
+static __always_inline struct nw_sent_slot *
+nw_reserve_sent(struct __sk_buff *ctx, const struct nw_headers *h,
+		__u64 handed_ns)
+{
 	struct nw_sent_id id = {
 		.stamp = ctx->tstamp,
 		.ports = h->ports,
-		.seq = p->seq,
-		.ack = p->ack,
-		.payload = p->payload_bytes != 0,
+		.seq = h->seq,
+		.ack = h->ack,
+		.payload = h->payload_bytes != 0,
 	};
 
-	if (p->payload_bytes)
-		p->tcp_ns = nw_between(nw_written_ns(sk, p->head.sock, p->seq),
-				       p->head.ts_ns);
-	if (!nw_has_kernel_context || !last) {
-		nw_put_away(p, &id, 0);
-		return;
-	}
+	if (!nw_has_kernel_context)
+		return nw_sent_reserve(NULL, &id, handed_ns);
 	id.skb = nw_number(bpf_cast_to_kern_ctx(ctx));
-	nw_sent_hand_over(last, p, &id);
+	return nw_sent_reserve(nw_last_sent(), &id, handed_ns);
 }
 
 struct nw_ports_seq_ack {

@@ -118,7 +118,8 @@ static __always_inline void nw_sent_evict(const struct nw_sent_slot *slot)
 	check_left(&slot->packet);
 }
 
-static struct nw_sent_set *set_of(const struct nw_sent_id *id)
+static __always_inline struct nw_sent_set *
+nw_sent_set_of(const struct nw_sent_id *id)
 {
 	return &sets[nw_sent_index(id, SETS)];
 }
@@ -127,7 +128,7 @@ static __always_inline void nw_sent_put_away(const struct nw_packet *packet,
 					     const struct nw_sent_id *id,
 					     __u64 queue_ns)
 {
-	if (!nw_sent_store(set_of(id), packet, id, queue_ns))
+	if (!nw_sent_store(nw_sent_set_of(id), packet, id, queue_ns))
 		check_left(packet);
 }
 
@@ -141,7 +142,7 @@ static struct nw_sent_slot *search(__u32 n)
 		id.skb++; /* cut: the segment has an address of its own */
 	if (nw_sent_find_here(last, id.skb, id.stamp, 1 + id.ports))
 		return last;
-	return nw_sent_search(last, set_of(&id), &id);
+	return nw_sent_search(last, nw_sent_set_of(&id), &id);
 }
 
 /* As the device hooks do. */
@@ -166,12 +167,17 @@ static void leave(__u32 n)
 
 static void hand_over(__u32 n)
 {
+	struct nw_sent_slot *last = &last_sent[cpu], *slot;
 	struct nw_packet packet;
 	struct nw_sent_id id;
 
 	fill_id(&id, n);
-	fill_packet(&packet, &id, n);
-	nw_sent_hand_over(&last_sent[cpu], &packet, &id);
+	slot = nw_sent_reserve(last, &id, handed_ns(n));
+	fill_packet(slot ? &slot->packet : &packet, &id, n);
+	if (slot)
+		nw_sent_publish(slot, last);
+	else
+		check_left(&packet);
 }
 
 static void enter_queue(__u32 n, int waits)

@@ -121,6 +121,9 @@ static __always_inline void nw_http_copy_line(struct nw_http_work *w,
 	w->hides = !!query;
 }
 
+/* What a step that has read a first line comes to; else 0 or 1. */
+#define NW_HTTP_IS_READ 2
+
 /* The first line is read: queue the request, tell the includer. */
 NW_HTTP_FN int nw_http_found(NW_HTTP_CTX *ctx, __u32 slot)
 {
@@ -200,7 +203,11 @@ static __always_inline int nw_http_read_request(struct nw_http_work *w,
 	return 1;
 }
 
-/* Judges the first line in w->line, w->line_bytes, w->tail. */
+/*
+ * Judges the first line in w->line, w->line_bytes, w->tail. If it is one the
+ * rest, nw_http_found(), is left to nw_http_step(): a chain of calls has 512
+ * bytes of stack in all.
+ */
 NW_HTTP_FN int nw_http_first(NW_HTTP_CTX *ctx, __u32 slot)
 {
 	struct nw_http_work *w = nw_http_work(slot);
@@ -228,7 +235,7 @@ NW_HTTP_FN int nw_http_first(NW_HTTP_CTX *ctx, __u32 slot)
 	w->d.method = w->first.method;
 	w->d.version = w->first.version;
 	w->d.status = w->first.status;
-	return nw_http_found(ctx, slot);
+	return NW_HTTP_IS_READ;
 }
 
 /* Skips empty lines before a message; true if one begins at pos. */

@@ -8,6 +8,7 @@ NW_HTTP_FN int nw_http_step(NW_HTTP_CTX *ctx, __u32 slot)
 {
 	struct nw_http_work *w = nw_http_work(slot);
 	__u32 phase;
+	int more;
 
 	if (!w)
 		return 0;
@@ -20,9 +21,11 @@ NW_HTTP_FN int nw_http_step(NW_HTTP_CTX *ctx, __u32 slot)
 	switch (phase) {
 	case NW_HTTP_START:
 	case NW_HTTP_LINE:
-		return nw_http_line(ctx, slot);
 	case NW_HTTP_LONG:
-		return nw_http_long(ctx, slot);
+		more = phase == NW_HTTP_LONG ? nw_http_long(ctx, slot) :
+					       nw_http_line(ctx, slot);
+		return more == NW_HTTP_IS_READ ? nw_http_found(ctx, slot) :
+						 more;
 	case NW_HTTP_NAME:
 	case NW_HTTP_SKIP:
 		return nw_http_headers(ctx, slot);
