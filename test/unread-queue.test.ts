@@ -8,7 +8,7 @@ import t from 'tap';
 import { temporaryFolder } from './support/collector.js';
 import { compile } from './support/compile.js';
 
-const { STEPS = '400000', SEED = '1' } = process.env;
+const { STEPS = '2000000', SEED = '1' } = process.env;
 const source = join(import.meta.dirname, 'unread-queue', 'race.c');
 const program = compile(source, temporaryFolder(t), ['-pthread']);
 const skip = program === null && 'no C compiler (cc or clang) on this machine';

@@ -60,9 +60,16 @@ static __u32 below[NW_UNREAD_SIZES][BLOCKS + 1];
 static unsigned char left[ROUND], pushed[ROUND];
 static __u32 next, copied; /* packets */
 static int ends_early, over, ended;
+/* A second walk begins while the first one has taken a packet out. */
+static int meets;
+/* Another connection begins while a pusher takes a block. */
+static int overtaken;
 static long wrong, refused, interrupts, met, acquired[NW_UNREAD_SIZES];
 static pthread_t reader;
 static pthread_barrier_t begin, end;
+
+static void leave(int socket, __u32 copied_seq, int all);
+static void restart(int socket, __u32 copied_seq);
 
 static void expect(int is_so, const char *what, long value)
 {
@@ -70,6 +77,12 @@ static void expect(int is_so, const char *what, long value)
 		return;
 	if (__atomic_add_fetch(&wrong, 1, __ATOMIC_SEQ_CST) <= 5)
 		printf("wrong: %s: %ld\n", what, value);
+}
+
+static void linger(unsigned int steps)
+{
+	for (volatile unsigned int i = steps; i; i--)
+		;
 }
 
 static __always_inline struct nw_unread *
@@ -92,6 +105,12 @@ static __always_inline __u32 nw_unread_acquire(enum nw_unread_size size)
 	} while (!__atomic_compare_exchange_n(
 		&top[size], &old, new, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
 	__atomic_add_fetch(&acquired[size], 1, __ATOMIC_SEQ_CST);
+	/* as long as it takes to make one */
+	linger(old >> 32 & 1023);
+	if (overtaken) {
+		overtaken = 0;
+		restart(0, FIRST_SEQ);
+	}
 	return old;
 }
 
@@ -106,12 +125,6 @@ static __always_inline void nw_unread_release(enum nw_unread_size size,
 		new = ((old >> 32) + 1) << 32 | index;
 	} while (!__atomic_compare_exchange_n(
 		&top[size], &old, new, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
-}
-
-static void linger(unsigned int steps)
-{
-	for (volatile unsigned int i = steps; i; i--)
-		;
 }
 
 static __always_inline void nw_unread_fill(struct nw_pending *place,
@@ -156,6 +169,10 @@ static __always_inline void nw_unread_taken(const struct nw_unread_walk *walk,
 		expect(__atomic_load_n(&pushed[n], __ATOMIC_SEQ_CST),
 		       "read before it came", n);
 	count_left(n);
+	if (meets) {
+		meets = 0;
+		leave(socket, walk->copied_seq, 1);
+	}
 }
 
 static __always_inline void nw_unread_loop(struct nw_unread_walk *walk,
@@ -265,7 +282,7 @@ static void read_some(void)
 		n++;
 	__atomic_store_n(&copied, n, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < SOCKETS; i++) {
-		if (!(reads & 1023))
+		if (!(reads & 127))
 			restart(i, FIRST_SEQ + n);
 		else
 			leave(i, FIRST_SEQ + n, 0);
@@ -356,6 +373,9 @@ static void *read_rounds(void *unused)
 	while (pthread_barrier_wait(&begin), !over) {
 		__u32 last = ends_early ? ROUND / 8 * 7 : ROUND;
 
+		/* as the first ones, at the same time as the other */
+		for (int i = 0; i < SOCKETS; i++)
+			receive();
 		while (copied < last)
 			read_some();
 		for (int i = 0; ends_early && i < SOCKETS; i++)
@@ -472,6 +492,33 @@ static void check_late_end(void)
 	expect(nw_unread_is_empty(queue), "not passed", queue->head);
 }
 
+/* A flush that does not wait for a read, as before 5.15. */
+static void check_two_walks(void)
+{
+	struct packet packet = packet_of(6);
+
+	expect(push(&packet), "refused", 6);
+	meets = 1;
+	leave(0, FIRST_SEQ + 7, 0);
+	expect(left[6] == 1, "left twice", left[6]);
+}
+
+/* The socket begins another connection before a block is put in. */
+static void check_late_block(void)
+{
+	struct packet packet;
+
+	for (__u32 n = 0; n < NW_UNREAD_INLINE; n++) {
+		packet = packet_of(n * SOCKETS);
+		expect(push(&packet), "refused", n);
+	}
+	overtaken = 1;
+	packet = packet_of(8);
+	expect(!push(&packet), "a block of the connection before", 8);
+	leave(0, FIRST_SEQ + ROUND, 0);
+	expect(left[0] == 1 && left[8] == 0, "left", left[8]);
+}
+
 /* A sleeping reader: as many wait as there are places, then all leave. */
 static void check_sleeper(void)
 {
@@ -522,6 +569,8 @@ int main(int argc, char **argv)
 	prepare_blocks();
 	check_late_fill();
 	check_late_end();
+	check_late_block();
+	check_two_walks();
 	check_sleeper();
 	check_syn();
 	pthread_barrier_init(&begin, NULL, 2);
