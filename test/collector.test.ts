@@ -8,6 +8,7 @@ import { connectionState } from '../src/sources/tcp-states.js';
 import { congestionState } from '../src/collector/state/connection-values.js';
 import { faultLine } from '../src/collector/fault-lines.js';
 import { HttpHeads } from '../src/collector/http-heads.js';
+import { SocketMemoryWarning } from '../src/kernel/socket-memory.js';
 import { lossCause, LossWarning } from '../src/collector/loss-warning.js';
 import { lmpRows } from '../src/collector/lmp-rows.js';
 import { PacketText } from '../src/collector/packet-lines.js';
@@ -573,6 +574,23 @@ t.test('a line of err.log tells a drop from a reset that was sent or received', 
   faultLine(out, { ...FAULT, kind: 'reset' }, 1);
   faultLine(out, { ...FAULT, kind: 'reset', received: false }, 1);
   t.match(linesOf(out, 'err'), [/type="drop"/, /type="reset_received"/, /type="reset_sent"/]);
+  t.end();
+});
+
+t.test('sockets without memory are told of once, with what to do', (t) => {
+  const said: string[] = [];
+  const warning = new SocketMemoryWarning((message) => said.push(message));
+  const sources = (...failures: (number | null)[]): { storageFailures(): number | null }[] =>
+    failures.map((count) => ({ storageFailures: () => count }));
+  warning.check(sources(0, null));
+  t.strictSame(said, []);
+  warning.check(sources(2, null, 3));
+  warning.check(sources(9));
+  t.equal(said.length, 1);
+  t.match(
+    said[0],
+    /^5 times a socket had no memory left .*; raise the sysctl net\.core\.optmem_max$/,
+  );
   t.end();
 });
 

@@ -111,7 +111,7 @@ t.test('every loss that netwatch.prom tells is named with its number', (t) => {
   const state = new Snapshot();
   const lost = (
     source: string,
-    stage: 'ringbuf' | 'recursion' | 'map_full' | 'queue' | 'file' | 'decode',
+    stage: 'ringbuf' | 'recursion' | 'socket_memory' | 'map_full' | 'queue' | 'file' | 'decode',
     count: number,
   ): void => {
     state.add('netwatch_events_lost_total', { source, stage }, count);
@@ -120,6 +120,7 @@ t.test('every loss that netwatch.prom tells is named with its number', (t) => {
   lost('connection', 'ringbuf', 0);
   lost('packet', 'recursion', 12);
   lost('http', 'map_full', 13);
+  lost('packet', 'socket_memory', 17);
   lost('packets.log', 'file', 14);
   lost('connects.ndjson', 'file', 15);
   lost('packet', 'decode', 16);
@@ -132,6 +133,7 @@ t.test('every loss that netwatch.prom tells is named with its number', (t) => {
     '11 packet records (ring buffer)',
     '12 runs of packet programs (they interrupted themselves)',
     '13 durations of http (table full)',
+    '17 notes of packet in sockets (no memory left in them)',
     '14 lines of packets.log',
     '15 lines of connects.ndjson',
     '16 packet records (a bug kept them from becoming lines)',

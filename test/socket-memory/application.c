@@ -6,7 +6,7 @@
  *
  *   application PORT WAITING
  *
- * WAITING segments of one byte are sent before the first of them is read.
+ * WAITING segments of one byte are sent each way before the first is read.
  * Prints a line per call that takes memory, with what it gave, and at the end
  * "segments N optmem N filled N": what the receiving socket has counted, and
  * the memory taken in it before and while they wait.
@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/sock_diag.h>
-#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -59,18 +58,16 @@ static unsigned int optmem(int fd)
 	return memory[SK_MEMINFO_OPTMEM];
 }
 
-/* So that the next write becomes a segment of its own. */
-static void wait_until_acknowledged(int from, int to)
+/* A byte, seen to have arrived: the next one becomes a segment of its own. */
+static void send_byte(int from, int to, int already)
 {
-	int one = 1, left;
+	int unread;
 
+	check(send(from, "x", 1, 0), "send");
 	do {
-		check(setsockopt(to, IPPROTO_TCP, TCP_QUICKACK, &one,
-				 sizeof(one)),
-		      "TCP_QUICKACK");
 		sched_yield();
-		check(ioctl(from, SIOCOUTQ, &left), "SIOCOUTQ");
-	} while (left);
+		check(ioctl(to, FIONREAD, &unread), "FIONREAD");
+	} while (unread <= already);
 }
 
 static void read_all(int fd, long bytes)
@@ -140,13 +137,15 @@ int main(int argc, char **argv)
 	}
 	before = optmem(server);
 	for (int i = 0; i < waiting; i++) {
-		check(send(client, "x", 1, 0), "send");
-		wait_until_acknowledged(client, server);
+		send_byte(client, server, i);
+		/* brings the acknowledgement, which would be delayed */
+		send_byte(server, client, i);
 	}
 	filled = optmem(server);
 	filter(server);
 	filter(client);
 	read_all(server, waiting);
+	read_all(client, waiting);
 	check(getsockopt(server, IPPROTO_TCP, TCP_INFO, &info, &size),
 	      "TCP_INFO");
 	send_zero_copy(client, server);

@@ -14,7 +14,7 @@ export const LOSS_ALERTS: readonly Alert[] = [
     description:
       '{{ $value | humanize }} events of {{ $labels.source }} were lost in five minutes, at the stage {{ $labels.stage }}.',
     runbook:
-      'For the stage ringbuf: a larger --ring, or filter with -s, -d or --comm; for file: look at the disk; for map_full and recursion see the README.',
+      'For the stage ringbuf: a larger --ring, or filter with -s, -d or --comm; for file: look at the disk; for socket_memory: a larger sysctl net.core.optmem_max; for map_full and recursion see the README.',
     fires: {
       series: [rising('netwatch_events_lost_total{source="packet", stage="ringbuf"}', 12)],
       labels: { source: 'packet', stage: 'ringbuf' },
