@@ -156,18 +156,31 @@ int packet_unowned(__u64 *ctx)
 }
 
 /* A socket begins a connection: as a listener's child, or once more. */
-SEC("?tp_btf/inet_sock_set_state")
-int BPF_PROG(socket_begins, struct sock *sk, int old_state, int state)
+static __always_inline int nw_begins(struct sock *sk, int old_state, int state,
+				     bool timed)
 {
 	if (old_state == TCP_LISTEN && state == TCP_SYN_RECV)
-		nw_early_adopt(sk);
+		nw_early_adopt(sk, timed);
 	if (state != TCP_SYN_SENT || !nw_watched(sk))
 		return 0;
 	if (nw_http_on && nw_has_socket_storage())
 		bpf_sk_storage_delete(&http_connections, sk);
-	if (nw_time)
+	if (timed)
 		nw_flow_restart(sk);
 	return 0;
+}
+
+SEC("?tp_btf/inet_sock_set_state")
+int BPF_PROG(socket_begins, struct sock *sk, int old_state, int state)
+{
+	return nw_begins(sk, old_state, state, false);
+}
+
+/* Instead of it with layer times: see timed_ingress. */
+SEC("?tp_btf/inet_sock_set_state")
+int BPF_PROG(timed_socket_begins, struct sock *sk, int old_state, int state)
+{
+	return nw_begins(sk, old_state, state, true);
 }
 
 /* ---- receive: from the driver to the protocol stack ---- */

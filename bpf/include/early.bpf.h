@@ -62,7 +62,7 @@ static __always_inline void nw_early_discard(const struct sk_buff *skb)
 }
 
 /* The packet has become this socket, whose ends are not set yet. */
-static __always_inline void nw_early_adopt(struct sock *sk)
+static __always_inline void nw_early_adopt(struct sock *sk, bool timed)
 {
 	struct nw_early *early = nw_early();
 	struct nw_http_connection *c, *framing = nw_early_http();
@@ -81,7 +81,7 @@ static __always_inline void nw_early_adopt(struct sock *sk)
 	}
 	nw_early_emit_heads(early, (__u64)sk);
 	early->packet.head.sock = (__u64)sk;
-	if (!nw_time || !nw_await_child(sk, &early->packet))
+	if (!timed || !nw_await_child(sk, &early->packet))
 		nw_finish_packet(&early->packet);
 }
 

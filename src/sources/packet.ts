@@ -51,9 +51,10 @@ export interface PacketOptions {
 }
 
 const BATCH = 8192;
-const PLAIN = new Set(['packet_ingress', 'packet_egress']);
-const TIMED = new Set(['timed_ingress', 'timed_egress']);
-const WITHOUT_TIMES = new Set([...PLAIN, 'packet_unowned', 'socket_begins']);
+const PLAIN = new Set(['packet_ingress', 'packet_egress', 'socket_begins']);
+const TIMED = new Set(['timed_ingress', 'timed_egress', 'timed_socket_begins']);
+const ESSENTIAL = new Set(['packet_ingress', 'packet_egress', 'timed_ingress', 'timed_egress']);
+const WITHOUT_TIMES = new Set([...PLAIN, 'packet_unowned']);
 
 /**
  * Layer times need atomic operations that give the old value: 5.12, which also brought this helper.
@@ -133,7 +134,7 @@ function specOf(options: PacketOptions): SourceSpec {
       (!PLAIN.has(program) && (WITHOUT_TIMES.has(program) || wantsTimed(program))),
     lacks: (program) =>
       canTime || WITHOUT_TIMES.has(program) ? null : 'layer times need Linux 5.12',
-    essential: (program) => chosen.has(program),
+    essential: (program) => chosen.has(program) && ESSENTIAL.has(program),
   };
 }
 
@@ -152,6 +153,7 @@ export const PLAN: SourcePlan = {
     packet_egress: { gives: 'sent packets' },
     packet_unowned: UNOWNED,
     socket_begins: { gives: 'the connection of data that comes with the last ACK of a handshake' },
+    timed_socket_begins: timed('the times of data that comes with the last ACK of a handshake'),
     timed_ingress: timed('the times of received packets'),
     timed_egress: timed('the times of sent packets'),
     netif_rx_entry: ARRIVAL,

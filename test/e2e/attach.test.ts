@@ -15,7 +15,10 @@ const EVERYTHING = ['-a', '-x', '-r', '-t', '-i', '-e', '--strict'];
  * What stands in for others on older kernels (drops without a reason, no storage in sockets), and
  * the packet programs without layer times.
  */
-const INSTEAD = ['tcp_bad_csum', 'forget_socket', 'packet_ingress', 'packet_egress'];
+const INSTEAD = [
+  ...['tcp_bad_csum', 'forget_socket'],
+  ...['packet_ingress', 'packet_egress', 'socket_begins'],
+];
 
 /** What the collector watches with; the other objects are those of tools. */
 const SOURCES = ['connection', 'packet', 'fault'];

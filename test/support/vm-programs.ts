@@ -127,6 +127,8 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   packet: {
     packet_ingress: plain,
     packet_egress: plain,
+    socket_begins: plain,
+    timed_socket_begins: timed,
     timed_ingress: timed,
     timed_egress: timed,
     netif_rx_entry: timed,
