@@ -95,6 +95,16 @@ static __noinline bool nw_push_outside(struct nw_flow *flow, __u32 generation,
 				    NW_UNREAD_SIZE_LARGE, p);
 }
 
+/* Into the socket's own places, else outside. */
+static __always_inline bool nw_push_waiting(struct nw_flow *flow,
+					    __u32 generation,
+					    const struct nw_packet *p)
+{
+	return nw_unread_push(&flow->unread.queue, NW_UNREAD_INLINE, generation,
+			      p) ||
+	       nw_push_outside(flow, generation, p);
+}
+
 /* Lets a packet wait to be read; false if there is no room for it. */
 static __always_inline bool nw_await_read(struct bpf_sock *sk,
 					  struct tcp_sock *tp,
@@ -112,9 +122,7 @@ static __always_inline bool nw_await_read(struct bpf_sock *sk,
 	    (!flow->ends.ports && !nw_begin_waiting(flow, tp, generation)) ||
 	    !nw_has_ends(&flow->ends, &p->tuple))
 		return false;
-	return nw_unread_push(&flow->unread.queue, NW_UNREAD_INLINE, generation,
-			      p) ||
-	       nw_push_outside(flow, generation, p);
+	return nw_push_waiting(flow, generation, p);
 }
 
 /*
@@ -139,9 +147,7 @@ static __always_inline bool nw_await_child(struct sock *sk,
 	__builtin_memcpy(flow->ends.peer_addr, p->tuple.peer_addr,
 			 sizeof(nw_ip_t));
 	flow->ends.ports = nw_ports(&p->tuple);
-	return nw_unread_push(&flow->unread.queue, NW_UNREAD_INLINE, generation,
-			      p) ||
-	       nw_push_outside(flow, generation, p);
+	return nw_push_waiting(flow, generation, p);
 }
 
 /*

@@ -186,7 +186,7 @@ export class Intake {
       if (connection !== undefined) this.table.opened(connection);
       if (isAccepted) this.table.owned(owner);
     } else this.#parts.connections.source.ring.takeBack(connection === undefined ? 1 : 2);
-    this.#kept.judge(owner);
+    if (this.#parts.connections.awaitsOwners) this.#kept.judge(owner);
   }
 
   /** Packets of connections that are judged only now: in the next lines. */

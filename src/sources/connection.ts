@@ -20,7 +20,7 @@ import { sumPerCpu } from '../kernel/map.js';
 import { hasSocketStorage } from '../kernel/kernel-btf.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
-import { OWNER_GAINS, seedOwners } from './owners.js';
+import { asksForOwner, OWNER_GAINS, seedOwners } from './owners.js';
 import { helperFeature, rightFeature, type SourcePlan } from './plan.js';
 import { encodeLoss, TRIAL_RING, type RingOptions } from './ring-options.js';
 
@@ -85,9 +85,12 @@ export const PLAN: SourcePlan = {
 
 export class ConnectionSource {
   readonly source: Source;
+  /** The filter asks for a process: what comes before accept() waits for the record of the owner. */
+  readonly awaitsOwners: boolean;
   readonly #places = new Int32Array(BATCH);
 
   constructor(options: ConnectionOptions) {
+    this.awaitsOwners = asksForOwner(options.filter);
     this.source = openSource(specOf(options));
   }
 

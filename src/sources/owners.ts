@@ -30,7 +30,7 @@ export const OWNER_GAINS: Readonly<Record<string, Gain>> = {
 };
 
 /** True if the filter asks for a process: by its number, its name or its cgroup. */
-function asksForOwner({ pids, comm, cgroup }: Filter): boolean {
+export function asksForOwner({ pids, comm, cgroup }: Filter): boolean {
   return pids.length > 0 || comm !== null || cgroup !== null;
 }
 
