@@ -38,6 +38,13 @@ const UPLOAD = { requestBytes: 300_007, replyBytes: 1 } as const;
 const SEVEN_SEGMENTS = { requestBytes: 7 * 1448, replyBytes: 1 } as const;
 
 /** Places are those of data packets to the server. */
+/** The server sends its SYN-ACK again, as nothing follows. */
+const LOST_ACK: LossCase = {
+  drop: { kth: 2 },
+  client: { connectFirst: true },
+  wanted: { synack: 1 },
+};
+
 const LOSSES: Readonly<Record<string, LossCase>> = {
   'a segment in the middle': {
     drop: { only: 'data', kth: 5 },
@@ -75,12 +82,7 @@ const LOSSES: Readonly<Record<string, LossCase>> = {
     wanted: { syn: 2 },
     counters: { TcpExtTCPSynRetrans: 2, TcpExtTCPTimeouts: 2 },
   },
-  // the server sends its SYN-ACK again, as nothing follows
-  'the ACK of a handshake': {
-    drop: { kth: 2 },
-    client: { connectFirst: true },
-    wanted: { synack: 1 },
-  },
+  'the ACK of a handshake': LOST_ACK,
 };
 
 interface Provoked {
@@ -129,6 +131,18 @@ async function provoke(
     timeout: own('timeout_retransmits_total'),
   };
 }
+
+t.test('a SYN-ACK that is sent again is judged by the ends of its request', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  plainDevice(namespace);
+  const watch = (peer: string): Promise<Collector> =>
+    startCollector(t, namespace, ['-r', '-x', '-q', '--interval', '0.1', '--daddr', peer]);
+  const [own, foreign] = await Promise.all([watch('127.0.0.1'), watch('127.0.0.9')]);
+  const { after } = await provoke(t, namespace, own, { ...LOST_ACK, port: 7000 });
+  t.ok(after.TcpRetransSegs > 0, 'the kernel has sent something again');
+  t.ok(causes(await own.pulled()).synack > 0, 'the peer of the request');
+  t.strictSame(causes(await foreign.pulled()), NONE, 'another peer');
+});
 
 t.test('each cause of a retransmission is counted exactly', { skip }, async (t) => {
   const namespace = createNamespace(t);
