@@ -3,8 +3,9 @@
  *
  *   scripts/test.ts [--unit] [FILE…]
  *
- * Unit tests (test/, without e2e and vm) run two files at a time; end-to-end tests (test/e2e, root)
- * one at a time, as each owns a network namespace and both cores. The TAP itself stays in .tap/.
+ * Unit tests (test/, without e2e and vm) and end-to-end tests (test/e2e, root) run two files at a
+ * time: each of the latter owns its network namespaces, cgroups and folders, and waits more than it
+ * computes. The TAP itself stays in .tap/.
  */
 import { spawn } from 'node:child_process';
 import {
@@ -44,7 +45,7 @@ function suites(unitOnly: boolean, files: readonly string[]): Suite[] {
   const chosen = (file: string): boolean =>
     files.length === 0 || files.some((wanted) => resolve(wanted) === join(root, file));
   const unit = { name: 'unit', jobs: 2, timeout: 300 };
-  const e2e = { name: 'e2e', jobs: 1, timeout: 300 };
+  const e2e = { name: 'e2e', jobs: 2, timeout: 300 };
   return [
     { ...unit, files: testFiles('test', ['e2e/', 'vm/']).filter(chosen) },
     ...(unitOnly ? [] : [{ ...e2e, files: testFiles('test/e2e').filter(chosen) }]),
