@@ -9,17 +9,23 @@
  *         net:net_dev_queue, net:net_dev_start_xmit, tcp:tcp_sendmsg_locked,
  *         tcp:tcp_rcv_space_adjust, tcp:tcp_destroy_sock; skb:kfree_skb for
  *         packets without a whole socket (TIME_WAIT).
- * Emits   nw_packet per packet, nw_http_head per HTTP message.
+ * Emits   nw_packet per packet, nw_http_head per HTTP message,
+ *         nw_http_exchange per request and its response.
  * Cost    see `make bench`: ns per packet, without and with layer times.
  */
+#include "http_end.bpf.h"
 #include "sight.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 NW_RECORD(nw_packet);
 NW_RECORD(nw_http_head);
+NW_RECORD(nw_http_exchange);
 NW_RECORD(nw_early);
 NW_ENUM(nw_http_method);
+NW_ENUM(nw_http_outcome);
+NW_ENUM(nw_http_cause);
+NW_ENUM(nw_http_taken);
 NW_ENUM(nw_http_role);
 NW_ENUM(nw_mark);
 NW_ENUM(nw_sent_state);
@@ -155,12 +161,14 @@ int packet_unowned(__u64 *ctx)
 	return 0;
 }
 
-/* A socket begins a connection: as a listener's child, or once more. */
+/* A socket begins a connection, as a listener's child or once more, or ends one. */
 static __always_inline int nw_begins(struct sock *sk, int old_state, int state,
 				     bool timed)
 {
 	if (old_state == TCP_LISTEN && state == TCP_SYN_RECV)
 		nw_early_adopt(sk, timed);
+	if (state == TCP_CLOSE && nw_http_on && nw_watched(sk))
+		nw_http_socket_closed(sk, old_state);
 	if (state != TCP_SYN_SENT || !nw_watched(sk))
 		return 0;
 	if (nw_http_on && nw_has_socket_storage())

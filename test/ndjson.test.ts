@@ -11,6 +11,7 @@ import { ConnectionTable } from '../src/collector/connection-table.js';
 import { faultLine } from '../src/collector/fault-lines.js';
 import { ChangedValues, Ndjson } from '../src/collector/ndjson.js';
 import { PacketText } from '../src/collector/packet-lines.js';
+import { ProxiedClients } from '../src/collector/proxied-clients.js';
 import { ByteWriter } from '../src/metrics/bytes.js';
 import type { NdjsonEvent } from '../src/metrics/ndjson.js';
 import { NdjsonLog } from '../src/sinks/ndjson-log.js';
@@ -78,7 +79,7 @@ async function packets(
       labels,
       rows: null,
       events: (view, place, packet) => {
-        ndjson.packet(view, place, packet, labels);
+        ndjson.packet(view, place, packet, labels, new ProxiedClients());
       },
     },
     new ByteWriter(1),

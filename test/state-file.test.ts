@@ -220,12 +220,15 @@ t.test('layer times are twelve histograms in units of 125 ns', (t) => {
 });
 
 t.test('HTTP durations have the labels of OpenTelemetry', (t) => {
-  const key = { status: 200, serverPort: 80, role: 2, method: 3, version: 1 };
+  const key = { status: 200, serverPort: 80, role: 2, method: 3, version: 1, outcome: 0 };
   const buckets = [1, ...Array.from({ length: 13 }, () => 0), 2];
+  const none = { buckets: [], sum: 0 };
   const of = (changes: Partial<typeof key>) => ({
     key: { ...key, ...changes },
-    buckets,
-    sumNs: 12_000_000_001,
+    duration: { buckets, sum: 12_000_000_001 },
+    firstByte: none,
+    requestBody: none,
+    responseBody: none,
   });
   const names = (...durations: ReturnType<typeof of>[]): string[] =>
     stateLines(
@@ -234,12 +237,14 @@ t.test('HTTP durations have the labels of OpenTelemetry', (t) => {
     );
   const labels = (
     method: string,
-    status: number,
+    status: number | '_OTHER' | null,
     version: string,
-    port: number,
+    port: number | '_OTHER',
     error = '',
   ): string =>
-    `{http_request_method="${method}",http_response_status_code="${status}",url_scheme="http",` +
+    `{http_request_method="${method}",` +
+    (status === null ? '' : `http_response_status_code="${status}",`) +
+    `url_scheme="http",` +
     `network_protocol_version="${version}",server_port="${port}"${error}}`;
   const server = 'http_server_request_duration_seconds';
   const client = 'http_client_request_duration_seconds';
@@ -247,7 +252,6 @@ t.test('HTTP durations have the labels of OpenTelemetry', (t) => {
     `${server}_sum${labels('GET', 200, '1.1', 80)} 12.000000001`,
     `${server}_count${labels('GET', 200, '1.1', 80)} 3`,
   ]);
-  t.strictSame(names({ ...of({}), buckets: buckets.map(() => 0) }), [], 'nothing to tell');
   const counts = (...changes: Partial<typeof key>[]): string[] =>
     names(...changes.map(of)).filter((line) => line.includes('_count'));
   t.strictSame(counts({ status: 404 }), [`${server}_count${labels('GET', 404, '1.1', 80)} 3`]);
@@ -262,6 +266,15 @@ t.test('HTTP durations have the labels of OpenTelemetry', (t) => {
     [`${server}_count${labels('_OTHER', 200, '1.1', 80)} 9`],
     'unknown methods are one series',
   );
+  t.strictSame(counts({ status: 0, outcome: 1 }), [
+    `${server}_count${labels('GET', null, '1.1', 80, ',error_type="reset"')} 3`,
+  ]);
+  t.strictSame(counts({ outcome: 4, role: 1, status: 404 }), [
+    `${client}_count${labels('GET', 404, '1.1', 80, ',error_type="truncated"')} 3`,
+  ]);
+  t.strictSame(counts({ status: 1023, serverPort: 0 }), [
+    `${server}_count${labels('GET', '_OTHER', '1.1', '_OTHER', ',error_type="_OTHER"')} 3`,
+  ]);
   t.end();
 });
 

@@ -76,8 +76,10 @@ static __always_inline void nw_early_adopt(struct sock *sk, bool timed)
 	early->skb = 0;
 	if (nw_http_on && nw_has_socket_storage()) {
 		c = nw_storage_make(&http_connections, sk);
-		if (c && framing)
+		if (c && framing) {
 			*c = *framing;
+			c->sock = (__u64)sk;
+		}
 	}
 	nw_early_emit_heads(early, (__u64)sk);
 	early->packet.head.sock = (__u64)sk;

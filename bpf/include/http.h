@@ -7,15 +7,19 @@
  * decides, not looks. Portable C: a cgroup_skb program and a native test
  * harness compile the same text. Parses alone: whoever includes it has defined
  * the __u types and NW_HTTP_CTX (the type of the context, struct __sk_buff)
- * and defines the five functions declared at the end of http/types.h
+ * and defines the functions declared at the end of http/types.h
  * (test/http-framing/framing.bpf.c is the smallest example).
  *
  *   nw_http_segment()      one segment with payload, from either side
- *   nw_http_close()        a FIN has passed, or the socket is gone
+ *   nw_http_close()        a FIN has passed
+ *   nw_http_end_all()      the connection has ended
  *   nw_http_midstream()    the connection is older than its state
  *   nw_http_expect()       the sequence number the next payload begins with
  *   nw_http_outstanding()  requests without a complete response
  *   nw_http_resyncs()      times the framing was lost
+ *
+ * A PROXY protocol header (v1, v2) in front of a connection's first request is
+ * shown to a hook of its own and skipped.
  *
  * A request lasts from the first byte of its head to the last byte of its
  * response. A 1xx response is interim; 101, and 2xx to CONNECT, end the
@@ -27,7 +31,8 @@
  * does not have them either; what has passed meanwhile must turn out to be body.
  * Anywhere else the direction waits (RESYNC, counted) for a segment that begins with a
  * plausible start line: method, target and version, or a status line while a
- * request is outstanding. Two CPUs that handle segments of the same direction
+ * request is outstanding. In a connection that is older than its state a
+ * request is plausible only where the other end has spoken last. Two CPUs that handle segments of the same direction
  * at once look like a gap.
  *
  * Made for the verifiers of 5.10 and newer: every step is a global function
@@ -60,7 +65,8 @@
 #define NW_HTTP_SAVE 48 /* bytes of an unfinished line kept between segments */
 #define NW_HTTP_WINDOW 512 /* bytes looked at at once; a power of two */
 #define NW_HTTP_HEADROOM 16 /* before it: the tail of a short line */
-#define NW_HTTP_QUEUE 16 /* outstanding requests with a known start */
+#define NW_HTTP_QUEUE 4 /* outstanding requests in a connection's state */
+#define NW_HTTP_DEPTH 1024 /* in all: where there are more they lie outside */
 #define NW_HTTP_SLOTS 4 /* nested or preempted programs on one CPU */
 #define NW_HTTP_BURSTS 128
 #define NW_HTTP_BURST 128
@@ -77,6 +83,7 @@
 #include "http/queue.h"
 #include "http/window.h"
 #include "http/hide.h"
+#include "http/proxy.h"
 #include "http/line.h"
 #include "http/message.h"
 #include "http/header.h"

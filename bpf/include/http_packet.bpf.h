@@ -1,44 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * HTTP on packets: feeds the segments that cgroup_skb sees to the framing in
- * http.h, emits a record per message head, and counts the durations of
- * requests in the buckets that OpenTelemetry prescribes.
+ * http.h, and emits a record per message head.
  */
 #ifndef NW_HTTP_PACKET_BPF_H
 #define NW_HTTP_PACKET_BPF_H
 
-#include "packet.bpf.h"
-#include "ring.bpf.h"
-
-#define NW_HTTP_CTX struct __sk_buff
-#include "http.h"
-
-/* Look for HTTP; set by the reader before loading. */
-const volatile bool nw_http_on = false;
-
-#define NW_HTTP_BUCKETS 15
-
-/* Upper bounds of http.server.request.duration in nanoseconds; +Inf is last. */
-static const __u64 nw_http_bounds[NW_HTTP_BUCKETS - 1] = {
-	5000000,    10000000,	25000000,   50000000,	 75000000,
-	100000000,  250000000,	500000000,  750000000,	 1000000000,
-	2500000000, 5000000000, 7500000000, 10000000000,
-};
-
-struct nw_http_connection {
-	struct nw_http http;
-	__u16 heads[2]; /* seen so far; each written by its direction only */
-	__u16 server_port;
-	__u8 role; /* enum nw_http_role */
-	__u8 pad;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct nw_http_connection);
-} http_connections SEC(".maps");
+#include "http_midstream.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -46,48 +14,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct nw_http_work);
 } http_works SEC(".maps");
-
-struct nw_http_key {
-	__u16 status;
-	__u16 server_port;
-	__u8 role; /* enum nw_http_role */
-	__u8 method; /* enum nw_http_method */
-	__u8 version; /* minor */
-	__u8 pad;
-};
-
-struct nw_http_durations {
-	__u64 buckets[NW_HTTP_BUCKETS];
-	__u64 sum_ns;
-	__u64 not_known; /* responses whose request was not seen */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct nw_http_key);
-	__type(value, struct nw_http_durations);
-} http_durations SEC(".maps");
-
-struct nw_http_totals {
-	__u64 resyncs;
-	__u64 map_full; /* responses that found no room in http_durations */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct nw_http_totals);
-} http_totals SEC(".maps");
-
-/* Never used whole on the stack: 136 bytes are a quarter of it. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct nw_http_durations);
-} http_zero SEC(".maps");
 
 /* Heads in one packet that a connection begins with; more are lost, counted. */
 #define NW_EARLY_HEADS 8
@@ -198,6 +124,17 @@ static __always_inline void nw_early_head(struct nw_http_connection *c,
 	c->heads[w->way & 1]++;
 }
 
+static __always_inline void nw_early_proxy(const struct nw_http_work *w)
+{
+	struct nw_early *early = nw_early();
+
+	if (!early || early->heads)
+		return;
+	nw_fill_head(&early->head[0], w, 0);
+	early->head[0].head.kind = NW_KIND_HTTP_PROXY;
+	early->heads = 1;
+}
+
 static __always_inline void nw_http_on_head(struct __sk_buff *ctx,
 					    const struct nw_http_work *w)
 {
@@ -219,63 +156,30 @@ static __always_inline void nw_http_on_head(struct __sk_buff *ctx,
 	nw_submit(r);
 }
 
-static __always_inline struct nw_http_durations *
-nw_http_durations_of(const struct nw_http_key *key)
+static __always_inline void nw_http_on_proxy(struct __sk_buff *ctx,
+					     const struct nw_http_work *w)
 {
-	struct nw_http_durations *d = bpf_map_lookup_elem(&http_durations, key);
-	struct nw_http_durations *empty;
-	__u32 zero = 0;
-
-	if (d)
-		return d;
-	empty = bpf_map_lookup_elem(&http_zero, &zero);
-	if (!empty)
-		return NULL;
-	bpf_map_update_elem(&http_durations, key, empty, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&http_durations, key);
-}
-
-static __always_inline void nw_http_on_end(void *context,
-					   const struct nw_http_end *end)
-{
-	struct nw_http_connection *c = nw_http_connection(context);
-	struct nw_http_durations *d;
-	struct nw_http_totals *totals;
-	struct nw_http_key key = {};
-	__u32 zero = 0, bucket = 0;
-	__u64 ns;
+	struct nw_http_connection *c = nw_http_connection(ctx);
+	struct nw_http_head *r;
 
 	if (!c)
 		return;
-	key.status = end->status;
-	key.server_port = c->server_port;
-	key.role = c->http.request == 1 + NW_HTTP_IN ? NW_HTTP_ROLE_SERVER :
-						       NW_HTTP_ROLE_CLIENT;
-	key.method = end->method;
-	key.version = end->version;
-	d = nw_http_durations_of(&key);
-	if (!d) {
-		totals = bpf_map_lookup_elem(&http_totals, &zero);
-		if (totals)
-			__sync_fetch_and_add(&totals->map_full, 1);
+	if (!c->sock) {
+		nw_early_proxy(w);
 		return;
 	}
-	if (!end->start_ns || end->end_ns < end->start_ns) {
-		__sync_fetch_and_add(&d->not_known, 1);
+	r = nw_reserve(sizeof(*r));
+	if (!r)
 		return;
-	}
-	ns = end->end_ns - end->start_ns;
-	for (int i = 0; i < NW_HTTP_BUCKETS - 1; i++)
-		bucket += ns > nw_http_bounds[i];
-	barrier_var(bucket);
-	if (bucket < NW_HTTP_BUCKETS)
-		__sync_fetch_and_add(&d->buckets[bucket], 1);
-	__sync_fetch_and_add(&d->sum_ns, ns);
+	nw_fill_head(r, w, c->sock);
+	r->head.kind = NW_KIND_HTTP_PROXY;
+	nw_submit(r);
 }
 
 /* The connection's state, made at its first payload. */
 static __always_inline struct nw_http_connection *
-nw_http_begin_connection(struct bpf_sock *sk, const struct nw_tuple *tuple)
+nw_http_begin_connection(struct __sk_buff *ctx, struct bpf_sock *sk,
+			 const struct nw_tuple *tuple)
 {
 	struct nw_http_connection *c =
 		bpf_sk_storage_get(&http_connections, sk, 0, 0);
@@ -287,6 +191,7 @@ nw_http_begin_connection(struct bpf_sock *sk, const struct nw_tuple *tuple)
 	c = nw_storage_make(&http_connections, sk);
 	if (!c)
 		return NULL;
+	c->sock = (__u64)sk;
 	s = nw_socket_find(sk);
 	if (s && s->role == NW_ROLE_SERVER)
 		c->role = NW_HTTP_ROLE_SERVER;
@@ -297,7 +202,7 @@ nw_http_begin_connection(struct bpf_sock *sk, const struct nw_tuple *tuple)
 		return c;
 	/* bytes_acked counts the SYN */
 	if (tp->bytes_received || tp->bytes_acked > 1)
-		nw_http_midstream(&c->http);
+		nw_http_begin_midstream(ctx, sk, c, tuple);
 	/* a fast open sends before it knows where the peer begins */
 	if (sk->state != TCP_SYN_SENT)
 		nw_http_expect(&c->http, NW_HTTP_IN, tp->rcv_nxt);
@@ -321,6 +226,27 @@ nw_http_begin_early(const struct nw_headers *h)
 	return c;
 }
 
+/* What the first bytes have shown, and what has become of it. */
+static __always_inline void nw_http_note_taken(const struct nw_http *h,
+					       bool was_seen)
+{
+	if (!was_seen && h->seen && !h->old)
+		nw_http_take_for(NW_HTTP_TAKEN_HTTP);
+	if (h->off == NW_HTTP_OFF_TUNNEL)
+		nw_http_take_for(NW_HTTP_TAKEN_TUNNEL);
+	else if (h->off && !h->old)
+		nw_http_take_for(
+			h->off == NW_HTTP_OFF_HTTP2 ? NW_HTTP_TAKEN_HTTP2 :
+			h->off == NW_HTTP_OFF_TLS   ? NW_HTTP_TAKEN_TLS :
+						      NW_HTTP_TAKEN_OTHER);
+}
+
+/* An urgent byte is not in what the application reads (tcp(7), SIOCATMARK). */
+static __always_inline __u32 nw_http_bytes(const struct nw_headers *h)
+{
+	return h->payload_bytes - !!h->urgent_last;
+}
+
 /* Heads that this packet completes. */
 static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 					    struct bpf_sock *sk,
@@ -330,14 +256,15 @@ static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 	struct nw_http_connection *c;
 	struct nw_http_totals *totals;
 	struct bpf_tcp_sock *tp;
-	__u32 heads, resyncs, seq, known_seq, zero = 0;
+	__u32 heads, resyncs, seq, known_seq;
+	bool seen;
 
 	if (!h->payload_bytes && !(h->flags & NW_TCP_FIN))
 		return 0;
 	if (sk->type != SOCK_STREAM)
 		return 0;
 	if (sk->state != TCP_LISTEN)
-		c = nw_http_begin_connection(sk, &h->tuple);
+		c = nw_http_begin_connection(ctx, sk, &h->tuple);
 	else if (way == NW_HTTP_IN && h->payload_bytes)
 		c = nw_http_begin_early(h);
 	else
@@ -345,6 +272,7 @@ static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 	if (!c || c->http.off)
 		return 0;
 	heads = c->heads[way];
+	seen = c->http.seen;
 	resyncs = c->http.dir[way].resyncs;
 	seq = h->seq + !!(h->flags & NW_TCP_SYN);
 	known_seq = seq;
@@ -352,17 +280,26 @@ static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 							    NULL;
 	if (tp)
 		known_seq = tp->rcv_nxt;
+	/* before the response, which is told with it */
+	if (!c->server_port && c->role)
+		c->server_port = c->role == NW_HTTP_ROLE_SERVER ?
+					 h->tuple.local_port :
+					 h->tuple.peer_port;
 	nw_http_segment(ctx, &c->http, way, c->role, h->payload_offset,
-			h->payload_bytes, seq, known_seq, now);
+			nw_http_bytes(h), seq, known_seq, now);
+	if (h->urgent_last)
+		nw_http_urgent(&c->http, way, seq + h->payload_bytes);
 	if (!c->server_port && c->http.request)
 		c->server_port = c->http.request == 1 + NW_HTTP_IN ?
 					 h->tuple.local_port :
 					 h->tuple.peer_port;
+	if (seen != c->http.seen || c->http.off)
+		nw_http_note_taken(&c->http, seen);
 	if (h->flags & NW_TCP_FIN)
-		nw_http_close(ctx, &c->http, way, now);
+		nw_http_close(&c->http, way, now);
 	resyncs = (__u8)(c->http.dir[way].resyncs - resyncs);
 	if (resyncs) {
-		totals = bpf_map_lookup_elem(&http_totals, &zero);
+		totals = nw_http_totals();
 		if (totals)
 			__sync_fetch_and_add(&totals->resyncs, resyncs);
 	}

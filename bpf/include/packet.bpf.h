@@ -75,6 +75,9 @@ static __always_inline bool nw_parse(struct __sk_buff *ctx, bool rx,
 	h->payload_offset = offset + header;
 	h->payload_bytes =
 		ctx->len > h->payload_offset ? ctx->len - h->payload_offset : 0;
+	/* the pointer is that of the byte behind (RFC 6093, section 2.1) */
+	h->urgent_last = (h->flags & NW_TCP_URG) && h->payload_bytes &&
+			 bpf_ntohs(tcp.urg_ptr) == h->payload_bytes;
 	return true;
 }
 

@@ -42,6 +42,8 @@ enum nw_kind {
 	NW_KIND_DNS = 14,
 	NW_KIND_PACKET_LATENCY = 15,
 	NW_KIND_CONNECTION_UNACCEPTED = 16,
+	NW_KIND_HTTP_EXCHANGE = 17,
+	NW_KIND_HTTP_PROXY = 18,
 };
 
 /* What is to be known of a record beside its values; a mask. */
@@ -204,6 +206,21 @@ struct nw_http_head {
 	__u8 truncated;
 	__u8 rx;
 	__u8 line[NW_LINE_LEN];
+};
+
+/* One request and its final response, seen from one of its ends. */
+struct nw_http_exchange {
+	struct nw_head head; /* ts_ns: its end */
+	nw_duration_t duration_ns; /* from the first byte of the request */
+	nw_duration_t first_byte_ns; /* until the first one of the response */
+	__u64 request_bytes; /* of its body; NW_UNKNOWN = not known */
+	__u64 response_bytes; /* of its body, as far as it has come */
+	__u16 status; /* 0 = no response */
+	__u16 server_port;
+	__u8 role; /* enum nw_http_role */
+	__u8 method; /* enum of http.h */
+	__u8 version; /* minor: 0 or 1 */
+	__u8 outcome; /* enum of http.h */
 };
 
 /* A packet or connection the kernel gave up on, with the kernel's own reason. */

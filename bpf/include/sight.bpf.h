@@ -39,10 +39,13 @@ static __noinline int nw_record_plain(struct __sk_buff *ctx,
 				      struct bpf_sock *sk,
 				      const struct nw_sight *seen, bool rx)
 {
-	struct nw_packet packet;
+	struct nw_packet *record =
+		nw_records ? nw_reserve(sizeof(*record)) : NULL;
 
-	nw_fill_record(&packet, sk, seen, rx);
-	nw_finish_packet(&packet);
+	if (!record)
+		return 0;
+	nw_fill_record(record, sk, seen, rx);
+	nw_submit(record);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #define NW_TCP_FIN 0x01
 #define NW_TCP_SYN 0x02
+#define NW_TCP_URG 0x20
 
 struct nw_headers {
 	struct nw_tuple tuple; /* local and peer as the socket sees them */
@@ -21,6 +22,7 @@ struct nw_headers {
 	__u32 payload_bytes;
 	__u32 skb_bytes;
 	__u8 flags;
+	__u8 urgent_last; /* the last byte of the payload is urgent */
 };
 
 /* IPv4: true of a fragment that begins behind the first, with no TCP header. */

@@ -242,6 +242,7 @@ export class Collector {
       sources: this.#sources,
       programs: this.programs,
       entries: this.#intake.table.entries,
+      exchanges: this.#intake.exchanges,
       files: this.#files,
       self: this.#self,
       counters: this.#counters,

@@ -7,10 +7,11 @@ import type { Clock } from '../kernel/clock.js';
 import type { RingReader } from '../kernel/ring.js';
 import { ByteWriter } from '../metrics/bytes.js';
 import { MARK, type Connection, type ConnectionOwner } from '../generated/connection.js';
-import { PACKET } from '../generated/packet.js';
+import { KIND, PACKET } from '../generated/packet.js';
 import type { ConnectionRecord, ConnectionSource } from '../sources/connection.js';
 import type { FaultSource } from '../sources/fault.js';
-import { isPacket, isUnjudged, type PacketSource } from '../sources/packet.js';
+import { HttpExchanges } from '../sources/http-exchanges.js';
+import { isUnjudged, kindOf, type PacketSource } from '../sources/packet.js';
 import { ConnectionTable } from './connection-table.js';
 import { faultLine } from './fault-lines.js';
 import type { Files } from './files.js';
@@ -23,6 +24,7 @@ type IntakeOptions = WatchedOptions & TableOptions & ConnectionsOptions;
 import { lmpRows } from './lmp-rows.js';
 import { PacketText, type PacketEvents } from './packet-lines.js';
 import { packetRows } from './packet-rows.js';
+import { ProxiedClients } from './proxied-clients.js';
 import { ProcessNames } from './process-names.js';
 
 /** A record that was lost may leave one behind. */
@@ -51,10 +53,12 @@ export interface IntakeParts {
 
 export class Intake {
   readonly table: ConnectionTable;
+  readonly exchanges = new HttpExchanges();
   readonly #parts: IntakeParts;
   readonly #text: PacketText;
   readonly #heads = new HttpHeads();
   readonly #kept: KeptPackets;
+  readonly #proxied = new ProxiedClients();
   /** Connections that nobody has accepted yet, by socket; their opening is news when somebody has. */
   readonly #unaccepted = new Map<number, Connection>();
   readonly #connectLines = new ByteWriter(1 << 16);
@@ -89,7 +93,7 @@ export class Intake {
       ndjson === null
         ? null
         : (view, at, packet) => {
-            ndjson.packet(view, at, packet, labels);
+            ndjson.packet(view, at, packet, labels, this.#proxied);
           };
     const rows =
       names === null ? lmpRows() : packetRows({ ...labels, numbers: options.numbers }, names);
@@ -164,6 +168,7 @@ export class Intake {
   };
 
   #open(connection: Connection): void {
+    this.#proxied.opened(connection.sock, connection.tsNs);
     if ((connection.marks & MARK.NW_MARK_UNJUDGED) === 0) this.table.opened(connection);
     else this.#unaccepted.set(connection.sock, connection);
     if (this.#unaccepted.size > MAX_UNACCEPTED)
@@ -213,7 +218,8 @@ export class Intake {
     const taken = packets.drain((view, places, count) => {
       for (let i = 0; i < count; i++) {
         const at = places[i]!;
-        if (!isPacket(view, at)) this.#heads.add(view, at);
+        const kind = kindOf(view, at);
+        if (kind !== KIND.NW_KIND_PACKET) this.#takeHttp(kind, view, at);
         else if (isUnjudged(view, at)) this.#kept.keep(view, at);
         else if (this.#addPacket(view, at)) records++;
       }
@@ -221,6 +227,12 @@ export class Intake {
     this.#kept.expire();
     this.#flushPackets(records);
     return taken;
+  }
+
+  #takeHttp(kind: number, view: DataView, at: number): void {
+    if (kind === KIND.NW_KIND_HTTP_HEAD) this.#heads.add(view, at);
+    else if (kind === KIND.NW_KIND_HTTP_EXCHANGE) this.exchanges.add(view, at);
+    else this.#proxied.add(view, at);
   }
 
   /** False after a bug: what is whole stays, the record is counted. */
@@ -287,7 +299,7 @@ export class Intake {
       else if (this.#addPacket(view, at)) records++;
     };
     packets.early((view, at) => {
-      this.#heads.add(view, at);
+      this.#takeHttp(kindOf(view, at), view, at);
     }, take);
     packets.unsent(take);
     this.#flushPackets(records);

@@ -4,7 +4,7 @@
  */
 import { OWNER_SOURCE, ROLE } from '../generated/connection.js';
 import { PACKET } from '../generated/packet.js';
-import { readAddress, readIp } from '../kernel/read.js';
+import { readAddress, readIp, readU64 } from '../kernel/read.js';
 import { formatAddress } from '../metrics/address.js';
 import type { PacketLabels, PacketSample } from '../metrics/lines.js';
 import {
@@ -22,6 +22,7 @@ import type { Connection } from '../sources/connection.js';
 import type { FaultRecord } from '../sources/fault.js';
 import type { ConnectionEvents, Entry } from './connection-table.js';
 import { faultType } from './fault-lines.js';
+import type { ProxiedClients } from './proxied-clients.js';
 
 /** Takes one object; `NdjsonLog.write`. */
 export type TakeEvent = (event: NdjsonEvent) => void;
@@ -60,8 +61,19 @@ export class Ndjson {
     });
   }
 
-  packet(view: DataView, at: number, packet: PacketSample, has: PacketLabels): void {
-    this.#packets.write(packetEvent(packetEnds(view, at), packet, has));
+  packet(
+    view: DataView,
+    at: number,
+    packet: PacketSample,
+    has: PacketLabels,
+    proxied: ProxiedClients,
+  ): void {
+    const ends = packetEnds(view, at);
+    const client =
+      packet.httpInfo === null
+        ? null
+        : proxied.at(readAddress(view, at + PACKET.at.sock), readU64(view, at + PACKET.at.tsNs));
+    this.#packets.write(packetEvent(ends, packet, has, client));
   }
 
   fault(fault: FaultRecord, timestampMs: number): void {

@@ -4,6 +4,7 @@ import type { ProgramState, Source } from '../kernel/source.js';
 import { DEFAULT_CAP, Snapshot } from '../metrics/snapshot.js';
 import type { ConnectionSource } from '../sources/connection.js';
 import type { FaultSource } from '../sources/fault.js';
+import type { HttpExchanges } from '../sources/http-exchanges.js';
 import type { PacketSource } from '../sources/packet.js';
 import type { Entry } from './connection-table.js';
 import { PROM_FILE, type Files } from './files.js';
@@ -32,6 +33,7 @@ export interface StateReadings extends Omit<IntakeReading, 'intervalSeconds'> {
   /** Null where this machine cannot have it. */
   readonly packets: PacketSource | null;
   readonly faults: FaultSource | null;
+  readonly exchanges: HttpExchanges;
   readonly sources: readonly Source[];
   /** All that were asked for. */
   readonly programs: readonly ProgramState[];
@@ -52,7 +54,7 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   const live = sumLive(from.entries.values());
   addConnectionTotals(snapshot, totals, live, from.counters);
   if (retrans) addRetransmits(snapshot, from.connections.retransmits());
-  if (from.packets !== null) addPackets(snapshot, from.packets, { http, time });
+  if (from.packets !== null) addPackets(snapshot, from.packets, from.exchanges, { http, time });
   if (from.faults !== null) {
     const totals = from.faults.totals();
     addFaults(snapshot, totals);
@@ -68,14 +70,16 @@ export function takeSnapshot(from: StateReadings): Snapshot {
 function addPackets(
   snapshot: Snapshot,
   packets: PacketSource,
+  exchanges: HttpExchanges,
   { http, time }: Pick<WatchedOptions, 'http' | 'time'>,
 ): void {
   if (time) addLayers(snapshot, packets.layers());
   if (!http) return;
   const durations = packets.httpDurations();
-  addHttp(snapshot, durations);
+  exchanges.takeOver(durations);
+  addHttp(snapshot, exchanges.counts());
   addMaps(snapshot, [reading(packets.source, 'http_durations', durations.length)]);
-  addHttpHealth(snapshot, packets.httpTotals());
+  addHttpHealth(snapshot, packets.httpTotals(), packets.seesHttpEnds);
 }
 
 function addBusiest(snapshot: Snapshot, { options, entries, dropped }: StateReadings): void {

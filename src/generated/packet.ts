@@ -119,7 +119,7 @@ export function decodeFlow(view: DataView, at: number): Flow {
 /** struct nw_headers: size and field offsets in bytes. */
 export const HEADERS = {
   size: 72,
-  at: { localAddr: 0, peerAddr: 16, localPort: 32, peerPort: 34, family: 36, ports: 40, seq: 44, ack: 48, headerBytes: 52, payloadOffset: 56, payloadBytes: 60, skbBytes: 64, flags: 68 },
+  at: { localAddr: 0, peerAddr: 16, localPort: 32, peerPort: 34, family: 36, ports: 40, seq: 44, ack: 48, headerBytes: 52, payloadOffset: 56, payloadBytes: 60, skbBytes: 64, flags: 68, urgentLast: 69 },
 } as const;
 
 export interface Headers {
@@ -136,6 +136,7 @@ export interface Headers {
   readonly payloadBytes: number;
   readonly skbBytes: number;
   readonly flags: number;
+  readonly urgentLast: number;
 }
 
 export function decodeHeaders(view: DataView, at: number): Headers {
@@ -153,26 +154,83 @@ export function decodeHeaders(view: DataView, at: number): Headers {
     payloadBytes: view.getUint32(at + 60, true),
     skbBytes: view.getUint32(at + 64, true),
     flags: view.getUint8(at + 68),
+    urgentLast: view.getUint8(at + 69),
+  };
+}
+
+/** struct nw_http_deep: size and field offsets in bytes. */
+export const HTTP_DEEP = {
+  size: 16384,
+  at: { request: 0 },
+} as const;
+
+export interface HttpDeep {
+  readonly request: readonly HttpRequest[];
+}
+
+export function decodeHttpDeep(view: DataView, at: number): HttpDeep {
+  return {
+    request: Array.from({ length: 1024 }, (_, i) => decodeHttpRequest(view, at + i * 16)),
   };
 }
 
 /** struct nw_http_durations: size and field offsets in bytes. */
 export const HTTP_DURATIONS = {
-  size: 136,
-  at: { buckets: 0, sumNs: 120, notKnown: 128 },
+  size: 128,
+  at: { buckets: 0, sumNs: 120 },
 } as const;
 
 export interface HttpDurations {
   readonly buckets: readonly number[];
   readonly sumNs: number;
-  readonly notKnown: number;
 }
 
 export function decodeHttpDurations(view: DataView, at: number): HttpDurations {
   return {
     buckets: Array.from({ length: 15 }, (_, i) => readU64(view, at + i * 8)),
     sumNs: readU64(view, at + 120),
-    notKnown: readU64(view, at + 128),
+  };
+}
+
+/** struct nw_http_exchange: size and field offsets in bytes. */
+export const HTTP_EXCHANGE = {
+  size: 64,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, durationNs: 24, firstByteNs: 32, requestBytes: 40, responseBytes: 48, status: 56, serverPort: 58, role: 60, method: 61, version: 62, outcome: 63 },
+} as const;
+
+export interface HttpExchange {
+  readonly tsNs: number;
+  readonly sock: number;
+  readonly kind: number;
+  readonly netns: number;
+  readonly durationNs: number | null;
+  readonly firstByteNs: number | null;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  readonly status: number;
+  readonly serverPort: number;
+  readonly role: number;
+  readonly method: number;
+  readonly version: number;
+  readonly outcome: number;
+}
+
+export function decodeHttpExchange(view: DataView, at: number): HttpExchange {
+  return {
+    tsNs: readU64(view, at),
+    sock: readAddress(view, at + 8),
+    kind: view.getUint32(at + 16, true),
+    netns: view.getUint32(at + 20, true),
+    durationNs: readDuration(view, at + 24),
+    firstByteNs: readDuration(view, at + 32),
+    requestBytes: readU64(view, at + 40),
+    responseBytes: readU64(view, at + 48),
+    status: view.getUint16(at + 56, true),
+    serverPort: view.getUint16(at + 58, true),
+    role: view.getUint8(at + 60),
+    method: view.getUint8(at + 61),
+    version: view.getUint8(at + 62),
+    outcome: view.getUint8(at + 63),
   };
 }
 
@@ -271,7 +329,7 @@ export function decodeHttpHide(view: DataView, at: number): HttpHide {
 /** struct nw_http_key: size and field offsets in bytes. */
 export const HTTP_KEY = {
   size: 8,
-  at: { status: 0, serverPort: 2, role: 4, method: 5, version: 6 },
+  at: { status: 0, serverPort: 2, role: 4, method: 5, version: 6, outcome: 7 },
 } as const;
 
 export interface HttpKey {
@@ -280,6 +338,7 @@ export interface HttpKey {
   readonly role: number;
   readonly method: number;
   readonly version: number;
+  readonly outcome: number;
 }
 
 export function decodeHttpKey(view: DataView, at: number): HttpKey {
@@ -289,24 +348,49 @@ export function decodeHttpKey(view: DataView, at: number): HttpKey {
     role: view.getUint8(at + 4),
     method: view.getUint8(at + 5),
     version: view.getUint8(at + 6),
+    outcome: view.getUint8(at + 7),
+  };
+}
+
+/** struct nw_http_request: size and field offsets in bytes. */
+export const HTTP_REQUEST = {
+  size: 16,
+  at: { start: 0, bodyBytes: 8 },
+} as const;
+
+export interface HttpRequest {
+  readonly start: number;
+  readonly bodyBytes: number;
+}
+
+export function decodeHttpRequest(view: DataView, at: number): HttpRequest {
+  return {
+    start: readU64(view, at),
+    bodyBytes: readU64(view, at + 8),
   };
 }
 
 /** struct nw_http_totals: size and field offsets in bytes. */
 export const HTTP_TOTALS = {
-  size: 16,
-  at: { resyncs: 0, mapFull: 8 },
+  size: 160,
+  at: { resyncs: 0, mapFull: 8, unmatched: 16, waiting: 96, taken: 112 },
 } as const;
 
 export interface HttpTotals {
   readonly resyncs: number;
   readonly mapFull: number;
+  readonly unmatched: readonly (readonly number[])[];
+  readonly waiting: readonly number[];
+  readonly taken: readonly number[];
 }
 
 export function decodeHttpTotals(view: DataView, at: number): HttpTotals {
   return {
     resyncs: readU64(view, at),
     mapFull: readU64(view, at + 8),
+    unmatched: Array.from({ length: 2 }, (_, i) => Array.from({ length: 5 }, (_, j) => readU64(view, at + 16 + i * 40 + j * 8))),
+    waiting: Array.from({ length: 2 }, (_, i) => readU64(view, at + 96 + i * 8)),
+    taken: Array.from({ length: 6 }, (_, i) => readU64(view, at + 112 + i * 8)),
   };
 }
 
@@ -682,6 +766,16 @@ export function decodeUnreadSocket(view: DataView, at: number): UnreadSocket {
   };
 }
 
+/** enum nw_http_cause */
+export const HTTP_CAUSE = {
+  NW_HTTP_MATCHED: 0,
+  NW_HTTP_LOST: 1,
+  NW_HTTP_MIDSTREAM: 2,
+  NW_HTTP_TOO_DEEP: 3,
+  NW_HTTP_UNASKED: 4,
+  NW_HTTP_CAUSES: 5,
+} as const;
+
 /** enum nw_http_method */
 export const HTTP_METHOD = {
   NW_HTTP_NONE: 0,
@@ -698,11 +792,31 @@ export const HTTP_METHOD = {
   NW_HTTP_OTHER: 11,
 } as const;
 
+/** enum nw_http_outcome */
+export const HTTP_OUTCOME = {
+  NW_HTTP_ANSWERED: 0,
+  NW_HTTP_RESET: 1,
+  NW_HTTP_CLOSED: 2,
+  NW_HTTP_TIMEOUT: 3,
+  NW_HTTP_TRUNCATED: 4,
+} as const;
+
 /** enum nw_http_role */
 export const HTTP_ROLE = {
   NW_HTTP_ROLE_UNKNOWN: 0,
   NW_HTTP_ROLE_CLIENT: 1,
   NW_HTTP_ROLE_SERVER: 2,
+} as const;
+
+/** enum nw_http_taken */
+export const HTTP_TAKEN = {
+  NW_HTTP_TAKEN_HTTP: 0,
+  NW_HTTP_TAKEN_HTTP2: 1,
+  NW_HTTP_TAKEN_TLS: 2,
+  NW_HTTP_TAKEN_OTHER: 3,
+  NW_HTTP_TAKEN_MIDSTREAM: 4,
+  NW_HTTP_TAKEN_TUNNEL: 5,
+  NW_HTTP_TAKENS: 6,
 } as const;
 
 /** enum nw_sent_state */
@@ -722,6 +836,6 @@ export const RODATA = {
   nw_time: { offset: 1421, size: 1 },
   nw_records: { offset: 1422, size: 1 },
   nw_exact: { offset: 1423, size: 1 },
-  nw_has_drop_socket: { offset: 1480, size: 1 },
-  nw_no_socket_reason: { offset: 1484, size: 4 },
+  nw_has_drop_socket: { offset: 1512, size: 1 },
+  nw_no_socket_reason: { offset: 1516, size: 4 },
 } as const;

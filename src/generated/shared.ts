@@ -154,6 +154,8 @@ export const KIND = {
   NW_KIND_DNS: 14,
   NW_KIND_PACKET_LATENCY: 15,
   NW_KIND_CONNECTION_UNACCEPTED: 16,
+  NW_KIND_HTTP_EXCHANGE: 17,
+  NW_KIND_HTTP_PROXY: 18,
 } as const;
 
 /** enum nw_mark */

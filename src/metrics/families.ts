@@ -13,7 +13,7 @@ import {
   type FamilyFile,
   type FamilyType,
 } from './family.js';
-import { log2Seconds, OTEL_HTTP_SECONDS } from './histogram.js';
+import { BODY_SIZE_BYTES, log2Seconds, OTEL_HTTP_SECONDS } from './histogram.js';
 import { TOOL_FAMILIES } from './tool-families.js';
 
 export type { Family, FamilyFile, FamilyType };
@@ -41,6 +41,9 @@ export const LABEL_VALUES = {
   type: ['drop', 'reset_received', 'reset_sent'],
   stage: ['map_full', 'ringbuf', 'recursion', 'socket_memory', 'queue', 'file', 'decode'],
   url_scheme: ['http'],
+  side: ['server', 'client'],
+  cause: ['lost', 'midstream', 'too_deep', 'unasked'],
+  taken_for: ['http', 'http2', 'tls', 'other', 'midstream', 'tunnel'],
 } as const;
 
 /** What names a connection on every line of the logs: kernel socket address, own end, other end. */
@@ -49,6 +52,7 @@ export const CONNECTION_LABELS = ['sock', 'src', 'dst'] as const;
 const ofConnection = (help: string) => family('gauge', 'connects', help, CONNECTION_LABELS);
 const totalOfConnection = (help: string) => family('counter', 'connects', help, CONNECTION_LABELS);
 
+/** The status code of an exchange without a response is empty, which Prometheus takes for none. */
 const HTTP_LABELS = [
   'http_request_method',
   'http_response_status_code',
@@ -57,21 +61,57 @@ const HTTP_LABELS = [
   'server_port',
 ] as const;
 
+const bodies = (help: string) =>
+  family('histogram', 'prom', help, ['http_request_method', 'url_scheme', 'server_port'], {
+    buckets: BODY_SIZE_BYTES,
+  });
+
 export const FAMILIES = {
   // HTTP/1.x
   http_server_request_duration_seconds: family(
     'histogram',
     'prom',
-    'Time from the first byte of an HTTP request to the last byte of its response, seen at the server.',
+    'Time from the first byte of an HTTP request to the last byte of its response, or to the end of a connection that ends before (error_type), seen at the server.',
     HTTP_LABELS,
     { optional: ['error_type'], buckets: OTEL_HTTP_SECONDS },
   ),
   http_client_request_duration_seconds: family(
     'histogram',
     'prom',
-    'Time from the first byte of an HTTP request to the last byte of its response, seen at the client.',
+    'Time from the first byte of an HTTP request to the last byte of its response, or to the end of a connection that ends before (error_type), seen at the client.',
     HTTP_LABELS,
     { optional: ['error_type'], buckets: OTEL_HTTP_SECONDS },
+  ),
+  http_server_active_requests: gauge('HTTP requests served that have no whole response yet.', [
+    'url_scheme',
+  ]),
+  http_client_active_requests: gauge('HTTP requests made that have no whole response yet.', [
+    'url_scheme',
+  ]),
+  http_server_request_body_size_bytes: bodies(
+    'Size of the body of an HTTP request, at the server.',
+  ),
+  http_client_request_body_size_bytes: bodies(
+    'Size of the body of an HTTP request, at the client.',
+  ),
+  http_server_response_body_size_bytes: bodies(
+    'Size of the body of a whole HTTP response, at the server.',
+  ),
+  http_client_response_body_size_bytes: bodies(
+    'Size of the body of a whole HTTP response, at the client.',
+  ),
+  netwatch_http_first_byte_duration_seconds: timing(
+    'Time from the first byte of an HTTP request to the first byte of its response.',
+    OTEL_HTTP_SECONDS,
+    ['side', 'http_request_method', 'server_port'],
+  ),
+  netwatch_http_responses_unmatched_total: counter(
+    'HTTP responses in no histogram, as it is not known when their request began, by cause.',
+    ['side', 'cause'],
+  ),
+  netwatch_http_connections_total: counter(
+    'Connections with payload, by what their first bytes were taken for; tunnel counts those that became one besides.',
+    ['taken_for'],
   ),
 
   // TCP, all connections together

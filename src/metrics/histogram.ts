@@ -9,6 +9,9 @@ export const OTEL_HTTP_SECONDS = [
   0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
 ] as const;
 
+/** Sizes of bodies: OpenTelemetry prescribes no boundaries. A factor of 8 apart, 64 B to 16 MiB. */
+export const BODY_SIZE_BYTES = [64, 512, 4096, 32_768, 262_144, 2_097_152, 16_777_216] as const;
+
 const MICROSECOND = 1e-6;
 
 /**

@@ -55,8 +55,19 @@ function timeOf(timestampMs: number): string {
   return (lastTime = new Date(timestampMs).toISOString());
 }
 
-/** A line of packets.log. */
-export function packetEvent(ends: Ends, packet: PacketSample, has: PacketLabels): NdjsonEvent {
+/** Who speaks through a proxy. */
+interface Client {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A line of packets.log; `client`: the one for whom a proxy speaks, if it has said so. */
+export function packetEvent(
+  ends: Ends,
+  packet: PacketSample,
+  has: PacketLabels,
+  client: Client | null = null,
+): NdjsonEvent {
   const event: Record<string, NdjsonValue> = {
     time: timeOf(packet.timestampMs),
     event: 'packet',
@@ -76,6 +87,10 @@ export function packetEvent(ends: Ends, packet: PacketSample, has: PacketLabels)
     event['tcp_time_us'] = micros(packet.tcpNs);
   }
   if (has.http) event['http_info'] = packet.httpInfo === null ? null : safeValue(packet.httpInfo);
+  if (client !== null) {
+    event['client_address'] = client.address;
+    event['client_port'] = client.port;
+  }
   return event;
 }
 

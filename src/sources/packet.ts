@@ -61,6 +61,8 @@ const WITHOUT_TIMES = new Set([...PLAIN, 'packet_unowned']);
  * Kernels before it refuse a program that merely holds one.
  */
 const ATOMICS = 'check_mtu';
+/** Where tracing programs reach what is stored in a socket: 5.11, as this helper. */
+const SOCKET_STORAGE = 'sock_from_file';
 
 /** Where fentry may be used, the boundaries of the layers are the functions themselves. */
 const EXACT_BOUNDARIES: ReadonlyMap<string, string> = new Map([
@@ -76,6 +78,8 @@ const SENDMSG_TRACEPOINT = 'tcp_sendmsg_locked';
 
 /** The iterator that gives up on packets nobody has read. */
 const FLUSH = 'flush_unread';
+/** Nothing lies outside of a connection where HTTP is not looked for. */
+const NO_HTTP = [['http_deep', 1]] as const;
 /** The pools take no memory where nothing is put into them. */
 const NO_POOLS = ['unread_small', 'unread_large', 'write_blocks'].flatMap(
   (pool) =>
@@ -128,7 +132,11 @@ function specOf(options: PacketOptions): SourceSpec {
       [RODATA.nw_no_socket_reason, Uint8Array.of(noSocket, 0, 0, 0)],
       [RODATA.nw_records, flag(true)],
     ],
-    mapSizes: new Map([['events', options.ring.bytes], ...(time ? [] : NO_POOLS)]),
+    mapSizes: new Map([
+      ['events', options.ring.bytes],
+      ...(time ? [] : NO_POOLS),
+      ...(options.http ? [] : NO_HTTP),
+    ]),
     wants: (program) =>
       chosen.has(program) ||
       (!PLAIN.has(program) && (WITHOUT_TIMES.has(program) || wantsTimed(program))),
@@ -263,6 +271,11 @@ export class PacketSource {
     return decodeLayerTotals(totals, 0);
   }
 
+  /** Whether requests that a connection leaves unanswered are seen. */
+  get seesHttpEnds(): boolean {
+    return hasHelper(SOCKET_STORAGE);
+  }
+
   httpTotals(): HttpTotals {
     return decodeHttpTotals(sumPerCpu(this.source.map('http_totals')), 0);
   }
@@ -276,7 +289,7 @@ export class PacketSource {
   }
 }
 
-/** How long requests of one kind took. */
+/** How long exchanges of one kind took whose records were lost. */
 export interface HttpDurations {
   readonly key: HttpKey;
   /** Counts per OpenTelemetry bucket, +Inf last. */
@@ -284,9 +297,14 @@ export interface HttpDurations {
   readonly sumNs: number;
 }
 
-/** True for a packet record (not an HTTP head). */
+/** What a record is of: {@link KIND}. */
+export function kindOf(view: DataView, at: number): number {
+  return view.getUint32(at + PACKET.at.kind, true);
+}
+
+/** True for a packet record (not one of HTTP). */
 export function isPacket(view: DataView, at: number): boolean {
-  return view.getUint32(at + PACKET.at.kind, true) === KIND.NW_KIND_PACKET;
+  return kindOf(view, at) === KIND.NW_KIND_PACKET;
 }
 
 /** True for the packet of a connection that nobody has accepted yet, if the filter asks for that. */

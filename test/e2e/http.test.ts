@@ -208,12 +208,16 @@ t.test(
     }
     for (const { lines, state } of seen) {
       t.equal(total(state, 'netwatch_http_resyncs_total'), 0);
-      const series = state.filter(({ name }) => /^http_.*_count$/.test(name));
+      const series = state.filter(({ name }) =>
+        /^http_.*_request_duration_seconds_count$/.test(name),
+      );
+      const old = String(FIRST_PORT + Object.keys(CASES).indexOf('HTTP/1.0'));
       const odd = series.filter(
         ({ labels }) =>
-          labels['url_scheme'] !== 'http' || labels['network_protocol_version'] !== '1.1',
+          labels['url_scheme'] !== 'http' ||
+          labels['network_protocol_version'] !== (labels['server_port'] === old ? '1.0' : '1.1'),
       );
-      t.strictSame(odd, [], 'our server answers in HTTP/1.1');
+      t.strictSame(odd, [], 'the version is that of the request');
       const errors = series.map(({ name, labels }) => {
         const { http_response_status_code: status = '', error_type = '-' } = labels;
         return status < '400'

@@ -101,10 +101,30 @@ static __always_inline void nw_http_on_head(struct __sk_buff *ctx,
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 }
 
-static __always_inline void nw_http_on_end(void *ctx,
+static __always_inline void nw_http_on_end(struct nw_http *h,
 					   const struct nw_http_end *end)
 {
 	count(16 + (end->status / 100 & 7) + (end->start_ns ? 8 : 0));
+}
+
+static __always_inline void nw_http_on_waiting(struct nw_http *h, __s32 more)
+{
+}
+
+/* Nothing lies outside. */
+static __always_inline struct nw_http_deep *nw_http_deep(struct nw_http *h,
+							 int make)
+{
+	return 0;
+}
+
+static __always_inline void nw_http_deep_free(struct nw_http *h)
+{
+}
+
+static __always_inline void nw_http_on_proxy(struct __sk_buff *ctx,
+					     const struct nw_http_work *w)
+{
 }
 
 static __always_inline struct nw_http *state_of(struct __sk_buff *ctx)
@@ -127,7 +147,7 @@ static __always_inline struct nw_http *state_of(struct __sk_buff *ctx)
 		return 0;
 	tp = bpf_tcp_sock(sk);
 	if (tp && (tp->bytes_received || tp->bytes_acked > 1))
-		nw_http_midstream(h);
+		nw_http_midstream(h, 0);
 	if (tp)
 		nw_http_expect(h, NW_HTTP_IN, tp->rcv_nxt);
 	return h;
@@ -169,7 +189,7 @@ static __always_inline int watch(struct __sk_buff *ctx, __u32 way)
 		nw_http_segment(ctx, h, way, role, payload, ctx->len - payload,
 				seq, seq, bpf_ktime_get_ns());
 	if (tcp.fin)
-		nw_http_close(ctx, h, way, bpf_ktime_get_ns());
+		nw_http_close(h, way, bpf_ktime_get_ns());
 	return 1;
 }
 

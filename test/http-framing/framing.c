@@ -38,6 +38,9 @@ struct order {
 
 static struct nw_http_work works[NW_HTTP_SLOTS];
 static struct nw_http connection;
+static struct nw_http_deep deep;
+static int has_deep, deep_allowed;
+static int waiting; /* requests, as the hooks are told */
 static int quiet;
 
 static __always_inline struct nw_http_work *nw_http_work(__u32 slot)
@@ -75,14 +78,48 @@ static __always_inline void nw_http_on_head(struct packet *ctx,
 	putchar('\n');
 }
 
-static __always_inline void nw_http_on_end(void *ctx,
+static __always_inline void nw_http_on_end(struct nw_http *h,
 					   const struct nw_http_end *end)
 {
-	(void)ctx;
+	(void)h;
 	if (!quiet)
-		printf("end %u %u %u %llu %llu %llu\n", end->method,
-		       end->status, end->version, end->start_ns, end->end_ns,
-		       end->body_bytes);
+		printf("end %u %u %u %llu %llu %llu %llu %lld %u %u\n",
+		       end->method, end->status, end->version, end->start_ns,
+		       end->end_ns, end->body_bytes, end->first_ns,
+		       (long long)end->request_bytes, end->outcome, end->cause);
+}
+
+static __always_inline void nw_http_on_waiting(struct nw_http *h, __s32 more)
+{
+	(void)h;
+	waiting += more;
+}
+
+static __always_inline struct nw_http_deep *nw_http_deep(struct nw_http *h,
+							 int make)
+{
+	(void)h;
+	if (make && !has_deep && deep_allowed) {
+		memset(&deep, 0xa5, sizeof(deep));
+		has_deep = 1;
+	}
+	return has_deep ? &deep : NULL;
+}
+
+static __always_inline void nw_http_deep_free(struct nw_http *h)
+{
+	(void)h;
+	has_deep = 0;
+}
+
+static __always_inline void nw_http_on_proxy(struct packet *ctx,
+					     const struct nw_http_work *w)
+{
+	(void)ctx;
+	printf("proxy ");
+	for (int i = 0; i < w->first.bytes; i++)
+		printf("%02x", w->line[i]);
+	putchar('\n');
 }
 
 static __always_inline void nw_http_on_request_end(struct packet *ctx,
@@ -122,10 +159,10 @@ static void segment(const struct order *o, const unsigned char *payload)
 
 static void print_state(void)
 {
-	printf("state %u %u %u %u %u %u %u\n", connection.off,
+	printf("state %u %u %u %u %u %u %u %d\n", connection.off,
 	       connection.request, connection.dir[0].phase,
 	       connection.dir[1].phase, nw_http_outstanding(&connection),
-	       nw_http_resyncs(&connection), connection.over_in);
+	       nw_http_resyncs(&connection), connection.over_in, waiting);
 }
 
 /* The same segment over and over, as if it were always the next one. */
@@ -140,7 +177,8 @@ static void benchmark(struct order *o, const unsigned char *payload)
 		o->seq = connection.dir[o->way].next_seq;
 		segment(o, payload);
 		if (o->pad) /* keep the queue empty */
-			connection.out = connection.in;
+			while (connection.out != connection.in)
+				nw_http_pop(&connection);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	quiet = 0;
@@ -153,6 +191,9 @@ static void obey(struct order *o, const unsigned char *payload)
 	switch (o->what) {
 	case 'N':
 		memset(&connection, 0, sizeof(connection));
+		has_deep = 0;
+		deep_allowed = !o->pad; /* with the flag there is no memory */
+		waiting = 0;
 		forget();
 		puts("new");
 		break;
@@ -160,10 +201,14 @@ static void obey(struct order *o, const unsigned char *payload)
 		segment(o, payload);
 		break;
 	case 'C':
-		nw_http_close(NULL, &connection, o->way, o->now);
+		nw_http_close(&connection, o->way, o->now);
+		break;
+	case 'X': /* ended; the way is the outcome */
+		while (nw_http_end_next(&connection, o->now, o->way, !o->pad))
+			;
 		break;
 	case 'M':
-		nw_http_midstream(&connection);
+		nw_http_midstream(&connection, o->way);
 		break;
 	case 'E':
 		nw_http_expect(&connection, o->way, o->seq);

@@ -20,10 +20,13 @@ export const METHODS = [
 
 const PHASES = [
   ...['start', 'line', 'long', 'name', 'skip', 'length', 'coding', 'chunk', 'body', 'data'],
-  ...['close', 'pending', 'resync'],
+  ...['close', 'pending', 'resync', 'proxy'],
 ] as const;
 
-const OFF = ['on', 'other', 'http2', 'tunnel'] as const;
+const OFF = ['on', 'other', 'http2', 'tunnel', 'tls', 'ended'] as const;
+const OUTCOMES = ['answered', 'reset', 'closed', 'timeout', 'truncated'] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+const CAUSES = ['matched', 'lost', 'midstream', 'too_deep', 'unasked'] as const;
 
 export type Report =
   | {
@@ -45,7 +48,15 @@ export type Report =
       readonly start: number | null;
       readonly end: number;
       readonly body: number;
+      /** First byte of the response; null = there is none. */
+      readonly first: number | null;
+      /** Of the request's body; null = not known. */
+      readonly requestBody: number | null;
+      readonly outcome: string;
+      /** Why the start is not known. */
+      readonly cause: string;
     }
+  | { readonly kind: 'proxy'; readonly bytes: string }
   | { readonly kind: 'sent'; readonly body: number }
   | {
       readonly kind: 'state';
@@ -55,6 +66,8 @@ export type Report =
       readonly outstanding: number;
       readonly resyncs: number;
       readonly overflowed: number;
+      /** Requests without a response, as the hooks are told. */
+      readonly waiting: number;
     }
   | { readonly kind: 'bench'; readonly ns: number };
 
@@ -82,11 +95,12 @@ export class Script {
     return this.#seq[way]!;
   }
 
-  connection(role: Role = 'server', firstSeq = 1000): this {
+  /** `memory`: whether there is some for requests that lie outside. */
+  connection(role: Role = 'server', firstSeq = 1000, memory = true): this {
     this.#seq = [firstSeq, firstSeq];
     this.#now = 0;
     this.role = role;
-    return this.#order('N', 0, 0, new Uint8Array());
+    return this.#order('N', 0, 0, new Uint8Array(), 0, !memory);
   }
 
   /** The next segment of a way; every segment is 10 ns after the one before. */
@@ -118,8 +132,15 @@ export class Script {
     return this.#order('C', way, 0, new Uint8Array());
   }
 
-  midstream(): this {
-    return this.#order('M', 0, 0, new Uint8Array());
+  /** The connection is over; `acked`: the other end has all that was sent. */
+  ended(outcome: Outcome, acked = true): this {
+    this.#now += 10;
+    return this.#order('X', OUTCOMES.indexOf(outcome), 0, new Uint8Array(), 0, !acked);
+  }
+
+  /** `last`: who has sent last, if that is known. */
+  midstream(last?: Way): this {
+    return this.#order('M', last === undefined ? 0 : 1 + last, 0, new Uint8Array());
   }
 
   expect(way: Way, seq: number): this {
@@ -193,7 +214,13 @@ function parseLine(line: string): Report {
         start: n[3] === 0 ? null : n[3]!,
         end: n[4]!,
         body: n[5]!,
+        first: n[6] === 0 ? null : n[6]!,
+        requestBody: n[7]! < 0 ? null : n[7]!,
+        outcome: OUTCOMES[n[8]!] ?? '?',
+        cause: CAUSES[n[9]!] ?? '?',
       };
+    case 'proxy':
+      return { kind: 'proxy', bytes: Buffer.from(words[0] ?? '', 'hex').toString('latin1') };
     case 'sent':
       return { kind: 'sent', body: n[0]! };
     case 'state':
@@ -205,6 +232,7 @@ function parseLine(line: string): Report {
         outstanding: n[4]!,
         resyncs: n[5]!,
         overflowed: n[6]!,
+        waiting: n[7]!,
       };
     case 'bench':
       return { kind: 'bench', ns: n[0]! };

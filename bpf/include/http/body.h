@@ -97,7 +97,7 @@ NW_HTTP_FN int nw_http_chunk(NW_HTTP_CTX *ctx, __u32 slot)
 }
 
 /* BODY and DATA */
-NW_HTTP_FN int nw_http_body(NW_HTTP_CTX *ctx, __u32 slot)
+NW_HTTP_FN int nw_http_body(__u32 slot)
 {
 	struct nw_http_work *w = nw_http_work(slot);
 
@@ -106,7 +106,7 @@ NW_HTTP_FN int nw_http_body(NW_HTTP_CTX *ctx, __u32 slot)
 	if (!nw_http_consume(w))
 		return 1;
 	if (w->d.phase == NW_HTTP_BODY)
-		return nw_http_complete(ctx, slot);
+		return NW_HTTP_IS_WHOLE;
 	w->d.phase = NW_HTTP_CHUNK;
 	w->d.match = NW_HTTP_AFTER_DATA;
 	return 1;

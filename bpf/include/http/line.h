@@ -6,6 +6,9 @@
 /* The methods that have a name of their own are shorter than eight bytes. */
 static __always_inline __u32 nw_http_known_method(__u64 word, __u32 bytes)
 {
+	/* a NUL behind it would not be told from none */
+	if (!(word >> ((bytes - 1) * 8 & 63) & 255))
+		return NW_HTTP_OTHER;
 	switch (nw_http_low(word, bytes)) {
 	case NW_HTTP_TEXT('G', 'E', 'T', 0, 0, 0, 0, 0):
 		return NW_HTTP_GET;
@@ -101,28 +104,10 @@ static __always_inline int nw_http_may_be_http(struct nw_http_work *w,
 	       w->line[method + 1] >= ' ';
 }
 
-/* Copies the start of the line at pos and notes where it may need hiding. */
-static __always_inline void nw_http_copy_line(struct nw_http_work *w,
-					      __u32 bytes)
-{
-	__u64 query = 0;
-
-	w->line_have = bytes < NW_HTTP_LINE_MAX ? bytes : NW_HTTP_LINE_MAX;
-	NW_HTTP_LOOP
-	for (__u32 i = 0; i < NW_HTTP_LINE_MAX; i += 8) {
-		__u64 word;
-
-		if (i >= bytes)
-			break;
-		word = nw_http_u64(nw_http_at(w, w->pos + i));
-		*(__u64 *)(w->line + i) = word;
-		query |= nw_http_find(word, '?') | nw_http_find(word, '#');
-	}
-	w->hides = !!query;
-}
-
 /* What a step that has read a first line comes to; else 0 or 1. */
 #define NW_HTTP_IS_READ 2
+/* What a line is that stands in front of the first request. */
+#define NW_HTTP_IS_HEADER 2
 
 /* The first line is read: queue the request, tell the includer. */
 NW_HTTP_FN int nw_http_found(NW_HTTP_CTX *ctx, __u32 slot)
@@ -135,14 +120,10 @@ NW_HTTP_FN int nw_http_found(NW_HTTP_CTX *ctx, __u32 slot)
 		return 0;
 	d = &w->d;
 	request = w->first.kind == NW_HTTP_REQUEST;
-	if (request || (d->flags & NW_HTTP_F_PROBE)) {
-		struct nw_http *h = nw_http_state(ctx);
-
-		if (h && request)
-			nw_http_push(h, d, w->way & 1);
-		else if (h)
-			nw_http_pop_to_newest(h);
-	}
+	if (request)
+		nw_http_push(ctx, slot);
+	else if (d->flags & NW_HTTP_F_PROBE)
+		nw_http_pop_to_newest(ctx);
 	w->request = request ? 1 + w->way : 2 - w->way;
 	w->seen = 1;
 	d->flags &= NW_HTTP_F_KEEP;
@@ -220,6 +201,8 @@ NW_HTTP_FN int nw_http_first(NW_HTTP_CTX *ctx, __u32 slot)
 		bytes--;
 	if (nw_http_may_respond(w) && nw_http_is_version(nw_http_u64(w->line)))
 		good = nw_http_read_response(w, bytes);
+	else if (nw_http_may_request(w) && nw_http_is_proxy(w, bytes))
+		good = NW_HTTP_IS_HEADER;
 	else if (nw_http_may_request(w))
 		good = nw_http_read_request(w, slot, bytes);
 	if (!good) {
@@ -232,6 +215,11 @@ NW_HTTP_FN int nw_http_first(NW_HTTP_CTX *ctx, __u32 slot)
 	}
 	w->first.truncated = bytes > w->line_have;
 	w->first.bytes = bytes < w->line_have ? bytes : w->line_have;
+	if (good == NW_HTTP_IS_HEADER) {
+		nw_http_proxied(ctx, slot);
+		w->d.phase = NW_HTTP_START;
+		return 1;
+	}
 	w->d.method = w->first.method;
 	w->d.version = w->first.version;
 	w->d.status = w->first.status;
@@ -293,8 +281,12 @@ NW_HTTP_FN int nw_http_line(NW_HTTP_CTX *ctx, __u32 slot)
 
 	if (!w)
 		return 0;
-	if (w->d.phase == NW_HTTP_START && !nw_http_start(w))
-		return 1;
+	if (w->d.phase == NW_HTTP_START) {
+		if (nw_http_may_request(w) && nw_http_is_proxy2(w))
+			return nw_http_proxy2(ctx, slot);
+		if (!nw_http_start(w))
+			return 1;
+	}
 	end = nw_http_line_end(slot);
 	if (end >= w->end)
 		return nw_http_unfinished(ctx, slot);

@@ -3,22 +3,42 @@
 #ifndef NW_HTTP_MESSAGE_H
 #define NW_HTTP_MESSAGE_H
 
-static __always_inline void nw_http_finish(void *ctx, struct nw_http *h,
-					   const struct nw_http_dir *d,
-					   __u64 now)
+/* Why it is not known which request a response answers. */
+static __always_inline __u32 nw_http_why(const struct nw_http *h)
 {
-	__u64 entry = nw_http_oldest(h);
+	if (h->over_in != h->over_out)
+		return NW_HTTP_TOO_DEEP;
+	if ((h->dir[0].flags | h->dir[1].flags) & NW_HTTP_F_LOST)
+		return NW_HTTP_LOST;
+	return h->old ? NW_HTTP_MIDSTREAM : NW_HTTP_UNASKED;
+}
+
+/* The oldest request's exchange ends with what has passed in `d`. */
+static __always_inline void nw_http_finish(struct nw_http *h,
+					   const struct nw_http_dir *d,
+					   __u64 now, __u32 outcome)
+{
+	struct nw_http_request *entry = nw_http_oldest(h);
 	struct nw_http_end end = {
-		.start_ns = entry >> 4,
+		.first_ns = d->status ? d->first_ns : 0,
 		.end_ns = now,
+		.request_bytes = NW_HTTP_NO_SIZE,
 		.body_bytes = d->body,
 		.status = d->status,
-		.method = entry & 15,
-		.version = d->version,
+		.version = d->version == 1,
+		.outcome = outcome,
 	};
 
+	if (entry) {
+		end.start_ns = entry->start >> 5;
+		end.request_bytes = entry->body_bytes;
+		end.method = entry->start & 15;
+		end.version = entry->start >> 4 & 1;
+	}
+	if (!end.start_ns)
+		end.cause = nw_http_why(h);
 	nw_http_pop(h);
-	nw_http_on_end(ctx, &end);
+	nw_http_on_end(h, &end);
 }
 
 /* The next message begins. */
@@ -30,23 +50,41 @@ static __always_inline void nw_http_restart(struct nw_http_dir *d)
 	d->status = 0;
 }
 
+/*
+ * What a step comes to that has read a whole message; else 0, 1 or
+ * NW_HTTP_IS_READ. nw_http_complete() is left to nw_http_step(), as is
+ * nw_http_found().
+ */
+#define NW_HTTP_IS_WHOLE 3
+
+/* A message is complete; what comes behind it is in w->behind. */
 NW_HTTP_FN int nw_http_complete(NW_HTTP_CTX *ctx, __u32 slot)
 {
 	struct nw_http_work *w = nw_http_work(slot);
+	struct nw_http *h = nw_http_state(ctx);
+	__u32 behind;
 
-	if (!w)
+	if (!w || !h)
 		return 0;
 	if (w->d.status) {
-		struct nw_http *h = nw_http_state(ctx);
-
-		if (h)
-			nw_http_finish(ctx, h, &w->d, w->now);
+		nw_http_finish(h, &w->d, w->now, NW_HTTP_ANSWERED);
 	} else {
+		nw_http_sized(ctx, slot);
 #ifdef NW_HTTP_ON_REQUEST_END
 		nw_http_on_request_end(ctx, w);
 #endif
 	}
 	nw_http_restart(&w->d);
+	behind = w->behind;
+	w->behind = NW_HTTP_BEHIND_MESSAGE;
+	if (behind == NW_HTTP_BEHIND_CONNECT) {
+		w->d.refused = h->refused;
+		w->d.phase = NW_HTTP_PENDING;
+	} else if (behind == NW_HTTP_BEHIND_TUNNEL) {
+		w->off = NW_HTTP_OFF_TUNNEL;
+		nw_http_discard(w);
+		return 0;
+	}
 	return 1;
 }
 
@@ -69,7 +107,7 @@ static __always_inline int nw_http_frame(NW_HTTP_CTX *ctx, __u32 slot,
 	if (d->flags & (NW_HTTP_F_LENGTH_BAD | NW_HTTP_F_LENGTH_OPEN))
 		return nw_http_fail(ctx, slot);
 	if ((d->flags & NW_HTTP_F_LENGTH) ? !d->left : !d->status)
-		return nw_http_complete(ctx, slot);
+		return NW_HTTP_IS_WHOLE;
 	d->phase = d->flags & NW_HTTP_F_LENGTH ? NW_HTTP_BODY : NW_HTTP_CLOSE;
 	return 1;
 }
@@ -78,7 +116,7 @@ static __always_inline int nw_http_frame_response(NW_HTTP_CTX *ctx, __u32 slot,
 						  struct nw_http_work *w,
 						  struct nw_http *h)
 {
-	__u32 method = nw_http_oldest(h) & 15;
+	__u32 method = nw_http_oldest_method(ctx);
 	__u32 status = w->d.status;
 
 	if (status < 200 && status != 101) {
@@ -86,15 +124,13 @@ static __always_inline int nw_http_frame_response(NW_HTTP_CTX *ctx, __u32 slot,
 		return 1;
 	}
 	if (status == 101 || (method == NW_HTTP_CONNECT && status < 300)) {
-		nw_http_complete(ctx, slot);
-		w->off = NW_HTTP_OFF_TUNNEL;
-		nw_http_discard(w);
-		return 0;
+		w->behind = NW_HTTP_BEHIND_TUNNEL;
+		return NW_HTTP_IS_WHOLE;
 	}
 	if (method == NW_HTTP_CONNECT)
 		h->refused++;
 	if (method == NW_HTTP_HEAD || status == 204 || status == 304)
-		return nw_http_complete(ctx, slot);
+		return NW_HTTP_IS_WHOLE;
 	return nw_http_frame(ctx, slot, &w->d);
 }
 
@@ -107,7 +143,7 @@ NW_HTTP_FN int nw_http_blank(NW_HTTP_CTX *ctx, __u32 slot)
 	if (!w)
 		return 0;
 	if (w->d.flags & NW_HTTP_F_TRAILER)
-		return nw_http_complete(ctx, slot);
+		return NW_HTTP_IS_WHOLE;
 	w->d.body = 0;
 	if (!w->d.status && w->d.method != NW_HTTP_CONNECT)
 		return nw_http_frame(ctx, slot, &w->d);
@@ -116,9 +152,41 @@ NW_HTTP_FN int nw_http_blank(NW_HTTP_CTX *ctx, __u32 slot)
 		return 0;
 	if (w->d.status)
 		return nw_http_frame_response(ctx, slot, w, h);
-	nw_http_complete(ctx, slot);
-	w->d.refused = h->refused;
-	w->d.phase = NW_HTTP_PENDING;
+	w->behind = NW_HTTP_BEHIND_CONNECT;
+	return NW_HTTP_IS_WHOLE;
+}
+
+/*
+ * The connection has ended: its oldest exchange ends with it. A body until close
+ * that was cut by a reset is whole if the other end has all of it (`acked`); to
+ * who receives it TCP has given all of it, or the reset would not have counted.
+ * False: none is left, and nothing is looked at any more.
+ */
+static __always_inline int nw_http_end_next(struct nw_http *h, __u64 now,
+					    __u32 outcome, int acked)
+{
+	struct nw_http_dir *d = &h->dir[(h->request & 1) ? 1 : 0];
+	struct nw_http_dir none = {};
+
+	if (h->off || !h->request)
+		return 0;
+	if (d->phase > NW_HTTP_LONG && d->phase < NW_HTTP_PENDING &&
+	    d->status >= 200) {
+		if (d->phase == NW_HTTP_CLOSE && outcome != NW_HTTP_TIMEOUT &&
+		    (outcome != NW_HTTP_RESET || acked))
+			outcome = NW_HTTP_ANSWERED;
+		else if (outcome == NW_HTTP_CLOSED)
+			outcome = NW_HTTP_TRUNCATED;
+		nw_http_finish(h, d, now, outcome);
+		nw_http_restart(d);
+		return 1;
+	}
+	if (h->in == h->out) {
+		h->off = NW_HTTP_OFF_ENDED;
+		nw_http_deep_free(h);
+		return 0;
+	}
+	nw_http_finish(h, &none, now, outcome);
 	return 1;
 }
 

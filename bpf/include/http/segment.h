@@ -3,29 +3,16 @@
 #ifndef NW_HTTP_SEGMENT_H
 #define NW_HTTP_SEGMENT_H
 
-/* One step through a segment; 0 = nothing is left of it. */
-NW_HTTP_FN int nw_http_step(NW_HTTP_CTX *ctx, __u32 slot)
+/* What is done with the part of a segment that is next. */
+static __always_inline int nw_http_part(NW_HTTP_CTX *ctx, __u32 slot,
+					struct nw_http_work *w, __u32 phase)
 {
-	struct nw_http_work *w = nw_http_work(slot);
-	__u32 phase;
-	int more;
-
-	if (!w)
-		return 0;
-	phase = w->d.phase;
-	if (phase == NW_HTTP_BODY || phase == NW_HTTP_DATA)
-		if (w->pos < w->end || w->next < w->bytes || !w->d.left)
-			return nw_http_body(ctx, slot);
-	if (w->pos >= w->end && !nw_http_fill(ctx, slot))
-		return 0;
 	switch (phase) {
 	case NW_HTTP_START:
 	case NW_HTTP_LINE:
+		return nw_http_line(ctx, slot);
 	case NW_HTTP_LONG:
-		more = phase == NW_HTTP_LONG ? nw_http_long(ctx, slot) :
-					       nw_http_line(ctx, slot);
-		return more == NW_HTTP_IS_READ ? nw_http_found(ctx, slot) :
-						 more;
+		return nw_http_long(ctx, slot);
 	case NW_HTTP_NAME:
 	case NW_HTTP_SKIP:
 		return nw_http_headers(ctx, slot);
@@ -38,9 +25,37 @@ NW_HTTP_FN int nw_http_step(NW_HTTP_CTX *ctx, __u32 slot)
 	case NW_HTTP_CLOSE:
 	case NW_HTTP_PENDING:
 		return nw_http_consume_all(w);
+	case NW_HTTP_PROXY:
+		if (nw_http_consume(w))
+			w->d.phase = NW_HTTP_START;
+		return 1;
 	}
 	nw_http_discard(w);
 	return 0;
+}
+
+/* One step through a segment; 0 = nothing is left of it. */
+NW_HTTP_FN int nw_http_step(NW_HTTP_CTX *ctx, __u32 slot)
+{
+	struct nw_http_work *w = nw_http_work(slot);
+	__u32 phase;
+	int more;
+
+	if (!w)
+		return 0;
+	phase = w->d.phase;
+	if ((phase == NW_HTTP_BODY || phase == NW_HTTP_DATA) &&
+	    (w->pos < w->end || w->next < w->bytes || !w->d.left))
+		more = nw_http_body(slot);
+	else if (w->pos >= w->end && !nw_http_fill(ctx, slot))
+		return 0;
+	else
+		more = nw_http_part(ctx, slot, w, phase);
+	if (more == NW_HTTP_IS_READ)
+		return nw_http_found(ctx, slot);
+	if (more == NW_HTTP_IS_WHOLE)
+		return nw_http_complete(ctx, slot);
+	return more;
 }
 
 NW_HTTP_FN int nw_http_burst(NW_HTTP_CTX *ctx, __u32 slot)
@@ -80,6 +95,7 @@ static __always_inline void nw_http_read(NW_HTTP_CTX *ctx, struct nw_http *h,
 	w->seen = h->seen;
 	w->off = NW_HTTP_ON;
 	w->line_have = 0;
+	w->behind = NW_HTTP_BEHIND_MESSAGE;
 	w->first.offset = 0;
 	w->pos = 0;
 	w->end = 0;
@@ -135,9 +151,8 @@ static __always_inline int nw_http_wait(struct nw_http_dir *d, __u32 end_seq,
 }
 
 /* The missing bytes have come: what passed before them follows now, unseen. */
-static __always_inline void nw_http_catch_up(void *ctx, struct nw_http *h,
-					     struct nw_http_dir *d, __u32 way,
-					     __u64 now)
+static __always_inline void
+nw_http_catch_up(struct nw_http *h, struct nw_http_dir *d, __u32 way, __u64 now)
 {
 	__s32 gap = d->ahead_seq - d->next_seq;
 
@@ -154,7 +169,7 @@ static __always_inline void nw_http_catch_up(void *ctx, struct nw_http *h,
 	if (d->phase != NW_HTTP_BODY || d->left)
 		return;
 	if (d->status)
-		nw_http_finish(ctx, h, d, now);
+		nw_http_finish(h, d, now, NW_HTTP_ANSWERED);
 	nw_http_restart(d);
 }
 
@@ -178,6 +193,9 @@ static __always_inline int nw_http_plausible(NW_HTTP_CTX *ctx,
 	__u32 request = h->request;
 	__u64 word, space;
 
+	/* where it is another one's turn no look at the text says more */
+	if ((h->dir[way].flags & NW_HTTP_F_OLD) && request == 1 + way)
+		return h->turn == 2 - way;
 	if (bytes < NW_HTTP_PLAUSIBLE_MIN ||
 	    nw_http_load(ctx, offset, &word, sizeof(word)))
 		return 0;
@@ -283,26 +301,48 @@ static __always_inline void nw_http_segment(NW_HTTP_CTX *ctx, struct nw_http *h,
 		nw_http_lose(h, d, way);
 	nw_http_take(ctx, h, d, way, offset + skip, bytes - skip, seq, skip,
 		     now);
-	nw_http_catch_up(ctx, h, d, way, now);
+	nw_http_catch_up(h, d, way, now);
+	if (h->old)
+		h->turn = 1 + way;
+}
+
+/* An urgent byte has passed, right before next_seq. */
+static __always_inline void nw_http_urgent(struct nw_http *h, __u32 way,
+					   __u32 next_seq)
+{
+	struct nw_http_dir *d = &h->dir[way];
+
+	if (!(d->flags & NW_HTTP_F_SEQ) || d->next_seq + 1 == next_seq) {
+		d->next_seq = next_seq;
+		d->flags |= NW_HTTP_F_SEQ;
+	}
 }
 
 /* The sender of this direction has ended it: a body may end with it. */
-static __always_inline void nw_http_close(void *ctx, struct nw_http *h,
-					  __u32 way, __u64 now)
+static __always_inline void nw_http_close(struct nw_http *h, __u32 way,
+					  __u64 now)
 {
 	struct nw_http_dir *d = &h->dir[way];
 
 	if (h->off || d->phase != NW_HTTP_CLOSE)
 		return;
-	nw_http_finish(ctx, h, d, now);
+	nw_http_finish(h, d, now, NW_HTTP_ANSWERED);
 	nw_http_restart(d);
 }
 
-/* For a connection that was there before its state: look for a start line. */
-static __always_inline void nw_http_midstream(struct nw_http *h)
+/*
+ * For a connection that was there before its state: look for a start line.
+ * `turn`: 1 + the way that has sent last, so that the other one may begin a
+ * message; 0 = not known.
+ */
+static __always_inline void nw_http_midstream(struct nw_http *h, __u32 turn)
 {
 	h->dir[0].phase = NW_HTTP_RESYNC;
 	h->dir[1].phase = NW_HTTP_RESYNC;
+	h->dir[0].flags = NW_HTTP_F_OLD;
+	h->dir[1].flags = NW_HTTP_F_OLD;
+	h->old = 1;
+	h->turn = turn;
 }
 
 /* Where a fresh direction begins, so that a gap before it is noticed. */

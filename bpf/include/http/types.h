@@ -42,6 +42,27 @@ enum nw_http_off {
 	NW_HTTP_OFF_OTHER = 1, /* its first bytes are not HTTP */
 	NW_HTTP_OFF_HTTP2 = 2, /* the HTTP/2 preface */
 	NW_HTTP_OFF_TUNNEL = 3, /* 101, or 2xx to CONNECT */
+	NW_HTTP_OFF_TLS = 4, /* the first bytes of a TLS record */
+	NW_HTTP_OFF_ENDED = 5, /* nw_http_end_all() */
+};
+
+/* How an exchange ends. */
+enum nw_http_outcome {
+	NW_HTTP_ANSWERED = 0,
+	NW_HTTP_RESET = 1, /* by either end, before the response was whole */
+	NW_HTTP_CLOSED = 2, /* before the response began */
+	NW_HTTP_TIMEOUT = 3, /* the other end did not acknowledge */
+	NW_HTTP_TRUNCATED = 4, /* closed in the middle of the response */
+};
+
+/* Why the start of a response's request is not known. */
+enum nw_http_cause {
+	NW_HTTP_MATCHED = 0,
+	NW_HTTP_LOST = 1, /* out of step, or segments that passed unseen */
+	NW_HTTP_MIDSTREAM = 2, /* the request is older than the state */
+	NW_HTTP_TOO_DEEP = 3, /* more than NW_HTTP_DEPTH were outstanding */
+	NW_HTTP_UNASKED = 4, /* there was none, as of a 408 */
+	NW_HTTP_CAUSES = 5,
 };
 
 enum nw_http_phase {
@@ -58,6 +79,7 @@ enum nw_http_phase {
 	NW_HTTP_CLOSE = 10, /* in a body that ends with the connection */
 	NW_HTTP_PENDING = 11, /* behind CONNECT, until the response */
 	NW_HTTP_RESYNC = 12, /* out of step */
+	NW_HTTP_PROXY = 13, /* in a PROXY protocol header, v2 */
 };
 
 enum nw_http_flag {
@@ -71,9 +93,18 @@ enum nw_http_flag {
 	NW_HTTP_F_CODING = 128, /* Transfer-Encoding is there */
 	NW_HTTP_F_CHUNKED = 256, /* and its last coding is "chunked" */
 	NW_HTTP_F_AHEAD = 512, /* ahead_seq is valid */
+	NW_HTTP_F_OLD =
+		1024, /* its beginning was not seen, nothing of it found yet */
 };
 
 #define NW_HTTP_F_KEEP (NW_HTTP_F_SEQ | NW_HTTP_F_LOST | NW_HTTP_F_AHEAD)
+
+/* What comes behind a complete message. */
+enum nw_http_behind {
+	NW_HTTP_BEHIND_MESSAGE = 0, /* the next one */
+	NW_HTTP_BEHIND_CONNECT = 1, /* nothing until it is answered */
+	NW_HTTP_BEHIND_TUNNEL = 2, /* no HTTP any more */
+};
 
 /* Places in "[CR] LF size [;extension] LF", the values of match in CHUNK. */
 enum nw_http_chunk_place {
@@ -115,24 +146,40 @@ struct nw_http_dir {
 	__u8 save[NW_HTTP_SAVE]; /* aligned to 8 bytes, as the other texts */
 };
 
+/* A request that waits for its response. */
+struct nw_http_request {
+	__u64 start; /* first_ns << 5 | minor version << 4 | method; 0 ns = unknown */
+	__u64 body_bytes; /* NW_HTTP_NO_SIZE until it is complete */
+};
+
+#define NW_HTTP_NO_SIZE (~0ULL)
+
+/* Requests that lie outside of the connection's state, by number. */
+struct nw_http_deep {
+	struct nw_http_request request[NW_HTTP_DEPTH];
+};
+
 /*
- * A connection; all zero = none of its payload has been seen. in and over_in
- * belong to the request direction, out, over_out and refused to the other:
- * each direction may be on its own CPU.
+ * A connection; all zero = none of its payload has been seen. in, over_in, deep
+ * and deep_from belong to the request direction, out, over_out and refused to
+ * the other: each direction may be on its own CPU. See http/queue.h.
  */
 struct nw_http {
 	struct nw_http_dir dir[2];
-	__u64 queue[NW_HTTP_QUEUE]; /* first_ns << 4 | method; 0 ns = unknown */
-	__u64 over_heads; /* bit n: overflowed request n % 64 was HEAD */
-	__u32 over_in; /* requests that found the queue full */
+	struct nw_http_request queue[NW_HTTP_QUEUE];
+	__u32 in; /* requests so far */
+	__u32 out; /* of these, those that do not wait any more */
+	__u32 deep_from; /* the first that lies outside, if deep */
+	__u32 over_in; /* requests that found no room */
 	__u32 over_out;
-	__u8 in;
-	__u8 out;
+	__u8 deep; /* some lie outside */
 	__u8 request; /* 1 + way of the requests; 0 = not known */
 	__u8 off; /* enum nw_http_off */
 	__u8 seen; /* a first line was read */
 	__u8 refused; /* CONNECTs answered with something else than 2xx */
-	__u8 pad[2];
+	__u8 old; /* it is older than its state */
+	__u8 turn; /* if old: 1 + way of the last payload */
+	__u8 proxied; /* a PROXY protocol header was shown */
 };
 
 /* A first line; its text is nw_http_work.line. */
@@ -146,14 +193,18 @@ struct nw_http_first {
 	__u8 truncated;
 };
 
-/* A response that has been seen to its end. */
+/* An exchange, or a response without a request, that has ended. */
 struct nw_http_end {
 	__u64 start_ns; /* of the request; 0 = not known */
+	__u64 first_ns; /* of the response; 0 = there is none */
 	__u64 end_ns;
-	__u64 body_bytes;
-	__u16 status;
+	__u64 request_bytes; /* of the body; NW_HTTP_NO_SIZE = not known */
+	__u64 body_bytes; /* of the response */
+	__u16 status; /* 0 = there is none */
 	__u8 method; /* of the request; NONE = not known */
-	__u8 version; /* minor, of the response */
+	__u8 version; /* minor, of the request; of the response if not known */
+	__u8 outcome; /* enum nw_http_outcome */
+	__u8 cause; /* enum nw_http_cause */
 };
 
 /* Where nw_http_hide() is in a line. */
@@ -181,6 +232,8 @@ struct nw_http_work {
 	__u32 line_bytes; /* of the first line, all of it */
 	__u32 line_have; /* bytes of it in line */
 	__u32 busy; /* see http/work.h */
+	__u32 behind; /* enum nw_http_behind */
+	__u32 pad;
 	__u8 request; /* as in struct nw_http */
 	__u8 off;
 	__u8 seen;
@@ -212,9 +265,26 @@ static __always_inline long nw_http_load(NW_HTTP_CTX *ctx, __u32 offset,
 static __always_inline void nw_http_on_head(NW_HTTP_CTX *ctx,
 					    const struct nw_http_work *w);
 
-/* A response is complete. */
-static __always_inline void nw_http_on_end(void *ctx,
+/* An exchange of the connection has ended. */
+static __always_inline void nw_http_on_end(struct nw_http *h,
 					   const struct nw_http_end *end);
+
+/* So many requests more, or fewer, wait for their response. */
+static __always_inline void nw_http_on_waiting(struct nw_http *h, __s32 more);
+
+/*
+ * The connection's requests that lie outside; with `make` memory for them if
+ * there is none. NULL: there is none.
+ */
+static __always_inline struct nw_http_deep *nw_http_deep(struct nw_http *h,
+							 int make);
+
+/* They are not needed any more. */
+static __always_inline void nw_http_deep_free(struct nw_http *h);
+
+/* A PROXY protocol header has come: w->line, w->first.bytes of it. */
+static __always_inline void nw_http_on_proxy(NW_HTTP_CTX *ctx,
+					     const struct nw_http_work *w);
 
 /* Optional, with NW_HTTP_ON_REQUEST_END: a request is complete. */
 #ifdef NW_HTTP_ON_REQUEST_END

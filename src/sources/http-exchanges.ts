@@ -1,0 +1,167 @@
+/**
+ * HTTP exchanges, counted from their records as they are read: how long they took, when the first
+ * byte of the response came, how large the bodies were. Of exchanges whose record is lost the kernel
+ * counts the duration (bpf/include/http_exchange.bpf.h). Bounded whatever a peer sends: see folded().
+ */
+import { STATUS_CODES } from 'node:http';
+import { HTTP_EXCHANGE, HTTP_OUTCOME, HTTP_ROLE, type HttpKey } from '../generated/packet.js';
+import { readDuration, readU64 } from '../kernel/read.js';
+import { BODY_SIZE_BYTES, OTEL_HTTP_SECONDS } from '../metrics/histogram.js';
+import type { HttpDurations } from './packet.js';
+
+const { at: FIELD } = HTTP_EXCHANGE;
+const NS_PER_S = 1e9;
+const BOUNDS_NS = OTEL_HTTP_SECONDS.map((seconds) => seconds * NS_PER_S);
+
+/** Kinds of exchanges that are kept apart; more are counted as `_OTHER`. */
+const MOST_KINDS = 4096;
+/** A kind that has not been seen for so long is forgotten; its series end. */
+const IDLE_MS = 3_600_000;
+
+/** Shown as `_OTHER`; three digits end below it. */
+export const OTHER_STATUS = 1023;
+/** The port of what is counted as `_OTHER` for want of room. */
+export const OTHER_PORT = 0;
+const FIRST_STATUS = 100;
+const STATUS_END = 600;
+
+/** Counts per bucket, +Inf last, and the sum of what was counted. */
+export interface Distribution {
+  readonly buckets: readonly number[];
+  readonly sum: number;
+}
+
+interface Filling extends Distribution {
+  readonly buckets: number[];
+  sum: number;
+}
+
+/** Exchanges of one kind. */
+export interface HttpCounts {
+  readonly key: HttpKey;
+  /** In nanoseconds. */
+  readonly duration: Distribution;
+  /** Until the first byte of the response, in nanoseconds. */
+  readonly firstByte: Distribution;
+  /** In bytes. */
+  readonly requestBody: Distribution;
+  readonly responseBody: Distribution;
+}
+
+interface Kind extends HttpCounts {
+  readonly duration: Filling;
+  readonly firstByte: Filling;
+  readonly requestBody: Filling;
+  readonly responseBody: Filling;
+  lastMs: number;
+}
+
+const empty = (bounds: readonly number[]): Filling => ({
+  buckets: new Array<number>(bounds.length + 1).fill(0),
+  sum: 0,
+});
+
+function count(into: Filling, bounds: readonly number[], value: number): void {
+  let bucket = 0;
+  while (bucket < bounds.length && value > bounds[bucket]!) bucket++;
+  into.buckets[bucket]!++;
+  into.sum += value;
+}
+
+/** A whole number of bits for each part, below 2^53. */
+function numberOf({ status, serverPort, role, method, version, outcome }: HttpKey): number {
+  const small = ((((role << 4) | method) << 1) | version) * 8 + outcome;
+  return (small * 1024 + status) * 65_536 + serverPort;
+}
+
+/**
+ * What a peer chooses is folded, so that nobody can fill the table from outside: a status that is
+ * none (RFC 9110, section 15), and at a client each that is not in use (a server chose it).
+ */
+function folded(key: HttpKey): HttpKey {
+  const { status, role } = key;
+  const isKnown =
+    role === HTTP_ROLE.NW_HTTP_ROLE_CLIENT
+      ? STATUS_CODES[status] !== undefined
+      : status >= FIRST_STATUS && status < STATUS_END;
+  return isKnown || status === 0 ? key : { ...key, status: OTHER_STATUS };
+}
+
+export class HttpExchanges {
+  readonly #kinds = new Map<number, Kind>();
+  /** What takeOver() has seen, by key. */
+  readonly #taken = new Map<number, Readonly<Distribution>>();
+  readonly #now: () => number;
+
+  /** `now`: milliseconds of a clock that does not jump. */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** Counts the exchange whose record is at `at`. */
+  add(view: DataView, at: number): void {
+    const kind = this.#kindOf({
+      status: view.getUint16(at + FIELD.status, true),
+      serverPort: view.getUint16(at + FIELD.serverPort, true),
+      role: view.getUint8(at + FIELD.role),
+      method: view.getUint8(at + FIELD.method),
+      version: view.getUint8(at + FIELD.version),
+      outcome: view.getUint8(at + FIELD.outcome),
+    });
+    kind.lastMs = this.#now();
+    count(kind.duration, BOUNDS_NS, readU64(view, at + FIELD.durationNs));
+    const firstByte = readDuration(view, at + FIELD.firstByteNs);
+    if (firstByte !== null) count(kind.firstByte, BOUNDS_NS, firstByte);
+    const requestBytes = readDuration(view, at + FIELD.requestBytes);
+    if (requestBytes !== null) count(kind.requestBody, BODY_SIZE_BYTES, requestBytes);
+    // the size of what was cut is not known
+    if (kind.key.outcome === HTTP_OUTCOME.NW_HTTP_ANSWERED)
+      count(kind.responseBody, BODY_SIZE_BYTES, readU64(view, at + FIELD.responseBytes));
+  }
+
+  /** Takes over what the kernel has counted by itself since the last call. */
+  takeOver(durations: readonly HttpDurations[]): void {
+    for (const { key, buckets, sumNs } of durations) {
+      const name = numberOf(key);
+      const before = this.#taken.get(name);
+      this.#taken.set(name, { buckets, sum: sumNs });
+      if (before?.sum === sumNs) continue;
+      const kind = this.#kindOf(key);
+      kind.lastMs = this.#now();
+      for (const [bucket, total] of buckets.entries())
+        kind.duration.buckets[bucket]! += total - (before?.buckets[bucket] ?? 0);
+      kind.duration.sum += sumNs - (before?.sum ?? 0);
+    }
+  }
+
+  /** All kinds; those that were idle for an hour are forgotten. */
+  counts(): HttpCounts[] {
+    const oldest = this.#now() - IDLE_MS;
+    for (const [number, { lastMs }] of this.#kinds) if (lastMs < oldest) this.#kinds.delete(number);
+    return [...this.#kinds.values()];
+  }
+
+  #kindOf(key: HttpKey): Kind {
+    const wanted = folded(key);
+    const number = numberOf(wanted);
+    const kind = this.#kinds.get(number);
+    if (kind !== undefined) return kind;
+    if (this.#kinds.size < MOST_KINDS) return this.#make(number, wanted);
+    const other = { ...wanted, status: OTHER_STATUS, serverPort: OTHER_PORT };
+    const shared = numberOf(other);
+    return this.#kinds.get(shared) ?? this.#make(shared, other);
+  }
+
+  #make(number: number, key: HttpKey): Kind {
+    const kind = {
+      key,
+      duration: empty(BOUNDS_NS),
+      firstByte: empty(BOUNDS_NS),
+      requestBody: empty(BODY_SIZE_BYTES),
+      responseBody: empty(BODY_SIZE_BYTES),
+      lastMs: this.#now(),
+    };
+    this.#kinds.set(number, kind);
+    return kind;
+  }
+}
