@@ -161,14 +161,12 @@ int packet_unowned(__u64 *ctx)
 	return 0;
 }
 
-/* A socket begins a connection, as a listener's child or once more, or ends one. */
+/* A socket begins a connection: as a listener's child, or once more. */
 static __always_inline int nw_begins(struct sock *sk, int old_state, int state,
 				     bool timed)
 {
 	if (old_state == TCP_LISTEN && state == TCP_SYN_RECV)
 		nw_early_adopt(sk, timed);
-	if (state == TCP_CLOSE && nw_http_on && nw_watched(sk))
-		nw_http_socket_closed(sk, old_state);
 	if (state != TCP_SYN_SENT || !nw_watched(sk))
 		return 0;
 	if (nw_http_on && nw_has_socket_storage())
@@ -189,6 +187,15 @@ SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(timed_socket_begins, struct sock *sk, int old_state, int state)
 {
 	return nw_begins(sk, old_state, state, true);
+}
+
+/* A connection has ended: the requests that were not answered. */
+SEC("?tp_btf/inet_sock_set_state")
+int BPF_PROG(http_ends, struct sock *sk, int old_state, int state)
+{
+	if (state == TCP_CLOSE && nw_watched(sk))
+		nw_http_socket_closed(sk, old_state);
+	return 0;
 }
 
 /* ---- receive: from the driver to the protocol stack ---- */

@@ -35,8 +35,8 @@ static long nw_http_end_step(__u32 i, struct nw_http_ending *ending)
 				 ending->acked);
 }
 
-/* Before 5.17 so many requests that were never answered count, in one connection. */
-#define NW_HTTP_ENDINGS_WITHOUT_LOOP 32
+/* All that wait, the response that was under way, and the step that finds none. */
+#define NW_HTTP_ENDINGS (NW_HTTP_DEPTH + 2)
 
 /* TCP_CLOSE: what has not been answered will not be. */
 static __always_inline void nw_http_socket_closed(struct sock *sk,
@@ -45,8 +45,6 @@ static __always_inline void nw_http_socket_closed(struct sock *sk,
 	struct nw_http_ending ending;
 	struct tcp_sock *tp;
 
-	if (!nw_has_socket_storage())
-		return;
 	ending.c = bpf_sk_storage_get(&http_connections, sk, 0, 0);
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!ending.c || !tp || ending.c->http.off || !ending.c->http.request)
@@ -55,12 +53,7 @@ static __always_inline void nw_http_socket_closed(struct sock *sk,
 	ending.outcome = nw_http_outcome_of(sk, old_state);
 	ending.acked = nw_http_role(&ending.c->http) == NW_HTTP_ROLE_CLIENT ||
 		       tp->snd_una == tp->write_seq;
-	if (nw_has_loop)
-		bpf_loop(NW_HTTP_DEPTH + 2, nw_http_end_step, &ending, 0);
-	else
-		for (__u32 i = 0; i < NW_HTTP_ENDINGS_WITHOUT_LOOP; i++)
-			if (nw_http_end_step(i, &ending))
-				break;
+	nw_loop(NW_HTTP_ENDINGS, nw_http_end_step, &ending);
 }
 
 #endif /* NW_HTTP_END_BPF_H */

@@ -51,18 +51,19 @@ export interface PacketOptions {
 }
 
 const BATCH = 8192;
+/** Programs that are called back, in a loop: 5.13, as this helper. */
+const CALLBACKS = 'for_each_map_elem';
+const HTTP_ENDS = 'http_ends';
 const PLAIN = new Set(['packet_ingress', 'packet_egress', 'socket_begins']);
 const TIMED = new Set(['timed_ingress', 'timed_egress', 'timed_socket_begins']);
 const ESSENTIAL = new Set(['packet_ingress', 'packet_egress', 'timed_ingress', 'timed_egress']);
-const WITHOUT_TIMES = new Set([...PLAIN, 'packet_unowned']);
+const WITHOUT_TIMES = new Set([...PLAIN, 'packet_unowned', HTTP_ENDS]);
 
 /**
  * Layer times need atomic operations that give the old value: 5.12, which also brought this helper.
  * Kernels before it refuse a program that merely holds one.
  */
 const ATOMICS = 'check_mtu';
-/** Where tracing programs reach what is stored in a socket: 5.11, as this helper. */
-const SOCKET_STORAGE = 'sock_from_file';
 
 /** Where fentry may be used, the boundaries of the layers are the functions themselves. */
 const EXACT_BOUNDARIES: ReadonlyMap<string, string> = new Map([
@@ -137,11 +138,18 @@ function specOf(options: PacketOptions): SourceSpec {
       ...(time ? [] : NO_POOLS),
       ...(options.http ? [] : NO_HTTP),
     ]),
-    wants: (program) =>
-      chosen.has(program) ||
-      (!PLAIN.has(program) && (WITHOUT_TIMES.has(program) || wantsTimed(program))),
-    lacks: (program) =>
-      canTime || WITHOUT_TIMES.has(program) ? null : 'layer times need Linux 5.12',
+    wants: (program) => {
+      if (program === HTTP_ENDS) return options.http;
+      return (
+        chosen.has(program) ||
+        (!PLAIN.has(program) && (WITHOUT_TIMES.has(program) || wantsTimed(program)))
+      );
+    },
+    lacks: (program) => {
+      if (program === HTTP_ENDS)
+        return hasHelper(CALLBACKS) ? null : 'requests that are never answered need Linux 5.13';
+      return canTime || WITHOUT_TIMES.has(program) ? null : 'layer times need Linux 5.12';
+    },
     essential: (program) => chosen.has(program) && ESSENTIAL.has(program),
   };
 }
@@ -160,6 +168,7 @@ export const PLAN: SourcePlan = {
     packet_ingress: { gives: 'received packets' },
     packet_egress: { gives: 'sent packets' },
     packet_unowned: UNOWNED,
+    http_ends: { gives: 'requests that are never answered', since: '5.13' },
     socket_begins: { gives: 'the connection of data that comes with the last ACK of a handshake' },
     timed_socket_begins: timed('the times of data that comes with the last ACK of a handshake'),
     timed_ingress: timed('the times of received packets'),
@@ -273,7 +282,7 @@ export class PacketSource {
 
   /** Whether requests that a connection leaves unanswered are seen. */
   get seesHttpEnds(): boolean {
-    return hasHelper(SOCKET_STORAGE);
+    return this.source.programs.some(({ program, attached }) => program === HTTP_ENDS && attached);
   }
 
   httpTotals(): HttpTotals {

@@ -128,6 +128,7 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     packet_ingress: plain,
     packet_egress: plain,
     socket_begins: plain,
+    http_ends: (asked) => (!asked('-i') ? 'unasked' : since('5.13') ? 'attached' : 'missing'),
     timed_socket_begins: timed,
     timed_ingress: timed,
     timed_egress: timed,

@@ -58,7 +58,9 @@ NW_HTTP_FN int nw_http_proxy2(NW_HTTP_CTX *ctx, __u32 slot)
 						  NW_HTTP_PROXY_SHOWN;
 	if (bytes > w->end - w->pos)
 		bytes = w->end - w->pos;
-	nw_http_copy_line(w, bytes);
+	for (__u32 i = 0; i < NW_HTTP_PROXY_SHOWN; i += 8)
+		*(__u64 *)(w->line + i) =
+			nw_http_u64(nw_http_at(w, w->pos) + i);
 	w->first.bytes = bytes;
 	w->d.phase = NW_HTTP_PROXY;
 	nw_http_proxied(ctx, slot);

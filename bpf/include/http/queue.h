@@ -78,14 +78,17 @@ NW_HTTP_FN int nw_http_push(NW_HTTP_CTX *ctx, __u32 slot)
 	struct nw_http_work *w = nw_http_work(slot);
 	struct nw_http *h = nw_http_state(ctx);
 	struct nw_http_request *place;
+	__u32 answering;
 	__u64 start;
 
 	if (!w || !h)
 		return 0;
 	start = (__u64)(w->d.version == 1) << 4 | (w->d.method & 15);
+	/* not as an index: 6.1's verifier loses its bounds */
+	answering = w->way ? h->dir[0].phase : h->dir[1].phase;
 	/* in step again once nothing else can be on its way */
 	if ((w->d.flags & NW_HTTP_F_LOST) && !nw_http_outstanding(h) &&
-	    h->dir[!(w->way & 1)].phase == NW_HTTP_START)
+	    answering == NW_HTTP_START)
 		w->d.flags &= ~NW_HTTP_F_LOST;
 	if (!(w->d.flags & NW_HTTP_F_LOST))
 		start |= w->d.first_ns << 5;

@@ -98,26 +98,6 @@ NW_HTTP_FN __u32 nw_http_line_end(__u32 slot)
 	return pos < end ? pos : end;
 }
 
-/* Copies the start of the line at pos and notes where it may need hiding. */
-static __always_inline void nw_http_copy_line(struct nw_http_work *w,
-					      __u32 bytes)
-{
-	__u64 query = 0;
-
-	w->line_have = bytes < NW_HTTP_LINE_MAX ? bytes : NW_HTTP_LINE_MAX;
-	NW_HTTP_LOOP
-	for (__u32 i = 0; i < NW_HTTP_LINE_MAX; i += 8) {
-		__u64 word;
-
-		if (i >= bytes)
-			break;
-		word = nw_http_u64(nw_http_at(w, w->pos + i));
-		*(__u64 *)(w->line + i) = word;
-		query |= nw_http_find(word, '?') | nw_http_find(word, '#');
-	}
-	w->hides = !!query;
-}
-
 /* Uses up body bytes; true at the end of the body or chunk. */
 static __always_inline int nw_http_consume(struct nw_http_work *w)
 {

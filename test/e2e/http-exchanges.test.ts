@@ -1,0 +1,185 @@
+// Exchanges that end oddly, begin oddly, or were there before netwatch: each is counted, and nothing in
+// silence. The witness is the script that plays them.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import t, { type Test } from 'tap';
+import { startCollector, type Collector } from '../support/collector.js';
+import { createNamespace, type Namespace } from '../support/netns.js';
+import { parseNdjson } from '../support/ndjson.js';
+import { select, total, type Sample } from '../support/samples.js';
+import { needsCommands, needsRoot } from '../support/skip.js';
+
+const SCRIPT = join(import.meta.dirname, '..', 'http-exchanges', 'play.py');
+/** As play.py has it. */
+const TIMES = 5;
+const PORT = 7200;
+const SIDES = ['server', 'client'] as const;
+const skip = needsRoot || needsCommands('python3', 'nft');
+
+interface Player {
+  /** Waits until the script says that it is ready. */
+  ready(): Promise<void>;
+  go(): void;
+  ended(): Promise<void>;
+}
+
+function play(namespace: Namespace, kind: string, port = PORT): Player {
+  const child = namespace.spawn('python3', [SCRIPT, kind, String(port)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  const exit = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  return {
+    ready: async () => {
+      await lines.next();
+    },
+    go: () => child.stdin?.write('\n'),
+    ended: async () => {
+      const code = await exit;
+      if (code !== 0) throw new Error(`${kind} ended with ${String(code)}`);
+    },
+  };
+}
+
+/** Exchanges by side, method, status and error. */
+function counted(state: readonly Sample[], side: string, port = PORT): Record<string, number> {
+  const counts: Record<string, number> = {};
+  const name = `http_${side}_request_duration_seconds_count`;
+  for (const { labels, value } of select(state, name, { server_port: String(port) })) {
+    const {
+      http_request_method: method,
+      http_response_status_code: status = '-',
+      error_type: error = '-',
+    } = labels;
+    counts[`${method} ${status} ${error}`] = value;
+  }
+  return counts;
+}
+
+async function stopped(t: Test, collector: Collector): Promise<readonly Sample[]> {
+  t.strictSame(await collector.stop(), { code: 0, signal: null });
+  const state = collector.samples('netwatch.prom');
+  t.equal(total(state, 'netwatch_events_lost_total'), 0, 'nothing is lost');
+  for (const side of SIDES)
+    t.equal(total(state, `http_${side}_active_requests`), 0, 'none is under way any more');
+  return state;
+}
+
+const FROM_THE_BEGINNING: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  reset: { 'GET - reset': TIMES },
+  'given-up': { 'GET - closed': TIMES },
+  cut: { 'GET 200 truncated': TIMES },
+  'cut-chunk': { 'GET 200 reset': TIMES },
+  'body-unread': { 'POST 200 -': TIMES },
+  pipelined: { 'HEAD 200 -': 334, 'GET 200 -': 666 },
+  urgent: { 'GET 200 -': 1 },
+  proxied: { 'GET 200 -': 4 },
+};
+
+t.test('exchanges that end or begin oddly are counted at both ends', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const collector = await startCollector(t, namespace, ['-i', '-q']);
+  const cases = Object.entries(FROM_THE_BEGINNING);
+  for (const [at, [kind]] of cases.entries()) await play(namespace, kind, PORT + at).ended();
+  const state = await stopped(t, collector);
+  for (const [at, [kind, wanted]] of cases.entries())
+    for (const side of SIDES)
+      t.strictSame(counted(state, side, PORT + at), wanted, `${kind} at the ${side}`);
+  t.equal(total(state, 'netwatch_http_responses_unmatched_total'), 0);
+  t.equal(total(state, 'netwatch_http_resyncs_total'), 0);
+});
+
+const OLDER: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  'older-in-two': { 'GET 200 -': 2 * TIMES },
+  'older-lower-case': { '_OTHER 200 -': TIMES },
+  'older-download': { 'GET 200 -': TIMES },
+  'older-upload': { 'GET 200 -': TIMES },
+};
+
+t.test('connections older than netwatch are read right', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const cases = Object.entries(OLDER);
+  const players = cases.map(([kind], at) => play(namespace, kind, PORT + at));
+  for (const player of players) await player.ready();
+  const collector = await startCollector(t, namespace, ['-i', '-q']);
+  for (const player of players) {
+    player.go();
+    await player.ended();
+  }
+  const state = await stopped(t, collector);
+  for (const [at, [kind, wanted]] of cases.entries())
+    for (const side of SIDES)
+      t.strictSame(counted(state, side, PORT + at), wanted, `${kind} at the ${side}`);
+  const taken = { taken_for: 'midstream' };
+  t.equal(total(state, 'netwatch_http_connections_total', taken), cases.length * 2 * TIMES);
+});
+
+t.test('a request that is never acknowledged ends with the timeout', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const collector = await startCollector(t, namespace, ['-i', '-q']);
+  const player = play(namespace, 'timed-out');
+  await player.ready();
+  const rules = `add table ip t
+    add chain ip t c { type filter hook input priority 0; }
+    add rule ip t c tcp dport ${PORT} drop`;
+  await namespace.exec('nft', ['-f', '-'], { input: rules });
+  player.go();
+  await player.ended();
+  const state = await stopped(t, collector);
+  t.strictSame(counted(state, 'client'), { 'GET 200 -': 1, 'GET - timeout': 1 });
+  t.strictSame(counted(state, 'server'), { 'GET 200 -': 1 });
+});
+
+t.test('connections are counted by what their first bytes are', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const collector = await startCollector(t, namespace, ['-i', '-q']);
+  await play(namespace, 'first-bytes').ended();
+  const state = await stopped(t, collector);
+  const taken: Record<string, number> = Object.fromEntries(
+    select(state, 'netwatch_http_connections_total').map(({ labels, value }) => [
+      String(labels['taken_for']),
+      value,
+    ]),
+  );
+  t.strictSame(taken, { http: 4, http2: 2, tls: 2, other: 4, midstream: 0, tunnel: 2 });
+});
+
+t.test('an answer without a request is counted as that', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const collector = await startCollector(t, namespace, ['-i', '-q']);
+  await play(namespace, 'unasked').ended();
+  const state = await stopped(t, collector);
+  for (const side of SIDES) {
+    t.strictSame(counted(state, side), {});
+    const unmatched = { side, cause: 'unasked' };
+    t.equal(total(state, 'netwatch_http_responses_unmatched_total', unmatched), 1);
+  }
+});
+
+t.test('requests under way are shown until they are answered', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const collector = await startCollector(t, namespace, ['-i', '-q']);
+  const player = play(namespace, 'waiting');
+  for (const waiting of [2, 1]) {
+    await player.ready();
+    const state = await collector.pulled();
+    for (const side of SIDES) t.equal(total(state, `http_${side}_active_requests`), waiting);
+    player.go();
+  }
+  await player.ended();
+  await stopped(t, collector);
+});
+
+t.test('who speaks through a proxy is named with each head', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const collector = await startCollector(t, namespace, ['-i', '-q', '--ndjson']);
+  await play(namespace, 'proxied').ended();
+  await stopped(t, collector);
+  const text = readFileSync(join(collector.dataFolder, 'packets.ndjson'), 'utf8');
+  const clients = parseNdjson(text)
+    .filter((line) => typeof line['http_info'] === 'string')
+    .map((line) => `${String(line['client_address'])}:${String(line['client_port'])}`);
+  t.strictSame([...new Set(clients)].sort(), ['192.0.2.1:5000', '192.0.2.9:5001']);
+  t.equal(clients.length, 2 * 2 * 4);
+});
