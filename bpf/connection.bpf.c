@@ -25,6 +25,7 @@ NW_ENUM(nw_retransmit_type);
 NW_ENUM(nw_role);
 NW_ENUM(nw_owner_source);
 NW_ENUM(nw_mark);
+NW_ENUM(nw_counted);
 
 static __always_inline void nw_emit_connection(struct sock *sk,
 					       const struct nw_turn *turn,

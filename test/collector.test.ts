@@ -245,6 +245,11 @@ t.test('what the kernel does not know has no line', (t) => {
     'mdev_seconds',
     'rttvar_seconds',
   ]);
+  t.strictSame(
+    without({ srttUs: 0 }),
+    ['srtt_seconds', 'mdev_seconds', 'rttvar_seconds'],
+    'the kernel begins with a guess of the last two',
+  );
   t.strictSame(without({ pacingRate: 2 ** 64 }), ['pacing_rate_bytes_per_second']);
   t.strictSame(without({ pacingRate: 0xffff_ffff }), ['pacing_rate_bytes_per_second']);
   t.end();

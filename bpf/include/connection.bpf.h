@@ -6,8 +6,7 @@
 #ifndef NW_CONNECTION_BPF_H
 #define NW_CONNECTION_BPF_H
 
-#include "sequence.bpf.h"
-#include "socket.bpf.h"
+#include "volume.bpf.h"
 
 static __always_inline void nw_fill_queues(struct nw_connection *c,
 					   struct sock *sk, struct tcp_sock *tp)
@@ -79,7 +78,6 @@ static __always_inline void nw_fill_remembered(struct nw_connection *c,
 	c->task = s->owner.task;
 	if (s->owner_source > NW_OWNER_LISTENER)
 		c->cgroup = s->owner.cgroup;
-	c->role = s->role;
 	c->owner_source = s->owner_source;
 	__builtin_memcpy(c->retransmits, s->retransmits,
 			 sizeof(c->retransmits));
@@ -91,11 +89,16 @@ static __always_inline void nw_fill_connection(struct nw_connection *c,
 					       struct tcp_sock *tp,
 					       const struct nw_socket *s)
 {
+	/* a change of state is told before the socket has the new one */
+	int state = sk->__sk_common.skc_state;
+
 	c->head.sock = (__u64)sk;
 	c->head.netns = nw_sock_netns(sk);
 	c->cookie = sk->__sk_common.skc_cookie.counter;
 	c->cgroup = sk->sk_cgrp_data.cgroup->kn->id;
 	c->error = sk->sk_err;
+	c->role = nw_role_of(sk, tp, s, state);
+	c->counted = nw_counted_beside_data(sk, tp, s, state);
 	nw_fill_queues(c, sk, tp);
 	nw_fill_tcp(c, tp);
 	nw_fill_congestion(c, &tp->inet_conn);

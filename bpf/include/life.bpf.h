@@ -7,6 +7,7 @@
 #ifndef NW_LIFE_BPF_H
 #define NW_LIFE_BPF_H
 
+#include "duration.h"
 #include "pinned.bpf.h"
 #include "owner_record.bpf.h"
 #include "volume.bpf.h"
@@ -20,7 +21,12 @@ const volatile struct nw_life_filter nw_life_filter = {};
 /* What the user did not ask for is dead code to the verifier. */
 #define nw_wants(event) (nw_life_filter.events & NW_LIFE_BIT(event))
 
-/* Sockets whose CONNECT has not been told, by address, and when it was. */
+/* connect() is told as CONNECT, and as the STATE from CLOSE to SYN_SENT. */
+#define NW_LIFE_BY_CONNECT \
+	(NW_LIFE_BIT(NW_LIFE_CONNECT) | NW_LIFE_BIT(NW_LIFE_STATE))
+#define nw_wants_connect() (nw_life_filter.events & NW_LIFE_BY_CONNECT)
+
+/* Sockets whose connect() has not been told, by address, and when it was. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -132,22 +138,22 @@ static __always_inline void nw_begin_life(struct sock *sk, int state, __u64 now)
 	__u64 key = (__u64)sk, caller = bpf_get_current_pid_tgid();
 
 	nw_remember_pinned(key);
-	if (state == TCP_SYN_SENT && nw_wants(NW_LIFE_CONNECT)) {
+	if (state == TCP_SYN_SENT && nw_wants_connect()) {
 		bpf_map_update_elem(&life_untold, &key, &now, BPF_ANY);
 		bpf_map_update_elem(&life_callers, &caller, &key, BPF_ANY);
 	}
 }
 
 /*
- * connect() gives a socket its state before its port, so CONNECT is told with
- * the time of connect() by who comes first: connect() returning, the SYN sent
- * again, or the answer. True for the one who is to tell.
+ * connect() gives a socket its state before its port, so it is told later, with
+ * its own time, by who comes first: connect() returning, the SYN sent again, or
+ * what ends SYN_SENT. True for the one who is to tell.
  */
 static __always_inline bool nw_take_untold(__u64 sock, __u64 *connect_ns)
 {
 	__u64 *found;
 
-	if (!nw_wants(NW_LIFE_CONNECT))
+	if (!nw_wants_connect())
 		return false;
 	found = bpf_map_lookup_elem(&life_untold, &sock);
 	if (!found)
@@ -156,13 +162,36 @@ static __always_inline bool nw_take_untold(__u64 sock, __u64 *connect_ns)
 	return bpf_map_delete_elem(&life_untold, &sock) == 0;
 }
 
-static __always_inline void nw_emit_connect(struct nw_life *e, __u64 connect_ns)
+/* `sent`: a SYN too; else connect() has failed before, and is no CONNECT. */
+static __always_inline void nw_emit_connect(struct nw_life *e, __u64 connect_ns,
+					    bool sent)
 {
-	__u64 now = e->head.ts_ns;
-
 	e->head.ts_ns = connect_ns;
-	nw_emit_life(e, NW_LIFE_CONNECT);
+	e->old_state = TCP_CLOSE;
+	e->state = TCP_SYN_SENT;
+	e->error = 0;
+	if (nw_wants(NW_LIFE_STATE))
+		nw_emit_life(e, NW_LIFE_STATE);
+	if (sent && nw_wants(NW_LIFE_CONNECT))
+		nw_emit_life(e, NW_LIFE_CONNECT);
+}
+
+/* SYN_SENT is over: with neither an answer nor an error nothing has been sent. */
+static __always_inline void nw_tell_connect(struct nw_life *e, struct sock *sk,
+					    const struct nw_socket *s)
+{
+	__u64 connect_ns = 0, now = e->head.ts_ns;
+	__u8 state = e->state;
+	__u32 error = e->error;
+
+	if (!nw_take_untold((__u64)sk, &connect_ns) ||
+	    !nw_life_wanted(e, sk, s, false))
+		return;
+	nw_emit_connect(e, connect_ns, state != TCP_CLOSE || error);
 	e->head.ts_ns = now;
+	e->old_state = TCP_SYN_SENT;
+	e->state = state;
+	e->error = error;
 }
 
 /*
@@ -177,24 +206,18 @@ static __always_inline bool nw_is_answer(const struct nw_socket *s,
 	return old_state == TCP_SYN_RECV && s->role == NW_ROLE_CLIENT;
 }
 
-/*
- * The end of a connect(). With neither an answer nor an error nothing has been
- * sent: connect() itself has failed, and there is no CONNECT.
- */
+/* The end of a connect(). How long it took is not known of one that began unseen. */
 static __always_inline void nw_tell_answer(struct nw_life *e, struct sock *sk,
 					   const struct nw_socket *s)
 {
-	bool refused = e->state == TCP_CLOSE, allowed;
-	__u64 connect_ns = 0;
-	bool untold = nw_take_untold((__u64)sk, &connect_ns);
+	__u64 least = nw_life_filter.min_latency_ns;
+	bool refused = e->state == TCP_CLOSE;
 
-	allowed = nw_life_wanted(e, sk, s, false);
-	if (untold && allowed && (!refused || e->error))
-		nw_emit_connect(e, connect_ns);
-	if (!allowed || (refused && e->error != NW_ECONNREFUSED))
+	if (!nw_life_wanted(e, sk, s, false) ||
+	    (refused && e->error != NW_ECONNREFUSED))
 		return;
-	e->duration_ns = e->head.ts_ns - s->open_ns;
-	if (e->duration_ns < nw_life_filter.min_latency_ns)
+	e->duration_ns = nw_between(s->open_ns, e->head.ts_ns);
+	if (least && (e->duration_ns == NW_UNKNOWN || e->duration_ns < least))
 		return;
 	if (refused && nw_wants(NW_LIFE_REFUSED))
 		nw_emit_life(e, NW_LIFE_REFUSED);
@@ -262,8 +285,7 @@ static __always_inline void nw_tell_state(struct nw_life *e, struct sock *sk,
 		marks = nw_end_unaccepted(sk, turn->s, &e->tuple, marks);
 	if (marks == NW_OUT)
 		return;
-	if (turn->since_ns)
-		e->duration_ns = e->head.ts_ns - turn->since_ns;
+	e->duration_ns = nw_between(turn->since_ns, e->head.ts_ns);
 	e->marks = marks;
 	nw_emit_life(e, NW_LIFE_STATE);
 	e->marks = NW_MARK_NONE;
@@ -290,7 +312,10 @@ static __always_inline int nw_life_turn(struct sock *sk, int old_state,
 	e.state = state;
 	e.old_state = old_state;
 	e.error = sk->sk_err;
-	nw_tell_state(&e, sk, &turn);
+	if (old_state == TCP_SYN_SENT)
+		nw_tell_connect(&e, sk, s);
+	if (state != TCP_SYN_SENT)
+		nw_tell_state(&e, sk, &turn);
 	if (nw_is_answer(s, old_state, state))
 		nw_tell_answer(&e, sk, s);
 	else
@@ -302,7 +327,7 @@ static __always_inline int nw_life_turn(struct sock *sk, int old_state,
 	return 0;
 }
 
-/* The SYN is sent again: CONNECT is told now if it has not been. */
+/* The SYN is sent again: connect() is told now if it has not been. */
 static __always_inline int nw_retransmitted(struct sock *sk)
 {
 	__u64 connect_ns = 0;
@@ -318,9 +343,8 @@ static __always_inline int nw_retransmitted(struct sock *sk)
 	if (!tp || !s)
 		return 0;
 	nw_fill_life(&e, sk, tp, s, connect_ns);
-	e.state = TCP_SYN_SENT;
 	if (nw_life_wanted(&e, sk, s, false))
-		nw_emit_life(&e, NW_LIFE_CONNECT);
+		nw_emit_connect(&e, connect_ns, true);
 	return 0;
 }
 
@@ -359,7 +383,7 @@ static __always_inline int nw_connect_returned(void)
 	nw_probe_life(&e, (struct sock *)key, &owner, connect_ns,
 		      NW_ROLE_CLIENT);
 	if (nw_life_allowed(&e, &owner, (struct sock *)key, true))
-		nw_emit_life(&e, NW_LIFE_CONNECT);
+		nw_emit_connect(&e, connect_ns, true);
 	return 0;
 }
 

@@ -84,6 +84,17 @@ enum nw_retransmit_type {
 	NW_RETRANSMIT_TYPES = 5,
 };
 
+/*
+ * What the kernel's byte counts of a connection hold beside data, as each takes
+ * a sequence number; a mask.
+ */
+enum nw_counted {
+	NW_COUNTED_NONE = 0,
+	NW_COUNTED_SYN = 1, /* in bytes_acked: the SYN that connect() sent */
+	NW_COUNTED_FIN = 2, /* in bytes_acked */
+	NW_COUNTED_PEER_FIN = 4, /* in bytes_received */
+};
+
 struct nw_head {
 	__u64 ts_ns; /* CLOCK_MONOTONIC */
 	nw_address_t sock; /* 0 = none */
@@ -161,7 +172,8 @@ struct nw_connection {
 	__u8 role; /* enum nw_role */
 	__u8 owner_source; /* enum nw_owner_source */
 	__u8 marks; /* enum nw_mark */
-	__u8 pad[2];
+	__u8 counted; /* enum nw_counted */
+	__u8 pad[1];
 };
 
 /*

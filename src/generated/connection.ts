@@ -44,7 +44,7 @@ export {
 /** struct nw_connection: size and field offsets in bytes. */
 export const CONNECTION = {
   size: 336,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, cgroup: 32, openNs: 40, handshakeNs: 48, bytesAcked: 56, bytesReceived: 64, bytesSent: 72, bytesRetrans: 80, pacingRate: 88, startNs: 96, pid: 104, uid: 108, comm: 112, localAddr: 128, peerAddr: 144, localPort: 160, peerPort: 162, family: 164, srttUs: 168, mdevUs: 172, rttvarUs: 176, minRttUs: 180, backlog: 184, maxBacklog: 188, rwnd: 192, sndWnd: 196, cwnd: 200, ssthresh: 204, sndbuf: 208, rcvbuf: 212, wmemQueued: 216, rmemAlloc: 220, totalRetrans: 224, packetsOut: 228, sackedOut: 232, lostOut: 236, retransOut: 240, reordering: 244, delivered: 248, deliveredCe: 252, segsIn: 256, segsOut: 260, unacked: 264, notsent: 268, unread: 272, mss: 276, rtoUs: 280, rcvOoopack: 284, retransmits: 288, error: 308, caName: 312, caState: 328, state: 329, oldState: 330, role: 331, ownerSource: 332, marks: 333 },
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, cgroup: 32, openNs: 40, handshakeNs: 48, bytesAcked: 56, bytesReceived: 64, bytesSent: 72, bytesRetrans: 80, pacingRate: 88, startNs: 96, pid: 104, uid: 108, comm: 112, localAddr: 128, peerAddr: 144, localPort: 160, peerPort: 162, family: 164, srttUs: 168, mdevUs: 172, rttvarUs: 176, minRttUs: 180, backlog: 184, maxBacklog: 188, rwnd: 192, sndWnd: 196, cwnd: 200, ssthresh: 204, sndbuf: 208, rcvbuf: 212, wmemQueued: 216, rmemAlloc: 220, totalRetrans: 224, packetsOut: 228, sackedOut: 232, lostOut: 236, retransOut: 240, reordering: 244, delivered: 248, deliveredCe: 252, segsIn: 256, segsOut: 260, unacked: 264, notsent: 268, unread: 272, mss: 276, rtoUs: 280, rcvOoopack: 284, retransmits: 288, error: 308, caName: 312, caState: 328, state: 329, oldState: 330, role: 331, ownerSource: 332, marks: 333, counted: 334 },
 } as const;
 
 export interface Connection {
@@ -109,6 +109,7 @@ export interface Connection {
   readonly role: number;
   readonly ownerSource: number;
   readonly marks: number;
+  readonly counted: number;
 }
 
 export function decodeConnection(view: DataView, at: number): Connection {
@@ -174,6 +175,7 @@ export function decodeConnection(view: DataView, at: number): Connection {
     role: view.getUint8(at + 331),
     ownerSource: view.getUint8(at + 332),
     marks: view.getUint8(at + 333),
+    counted: view.getUint8(at + 334),
   };
 }
 
@@ -208,6 +210,14 @@ export function decodeConnectionTotals(view: DataView, at: number): ConnectionTo
     state: Array.from({ length: 14 }, (_, i) => decodeHistogram(view, at + 1784 + i * 328)),
   };
 }
+
+/** enum nw_counted */
+export const COUNTED = {
+  NW_COUNTED_NONE: 0,
+  NW_COUNTED_SYN: 1,
+  NW_COUNTED_FIN: 2,
+  NW_COUNTED_PEER_FIN: 4,
+} as const;
 
 /** enum nw_outcome */
 export const OUTCOME = {

@@ -26,6 +26,10 @@ const MDEV_SHIFT = 2;
 
 const seconds = (us: number): number | null => (us === 0 ? null : us / US_PER_S);
 
+/** The kernel begins with a guess of 0.25 s: known once a round trip is. */
+const spread = ({ srttUs }: Connection, us: number): number | null =>
+  srttUs === 0 ? null : seconds(us >>> MDEV_SHIFT);
+
 /** tcp_packets_in_flight() of the kernel, in bytes of full segments. */
 function inFlightBytes(c: Connection): number {
   const segments = c.packetsOut - (c.sackedOut + c.lostOut) + c.retransOut;
@@ -57,8 +61,8 @@ export const EXTRA_VALUES = [
   { family: 'netwatch_connection_acked_bytes_total', of: (c) => c.bytesAcked },
   { family: 'netwatch_connection_received_bytes_total', of: (c) => c.bytesReceived },
   { family: 'netwatch_connection_srtt_seconds', of: (c) => seconds(c.srttUs >>> SRTT_SHIFT) },
-  { family: 'netwatch_connection_mdev_seconds', of: (c) => seconds(c.mdevUs >>> MDEV_SHIFT) },
-  { family: 'netwatch_connection_rttvar_seconds', of: (c) => seconds(c.rttvarUs >>> MDEV_SHIFT) },
+  { family: 'netwatch_connection_mdev_seconds', of: (c) => spread(c, c.mdevUs) },
+  { family: 'netwatch_connection_rttvar_seconds', of: (c) => spread(c, c.rttvarUs) },
   {
     family: 'netwatch_connection_min_rtt_seconds',
     of: (c) => (c.minRttUs === UNSET_U32 ? null : seconds(c.minRttUs)),
