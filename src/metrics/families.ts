@@ -210,9 +210,11 @@ export const FAMILIES = {
   netwatch_connection_rcvbuf_bytes: ofConnection('Size of the receive buffer.'),
   netwatch_connection_wmem_queued_bytes: ofConnection('Memory held by the send queue.'),
   netwatch_connection_acked_bytes_total: totalOfConnection(
-    'Bytes sent that the other end acknowledged.',
+    'Bytes sent that the other end acknowledged, as the kernel and ss count them: SYN and FIN are one each.',
   ),
-  netwatch_connection_received_bytes_total: totalOfConnection('Bytes received in order.'),
+  netwatch_connection_received_bytes_total: totalOfConnection(
+    'Bytes received in order, as the kernel and ss count them: FIN is one.',
+  ),
   netwatch_connection_srtt_seconds: ofConnection('Smoothed round-trip time.'),
   netwatch_connection_mdev_seconds: ofConnection('Medium deviation of the round-trip time.'),
   netwatch_connection_rttvar_seconds: ofConnection(
@@ -249,6 +251,48 @@ export const FAMILIES = {
   netwatch_connection_pacing_rate_bytes_per_second: ofConnection('Rate at which sending is paced.'),
   netwatch_connection_notsent_bytes: ofConnection(
     'Bytes queued by the application and not yet sent.',
+  ),
+  netwatch_connection_sent_payload_bytes_total: totalOfConnection(
+    'Payload bytes sent that the other end acknowledged: acked_bytes without SYN and FIN.',
+  ),
+  netwatch_connection_received_payload_bytes_total: totalOfConnection(
+    'Payload bytes received in order: received_bytes without FIN.',
+  ),
+  netwatch_connection_sent_bytes_total: totalOfConnection(
+    'Payload bytes sent, once more each time they are sent again.',
+  ),
+  netwatch_connection_retransmitted_bytes_total: totalOfConnection('Payload bytes sent again.'),
+  netwatch_connection_sent_segments_total: totalOfConnection(
+    'Segments sent, those without data included.',
+  ),
+  netwatch_connection_received_segments_total: totalOfConnection(
+    'Segments received, those without data included.',
+  ),
+  netwatch_connection_mss_bytes: ofConnection('Largest payload of a segment sent.'),
+  netwatch_connection_rto_seconds: ofConnection(
+    'Time without an acknowledgement after which a segment is sent again; none if the length of a jiffy is not known.',
+  ),
+  netwatch_connection_snd_wnd_bytes: ofConnection('Window that the other end offers.'),
+  netwatch_connection_sacked_segments: ofConnection(
+    'Outstanding segments that have arrived out of order.',
+  ),
+  netwatch_connection_busy_seconds_total: totalOfConnection(
+    'Time with data to send or not yet acknowledged; none if the length of a jiffy is not known.',
+  ),
+  netwatch_connection_rwnd_limited_seconds_total: totalOfConnection(
+    'Time of it in which the window of the other end held sending up.',
+  ),
+  netwatch_connection_sndbuf_limited_seconds_total: totalOfConnection(
+    'Time of it in which the size of the send buffer held sending up.',
+  ),
+  netwatch_connection_ecn_negotiated: ofConnection(
+    '1 if both ends do explicit congestion notification (ECN).',
+  ),
+  netwatch_connection_ecn_seen: ofConnection(
+    '1 if a packet has arrived that ECN could have marked.',
+  ),
+  netwatch_connection_delivered_ce_segments_total: totalOfConnection(
+    'Segments that arrived with the mark of congestion (ECN), as the other end says.',
   ),
 
   // One packet, one error

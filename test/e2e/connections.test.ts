@@ -282,11 +282,32 @@ const SAME_IN_SS: Readonly<Record<string, (row: SocketRow) => number | null>> = 
   notsent_bytes: ({ notSent }) => notSent,
   reordering_segments: ({ reordering }) => reordering || 3, // ss leaves out the usual
   pacing_rate_bytes_per_second: ({ info }) => Math.floor(parseInt(info['pacing_rate'] ?? '') / 8),
+  sent_bytes_total: ({ bytesSent }) => bytesSent,
+  retransmitted_bytes_total: ({ bytesRetrans }) => bytesRetrans,
+  sent_segments_total: ({ segsOut }) => segsOut,
+  received_segments_total: ({ segsIn }) => segsIn,
+  mss_bytes: ({ mss }) => mss,
+  rto_seconds: ({ rtoMs }) => seconds(rtoMs),
+  snd_wnd_bytes: ({ sndWnd }) => sndWnd,
+  sacked_segments: ({ sacked }) => sacked,
+  busy_seconds_total: ({ busyMs }) => busyMs / 1000,
+  rwnd_limited_seconds_total: ({ rwndLimitedMs }) => rwndLimitedMs / 1000,
+  sndbuf_limited_seconds_total: ({ sndbufLimitedMs }) => sndbufLimitedMs / 1000,
+  ecn_negotiated: ({ ecn }) => Number(ecn),
+  ecn_seen: ({ ecnSeen }) => Number(ecnSeen),
+  delivered_ce_segments_total: ({ deliveredCe }) => deliveredCe,
 };
 
 /** To the microsecond: `ss` prints six digits. */
 function seconds(ms: number | null): number | null {
   return ms === null ? null : Math.round(ms * 1000) / 1e6;
+}
+
+/** To the microsecond; times of sending to the millisecond, cut off. */
+function shownBySs(name: string, value: number): number {
+  return name.endsWith('_seconds_total')
+    ? Math.floor(value * 1000 + 1e-6) / 1000
+    : Number(value.toFixed(6));
 }
 
 type Values = Readonly<Record<string, Readonly<Record<string, number | null>>>>;
@@ -309,7 +330,7 @@ const inProm = (samples: readonly Sample[]): Values => {
     found[`${src} > ${dst.slice(dst.lastIndexOf(':') + 1)}`] = Object.fromEntries(
       Object.keys(SAME_IN_SS).map((name) => {
         const [sample] = select(samples, `netwatch_connection_${name}`, { sock, src, dst });
-        return [name, sample ? Number(sample.value.toFixed(6)) : null];
+        return [name, sample ? shownBySs(name, sample.value) : null];
       }),
     );
   }
