@@ -2,15 +2,17 @@
 // kernel knows is right. The witness is what the two processes wrote and read.
 import t, { type Test } from 'tap';
 import { dropPackets } from '../../scripts/traffic/faults.js';
+import { startCollector } from '../support/collector.js';
 import { startInsight } from '../support/insight.js';
 import { connectAndWait } from '../support/life.js';
 import { parseNdjson } from '../support/ndjson.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
 import { provoke } from '../support/provoke.js';
+import { select, type Sample } from '../support/samples.js';
 import { needsCommands, needsRoot } from '../support/skip.js';
 import { sockets } from '../support/ss.js';
 import { startTool } from '../support/tool.js';
-import { startProgram, TCP_PORT } from '../support/traffic.js';
+import { runTcp, startProgram, TCP_PORT } from '../support/traffic.js';
 import { until } from '../support/wait.js';
 
 const skip = needsRoot || needsCommands('nft', 'python3');
@@ -109,6 +111,83 @@ t.test('insight: CLOSE of an older connection has the bytes of both ends', { ski
     ({ wanted, found }) => wanted.length === found.length,
   );
   t.strictSame(found, wanted);
+});
+
+const portOf = (end = ''): number => Number(end.slice(end.lastIndexOf(':') + 1));
+
+/** What samples say of the payload of each connection, its last value; without a line it was 0. */
+function payloadOf(samples: readonly Sample[]): End[] {
+  return select(samples, 'netwatch_connection_info')
+    .filter(({ labels }) => portOf(labels['dst']) !== 0)
+    .map(({ labels: { src = '', dst = '' } }) => {
+      const last = (name: string): number =>
+        select(samples, `netwatch_connection_${name}_payload_bytes_total`, { src, dst }).at(-1)
+          ?.value ?? 0;
+      const [local, peer] = [portOf(src), portOf(dst)];
+      return { local, peer, sent: last('sent'), received: last('received') };
+    });
+}
+
+t.test('the collector: payload of older connections, open and closed', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const older = await startOlder(t, namespace);
+  const collector = await startCollector(t, namespace, ['-x', '-q', '--interval', '0.1']);
+  const state = await collector.pulled();
+  t.strictSame(byPorts(payloadOf(state)), byPorts(older.ends), 'open');
+  const sides = select(state, 'netwatch_connection_info').map(({ labels }) => {
+    const { src, is_server } = labels;
+    return portOf(src) < 7300 ? is_server === '1' : is_server === '0';
+  });
+  t.strictSame(
+    new Set(sides),
+    new Set([true]),
+    'nobody listens any more, and yet each has its side',
+  );
+  await older.close();
+  t.match(await collector.stop(), { code: 0 });
+  t.strictSame(
+    byPorts(payloadOf(collector.samples('connects.log'))),
+    byPorts(older.ends),
+    'closed',
+  );
+});
+
+t.test('payload is what processes wrote and read, and what tcplife says', { skip }, async (t) => {
+  const sizes = [
+    { requestBytes: 1, replyBytes: 0 },
+    { requestBytes: 100_003, replyBytes: 30_011, rounds: 2 },
+    { requestBytes: 7, replyBytes: 5, host: '::1' },
+    { requestBytes: 9, replyBytes: 3, close: 'reset' },
+    { rounds: 0 },
+  ] as const;
+  const run = async () => {
+    const namespace = createNamespace(t);
+    const collector = await startCollector(t, namespace, ['-x', '-q', '--interval', '60']);
+    const tool = await startTool(t, namespace, 'tcplife', ['-o', 'json']);
+    const ends: End[] = [];
+    for (const options of sizes) {
+      const { client } = await runTcp(namespace, options);
+      for (const { localPort, bytesOut, bytesIn } of client.connections) {
+        ends.push({ local: localPort, peer: TCP_PORT, sent: bytesOut, received: bytesIn });
+        ends.push({ local: TCP_PORT, peer: localPort, sent: bytesIn, received: bytesOut });
+      }
+    }
+    await Promise.all([tool.stop(), collector.stop()]);
+    return { ends, rows: tool.objects(), log: collector.samples('connects.log') };
+  };
+  const { ends, rows, log } = await provoke(
+    run,
+    ({ ends, rows, log }) => rows.length === ends.length && payloadOf(log).length === ends.length,
+  );
+  const ofTcplife = rows.map((row): End => ({
+    local: Number(row['network_local_port']),
+    peer: Number(row['network_peer_port']),
+    sent: Number(row['bytes_sent']),
+    received: Number(row['bytes_received']),
+  }));
+  t.equal(ends.length, 10);
+  t.strictSame(byPorts(payloadOf(log)), byPorts(ends));
+  t.strictSame(byPorts(ofTcplife), byPorts(ends));
 });
 
 t.test('the latency of a connect() that is older is not known', { skip }, async (t) => {
