@@ -25,6 +25,8 @@ NW_ENUM(nw_retransmit_type);
 NW_ENUM(nw_role);
 NW_ENUM(nw_owner_source);
 NW_ENUM(nw_mark);
+NW_ENUM(nw_counted);
+NW_ENUM(nw_ecn);
 
 static __always_inline void nw_emit_connection(struct sock *sk,
 					       const struct nw_turn *turn,
@@ -163,7 +165,7 @@ NW_ACCEPT_PROGRAMS(nw_accepted)
 NW_HOLDER_PROGRAM
 NW_FORGET_PROGRAM
 
-/* 340 bytes: too much for the stack beside the rest */
+/* 368 bytes: too much for the stack beside the rest */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

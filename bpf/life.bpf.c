@@ -12,8 +12,8 @@
  * program              serves
  * inet_sock_set_state  STATE CONNECT ESTABLISHED REFUSED END CLOSE
  * sys_exit_accept{,4}  ACCEPT, and the owners of what was accepted
- * sys_exit_connect     CONNECT, before the answer
- * tcp_retransmit_skb   CONNECT, where connect() waits for an answer
+ * sys_exit_connect     CONNECT and its STATE, before the answer
+ * tcp_retransmit_skb   the same, where connect() waits for an answer
  * dns_ingress          the names that were asked for before connect()
  * task_file            owners of connections older than this program
  *

@@ -89,7 +89,8 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	__u32 srtt_us, cpu = bpf_get_smp_processor_id();
 
 	tp = nw_watched(sk);
-	if (!tp)
+	/* 0: none measured yet */
+	if (!tp || !tp->srtt_us)
 		return 0;
 	nw_sock_tuple(tp, &tuple);
 	if (!nw_flow_allowed(&tuple, sk))

@@ -189,6 +189,8 @@ t.test('with -x and -r every value that the kernel knows is a line, in base unit
       ...{ bytesAcked: 2 ** 53 - 1, bytesReceived: 2 ** 32, totalRetrans: 3, unacked: 2896 },
       ...{ packetsOut: 9, sackedOut: 2, lostOut: 1, retransOut: 4, notsent: 11, wmemQueued: 12 },
       ...{ retransmits: [21, 22, 23, 24, 25], delivered: 2 ** 32 - 1 },
+      ...{ counted: 1 | 4, bytesSent: 3001, bytesRetrans: 3002, ecn: 1, deliveredCe: 31 },
+      ...{ busyNs: 1.5e9, rwndLimitedNs: 4e6, sndbufLimitedNs: 2.5e8 },
     }),
   );
   t.strictSame(lines(), [
@@ -221,6 +223,22 @@ t.test('with -x and -r every value that the kernel knows is a line, in base unit
     value('notsent_bytes', 11, 1000),
     value('fast_retransmits_total', 21, 1000),
     value('timeout_retransmits_total', 22, 1000),
+    value('sent_payload_bytes_total', '9007199254740990', 1000),
+    value('received_payload_bytes_total', '4294967295', 1000),
+    value('sent_bytes_total', 3001, 1000),
+    value('retransmitted_bytes_total', 3002, 1000),
+    value('sent_segments_total', 2, 1000),
+    value('received_segments_total', 1, 1000),
+    value('mss_bytes', 1448, 1000),
+    value('rto_seconds', '0.204', 1000),
+    value('snd_wnd_bytes', 64_256, 1000),
+    value('sacked_segments', 2, 1000),
+    value('busy_seconds_total', '1.5', 1000),
+    value('rwnd_limited_seconds_total', '0.004', 1000),
+    value('sndbuf_limited_seconds_total', '0.25', 1000),
+    value('ecn_negotiated', 1, 1000),
+    value('ecn_seen', 0, 1000),
+    value('delivered_ce_segments_total', 31, 1000),
   ]);
   t.end();
 });
@@ -237,7 +255,7 @@ t.test('what the kernel does not know has no line', (t) => {
     const left = names({ ssthresh: 2, ...changes });
     return all.filter((name) => !left.includes(name));
   };
-  t.equal(all.length, 3 + 24);
+  t.equal(all.length, 3 + 24 + 16);
   t.strictSame(without({ ssthresh: 0x7fff_ffff }), ['ssthresh_segments']);
   t.strictSame(without({ minRttUs: 0xffff_ffff }), ['min_rtt_seconds']);
   t.strictSame(without({ srttUs: 0, mdevUs: 0, rttvarUs: 0 }), [
@@ -245,6 +263,19 @@ t.test('what the kernel does not know has no line', (t) => {
     'mdev_seconds',
     'rttvar_seconds',
   ]);
+  t.strictSame(
+    without({ rtoNs: null, busyNs: null, rwndLimitedNs: null, sndbufLimitedNs: null }),
+    [
+      ...['rto_seconds', 'busy_seconds_total'],
+      ...['rwnd_limited_seconds_total', 'sndbuf_limited_seconds_total'],
+    ],
+    'it does not say how long a jiffy is',
+  );
+  t.strictSame(
+    without({ srttUs: 0 }),
+    ['srtt_seconds', 'mdev_seconds', 'rttvar_seconds'],
+    'the kernel begins with a guess of the last two',
+  );
   t.strictSame(without({ pacingRate: 2 ** 64 }), ['pacing_rate_bytes_per_second']);
   t.strictSame(without({ pacingRate: 0xffff_ffff }), ['pacing_rate_bytes_per_second']);
   t.end();
@@ -253,7 +284,7 @@ t.test('what the kernel does not know has no line', (t) => {
 t.test('a sample is written where it differs from the last line, to close and beyond', (t) => {
   const { table: connections, lines } = collectorTable({ extra: true });
   connections.opened(at(1));
-  t.equal(lines().length, 3 + 23);
+  t.equal(lines().length, 3 + 23 + 16);
   connections.beginDump();
   connections.sampled(at(2));
   t.strictSame(lines(), [], 'nothing changed');
@@ -274,6 +305,7 @@ t.test('a sample is written where it differs from the last line, to close and be
   t.strictSame(lines(), [
     stateLine('fin_wait_1', 0, 4500),
     stateLine('closed', 1, 4500),
+    value('received_segments_total', 7, 4500),
     value('duration_seconds', '3.5', 4500),
   ]);
   t.end();
@@ -375,12 +407,12 @@ t.test('an address used again by another connection makes a new one', (t) => {
   connections.opened(at(1, { bytesAcked: 1000 }));
   lines();
   connections.opened(at(2, { openNs: 2e9, bytesAcked: 1000 }));
-  t.equal(lines().length, 3 + 23, 'opened at another time: every line anew');
+  t.equal(lines().length, 3 + 23 + 16, 'opened at another time: every line anew');
   const changes = [{ localPort: 1 }, { peerPort: 1 }, { localAddr: '::' }, { peerAddr: '::' }];
   for (const change of changes) {
     for (const other of [change, {}]) {
       connections.sampled(at(3, { openNs: 2e9, ...other }));
-      t.equal(lines().length, 3 + 23, `other ${Object.keys(change).join()}`);
+      t.equal(lines().length, 3 + 23 + 16, `other ${Object.keys(change).join()}`);
     }
   }
   connections.sampled(at(4, { openNs: null }));

@@ -26,7 +26,7 @@ function pull({ table, lines }: TestTable, connection: Connection): string[] {
 
 t.test('a short connection has what the handshake brought, and what has moved since', (t) => {
   const { table, lines } = changes();
-  table.opened(at(1, { bytesAcked: 1 }));
+  table.opened(at(1, { bytesAcked: 1, counted: 1 }));
   t.strictSame(lines(), [
     info(1000, '4711', 'curl', '0'),
     value('rwnd_bytes', 65_535, 1000),
@@ -36,7 +36,8 @@ t.test('a short connection has what the handshake brought, and what has moved si
   table.closed(
     at(1.5, {
       ...CLOSED,
-      ...{ bytesAcked: 90, bytesReceived: 200, delivered: 3, totalRetrans: 1 },
+      ...{ bytesAcked: 90, bytesReceived: 200, delivered: 3, totalRetrans: 1, counted: 1 | 2 | 4 },
+      ...{ bytesSent: 99, bytesRetrans: 11, segsIn: 9, segsOut: 9, busyNs: 5e8 },
       ...{ retransmits: [1, 0, 0, 0, 0], srttUs: 75 << 3, cwnd: 12, sndbuf: 90_000 },
     }),
   );
@@ -51,9 +52,11 @@ t.test('a short connection has what the handshake brought, and what has moved si
       value('retransmits_total', 1, 1500),
       value('delivered_segments_total', 3, 1500),
       value('fast_retransmits_total', 1, 1500),
+      value('sent_payload_bytes_total', 88, 1500),
+      value('received_payload_bytes_total', 199, 1500),
       value('duration_seconds', '0.5', 1500),
     ],
-    'the send buffer moved by 3 %',
+    'the send buffer moved by 3 %, and how an open one is doing no pull has seen',
   );
   t.end();
 });
@@ -81,6 +84,11 @@ t.test('the first pull tells all that is not 0, later ones what moved by over 10
     value('reordering_segments', 3, 2000),
     value('delivered_segments_total', 1, 2000),
     value('pacing_rate_bytes_per_second', 12_500, 2000),
+    value('sent_segments_total', 2, 2000),
+    value('received_segments_total', 1, 2000),
+    value('mss_bytes', 1448, 2000),
+    value('rto_seconds', '0.204', 2000),
+    value('snd_wnd_bytes', 64_256, 2000),
   ]);
   const more = { bytesAcked: 1000, packetsOut: 2, unacked: 2896 };
   t.strictSame(pull(connections, at(3, more)), [
@@ -88,6 +96,7 @@ t.test('the first pull tells all that is not 0, later ones what moved by over 10
     value('packets_out_segments', 2, 3000),
     value('unacked_bytes', 2896, 3000),
     value('in_flight_bytes', 2896, 3000),
+    value('sent_payload_bytes_total', 1000, 3000),
   ]);
   const at10 = { ...more, bytesAcked: 1100, cwnd: 11, srttUs: 74 << 3, rcvbuf: 144_179 };
   t.strictSame(pull(connections, at(4, at10)), [], '10 % is not more than 10 %');
@@ -99,6 +108,7 @@ t.test('the first pull tells all that is not 0, later ones what moved by over 10
     value('srtt_seconds', '0.000075', 5000),
     value('packets_out_segments', 0, 5000),
     value('in_flight_bytes', 0, 5000),
+    value('sent_payload_bytes_total', 1101, 5000),
   ]);
   t.end();
 });
@@ -117,13 +127,17 @@ t.test('small moves add up, from the last line and not from the last look', (t) 
 t.test('at close each total is exact, however little it moved', (t) => {
   const connections = changes();
   connections.table.opened(at(1));
-  const big = { bytesAcked: 1e9, bytesReceived: 1e6, cwnd: 100 };
+  const big = { bytesAcked: 1e9, bytesReceived: 1e6, cwnd: 100, segsIn: 1e6 };
   pull(connections, at(2, big));
-  connections.table.closed(at(3, { ...CLOSED, ...big, bytesAcked: 1e9 + 1, cwnd: 101 }));
+  connections.table.closed(
+    at(3, { ...CLOSED, ...big, bytesAcked: 1e9 + 1, cwnd: 101, segsIn: 1e6 + 1 }),
+  );
   t.strictSame(connections.lines(), [
     stateLine('established', 0, 3000),
     stateLine('closed', 1, 3000),
     value('acked_bytes_total', 1_000_000_001, 3000),
+    value('sent_payload_bytes_total', 1_000_000_001, 3000),
+    value('received_segments_total', 1_000_001, 3000),
     value('duration_seconds', '2', 3000),
   ]);
   t.end();
@@ -136,7 +150,7 @@ t.test('a connection older than netwatch tells all that is not 0, also if it onl
   const older = { openNs: null, bytesAcked: 7 };
   const inPull = names(pull(seen, at(2, older)));
   closing.table.closed(at(2, { ...CLOSED, ...older }));
-  t.equal(inPull.length, 3 + 13);
+  t.equal(inPull.length, 3 + 13 + 6);
   t.ok(inPull.includes('acked_bytes_total'));
   t.notOk(inPull.includes('received_bytes_total'), 'it is 0');
   t.strictSame(names(closing.lines()), inPull);

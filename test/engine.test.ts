@@ -180,8 +180,8 @@ t.test('closing a ring gives its memory back once', (t) => {
 
 t.test('every field of a connection record is decoded from its place', (t) => {
   const bytes = hexBytes('connection');
-  t.equal(bytes.length, 336);
-  t.equal(connection.CONNECTION.size, 336);
+  t.equal(bytes.length, 368);
+  t.equal(connection.CONNECTION.size, 368);
   t.strictSame(connection.decodeConnection(framed(bytes), 24), CONNECTION_READ);
   t.end();
 });

@@ -9,6 +9,7 @@ import type {
   ScalarSeries,
 } from '../src/serve/types.js';
 import { chartData, heatCells, stack, timeWindow } from '../src/page/model/charts.js';
+import { FAMILY_NAMES } from '../src/metrics/families.js';
 import { columnsOf } from '../src/page/model/columns.js';
 import { missingFlag } from '../src/page/model/flags.js';
 import { age, count, duration, quantity, significant } from '../src/page/model/format.js';
@@ -350,7 +351,10 @@ t.test('every word of a search has to be found in process, ends, role or state',
 
 t.test('a column is written by the unit in the name of its family', (t) => {
   const columns = columnsOf(
-    ['sock', 'pacing_rate_bytes_per_second', 'srtt_seconds', 'pid', 'acked_bytes_total', 'new_x'],
+    [
+      ...['sock', 'pacing_rate_bytes_per_second', 'srtt_seconds', 'pid', 'acked_bytes_total'],
+      ...['sent_bytes_total', 'sent_segments_total', 'busy_seconds_total', 'new_x'],
+    ],
     (name) => name !== 'pid',
   );
   t.strictSame(
@@ -360,8 +364,23 @@ t.test('a column is written by the unit in the name of its family', (t) => {
       ['acked_bytes_total', 'sent', 'bytes', true],
       ['sock', 'sock', 'text', false],
       ['pacing_rate_bytes_per_second', 'pacing rate', 'bytesRate', false],
+      ['sent_bytes_total', 'sent with repeats', 'bytes', false],
+      ['sent_segments_total', 'segments out', 'count', false],
+      ['busy_seconds_total', 'busy', 'seconds', false],
       ['new_x', 'new x', 'count', false],
     ],
+  );
+  t.end();
+});
+
+t.test('no two columns of a connection have the same title', (t) => {
+  const families = FAMILY_NAMES.filter((name) => /^netwatch_connection_.*(?<!_info)$/.test(name));
+  const names = families.map((name) => name.slice('netwatch_connection_'.length));
+  const titles = columnsOf(names, () => true).map(({ title }) => title);
+  t.equal(titles.length, 43);
+  t.strictSame(
+    titles.filter((title, i) => titles.indexOf(title) !== i),
+    [],
   );
   t.end();
 });

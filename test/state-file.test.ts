@@ -378,7 +378,7 @@ t.test(
       `netwatch_connection_timeout_retransmits_total{${SOCKET}} 0`,
     ]);
     const all = lines(true, false);
-    t.equal(all.length, 3 + 21 + 1);
+    t.equal(all.length, 3 + 21 + 16 + 1);
     t.equal(all[0], named);
     t.equal(
       all[1],
@@ -390,6 +390,7 @@ t.test(
     );
     t.ok(all.includes(`netwatch_connection_srtt_seconds{${SOCKET}} 0.000068`));
     t.ok(all.includes(`netwatch_connection_duration_seconds{${SOCKET}} 2.5`));
+    t.ok(all.includes(`netwatch_connection_rto_seconds{${SOCKET}} 0.204`));
     t.notMatch(all.join('\n'), /backlog/);
     t.end();
   },

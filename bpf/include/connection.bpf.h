@@ -6,8 +6,55 @@
 #ifndef NW_CONNECTION_BPF_H
 #define NW_CONNECTION_BPF_H
 
-#include "sequence.bpf.h"
-#include "socket.bpf.h"
+#include "volume.bpf.h"
+
+/* CONFIG_HZ; 0 = not known. */
+const volatile __u32 nw_jiffies_per_second = 0;
+
+/* <net/tcp.h>: how the ends do ECN, and that a packet has said so */
+#define NW_TCP_ECN_OK 1
+#define NW_TCP_ECN_SEEN 8
+#define NW_TCP_ECN_ACCURATE 16
+
+static __always_inline nw_duration_t nw_jiffies_ns(__u64 jiffies)
+{
+	__u32 hz = nw_jiffies_per_second;
+
+	return hz ? jiffies * 1000000000 / hz : NW_UNKNOWN;
+}
+
+/* What tcp_get_info() tells of the time that something held sending up. */
+static __always_inline void nw_fill_times(struct nw_connection *c,
+					  struct tcp_sock *tp)
+{
+	__u32 type = BPF_CORE_READ_BITFIELD(tp, chrono_type);
+	__u32 running = (__u32)bpf_jiffies64() - tp->chrono_start;
+	__u64 busy = tp->chrono_stat[TCP_CHRONO_BUSY - 1];
+	__u64 rwnd = tp->chrono_stat[TCP_CHRONO_RWND_LIMITED - 1];
+	__u64 sndbuf = tp->chrono_stat[TCP_CHRONO_SNDBUF_LIMITED - 1];
+
+	if (type == TCP_CHRONO_BUSY)
+		busy += running;
+	else if (type == TCP_CHRONO_RWND_LIMITED)
+		rwnd += running;
+	else if (type == TCP_CHRONO_SNDBUF_LIMITED)
+		sndbuf += running;
+	c->rto_ns = nw_jiffies_ns(tp->inet_conn.icsk_rto);
+	c->busy_ns = nw_jiffies_ns(busy + rwnd + sndbuf);
+	c->rwnd_limited_ns = nw_jiffies_ns(rwnd);
+	c->sndbuf_limited_ns = nw_jiffies_ns(sndbuf);
+}
+
+static __always_inline __u8 nw_ecn_of(struct tcp_sock *tp)
+{
+	__u8 flags = tp->ecn_flags, ecn = NW_ECN_NONE;
+
+	if (flags & (NW_TCP_ECN_OK | NW_TCP_ECN_ACCURATE))
+		ecn |= NW_ECN_NEGOTIATED;
+	if (flags & NW_TCP_ECN_SEEN)
+		ecn |= NW_ECN_SEEN;
+	return ecn;
+}
 
 static __always_inline void nw_fill_queues(struct nw_connection *c,
 					   struct sock *sk, struct tcp_sock *tp)
@@ -51,6 +98,7 @@ static __always_inline void nw_fill_tcp(struct nw_connection *c,
 	c->segs_out = tp->segs_out;
 	c->mss = tp->mss_cache;
 	c->rcv_ooopack = tp->rcv_ooopack;
+	c->ecn = nw_ecn_of(tp);
 }
 
 static __always_inline void
@@ -59,7 +107,6 @@ nw_fill_congestion(struct nw_connection *c, struct inet_connection_sock *icsk)
 	const struct tcp_congestion_ops *ops = icsk->icsk_ca_ops;
 
 	c->ca_state = BPF_CORE_READ_BITFIELD(icsk, icsk_ca_state);
-	c->rto_us = icsk->icsk_rto; /* jiffies; the reader knows HZ */
 	if (ops)
 		__builtin_memcpy(c->ca_name, (const void *)ops->name,
 				 sizeof(c->ca_name));
@@ -79,7 +126,6 @@ static __always_inline void nw_fill_remembered(struct nw_connection *c,
 	c->task = s->owner.task;
 	if (s->owner_source > NW_OWNER_LISTENER)
 		c->cgroup = s->owner.cgroup;
-	c->role = s->role;
 	c->owner_source = s->owner_source;
 	__builtin_memcpy(c->retransmits, s->retransmits,
 			 sizeof(c->retransmits));
@@ -91,13 +137,19 @@ static __always_inline void nw_fill_connection(struct nw_connection *c,
 					       struct tcp_sock *tp,
 					       const struct nw_socket *s)
 {
+	/* a change of state is told before the socket has the new one */
+	int state = sk->__sk_common.skc_state;
+
 	c->head.sock = (__u64)sk;
 	c->head.netns = nw_sock_netns(sk);
 	c->cookie = sk->__sk_common.skc_cookie.counter;
 	c->cgroup = sk->sk_cgrp_data.cgroup->kn->id;
 	c->error = sk->sk_err;
+	c->role = nw_role_of(sk, tp, s, state);
+	c->counted = nw_counted_beside_data(sk, tp, s, state);
 	nw_fill_queues(c, sk, tp);
 	nw_fill_tcp(c, tp);
+	nw_fill_times(c, tp);
 	nw_fill_congestion(c, &tp->inet_conn);
 	nw_fill_remembered(c, s);
 }

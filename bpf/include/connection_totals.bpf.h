@@ -8,6 +8,7 @@
 
 #include "histogram.bpf.h"
 #include "socket_life.bpf.h"
+#include "volume.bpf.h"
 
 #define EHOSTUNREACH 113
 #define ENETUNREACH 101
@@ -104,7 +105,7 @@ nw_note_handshake(struct nw_connection_totals *totals,
 		s->handshake_ns = (__u64)(turn->tp->srtt_us >> 3) * 1000;
 	if (marks & NW_MARK_UNJUDGED) {
 		s->uncounted = 1;
-		s->syn_recv_ns = turn->now_ns - s->open_ns;
+		s->syn_recv_us = (turn->now_ns - s->open_ns) / 1000;
 	} else if (totals) {
 		nw_count_state(totals, old_state, turn->since_ns, turn->now_ns);
 		nw_count_established(totals, s, side);
@@ -119,7 +120,7 @@ nw_settle_handshake(struct nw_connection_totals *totals, struct nw_socket *s,
 		return;
 	s->uncounted = 0;
 	nw_count_state(totals, TCP_SYN_RECV, s->open_ns,
-		       s->open_ns + s->syn_recv_ns);
+		       s->open_ns + s->syn_recv_us * 1000ULL);
 	nw_count_established(totals, s, 1);
 }
 
@@ -134,7 +135,7 @@ static __always_inline void nw_count_close(struct nw_connection_totals *totals,
 					   struct sock *sk, struct tcp_sock *tp,
 					   int old_state, __u64 now)
 {
-	__u32 side = s->role == NW_ROLE_SERVER ? 1 : 0;
+	__u32 side = nw_role_of(sk, tp, s, old_state) == NW_ROLE_SERVER ? 1 : 0;
 
 	if (!totals)
 		return;

@@ -7,20 +7,19 @@
 #ifndef NW_LIFE_BPF_H
 #define NW_LIFE_BPF_H
 
-#include "pinned.bpf.h"
+#include "duration.h"
+#include "life_emit.bpf.h"
 #include "owner_record.bpf.h"
 #include "volume.bpf.h"
-#include "life_record.h"
 
 #define NW_ECONNREFUSED 111
-#define NW_LIFE_BIT(event) (1U << (event))
 
-const volatile struct nw_life_filter nw_life_filter = {};
+/* connect() is told as CONNECT, and as the STATE from CLOSE to SYN_SENT. */
+#define NW_LIFE_BY_CONNECT \
+	(NW_LIFE_BIT(NW_LIFE_CONNECT) | NW_LIFE_BIT(NW_LIFE_STATE))
+#define nw_wants_connect() (nw_life_filter.events & NW_LIFE_BY_CONNECT)
 
-/* What the user did not ask for is dead code to the verifier. */
-#define nw_wants(event) (nw_life_filter.events & NW_LIFE_BIT(event))
-
-/* Sockets whose CONNECT has not been told, by address, and when it was. */
+/* Sockets whose connect() has not been told, by address, and when it was. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -36,118 +35,28 @@ struct {
 	__type(value, __u64);
 } life_callers SEC(".maps");
 
-/*
- * Whether the process that connected or accepted is in the user's pinned maps,
- * by the socket's address: later it cannot be asked.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, __u64);
-	__type(value, __u8);
-} life_pinned SEC(".maps");
-
-static __always_inline void nw_remember_pinned(__u64 sock)
-{
-	__u8 verdict = nw_current_in_pinned_maps();
-
-	if (nw_by_cgroup_map || nw_by_mntns_map)
-		bpf_map_update_elem(&life_pinned, &sock, &verdict, BPF_ANY);
-}
-
-/* `by_process`: the process that runs is the one it is about. */
-static __always_inline bool nw_in_pinned_maps(__u64 sock, bool by_process)
-{
-	__u8 *verdict;
-
-	if (!nw_by_cgroup_map && !nw_by_mntns_map)
-		return true;
-	verdict = bpf_map_lookup_elem(&life_pinned, &sock);
-	if (verdict)
-		return *verdict;
-	return by_process && nw_current_in_pinned_maps();
-}
-
-/* What a socket that had this address before has left behind. */
-static __always_inline void nw_forget_before(__u64 sock)
-{
-	if (nw_by_cgroup_map || nw_by_mntns_map)
-		bpf_map_delete_elem(&life_pinned, &sock);
-}
-
-/* What a record says of its socket, whatever has happened. */
-static __always_inline void nw_fill_life(struct nw_life *e, struct sock *sk,
-					 struct tcp_sock *tp,
-					 const struct nw_socket *s, __u64 now)
-{
-	e->head.ts_ns = now;
-	e->head.sock = (__u64)sk;
-	e->head.kind = NW_KIND_LIFE;
-	e->head.netns = nw_sock_netns(sk);
-	e->duration_ns = NW_UNKNOWN;
-	e->handshake_ns = s->handshake_ns ? s->handshake_ns : NW_UNKNOWN;
-	nw_sock_tuple(tp, &e->tuple);
-	e->role = s->role;
-	if (s->owner_source != NW_OWNER_NONE)
-		e->task = s->owner.task;
-}
-
-/* `owner`: the one it is told of; NULL = not known. */
-static __always_inline bool nw_life_allowed(const struct nw_life *e,
-					    const struct nw_owner *owner,
-					    struct sock *sk, bool by_process)
-{
-	if (nw_life_filter.uid_asked &&
-	    (!e->task.pid || e->task.uid != nw_life_filter.uid))
-		return false;
-	return nw_allowed(&e->tuple, owner, sk) &&
-	       nw_in_pinned_maps(e->head.sock, by_process);
-}
-
-/* The same of the socket's owner. */
-static __always_inline bool nw_life_wanted(const struct nw_life *e,
-					   struct sock *sk,
-					   const struct nw_socket *s,
-					   bool by_process)
-{
-	return nw_life_allowed(e, nw_known_owner(s), sk, by_process);
-}
-
-/* One event of a socket that nw_life_allowed() let through. */
-static __noinline int nw_emit_life(struct nw_life *e, __u32 event)
-{
-	struct nw_life *record = nw_reserve(sizeof(*record));
-
-	if (!record)
-		return 0;
-	*record = *e;
-	record->event = event;
-	nw_submit(record);
-	return 0;
-}
-
 /* connect() or listen(): by the process that runs. */
 static __always_inline void nw_begin_life(struct sock *sk, int state, __u64 now)
 {
 	__u64 key = (__u64)sk, caller = bpf_get_current_pid_tgid();
 
 	nw_remember_pinned(key);
-	if (state == TCP_SYN_SENT && nw_wants(NW_LIFE_CONNECT)) {
+	if (state == TCP_SYN_SENT && nw_wants_connect()) {
 		bpf_map_update_elem(&life_untold, &key, &now, BPF_ANY);
 		bpf_map_update_elem(&life_callers, &caller, &key, BPF_ANY);
 	}
 }
 
 /*
- * connect() gives a socket its state before its port, so CONNECT is told with
- * the time of connect() by who comes first: connect() returning, the SYN sent
- * again, or the answer. True for the one who is to tell.
+ * connect() gives a socket its state before its port, so it is told later, with
+ * its own time, by who comes first: connect() returning, the SYN sent again, or
+ * what ends SYN_SENT. True for the one who is to tell.
  */
 static __always_inline bool nw_take_untold(__u64 sock, __u64 *connect_ns)
 {
 	__u64 *found;
 
-	if (!nw_wants(NW_LIFE_CONNECT))
+	if (!nw_wants_connect())
 		return false;
 	found = bpf_map_lookup_elem(&life_untold, &sock);
 	if (!found)
@@ -156,13 +65,36 @@ static __always_inline bool nw_take_untold(__u64 sock, __u64 *connect_ns)
 	return bpf_map_delete_elem(&life_untold, &sock) == 0;
 }
 
-static __always_inline void nw_emit_connect(struct nw_life *e, __u64 connect_ns)
+/* `sent`: a SYN too; else connect() has failed before, and is no CONNECT. */
+static __always_inline void nw_emit_connect(struct nw_life *e, __u64 connect_ns,
+					    bool sent)
 {
-	__u64 now = e->head.ts_ns;
-
 	e->head.ts_ns = connect_ns;
-	nw_emit_life(e, NW_LIFE_CONNECT);
+	e->old_state = TCP_CLOSE;
+	e->state = TCP_SYN_SENT;
+	e->error = 0;
+	if (nw_wants(NW_LIFE_STATE))
+		nw_emit_life(e, NW_LIFE_STATE);
+	if (sent && nw_wants(NW_LIFE_CONNECT))
+		nw_emit_life(e, NW_LIFE_CONNECT);
+}
+
+/* SYN_SENT is over: with neither an answer nor an error nothing has been sent. */
+static __always_inline void nw_tell_connect(struct nw_life *e, struct sock *sk,
+					    const struct nw_socket *s)
+{
+	__u64 connect_ns = 0, now = e->head.ts_ns;
+	__u8 state = e->state;
+	__u32 error = e->error;
+
+	if (!nw_take_untold((__u64)sk, &connect_ns) ||
+	    !nw_life_wanted(e, sk, s, false))
+		return;
+	nw_emit_connect(e, connect_ns, state != TCP_CLOSE || error);
 	e->head.ts_ns = now;
+	e->old_state = TCP_SYN_SENT;
+	e->state = state;
+	e->error = error;
 }
 
 /*
@@ -177,24 +109,18 @@ static __always_inline bool nw_is_answer(const struct nw_socket *s,
 	return old_state == TCP_SYN_RECV && s->role == NW_ROLE_CLIENT;
 }
 
-/*
- * The end of a connect(). With neither an answer nor an error nothing has been
- * sent: connect() itself has failed, and there is no CONNECT.
- */
+/* The end of a connect(). How long it took is not known of one that began unseen. */
 static __always_inline void nw_tell_answer(struct nw_life *e, struct sock *sk,
 					   const struct nw_socket *s)
 {
-	bool refused = e->state == TCP_CLOSE, allowed;
-	__u64 connect_ns = 0;
-	bool untold = nw_take_untold((__u64)sk, &connect_ns);
+	__u64 least = nw_life_filter.min_latency_ns;
+	bool refused = e->state == TCP_CLOSE;
 
-	allowed = nw_life_wanted(e, sk, s, false);
-	if (untold && allowed && (!refused || e->error))
-		nw_emit_connect(e, connect_ns);
-	if (!allowed || (refused && e->error != NW_ECONNREFUSED))
+	if (!nw_life_wanted(e, sk, s, false) ||
+	    (refused && e->error != NW_ECONNREFUSED))
 		return;
-	e->duration_ns = e->head.ts_ns - s->open_ns;
-	if (e->duration_ns < nw_life_filter.min_latency_ns)
+	e->duration_ns = nw_between(s->open_ns, e->head.ts_ns);
+	if (least && (e->duration_ns == NW_UNKNOWN || e->duration_ns < least))
 		return;
 	if (refused && nw_wants(NW_LIFE_REFUSED))
 		nw_emit_life(e, NW_LIFE_REFUSED);
@@ -262,8 +188,7 @@ static __always_inline void nw_tell_state(struct nw_life *e, struct sock *sk,
 		marks = nw_end_unaccepted(sk, turn->s, &e->tuple, marks);
 	if (marks == NW_OUT)
 		return;
-	if (turn->since_ns)
-		e->duration_ns = e->head.ts_ns - turn->since_ns;
+	e->duration_ns = nw_between(turn->since_ns, e->head.ts_ns);
 	e->marks = marks;
 	nw_emit_life(e, NW_LIFE_STATE);
 	e->marks = NW_MARK_NONE;
@@ -290,7 +215,10 @@ static __always_inline int nw_life_turn(struct sock *sk, int old_state,
 	e.state = state;
 	e.old_state = old_state;
 	e.error = sk->sk_err;
-	nw_tell_state(&e, sk, &turn);
+	if (old_state == TCP_SYN_SENT)
+		nw_tell_connect(&e, sk, s);
+	if (state != TCP_SYN_SENT)
+		nw_tell_state(&e, sk, &turn);
 	if (nw_is_answer(s, old_state, state))
 		nw_tell_answer(&e, sk, s);
 	else
@@ -302,7 +230,7 @@ static __always_inline int nw_life_turn(struct sock *sk, int old_state,
 	return 0;
 }
 
-/* The SYN is sent again: CONNECT is told now if it has not been. */
+/* The SYN is sent again: connect() is told now if it has not been. */
 static __always_inline int nw_retransmitted(struct sock *sk)
 {
 	__u64 connect_ns = 0;
@@ -318,9 +246,8 @@ static __always_inline int nw_retransmitted(struct sock *sk)
 	if (!tp || !s)
 		return 0;
 	nw_fill_life(&e, sk, tp, s, connect_ns);
-	e.state = TCP_SYN_SENT;
 	if (nw_life_wanted(&e, sk, s, false))
-		nw_emit_life(&e, NW_LIFE_CONNECT);
+		nw_emit_connect(&e, connect_ns, true);
 	return 0;
 }
 
@@ -359,7 +286,7 @@ static __always_inline int nw_connect_returned(void)
 	nw_probe_life(&e, (struct sock *)key, &owner, connect_ns,
 		      NW_ROLE_CLIENT);
 	if (nw_life_allowed(&e, &owner, (struct sock *)key, true))
-		nw_emit_life(&e, NW_LIFE_CONNECT);
+		nw_emit_connect(&e, connect_ns, true);
 	return 0;
 }
 

@@ -84,6 +84,24 @@ enum nw_retransmit_type {
 	NW_RETRANSMIT_TYPES = 5,
 };
 
+/*
+ * What the kernel's byte counts of a connection hold beside data, as each takes
+ * a sequence number; a mask.
+ */
+enum nw_counted {
+	NW_COUNTED_NONE = 0,
+	NW_COUNTED_SYN = 1, /* in bytes_acked: the SYN that connect() sent */
+	NW_COUNTED_FIN = 2, /* in bytes_acked */
+	NW_COUNTED_PEER_FIN = 4, /* in bytes_received */
+};
+
+/* Explicit congestion notification; a mask. */
+enum nw_ecn {
+	NW_ECN_NONE = 0,
+	NW_ECN_NEGOTIATED = 1, /* both ends do it */
+	NW_ECN_SEEN = 2, /* a packet that may be marked has arrived */
+};
+
 struct nw_head {
 	__u64 ts_ns; /* CLOCK_MONOTONIC */
 	nw_address_t sock; /* 0 = none */
@@ -120,6 +138,12 @@ struct nw_connection {
 	__u64 bytes_sent;
 	__u64 bytes_retrans;
 	__u64 pacing_rate; /* bytes per second */
+	/* NW_UNKNOWN = the reader does not know how long a jiffy is */
+	nw_duration_t rto_ns;
+	nw_duration_t
+		busy_ns; /* with something to send, the next two included */
+	nw_duration_t rwnd_limited_ns;
+	nw_duration_t sndbuf_limited_ns;
 	struct nw_task task;
 	struct nw_tuple tuple;
 	__u32 srtt_us; /* kernel's value << 3 */
@@ -150,18 +174,19 @@ struct nw_connection {
 	__u32 notsent; /* bytes: write_seq - snd_nxt */
 	__u32 unread; /* bytes: rcv_nxt - copied_seq */
 	__u32 mss;
-	__u32 rto_us;
 	__u32 rcv_ooopack;
 	__u32 retransmits[NW_RETRANSMIT_TYPES]; /* segments, since start */
 	__u32 error; /* errno of a failed or broken connection */
 	nw_comm_t ca_name;
+	__u8 ecn; /* enum nw_ecn */
 	__u8 ca_state;
 	__u8 state; /* the kernel's TCP_… state */
 	__u8 old_state; /* at close: the state it left */
 	__u8 role; /* enum nw_role */
 	__u8 owner_source; /* enum nw_owner_source */
 	__u8 marks; /* enum nw_mark */
-	__u8 pad[2];
+	__u8 counted; /* enum nw_counted */
+	__u8 pad[4];
 };
 
 /*

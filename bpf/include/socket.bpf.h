@@ -45,7 +45,7 @@ struct nw_socket {
 	__u8 verdict;
 	__u8 uncounted; /* its handshake: the owner was not known yet */
 	__u8 pad;
-	__u32 syn_recv_ns; /* how long it was in SYN_RECV, if uncounted */
+	__u32 syn_recv_us; /* how long it was in SYN_RECV, if uncounted */
 	__u32 given_ms; /* clock / 2^20 when first seen accepted; 0 = not */
 };
 

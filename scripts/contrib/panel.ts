@@ -72,6 +72,12 @@ const WORDS: Readonly<Record<string, string>> = {
   wmem: 'send memory',
   notsent: 'not sent',
   retrans: 'retransmits',
+  mss: 'MSS',
+  rto: 'retransmission timeout',
+  snd: 'send',
+  wnd: 'window',
+  ecn: 'ECN',
+  ce: 'CE',
 };
 
 /** `netwatch_tcp_retransmits_total` is "TCP retransmits". */
@@ -80,7 +86,7 @@ export function titleOf(name: SnapshotName): string {
     .replace(/^netwatch_(connection_)?/, '')
     .replace(/_total$/, '')
     .replace(/_(bytes_per_second|seconds|segments|bytes)$/, (unit) =>
-      /tcp_(io_bytes|segments)/.test(name) ? unit : '',
+      /tcp_(io_bytes|segments)|_(sent|received)_segments/.test(name) ? unit : '',
     )
     .split('_')
     .map((word) => WORDS[word] ?? word);

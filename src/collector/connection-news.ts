@@ -1,5 +1,5 @@
 /**
- * What of a connection gets a line in connects.log at a look at it. A connection has 28 values with
+ * What of a connection gets a line in connects.log at a look at it. A connection has 43 values with
  * -x and -r, and most say nothing new: with every change on record, a request of one packet took 40
  * lines, 5 KB.
  *
@@ -10,13 +10,14 @@
  * - at the first pull that finds it open, all that is not 0;
  * - after that what has moved by more than 10 % from its last line;
  * - at close the same, from its beginning where there is no line yet, and each total that has moved
- *   at all, so that totals of closed connections are exact.
+ *   at all, so that totals of closed connections are exact. A connection that no pull has found open
+ *   has none of the values that say how an open one is doing (isOfOpen).
  *
  * So what has no line was 0 all the time, is not known, or has hardly moved from where each new
  * connection begins. `all`: whatever differs from its last line, zeros too.
  */
 import type { Connection } from '../sources/connection.js';
-import type { ConnectionValue } from './state/connection-values.js';
+import { isOfOpen, type ConnectionValue } from './state/connection-values.js';
 
 export const CONNECT_LINES = ['changes', 'all'] as const;
 export type ConnectLines = (typeof CONNECT_LINES)[number];
@@ -74,6 +75,7 @@ export class ValueNews {
       this.#begun![i] = value;
       return value !== 0 && AT_OPEN.has(family);
     }
+    if (this.#begun !== null && isOfOpen(family)) return false;
     const before = Number.isNaN(said) ? (this.#begun?.[i] ?? NaN) : said;
     if (Number.isNaN(before)) return value !== 0;
     if (look === 'close' && isTotal(family)) return value !== before;

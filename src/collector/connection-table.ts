@@ -22,9 +22,10 @@ import { infoLabels } from './state/connection-labels.js';
 import {
   congestionState,
   durationSeconds,
-  EXTRA_VALUES,
   LISTENER_VALUES,
-  RETRANSMIT_VALUES,
+  payloadReceived,
+  payloadSent,
+  valuesOf,
   type ConnectionValue,
 } from './state/connection-values.js';
 import type { ProcessNames } from './process-names.js';
@@ -104,10 +105,7 @@ export class ConnectionTable {
     this.#toWallMs = toWallMs;
     this.#events = events;
     this.#names = names;
-    this.#values = [
-      ...(options.extra ? EXTRA_VALUES : []),
-      ...(options.retrans ? RETRANSMIT_VALUES : []),
-    ];
+    this.#values = valuesOf(options);
   }
 
   /** Lines written to the buffer since the last call. */
@@ -189,7 +187,7 @@ export class ConnectionTable {
     }
     if (sample.state === TCP_LISTEN) this.#listening.add(sample.localPort);
     const connection = this.#withRole(sample);
-    const bytes = (c: Connection): number => c.bytesAcked + c.bytesReceived;
+    const bytes = (c: Connection): number => payloadSent(c) + payloadReceived(c);
     const before = this.entries.get(connection.sock);
     const had = before === undefined ? 0 : bytes(before.last);
     const entry = this.#update(connection, 'sample');

@@ -1,13 +1,14 @@
 /** Who moved how many bytes while netwatch watched: by the name of the process, and by the other end. */
 import { OWNER_SOURCE } from '../generated/connection.js';
 import type { Connection } from '../sources/connection.js';
+import { payloadReceived } from './state/connection-values.js';
 
 /** Names kept apart; when there are more, the smaller half makes room. */
 const MOST = 65_536;
 
 /** Payload both ways, in bytes, since the connection opened. */
-export const bytesOf = ({ bytesSent, bytesRetrans, bytesReceived }: Connection): number =>
-  bytesSent - bytesRetrans + bytesReceived;
+export const bytesOf = (connection: Connection): number =>
+  connection.bytesSent - connection.bytesRetrans + payloadReceived(connection);
 
 /** Adds up, and keeps what is large. */
 class Sums {

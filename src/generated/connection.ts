@@ -43,8 +43,8 @@ export {
 
 /** struct nw_connection: size and field offsets in bytes. */
 export const CONNECTION = {
-  size: 336,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, cgroup: 32, openNs: 40, handshakeNs: 48, bytesAcked: 56, bytesReceived: 64, bytesSent: 72, bytesRetrans: 80, pacingRate: 88, startNs: 96, pid: 104, uid: 108, comm: 112, localAddr: 128, peerAddr: 144, localPort: 160, peerPort: 162, family: 164, srttUs: 168, mdevUs: 172, rttvarUs: 176, minRttUs: 180, backlog: 184, maxBacklog: 188, rwnd: 192, sndWnd: 196, cwnd: 200, ssthresh: 204, sndbuf: 208, rcvbuf: 212, wmemQueued: 216, rmemAlloc: 220, totalRetrans: 224, packetsOut: 228, sackedOut: 232, lostOut: 236, retransOut: 240, reordering: 244, delivered: 248, deliveredCe: 252, segsIn: 256, segsOut: 260, unacked: 264, notsent: 268, unread: 272, mss: 276, rtoUs: 280, rcvOoopack: 284, retransmits: 288, error: 308, caName: 312, caState: 328, state: 329, oldState: 330, role: 331, ownerSource: 332, marks: 333 },
+  size: 368,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, cgroup: 32, openNs: 40, handshakeNs: 48, bytesAcked: 56, bytesReceived: 64, bytesSent: 72, bytesRetrans: 80, pacingRate: 88, rtoNs: 96, busyNs: 104, rwndLimitedNs: 112, sndbufLimitedNs: 120, startNs: 128, pid: 136, uid: 140, comm: 144, localAddr: 160, peerAddr: 176, localPort: 192, peerPort: 194, family: 196, srttUs: 200, mdevUs: 204, rttvarUs: 208, minRttUs: 212, backlog: 216, maxBacklog: 220, rwnd: 224, sndWnd: 228, cwnd: 232, ssthresh: 236, sndbuf: 240, rcvbuf: 244, wmemQueued: 248, rmemAlloc: 252, totalRetrans: 256, packetsOut: 260, sackedOut: 264, lostOut: 268, retransOut: 272, reordering: 276, delivered: 280, deliveredCe: 284, segsIn: 288, segsOut: 292, unacked: 296, notsent: 300, unread: 304, mss: 308, rcvOoopack: 312, retransmits: 316, error: 336, caName: 340, ecn: 356, caState: 357, state: 358, oldState: 359, role: 360, ownerSource: 361, marks: 362, counted: 363 },
 } as const;
 
 export interface Connection {
@@ -61,6 +61,10 @@ export interface Connection {
   readonly bytesSent: number;
   readonly bytesRetrans: number;
   readonly pacingRate: number;
+  readonly rtoNs: number | null;
+  readonly busyNs: number | null;
+  readonly rwndLimitedNs: number | null;
+  readonly sndbufLimitedNs: number | null;
   readonly startNs: number;
   readonly pid: number;
   readonly uid: number;
@@ -98,17 +102,18 @@ export interface Connection {
   readonly notsent: number;
   readonly unread: number;
   readonly mss: number;
-  readonly rtoUs: number;
   readonly rcvOoopack: number;
   readonly retransmits: readonly number[];
   readonly error: number;
   readonly caName: string;
+  readonly ecn: number;
   readonly caState: number;
   readonly state: number;
   readonly oldState: number;
   readonly role: number;
   readonly ownerSource: number;
   readonly marks: number;
+  readonly counted: number;
 }
 
 export function decodeConnection(view: DataView, at: number): Connection {
@@ -126,54 +131,59 @@ export function decodeConnection(view: DataView, at: number): Connection {
     bytesSent: readU64(view, at + 72),
     bytesRetrans: readU64(view, at + 80),
     pacingRate: readU64(view, at + 88),
-    startNs: readU64(view, at + 96),
-    pid: view.getUint32(at + 104, true),
-    uid: view.getUint32(at + 108, true),
-    comm: readComm(view, at + 112),
-    localAddr: readIp(view, at + 128),
-    peerAddr: readIp(view, at + 144),
-    localPort: view.getUint16(at + 160, true),
-    peerPort: view.getUint16(at + 162, true),
-    family: view.getUint8(at + 164),
-    srttUs: view.getUint32(at + 168, true),
-    mdevUs: view.getUint32(at + 172, true),
-    rttvarUs: view.getUint32(at + 176, true),
-    minRttUs: view.getUint32(at + 180, true),
-    backlog: view.getUint32(at + 184, true),
-    maxBacklog: view.getUint32(at + 188, true),
-    rwnd: view.getUint32(at + 192, true),
-    sndWnd: view.getUint32(at + 196, true),
-    cwnd: view.getUint32(at + 200, true),
-    ssthresh: view.getUint32(at + 204, true),
-    sndbuf: view.getUint32(at + 208, true),
-    rcvbuf: view.getUint32(at + 212, true),
-    wmemQueued: view.getUint32(at + 216, true),
-    rmemAlloc: view.getUint32(at + 220, true),
-    totalRetrans: view.getUint32(at + 224, true),
-    packetsOut: view.getUint32(at + 228, true),
-    sackedOut: view.getUint32(at + 232, true),
-    lostOut: view.getUint32(at + 236, true),
-    retransOut: view.getUint32(at + 240, true),
-    reordering: view.getUint32(at + 244, true),
-    delivered: view.getUint32(at + 248, true),
-    deliveredCe: view.getUint32(at + 252, true),
-    segsIn: view.getUint32(at + 256, true),
-    segsOut: view.getUint32(at + 260, true),
-    unacked: view.getUint32(at + 264, true),
-    notsent: view.getUint32(at + 268, true),
-    unread: view.getUint32(at + 272, true),
-    mss: view.getUint32(at + 276, true),
-    rtoUs: view.getUint32(at + 280, true),
-    rcvOoopack: view.getUint32(at + 284, true),
-    retransmits: Array.from({ length: 5 }, (_, i) => view.getUint32(at + 288 + i * 4, true)),
-    error: view.getUint32(at + 308, true),
-    caName: readComm(view, at + 312),
-    caState: view.getUint8(at + 328),
-    state: view.getUint8(at + 329),
-    oldState: view.getUint8(at + 330),
-    role: view.getUint8(at + 331),
-    ownerSource: view.getUint8(at + 332),
-    marks: view.getUint8(at + 333),
+    rtoNs: readDuration(view, at + 96),
+    busyNs: readDuration(view, at + 104),
+    rwndLimitedNs: readDuration(view, at + 112),
+    sndbufLimitedNs: readDuration(view, at + 120),
+    startNs: readU64(view, at + 128),
+    pid: view.getUint32(at + 136, true),
+    uid: view.getUint32(at + 140, true),
+    comm: readComm(view, at + 144),
+    localAddr: readIp(view, at + 160),
+    peerAddr: readIp(view, at + 176),
+    localPort: view.getUint16(at + 192, true),
+    peerPort: view.getUint16(at + 194, true),
+    family: view.getUint8(at + 196),
+    srttUs: view.getUint32(at + 200, true),
+    mdevUs: view.getUint32(at + 204, true),
+    rttvarUs: view.getUint32(at + 208, true),
+    minRttUs: view.getUint32(at + 212, true),
+    backlog: view.getUint32(at + 216, true),
+    maxBacklog: view.getUint32(at + 220, true),
+    rwnd: view.getUint32(at + 224, true),
+    sndWnd: view.getUint32(at + 228, true),
+    cwnd: view.getUint32(at + 232, true),
+    ssthresh: view.getUint32(at + 236, true),
+    sndbuf: view.getUint32(at + 240, true),
+    rcvbuf: view.getUint32(at + 244, true),
+    wmemQueued: view.getUint32(at + 248, true),
+    rmemAlloc: view.getUint32(at + 252, true),
+    totalRetrans: view.getUint32(at + 256, true),
+    packetsOut: view.getUint32(at + 260, true),
+    sackedOut: view.getUint32(at + 264, true),
+    lostOut: view.getUint32(at + 268, true),
+    retransOut: view.getUint32(at + 272, true),
+    reordering: view.getUint32(at + 276, true),
+    delivered: view.getUint32(at + 280, true),
+    deliveredCe: view.getUint32(at + 284, true),
+    segsIn: view.getUint32(at + 288, true),
+    segsOut: view.getUint32(at + 292, true),
+    unacked: view.getUint32(at + 296, true),
+    notsent: view.getUint32(at + 300, true),
+    unread: view.getUint32(at + 304, true),
+    mss: view.getUint32(at + 308, true),
+    rcvOoopack: view.getUint32(at + 312, true),
+    retransmits: Array.from({ length: 5 }, (_, i) => view.getUint32(at + 316 + i * 4, true)),
+    error: view.getUint32(at + 336, true),
+    caName: readComm(view, at + 340),
+    ecn: view.getUint8(at + 356),
+    caState: view.getUint8(at + 357),
+    state: view.getUint8(at + 358),
+    oldState: view.getUint8(at + 359),
+    role: view.getUint8(at + 360),
+    ownerSource: view.getUint8(at + 361),
+    marks: view.getUint8(at + 362),
+    counted: view.getUint8(at + 363),
   };
 }
 
@@ -209,6 +219,21 @@ export function decodeConnectionTotals(view: DataView, at: number): ConnectionTo
   };
 }
 
+/** enum nw_counted */
+export const COUNTED = {
+  NW_COUNTED_NONE: 0,
+  NW_COUNTED_SYN: 1,
+  NW_COUNTED_FIN: 2,
+  NW_COUNTED_PEER_FIN: 4,
+} as const;
+
+/** enum nw_ecn */
+export const ECN = {
+  NW_ECN_NONE: 0,
+  NW_ECN_NEGOTIATED: 1,
+  NW_ECN_SEEN: 2,
+} as const;
+
 /** enum nw_outcome */
 export const OUTCOME = {
   NW_OUTCOME_SUCCESS: 0,
@@ -243,5 +268,6 @@ export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
   nw_filter: { offset: 8, size: 1408 },
-  nw_lose_every: { offset: 1416, size: 4 },
+  nw_jiffies_per_second: { offset: 1416, size: 4 },
+  nw_lose_every: { offset: 1420, size: 4 },
 } as const;

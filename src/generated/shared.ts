@@ -259,7 +259,7 @@ export function decodeRingCounts(view: DataView, at: number): RingCounts {
 /** struct nw_socket: size and field offsets in bytes. */
 export const SOCKET = {
   size: 112,
-  at: { openNs: 0, stateNs: 8, handshakeNs: 16, owner: 24, retransmits: 72, retransCounted: 92, rtosSeen: 96, retransKnown: 98, role: 99, ownerSource: 100, verdict: 101, uncounted: 102, synRecvNs: 104, givenMs: 108 },
+  at: { openNs: 0, stateNs: 8, handshakeNs: 16, owner: 24, retransmits: 72, retransCounted: 92, rtosSeen: 96, retransKnown: 98, role: 99, ownerSource: 100, verdict: 101, uncounted: 102, synRecvUs: 104, givenMs: 108 },
 } as const;
 
 export interface Socket {
@@ -275,7 +275,7 @@ export interface Socket {
   readonly ownerSource: number;
   readonly verdict: number;
   readonly uncounted: number;
-  readonly synRecvNs: number;
+  readonly synRecvUs: number;
   readonly givenMs: number;
 }
 
@@ -293,7 +293,7 @@ export function decodeSocket(view: DataView, at: number): Socket {
     ownerSource: view.getUint8(at + 100),
     verdict: view.getUint8(at + 101),
     uncounted: view.getUint8(at + 102),
-    synRecvNs: view.getUint32(at + 104, true),
+    synRecvUs: view.getUint32(at + 104, true),
     givenMs: view.getUint32(at + 108, true),
   };
 }

@@ -2,14 +2,9 @@
  * Families and label sets as bytes of the Prometheus text format 0.0.4: headers, and label sets
  * that are rendered once and written many times.
  */
+import type { CONNECTION_LABELS } from './connection-families.js';
 import { familiesIn, familyOf } from './families.js';
-import type {
-  CONNECTION_LABELS,
-  FamilyName,
-  HistogramName,
-  LabelsOf,
-  RequiredLabel,
-} from './families.js';
+import type { FamilyName, HistogramName, LabelsOf, RequiredLabel } from './families.js';
 import { cumulative } from './histogram.js';
 import { escapeHelp, escapeLabel, formatBound, formatValue } from './text.js';
 

@@ -3,6 +3,7 @@
  * Names follow OpenTelemetry where it is stable, else `netwatch_` with base units. The types below
  * make a sample with a wrong label set, or a value outside a closed list, a compile error.
  */
+import { CONNECTION_FAMILIES, CONNECTION_LABELS } from './connection-families.js';
 import {
   counter,
   family,
@@ -45,12 +46,6 @@ export const LABEL_VALUES = {
   cause: ['lost', 'midstream', 'too_deep', 'unasked'],
   taken_for: ['http', 'http2', 'tls', 'other', 'midstream', 'tunnel'],
 } as const;
-
-/** What names a connection on every line of the logs: kernel socket address, own end, other end. */
-export const CONNECTION_LABELS = ['sock', 'src', 'dst'] as const;
-
-const ofConnection = (help: string) => family('gauge', 'connects', help, CONNECTION_LABELS);
-const totalOfConnection = (help: string) => family('counter', 'connects', help, CONNECTION_LABELS);
 
 /** The status code of an exchange without a response is empty, which Prometheus takes for none. */
 const HTTP_LABELS = [
@@ -178,78 +173,7 @@ export const FAMILIES = {
     'network_type',
   ]),
 
-  // One connection
-  netwatch_connection_info: family(
-    'gauge',
-    'connects',
-    'A connection and the process that owns it; always 1.',
-    ['pid', 'process', ...CONNECTION_LABELS, 'is_server'],
-  ),
-  netwatch_connection_state_info: family(
-    'gauge',
-    'connects',
-    'State of the connection: 1 on entering it, 0 on leaving it.',
-    [...CONNECTION_LABELS, 'network_connection_state'],
-  ),
-  netwatch_connection_congestion_info: family(
-    'gauge',
-    'connects',
-    'Congestion control of the connection, algorithm and state: 1 on entering it, 0 on leaving it.',
-    [...CONNECTION_LABELS, 'algorithm', 'state'],
-  ),
-  netwatch_connection_backlog: ofConnection(
-    'Connections in the accept queue of the listening socket.',
-  ),
-  netwatch_connection_max_backlog: ofConnection(
-    'Limit of the accept queue of the listening socket.',
-  ),
-  netwatch_connection_rwnd_bytes: ofConnection('Receive window offered to the other end.'),
-  netwatch_connection_cwnd_segments: ofConnection('Congestion window.'),
-  netwatch_connection_ssthresh_segments: ofConnection('Slow-start threshold.'),
-  netwatch_connection_sndbuf_bytes: ofConnection('Size of the send buffer.'),
-  netwatch_connection_rcvbuf_bytes: ofConnection('Size of the receive buffer.'),
-  netwatch_connection_wmem_queued_bytes: ofConnection('Memory held by the send queue.'),
-  netwatch_connection_acked_bytes_total: totalOfConnection(
-    'Bytes sent that the other end acknowledged.',
-  ),
-  netwatch_connection_received_bytes_total: totalOfConnection('Bytes received in order.'),
-  netwatch_connection_srtt_seconds: ofConnection('Smoothed round-trip time.'),
-  netwatch_connection_mdev_seconds: ofConnection('Medium deviation of the round-trip time.'),
-  netwatch_connection_rttvar_seconds: ofConnection(
-    'Variance of the round-trip time, as the timers use it.',
-  ),
-  netwatch_connection_min_rtt_seconds: ofConnection('Smallest round-trip time seen of late.'),
-  netwatch_connection_duration_seconds: ofConnection(
-    'Age of the connection since it was established.',
-  ),
-  netwatch_connection_retransmits_total: totalOfConnection('Segments sent again.'),
-  netwatch_connection_fast_retransmits_total: totalOfConnection(
-    'Segments sent again because acknowledgements told of the loss.',
-  ),
-  netwatch_connection_timeout_retransmits_total: totalOfConnection(
-    'Segments sent again because the retransmission timer ran out.',
-  ),
-  netwatch_connection_packets_out_segments: ofConnection(
-    'Segments sent and not yet covered by an acknowledgement.',
-  ),
-  netwatch_connection_unacked_bytes: ofConnection('Bytes sent and not yet acknowledged.'),
-  netwatch_connection_in_flight_bytes: ofConnection(
-    'Bytes thought to be in the network: those not acknowledged, without what arrived out of order or is lost.',
-  ),
-  netwatch_connection_lost_segments: ofConnection('Outstanding segments that are thought lost.'),
-  netwatch_connection_retrans_out_segments: ofConnection(
-    'Outstanding segments that were sent again.',
-  ),
-  netwatch_connection_reordering_segments: ofConnection(
-    'Reordering that the connection tolerates.',
-  ),
-  netwatch_connection_delivered_segments_total: totalOfConnection(
-    'Segments known to have arrived.',
-  ),
-  netwatch_connection_pacing_rate_bytes_per_second: ofConnection('Rate at which sending is paced.'),
-  netwatch_connection_notsent_bytes: ofConnection(
-    'Bytes queued by the application and not yet sent.',
-  ),
+  ...CONNECTION_FAMILIES,
 
   // One packet, one error
   netwatch_packet_bytes: family(

@@ -18,6 +18,7 @@ import {
 import { readIterator } from '../kernel/iterator.js';
 import { sumPerCpu } from '../kernel/map.js';
 import { hasSocketStorage } from '../kernel/kernel-btf.js';
+import { jiffiesPerSecond } from '../kernel/kernel-config.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
 import { asksForOwner, OWNER_GAINS, seedOwners } from './owners.js';
@@ -45,12 +46,17 @@ const RETRANSMIT_PROGRAMS = ['tcp_retransmit_skb', 'tcp_retransmit_synack'];
 const FORGET = 'forget_socket';
 const BATCH = 4096;
 
+/** How long a jiffy is, as the constant of connection.bpf.h. */
+const encodeJiffies = (): Uint8Array =>
+  new Uint8Array(Uint32Array.of(jiffiesPerSecond() ?? 0).buffer);
+
 function specOf(options: ConnectionOptions): SourceSpec {
   return {
     name: 'connection',
     rodata: [
       [RODATA.nw_filter, encodeFilter(options.filter)],
       [RODATA.nw_lose_every, encodeLoss(options.ring)],
+      [RODATA.nw_jiffies_per_second, encodeJiffies()],
     ],
     mapSizes: new Map([['events', options.ring.bytes]]),
     wants: (program) =>

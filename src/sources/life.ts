@@ -59,6 +59,8 @@ const US_PER_MS = 1000;
 /** The only one that no event needs. */
 const NAMES = 'dns_ingress';
 
+/** What connect() does, told with the port that it gets only later. */
+const CONNECTED: readonly LifeEvent[] = ['CONNECT', 'STATE'];
 const ACCEPTED: readonly LifeEvent[] = ['ACCEPT'];
 /** What happens to a socket whose process has to be remembered. */
 const OWNED: readonly LifeEvent[] = ['STATE', 'END', 'CLOSE'];
@@ -69,8 +71,8 @@ const SERVES: Readonly<Record<string, readonly LifeEvent[]>> = {
   inet_sock_set_state: BY_STATE,
   sys_exit_accept: [...ACCEPTED, ...OWNED],
   sys_exit_accept4: [...ACCEPTED, ...OWNED],
-  sys_exit_connect: ['CONNECT'],
-  tcp_retransmit_skb: ['CONNECT'],
+  sys_exit_connect: CONNECTED,
+  tcp_retransmit_skb: CONNECTED,
   forget_socket: BY_STATE,
   task_file: OWNED,
 };

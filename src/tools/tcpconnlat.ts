@@ -8,7 +8,7 @@ import {
   pidColumn,
   portColumn,
 } from '../terminal/record-columns.js';
-import { durationColumn, glued, optional, secondsColumn, timeForPrograms } from './life/columns.js';
+import { glued, latencyColumn, optional, secondsColumn, timeForPrograms } from './life/columns.js';
 import { lifeEvent } from '../sources/life-events.js';
 import { openLife, tryLife } from './life/open.js';
 import { LOCAL_PORT_COLUMN, milliseconds, TIMESTAMP } from './life/options.js';
@@ -16,7 +16,8 @@ import { eventTool } from '../terminal/event-tool.js';
 
 const HELP = `
 The time from the first SYN to the answer to it, whether the peer accepts or refuses;
-without an answer there is no line.
+without an answer there is no line. It is not known of a connect() older than
+this tool, which no minimum lets through.
 
 Examples:
   sudo netwatch tcpconnlat              all connections that this host makes
@@ -53,7 +54,7 @@ export default eventTool({
       ...timeForPrograms(options, context),
       ...(options.timestamp ? [secondsColumn(3)] : []),
     ];
-    const latency = durationColumn('LAT(ms)', 2);
+    const latency = latencyColumn();
     return [
       ...glued(front, [pidColumn(7)]),
       commColumn(12, { most: 12 }),

@@ -1,6 +1,7 @@
 // connects.log and the totals of netwatch.prom against what the traffic programs say of themselves, `ss`
 // and `nstat`: who owns a connection, how it is, how many there were and how they ended.
 import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import { dropPackets, plainDevice } from '../../scripts/traffic/faults.js';
 import { startCollector } from '../support/collector.js';
@@ -282,11 +283,32 @@ const SAME_IN_SS: Readonly<Record<string, (row: SocketRow) => number | null>> = 
   notsent_bytes: ({ notSent }) => notSent,
   reordering_segments: ({ reordering }) => reordering || 3, // ss leaves out the usual
   pacing_rate_bytes_per_second: ({ info }) => Math.floor(parseInt(info['pacing_rate'] ?? '') / 8),
+  sent_bytes_total: ({ bytesSent }) => bytesSent,
+  retransmitted_bytes_total: ({ bytesRetrans }) => bytesRetrans,
+  sent_segments_total: ({ segsOut }) => segsOut,
+  received_segments_total: ({ segsIn }) => segsIn,
+  mss_bytes: ({ mss }) => mss,
+  rto_seconds: ({ rtoMs }) => seconds(rtoMs),
+  snd_wnd_bytes: ({ sndWnd }) => sndWnd,
+  sacked_segments: ({ sacked }) => sacked,
+  busy_seconds_total: ({ busyMs }) => busyMs / 1000,
+  rwnd_limited_seconds_total: ({ rwndLimitedMs }) => rwndLimitedMs / 1000,
+  sndbuf_limited_seconds_total: ({ sndbufLimitedMs }) => sndbufLimitedMs / 1000,
+  ecn_negotiated: ({ ecn }) => Number(ecn),
+  ecn_seen: ({ ecnSeen }) => Number(ecnSeen),
+  delivered_ce_segments_total: ({ deliveredCe }) => deliveredCe,
 };
 
 /** To the microsecond: `ss` prints six digits. */
 function seconds(ms: number | null): number | null {
   return ms === null ? null : Math.round(ms * 1000) / 1e6;
+}
+
+/** To the microsecond; times of sending to the millisecond, cut off. */
+function shownBySs(name: string, value: number): number {
+  return name.endsWith('_seconds_total')
+    ? Math.floor(value * 1000 + 1e-6) / 1000
+    : Number(value.toFixed(6));
 }
 
 type Values = Readonly<Record<string, Readonly<Record<string, number | null>>>>;
@@ -309,7 +331,7 @@ const inProm = (samples: readonly Sample[]): Values => {
     found[`${src} > ${dst.slice(dst.lastIndexOf(':') + 1)}`] = Object.fromEntries(
       Object.keys(SAME_IN_SS).map((name) => {
         const [sample] = select(samples, `netwatch_connection_${name}`, { sock, src, dst });
-        return [name, sample ? Number(sample.value.toFixed(6)) : null];
+        return [name, sample ? shownBySs(name, sample.value) : null];
       }),
     );
   }
@@ -380,9 +402,76 @@ t.test('-x says what ss says', { skip: skip || needsCommands('nft') }, async (t)
   await server.stop();
 });
 
+/** The time with something to send goes on while there is. */
+const withoutBusy = (values: Values): Values =>
+  Object.fromEntries(
+    Object.entries(values).map(([ends, row]) => [ends, { ...row, busy_seconds_total: null }]),
+  );
+
 function sorted(values: Values): [string, unknown][] {
   return Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1));
 }
+
+t.test(
+  'ECN, time behind a closed window and holes in what has arrived are those of ss',
+  { skip: skip || needsCommands('nft') },
+  async (t) => {
+    const namespace = createNamespace(t, { sysctls: { 'ipv4/tcp_ecn': 1 } });
+    plainDevice(namespace);
+    const sizes = { requestBytes: 9_000_001, replyBytes: 1 };
+    const held = { connectFirst: true, close: 'hold' } as const;
+    const server = await startProgram(namespace, 'tcp-server', { port: 7000, ...sizes });
+    const client = await startProgram(namespace, 'tcp-client', { port: 7000, ...sizes, ...held });
+    const collector = await startCollector(t, namespace, ['-x', '-q', '--interval', '0.1']);
+    server.signal('SIGSTOP');
+    const going = client.go();
+    const isLimited = async (): Promise<boolean> =>
+      (await sockets(namespace, 'dport', '=', ':7000')).some(({ rwndLimitedMs }) => rwndLimitedMs);
+    await until(isLimited, { what: 'the window is closed' });
+    server.signal('SIGCONT');
+    await going;
+
+    const few = { requestBytes: 10_000, replyBytes: 1 };
+    const lossy = await startProgram(namespace, 'tcp-server', { port: 7001, ...few });
+    const holes = await startProgram(namespace, 'tcp-client', { port: 7001, ...few, ...held });
+    // of seven segments the second is lost, however often it is sent again
+    const again = Array.from({ length: 60 }, (_, i) => 8 + i);
+    const loss = dropPackets(namespace, { to: 7001, only: 'data', kth: [2, ...again] });
+    const mended = holes.go();
+    const asSs = async (): Promise<Values> =>
+      inSs(await sockets(namespace, 'state', 'established'));
+    let before: Values = {};
+    let found: Values = {};
+    let after: Values = {};
+    const agree = async (): Promise<boolean> => {
+      before = await asSs();
+      found = inProm(await collector.pulled());
+      after = await asSs();
+      const isAsked = Object.values(after).some((row) => row['sacked_segments']! > 0);
+      return isAsked && isDeepStrictEqual(withoutBusy(found), withoutBusy(before));
+    };
+    await until(agree, { what: 'ss and netwatch agree' }).catch(() => undefined);
+    t.equal(Object.keys(before).length, 4);
+    t.strictSame(withoutBusy(found), withoutBusy(before));
+    for (const [ends, { busy_seconds_total: busy }] of Object.entries(found)) {
+      const [least, most] = [before, after].map((values) => values[ends]?.['busy_seconds_total']);
+      t.ok(least! <= busy! && busy! <= most!, `${ends}: ${least} <= ${busy} <= ${most}`);
+    }
+    const rows = Object.values(found);
+    const each = (name: string): unknown[] => rows.map((row) => row[name]).sort();
+    t.strictSame(each('sacked_segments'), [0, 0, 0, 5]);
+    t.strictSame(each('ecn_negotiated'), [1, 1, 1, 1]);
+    t.strictSame(each('ecn_seen'), [0, 1, 1, 1], 'the one that no data has reached has seen none');
+    for (const name of ['rwnd_limited_seconds_total', 'busy_seconds_total'])
+      t.ok(
+        rows.some((row) => row[name]! > 0),
+        name,
+      );
+    loss.remove();
+    await mended;
+    await Promise.all([client, holes, server, lossy].map((program) => program.stop()));
+  },
+);
 
 t.test('-a and -x show what waits in an accept queue', { skip }, async (t) => {
   const namespace = createNamespace(t);

@@ -118,6 +118,7 @@ t.test('connect() that nobody answers is shown before its end', { skip }, async 
   dropPackets(namespace, { to: TCP_PORT, only: 'syn' });
   const tool = await startTool(t, namespace, 'tcpconnect', json());
   const latency = await startTool(t, namespace, 'tcpconnlat', json());
+  const states = await startTool(t, namespace, 'tcpstates', json());
   // this one does not wait in connect()
   const client = await startProgram(namespace, 'tcp-client', { port: TCP_PORT, timeoutMs: 60_000 });
   const gone = client.go();
@@ -138,6 +139,16 @@ t.test('connect() that nobody answers is shown before its end', { skip }, async 
   t.equal(tool.objects().length, 2, 'each once, however many SYNs');
   await latency.stop();
   t.strictSame(latency.objects(), [], 'there was no answer');
+  await states.stop();
+  t.strictSame(
+    states.objects().map((row) => [row['pid'], row['network_local_port']]),
+    tool.objects().map((row) => [row['pid'], row['network_local_port']]),
+    'tcpstates shows both with their ports',
+  );
+  for (const row of states.objects()) {
+    t.match(row, { state_before: 'CLOSE', state: 'SYN_SENT', duration_ms: null });
+    t.ok(Date.parse(String(row['time'])) < toldMs - 500, 'the time is that of connect()');
+  }
 });
 
 t.test('tcpconnlat: the wait for the answer, and a minimum for it', { skip }, async (t) => {

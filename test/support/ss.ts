@@ -47,6 +47,13 @@ export interface SocketRow {
   readonly reordering: number;
   readonly retransOut: number;
   readonly retransTotal: number;
+  /** With something to send; held up by the other end's window; by the send buffer. */
+  readonly busyMs: number;
+  readonly rwndLimitedMs: number;
+  readonly sndbufLimitedMs: number;
+  readonly ecn: boolean;
+  readonly ecnSeen: boolean;
+  readonly deliveredCe: number;
   /** Everything else, as printed. */
   readonly info: Readonly<Record<string, string>>;
 }
@@ -120,6 +127,12 @@ export function parseSocket(line: string): SocketRow {
     reordering: count('reordering'),
     retransOut: numberOr(retransOut, 0),
     retransTotal: numberOr(retransTotal, 0),
+    busyMs: parseFloat(info['busy'] ?? '0'),
+    rwndLimitedMs: parseFloat(info['rwnd_limited'] ?? '0'),
+    sndbufLimitedMs: parseFloat(info['sndbuf_limited'] ?? '0'),
+    ecn: words.includes('ecn'),
+    ecnSeen: words.includes('ecnseen'),
+    deliveredCe: count('delivered_ce'),
     info,
   };
 }

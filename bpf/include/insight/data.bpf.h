@@ -7,6 +7,17 @@
 #include "descriptor.bpf.h"
 #include "insight/changes.bpf.h"
 #include "sequence.bpf.h"
+#include "volume.bpf.h"
+
+/* Bytes that nobody has read yet; a FIN among them is none. */
+static __always_inline __u32 nw_unread_bytes(__u32 rcv_nxt, __u32 copied_seq,
+					     unsigned long sock_flags)
+{
+	__u32 bytes = nw_seq_distance(rcv_nxt, copied_seq);
+
+	return bytes && (sock_flags & (1UL << NW_SOCK_DONE)) ? bytes - 1 :
+							       bytes;
+}
 
 /* What nw_fill_insight() reads, field by field; what the socket's storage knows is unknown. */
 static __always_inline void nw_probe_fill(struct nw_insight *e, struct sock *sk)
@@ -52,8 +63,10 @@ static __always_inline int nw_probe_moved(struct sock *sk, int bytes,
 	e.queued = event == NW_EVENT_SEND ?
 			   nw_seq_distance(BPF_CORE_READ(tp, write_seq),
 					   BPF_CORE_READ(tp, snd_nxt)) :
-			   nw_seq_distance(BPF_CORE_READ(tp, rcv_nxt),
-					   BPF_CORE_READ(tp, copied_seq));
+			   nw_unread_bytes(
+				   BPF_CORE_READ(tp, rcv_nxt),
+				   BPF_CORE_READ(tp, copied_seq),
+				   BPF_CORE_READ(sk, __sk_common.skc_flags));
 	if (nw_allowed(&e.tuple, &owner, sk))
 		nw_emit_insight(&e, event);
 	return 0;
@@ -71,7 +84,8 @@ static __noinline int nw_tcp_moved(struct sock *sk, struct tcp_sock *tp,
 	e.bytes = bytes;
 	e.queued = event == NW_EVENT_SEND ?
 			   nw_seq_distance(tp->write_seq, tp->snd_nxt) :
-			   nw_seq_distance(tp->rcv_nxt, tp->copied_seq);
+			   nw_unread_bytes(tp->rcv_nxt, tp->copied_seq,
+					   sk->__sk_common.skc_flags);
 	if (nw_allowed(&e.tuple, &owner, sk))
 		nw_emit_insight(&e, event);
 	return 0;

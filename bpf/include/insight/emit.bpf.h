@@ -6,6 +6,7 @@
 #ifndef NW_INSIGHT_EMIT_BPF_H
 #define NW_INSIGHT_EMIT_BPF_H
 
+#include "duration.h"
 #include "histogram.bpf.h"
 #include "ring.bpf.h"
 #include "socket.bpf.h"
@@ -69,8 +70,7 @@ static __always_inline void nw_fill_insight(struct nw_insight *e,
 	e->age_ns = NW_UNKNOWN;
 	if (!s)
 		return;
-	if (s->open_ns)
-		e->age_ns = e->head.ts_ns - s->open_ns;
+	e->age_ns = nw_between(s->open_ns, e->head.ts_ns);
 	if (s->owner_source != NW_OWNER_NONE)
 		e->task = s->owner.task;
 }

@@ -10,7 +10,7 @@ import { Agent, get } from 'node:http';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { EXTRA_VALUES, RETRANSMIT_VALUES } from '../../../src/collector/state/connection-values.js';
+import { valuesOf } from '../../../src/collector/state/connection-values.js';
 import { connectionLabels } from '../../../src/metrics/exposition.js';
 import { Snapshot } from '../../../src/metrics/snapshot.js';
 import { listenTo, stop } from '../child.js';
@@ -43,7 +43,7 @@ const SIZES: Sizes<ScrapeSize> = {
     scrapes: 2,
   },
 };
-const PER_CONNECTION = [...EXTRA_VALUES, ...RETRANSMIT_VALUES];
+const PER_CONNECTION = valuesOf({ extra: true, retrans: true });
 const REPLACE_MS = 1000;
 /** Replacing hundreds of megabytes each second would measure the disk. */
 const MOST_REPLACED_BYTES = 64e6;

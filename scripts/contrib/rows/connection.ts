@@ -2,7 +2,8 @@
  * The connections one by one, which -x writes into netwatch.prom: a table of now, then a panel for
  * each value, with the ten largest.
  */
-import { CONNECTION_LABELS, familyOf, type SnapshotName } from '../../../src/metrics/families.js';
+import { CONNECTION_LABELS } from '../../../src/metrics/connection-families.js';
+import { familyOf, type SnapshotName } from '../../../src/metrics/families.js';
 import { timeSeries, titleOf, unitOf, type Column, type Panel } from '../panel.js';
 import { DASHBOARD, rate, select, TARGET_LABELS } from '../promql.js';
 import type { Row } from '../row.js';

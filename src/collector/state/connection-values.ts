@@ -3,8 +3,8 @@
  * kernel record. Units are those of the family's name; null = the kernel does
  * not say.
  */
-import { CONGESTION_STATES } from '../../sources/tcp-states.js';
-import { ROLE } from '../../generated/connection.js';
+import { CONGESTION_STATES, TCP_SYN_SENT } from '../../sources/tcp-states.js';
+import { COUNTED, ECN, ROLE } from '../../generated/connection.js';
 import type { LogName, ScalarName } from '../../metrics/families.js';
 import type { Connection } from '../../sources/connection.js';
 
@@ -26,11 +26,28 @@ const MDEV_SHIFT = 2;
 
 const seconds = (us: number): number | null => (us === 0 ? null : us / US_PER_S);
 
+/** The kernel begins with a guess of 0.25 s: known once a round trip is. */
+const spread = ({ srttUs }: Connection, us: number): number | null =>
+  srttUs === 0 ? null : seconds(us >>> MDEV_SHIFT);
+
 /** tcp_packets_in_flight() of the kernel, in bytes of full segments. */
 function inFlightBytes(c: Connection): number {
   const segments = c.packetsOut - (c.sackedOut + c.lostOut) + c.retransOut;
   return Math.max(0, segments) * c.mss;
 }
+
+/** Data that the other end has acknowledged: without SYN and FIN, which take a number each. */
+export const payloadSent = ({ bytesAcked, counted }: Connection): number =>
+  bytesAcked -
+  Number((counted & COUNTED.NW_COUNTED_SYN) !== 0) -
+  Number((counted & COUNTED.NW_COUNTED_FIN) !== 0);
+
+/** Data received in order. */
+export const payloadReceived = ({ bytesReceived, counted }: Connection): number =>
+  bytesReceived - Number((counted & COUNTED.NW_COUNTED_PEER_FIN) !== 0);
+
+const ofNs = (ns: number | null): number | null => (ns === null ? null : ns / NS_PER_S);
+const flag = (mask: number, bit: number): 0 | 1 => ((mask & bit) === 0 ? 0 : 1);
 
 /** Index of the causes in {@link Connection.retransmits}. */
 const FAST = 0;
@@ -43,7 +60,7 @@ export const LISTENER_VALUES = [
 ] as const satisfies readonly Value[];
 
 /** Option -x. */
-export const EXTRA_VALUES = [
+const EXTRA_VALUES = [
   ...LISTENER_VALUES,
   { family: 'netwatch_connection_rwnd_bytes', of: (c) => c.rwnd },
   { family: 'netwatch_connection_cwnd_segments', of: (c) => c.cwnd },
@@ -57,8 +74,8 @@ export const EXTRA_VALUES = [
   { family: 'netwatch_connection_acked_bytes_total', of: (c) => c.bytesAcked },
   { family: 'netwatch_connection_received_bytes_total', of: (c) => c.bytesReceived },
   { family: 'netwatch_connection_srtt_seconds', of: (c) => seconds(c.srttUs >>> SRTT_SHIFT) },
-  { family: 'netwatch_connection_mdev_seconds', of: (c) => seconds(c.mdevUs >>> MDEV_SHIFT) },
-  { family: 'netwatch_connection_rttvar_seconds', of: (c) => seconds(c.rttvarUs >>> MDEV_SHIFT) },
+  { family: 'netwatch_connection_mdev_seconds', of: (c) => spread(c, c.mdevUs) },
+  { family: 'netwatch_connection_rttvar_seconds', of: (c) => spread(c, c.rttvarUs) },
   {
     family: 'netwatch_connection_min_rtt_seconds',
     of: (c) => (c.minRttUs === UNSET_U32 ? null : seconds(c.minRttUs)),
@@ -79,7 +96,7 @@ export const EXTRA_VALUES = [
 ] as const satisfies readonly Value[];
 
 /** Option -r. */
-export const RETRANSMIT_VALUES = [
+const RETRANSMIT_VALUES = [
   { family: 'netwatch_connection_fast_retransmits_total', of: (c) => c.retransmits[FAST] ?? 0 },
   {
     family: 'netwatch_connection_timeout_retransmits_total',
@@ -87,8 +104,69 @@ export const RETRANSMIT_VALUES = [
   },
 ] as const satisfies readonly Value[];
 
+/** Option -x again: behind the older ones, for those who read lines by their place. */
+const PAYLOAD_VALUES = [
+  { family: 'netwatch_connection_sent_payload_bytes_total', of: payloadSent },
+  { family: 'netwatch_connection_received_payload_bytes_total', of: payloadReceived },
+] as const satisfies readonly Value[];
+
+/** The rest of what `ss -ti` shows: how an open connection is doing. */
+const SOCKET_VALUES = [
+  { family: 'netwatch_connection_sent_bytes_total', of: (c) => c.bytesSent },
+  { family: 'netwatch_connection_retransmitted_bytes_total', of: (c) => c.bytesRetrans },
+  { family: 'netwatch_connection_sent_segments_total', of: (c) => c.segsOut },
+  { family: 'netwatch_connection_received_segments_total', of: (c) => c.segsIn },
+  { family: 'netwatch_connection_mss_bytes', of: (c) => c.mss },
+  { family: 'netwatch_connection_rto_seconds', of: (c) => ofNs(c.rtoNs) },
+  {
+    family: 'netwatch_connection_snd_wnd_bytes',
+    of: (c) => (c.state === TCP_SYN_SENT ? null : c.sndWnd), // the other end has not said it yet
+  },
+  { family: 'netwatch_connection_sacked_segments', of: (c) => c.sackedOut },
+  { family: 'netwatch_connection_busy_seconds_total', of: (c) => ofNs(c.busyNs) },
+  { family: 'netwatch_connection_rwnd_limited_seconds_total', of: (c) => ofNs(c.rwndLimitedNs) },
+  {
+    family: 'netwatch_connection_sndbuf_limited_seconds_total',
+    of: (c) => ofNs(c.sndbufLimitedNs),
+  },
+  {
+    family: 'netwatch_connection_ecn_negotiated',
+    of: (c) => flag(c.ecn, ECN.NW_ECN_NEGOTIATED),
+  },
+  { family: 'netwatch_connection_ecn_seen', of: (c) => flag(c.ecn, ECN.NW_ECN_SEEN) },
+  {
+    family: 'netwatch_connection_delivered_ce_segments_total',
+    of: (c) => c.deliveredCe,
+  },
+] as const satisfies readonly Value[];
+
 /** A value of one of the lists: its families are those that are written. */
-export type ConnectionValue = (typeof EXTRA_VALUES | typeof RETRANSMIT_VALUES)[number];
+export type ConnectionValue = (
+  typeof EXTRA_VALUES | typeof RETRANSMIT_VALUES | typeof PAYLOAD_VALUES | typeof SOCKET_VALUES
+)[number];
+
+/** Of an open connection, in the order of their lines. */
+export function valuesOf(options: {
+  readonly extra: boolean;
+  readonly retrans: boolean;
+}): readonly ConnectionValue[] {
+  return [
+    ...(options.extra ? EXTRA_VALUES : []),
+    ...(options.retrans ? RETRANSMIT_VALUES : []),
+    ...(options.extra ? [...PAYLOAD_VALUES, ...SOCKET_VALUES] : []),
+  ];
+}
+
+const ONLY_OF_OPEN: ReadonlySet<string> = new Set<ConnectionValue['family']>([
+  'netwatch_connection_rwnd_bytes',
+  'netwatch_connection_sndbuf_bytes',
+  'netwatch_connection_rcvbuf_bytes',
+  'netwatch_connection_wmem_queued_bytes',
+  ...SOCKET_VALUES.map(({ family }) => family),
+]);
+
+/** True of those that say how an open connection is doing, more than what a closed one has been. */
+export const isOfOpen = (family: string): boolean => ONLY_OF_OPEN.has(family);
 
 /** Seconds since it was established; null for those that never were or are older than netwatch. */
 export function durationSeconds({ tsNs, openNs, handshakeNs, role }: Connection): number | null {

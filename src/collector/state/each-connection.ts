@@ -4,9 +4,8 @@ import { TCP_LISTEN } from '../../sources/tcp-states.js';
 import { congestionLabels, infoLabels, stateLabels, type Shown } from './connection-labels.js';
 import {
   durationSeconds,
-  EXTRA_VALUES,
   LISTENER_VALUES,
-  RETRANSMIT_VALUES,
+  valuesOf,
   type ConnectionValue,
 } from './connection-values.js';
 
@@ -40,10 +39,7 @@ export function addConnections(
   shown: readonly Shown[],
   options: { readonly extra: boolean; readonly retrans: boolean },
 ): void {
-  const values = [
-    ...(options.extra ? EXTRA_VALUES.filter(({ family }) => !LISTENER_FAMILIES.has(family)) : []),
-    ...(options.retrans ? RETRANSMIT_VALUES : []),
-  ];
+  const values = valuesOf(options).filter(({ family }) => !LISTENER_FAMILIES.has(family));
   for (const entry of shown) {
     snapshot.add('netwatch_connection_info', infoLabels(entry), 1);
     if (options.extra) {

@@ -25,12 +25,35 @@ const FIRST: Readonly<Record<string, readonly [title: string, about: string]>> =
   state: ['state', 'TCP state'],
   srtt_seconds: ['srtt', 'Smoothed round-trip time'],
   cwnd_segments: ['cwnd', 'Congestion window, segments'],
-  acked_bytes_total: ['sent', 'Bytes sent and acknowledged'],
-  received_bytes_total: ['received', 'Bytes received in order'],
+  acked_bytes_total: ['sent', 'Bytes sent and acknowledged, SYN and FIN included'],
+  received_bytes_total: ['received', 'Bytes received in order, FIN included'],
   retransmits_total: ['retrans', 'Segments sent again'],
   in_flight_bytes: ['in flight', 'Bytes thought to be in the network'],
   notsent_bytes: ['not sent', 'Bytes queued by the application and not yet sent'],
   wmem_queued_bytes: ['wmem', 'Memory held by the send queue'],
+};
+
+/** The same of others whose names do not say enough. */
+const CHOSEN: typeof FIRST = {
+  sent_payload_bytes_total: ['sent payload', 'Bytes of data sent and acknowledged'],
+  received_payload_bytes_total: ['received payload', 'Bytes of data received in order'],
+  sent_bytes_total: [
+    'sent with repeats',
+    'Bytes of data sent, once more each time they are sent again',
+  ],
+  retransmitted_bytes_total: ['sent again', 'Bytes of data sent again'],
+  sent_segments_total: ['segments out', 'Segments sent'],
+  received_segments_total: ['segments in', 'Segments received'],
+  rto_seconds: ['rto', 'Time without an acknowledgement after which a segment is sent again'],
+  mss_bytes: ['mss', 'Largest payload of a segment sent'],
+  snd_wnd_bytes: ['send window', 'Window that the other end offers'],
+  busy_seconds_total: ['busy', 'Time with data to send or not yet acknowledged'],
+  rwnd_limited_seconds_total: [
+    'rwnd limited',
+    'Time in which the window of the other end held sending up',
+  ],
+  sndbuf_limited_seconds_total: ['sndbuf limited', 'Time in which the send buffer held sending up'],
+  ecn_negotiated: ['ecn', 'Both ends do explicit congestion notification'],
 };
 
 /** What a row is called; the rest of the snapshot's columns can be chosen. */
@@ -42,6 +65,7 @@ const UNITS: readonly (readonly [suffix: string, kind: Kind])[] = [
   ['_seconds', 'seconds'],
   ['_bytes_total', 'bytes'],
   ['_bytes', 'bytes'],
+  ['_seconds_total', 'seconds'],
   ['_segments_total', 'count'],
   ['_segments', 'count'],
   ['_total', 'count'],
@@ -55,14 +79,15 @@ export function columnsOf(names: readonly string[], isUsed: (name: string) => bo
 }
 
 function describe(name: string): Column {
-  const chosen = FIRST[name];
+  const chosen = FIRST[name] ?? CHOSEN[name];
+  const shown = name in FIRST;
   if (TEXT.has(name))
     return {
       name,
       title: chosen?.[0] ?? words(name),
       about: chosen?.[1] ?? words(name),
       kind: 'text',
-      shown: chosen !== undefined,
+      shown,
     };
   const [suffix, kind] = UNITS.find(([end]) => name.endsWith(end)) ?? ['', 'count'];
   return {
@@ -70,6 +95,6 @@ function describe(name: string): Column {
     title: chosen?.[0] ?? words(name.slice(0, name.length - suffix.length)),
     about: chosen?.[1] ?? words(name),
     kind,
-    shown: chosen !== undefined,
+    shown,
   };
 }

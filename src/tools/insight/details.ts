@@ -10,6 +10,8 @@ export type Details = Readonly<Record<string, Detail>>;
 
 /** tcp_sock's "no limit yet". */
 const INFINITE_SSTHRESH = 0x7fff_ffff;
+/** Its smallest round-trip time before there was one. */
+const UNSET_MIN_RTT = 0xffff_ffff;
 
 export function eventName({ event }: InsightRecord): EventName {
   return EVENT_NAMES[event] ?? 'CONNECT';
@@ -73,8 +75,8 @@ const DESCRIBE: Readonly<Record<EventName, Describe>> = {
   RTT_UPDATE: (r) => ({
     rtt_us_before: srttUs(r.oldSrttUs),
     rtt_us: srttUs(r.srttUs),
-    rttvar_us: r.mdevUs / 4,
-    min_rtt_us: r.minRttUs,
+    rttvar_us: r.srttUs === 0 ? null : r.mdevUs / 4,
+    min_rtt_us: r.minRttUs === UNSET_MIN_RTT ? null : r.minRttUs,
   }),
   SLOW_START: phase,
   CONG_AVOID: phase,

@@ -68,14 +68,21 @@ export function millisecondsOf(ns: number | null): number | null {
   return ns === null ? null : ns / NS_PER_MS;
 }
 
+const durationField = ({ durationNs }: R): Readonly<Record<string, unknown>> => ({
+  duration_ms: millisecondsOf(durationNs),
+});
+
 /** How long it took; what is not known is 0 to a person, as the originals show it. */
 export function durationColumn(title: string, decimals: number): LifeColumn {
-  return columnWith(
-    title,
-    0,
-    ({ durationNs }) => ((durationNs ?? 0) / NS_PER_MS).toFixed(decimals),
-    ({ durationNs }) => ({ duration_ms: millisecondsOf(durationNs) }),
-  );
+  const cell = ({ durationNs }: R): string => ((durationNs ?? 0) / NS_PER_MS).toFixed(decimals);
+  return columnWith(title, 0, cell, durationField);
+}
+
+/** How long connect() waited; not known of one that is older than the tool. */
+export function latencyColumn(): LifeColumn {
+  const cell = ({ durationNs }: R): string | null =>
+    durationNs === null ? null : (durationNs / NS_PER_MS).toFixed(2);
+  return columnWith('LAT(ms)', 0, cell, durationField);
 }
 
 /** Columns in front of others with nothing between them but their own width. */
