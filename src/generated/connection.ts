@@ -43,8 +43,8 @@ export {
 
 /** struct nw_connection: size and field offsets in bytes. */
 export const CONNECTION = {
-  size: 336,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, cgroup: 32, openNs: 40, handshakeNs: 48, bytesAcked: 56, bytesReceived: 64, bytesSent: 72, bytesRetrans: 80, pacingRate: 88, startNs: 96, pid: 104, uid: 108, comm: 112, localAddr: 128, peerAddr: 144, localPort: 160, peerPort: 162, family: 164, srttUs: 168, mdevUs: 172, rttvarUs: 176, minRttUs: 180, backlog: 184, maxBacklog: 188, rwnd: 192, sndWnd: 196, cwnd: 200, ssthresh: 204, sndbuf: 208, rcvbuf: 212, wmemQueued: 216, rmemAlloc: 220, totalRetrans: 224, packetsOut: 228, sackedOut: 232, lostOut: 236, retransOut: 240, reordering: 244, delivered: 248, deliveredCe: 252, segsIn: 256, segsOut: 260, unacked: 264, notsent: 268, unread: 272, mss: 276, rtoUs: 280, rcvOoopack: 284, retransmits: 288, error: 308, caName: 312, caState: 328, state: 329, oldState: 330, role: 331, ownerSource: 332, marks: 333 },
+  size: 328,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, cgroup: 32, openNs: 40, handshakeNs: 48, bytesAcked: 56, bytesReceived: 64, bytesSent: 72, bytesRetrans: 80, pacingRate: 88, startNs: 96, pid: 104, uid: 108, comm: 112, localAddr: 128, peerAddr: 144, localPort: 160, peerPort: 162, family: 164, srttUs: 168, mdevUs: 172, rttvarUs: 176, minRttUs: 180, backlog: 184, maxBacklog: 188, rwnd: 192, sndWnd: 196, cwnd: 200, ssthresh: 204, sndbuf: 208, rcvbuf: 212, wmemQueued: 216, rmemAlloc: 220, totalRetrans: 224, packetsOut: 228, sackedOut: 232, lostOut: 236, retransOut: 240, reordering: 244, delivered: 248, deliveredCe: 252, segsIn: 256, segsOut: 260, unacked: 264, notsent: 268, unread: 272, mss: 276, rtoUs: 280, rcvOoopack: 284, retransmits: 288, error: 296, caName: 300, caState: 316, state: 317, oldState: 318, role: 319, ownerSource: 320, marks: 321 },
 } as const;
 
 export interface Connection {
@@ -165,22 +165,22 @@ export function decodeConnection(view: DataView, at: number): Connection {
     mss: view.getUint32(at + 276, true),
     rtoUs: view.getUint32(at + 280, true),
     rcvOoopack: view.getUint32(at + 284, true),
-    retransmits: Array.from({ length: 5 }, (_, i) => view.getUint32(at + 288 + i * 4, true)),
-    error: view.getUint32(at + 308, true),
-    caName: readComm(view, at + 312),
-    caState: view.getUint8(at + 328),
-    state: view.getUint8(at + 329),
-    oldState: view.getUint8(at + 330),
-    role: view.getUint8(at + 331),
-    ownerSource: view.getUint8(at + 332),
-    marks: view.getUint8(at + 333),
+    retransmits: Array.from({ length: 2 }, (_, i) => view.getUint32(at + 288 + i * 4, true)),
+    error: view.getUint32(at + 296, true),
+    caName: readComm(view, at + 300),
+    caState: view.getUint8(at + 316),
+    state: view.getUint8(at + 317),
+    oldState: view.getUint8(at + 318),
+    role: view.getUint8(at + 319),
+    ownerSource: view.getUint8(at + 320),
+    marks: view.getUint8(at + 321),
   };
 }
 
 /** struct nw_connection_totals: size and field offsets in bytes. */
 export const CONNECTION_TOTALS = {
-  size: 6376,
-  at: { outcomes: 0, bytesSent: 112, bytesReceived: 120, segsIn: 128, segsOut: 136, handshake: 144, duration: 800, rtt: 1456, state: 1784 },
+  size: 6392,
+  at: { outcomes: 0, bytesSent: 128, bytesReceived: 136, segsIn: 144, segsOut: 152, handshake: 160, duration: 816, rtt: 1472, state: 1800 },
 } as const;
 
 export interface ConnectionTotals {
@@ -197,15 +197,15 @@ export interface ConnectionTotals {
 
 export function decodeConnectionTotals(view: DataView, at: number): ConnectionTotals {
   return {
-    outcomes: Array.from({ length: 2 }, (_, i) => Array.from({ length: 7 }, (_, j) => readU64(view, at + i * 56 + j * 8))),
-    bytesSent: readU64(view, at + 112),
-    bytesReceived: readU64(view, at + 120),
-    segsIn: readU64(view, at + 128),
-    segsOut: readU64(view, at + 136),
-    handshake: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 144 + i * 328)),
-    duration: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 800 + i * 328)),
-    rtt: decodeHistogram(view, at + 1456),
-    state: Array.from({ length: 14 }, (_, i) => decodeHistogram(view, at + 1784 + i * 328)),
+    outcomes: Array.from({ length: 2 }, (_, i) => Array.from({ length: 8 }, (_, j) => readU64(view, at + i * 64 + j * 8))),
+    bytesSent: readU64(view, at + 128),
+    bytesReceived: readU64(view, at + 136),
+    segsIn: readU64(view, at + 144),
+    segsOut: readU64(view, at + 152),
+    handshake: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 160 + i * 328)),
+    duration: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 816 + i * 328)),
+    rtt: decodeHistogram(view, at + 1472),
+    state: Array.from({ length: 14 }, (_, i) => decodeHistogram(view, at + 1800 + i * 328)),
   };
 }
 
@@ -218,7 +218,8 @@ export const OUTCOME = {
   NW_OUTCOME_HOST_UNREACHABLE: 4,
   NW_OUTCOME_NET_UNREACHABLE: 5,
   NW_OUTCOME_OTHER: 6,
-  NW_OUTCOMES: 7,
+  NW_OUTCOME_CLOSED: 7,
+  NW_OUTCOMES: 8,
 } as const;
 
 /** enum nw_owner_source */
