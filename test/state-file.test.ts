@@ -38,7 +38,7 @@ function stateLines(fill: (snapshot: Snapshot) => void, ...families: string[]): 
 
 /** Connection totals with these 64-bit words; all others are 0. */
 function totals(words: Record<number, number>): ConnectionTotals {
-  const view = new DataView(new ArrayBuffer(6488));
+  const view = new DataView(new ArrayBuffer(6504));
   for (const [at, count] of Object.entries(words))
     view.setBigUint64(Number(at) * 8, BigInt(count), true);
   return decodeConnectionTotals(view, 0);
@@ -59,24 +59,25 @@ function totalLines(
 }
 
 t.test('connections are counted by role and by how opening them ended', (t) => {
-  const words = Object.fromEntries(Array.from({ length: 14 }, (_, i) => [i, 100 + i]));
+  const words = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [i, 100 + i]));
   const family = 'netwatch_tcp_connections_total';
   const line = (role: string, error: string, count: number): string =>
     `${family}{network_tcp_handshake_role="${role}"${error && `,error_type="${error}"`}} ${count}`;
   const errors = [
     ...['', 'refused', 'reset', 'timed_out', 'host_unreachable', 'net_unreachable', '_OTHER'],
+    'closed',
   ];
   t.strictSame(totalLines(words, NOTHING, family), [
     ...errors.map((error, i) => line('client', error, 100 + i)),
-    ...errors.map((error, i) => line('server', error, 107 + i)),
+    ...errors.map((error, i) => line('server', error, 108 + i)),
   ]);
-  t.equal(totalLines({}, NOTHING, family).length, 14, 'present before the first connection');
+  t.equal(totalLines({}, NOTHING, family).length, 16, 'present before the first connection');
   t.end();
 });
 
 t.test('kernel histograms fold into the buckets of their family without a loss', (t) => {
   // Slots 0, 4, 5, 26, 27 and 39 of the server's handshakes, and their sum.
-  const words = { 59: 1, 63: 2, 64: 3, 85: 4, 86: 5, 98: 6, 99: 1_500_000_001 };
+  const words = { 61: 1, 65: 2, 66: 3, 87: 4, 88: 5, 100: 6, 101: 1_500_000_001 };
   const family = 'netwatch_tcp_handshake_duration_seconds';
   const lines = totalLines(words, NOTHING, family).filter((line) => line.includes('server'));
   const bucket = (le: string, count: number): string =>
@@ -99,11 +100,11 @@ t.test('kernel histograms fold into the buckets of their family without a loss',
 
 t.test('every histogram of connections comes from its own place', (t) => {
   const places: Record<number, string> = {
-    18: 'netwatch_tcp_handshake_duration_seconds_count{network_tcp_handshake_role="client"}',
-    59: 'netwatch_tcp_handshake_duration_seconds_count{network_tcp_handshake_role="server"}',
-    100: 'netwatch_tcp_connection_duration_seconds_count{network_tcp_handshake_role="client"}',
-    141: 'netwatch_tcp_connection_duration_seconds_count{network_tcp_handshake_role="server"}',
-    182: 'netwatch_tcp_rtt_seconds_count',
+    20: 'netwatch_tcp_handshake_duration_seconds_count{network_tcp_handshake_role="client"}',
+    61: 'netwatch_tcp_handshake_duration_seconds_count{network_tcp_handshake_role="server"}',
+    102: 'netwatch_tcp_connection_duration_seconds_count{network_tcp_handshake_role="client"}',
+    143: 'netwatch_tcp_connection_duration_seconds_count{network_tcp_handshake_role="server"}',
+    184: 'netwatch_tcp_rtt_seconds_count',
   };
   for (const [i, name] of [
     ...([
@@ -120,7 +121,7 @@ t.test('every histogram of connections comes from its own place', (t) => {
     ] as const),
     ...([[11, 'closing']] as const),
   ])
-    places[223 + i * 41] =
+    places[225 + i * 41] =
       `netwatch_tcp_state_duration_seconds_count{network_connection_state="${name}"}`;
   for (const [word, name] of Object.entries(places)) {
     const counts = totalLines({ [word]: 3 }, NOTHING, 'netwatch_tcp_.*').filter((line) =>
@@ -140,7 +141,7 @@ t.test('bytes and segments are those of closed and of open connections, and neve
   const lines = (closed: number, live: number): string[] =>
     stateLines(
       (snapshot) => {
-        const words = { 14: closed, 15: closed + 1, 16: closed + 2, 17: closed + 3 };
+        const words = { 16: closed, 17: closed + 1, 18: closed + 2, 19: closed + 3 };
         const sums = { bytesSent: live, bytesReceived: live, segsIn: live, segsOut: live };
         addConnectionTotals(snapshot, totals(words), sums, counters);
       },
@@ -179,10 +180,14 @@ t.test('the bytes of open connections are counted once each, listeners left out'
 t.test('retransmits are counted by cause', (t) => {
   const family = 'netwatch_tcp_retransmits_total';
   const lines = stateLines(
-    (snapshot) => addRetransmits(snapshot, { segments: [1, 2, 3, 4, 2 ** 53 - 1], recovered: 0 }),
+    (snapshot) =>
+      addRetransmits(snapshot, { segments: [1, 2, 3, 4, 2 ** 53 - 1, 6, 7, 8], recovered: 0 }),
     family,
   );
-  const counts = { fast: 1, timeout: 2, tail_loss_probe: 3, syn: 4, synack: '9007199254740991' };
+  const counts = {
+    ...{ fast: 1, timeout: 2, tail_loss_probe: 3, syn: 4, synack: '9007199254740991' },
+    ...{ path_mtu: 6, fast_open: 7, zero_window: 8 },
+  };
   const label = 'network_tcp_retransmit_type';
   t.strictSame(
     lines,
