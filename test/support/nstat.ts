@@ -24,6 +24,7 @@ const NAMES = [
   'TcpExtTCPDSACKRecv',
   'TcpExtTCPOFOQueue',
   'TcpExtTCPPureAcks',
+  'TcpExtDelayedACKs',
   'TcpExtTCPOrigDataSent',
   'TcpExtTCPDelivered',
   'TcpExtTCPAutoCorking',
