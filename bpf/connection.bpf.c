@@ -75,7 +75,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	if (marks == NW_OUT)
 		return 0;
 	totals = bpf_map_lookup_elem(&connection_totals, &zero);
-	if (state == TCP_ESTABLISHED) {
+	if (nw_ends_handshake(old_state, state)) {
 		/* so far a client has sent SYNs again, and a server nothing */
 		nw_recover_retransmits(s, turn.tp, old_state);
 		nw_note_handshake(totals, &turn, old_state, marks);
@@ -102,7 +102,7 @@ int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 	struct tcp_skb_cb *cb = (struct tcp_skb_cb *)skb->cb;
 	struct nw_socket *s;
 	struct tcp_sock *tp;
-	__u32 segments, uncounted, late = 0;
+	__u32 segments, uncounted, type, late = 0;
 
 	tp = nw_watched(sk);
 	if (!tp)
@@ -116,15 +116,14 @@ int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 			segments = uncounted;
 		late = uncounted - segments;
 	}
+	type = nw_retransmit_type(s, tp, BPF_CORE_READ(cb, tcp_flags));
 	if (s)
 		nw_adopt_owner(s, (__u64)sk);
 	nw_sock_tuple(tp, &tuple);
 	if (nw_socket_allowed(sk, s, &tuple)) {
 		if (s)
 			nw_count_late(s, tp, TCP_ESTABLISHED, late);
-		nw_count_retransmit(
-			s, nw_retransmit_type(tp, BPF_CORE_READ(cb, tcp_flags)),
-			segments);
+		nw_count_retransmit(s, type, segments);
 	}
 	if (s)
 		nw_begin_retransmits(s, tp);
@@ -140,6 +139,7 @@ int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
 	if (!nw_watched(sk))
 		return 0;
 	s = nw_socket_find(sk);
+	nw_note_synack(s, sk);
 	nw_request_tuple(&tuple, req);
 	if (nw_allowed(&tuple, nw_known_owner(s), sk))
 		nw_count_retransmit(s, NW_RETRANSMIT_SYNACK, 1);

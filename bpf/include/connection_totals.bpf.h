@@ -25,12 +25,20 @@ enum nw_outcome {
 	NW_OUTCOME_HOST_UNREACHABLE = 4,
 	NW_OUTCOME_NET_UNREACHABLE = 5,
 	NW_OUTCOME_OTHER = 6,
-	NW_OUTCOMES = 7,
+	NW_OUTCOME_CLOSED =
+		7, /* by its own process, before there was an answer */
+	NW_OUTCOMES = 8,
 };
 
 #define NW_STATES 14
 
-/* Sums over all connections the filter let through; index 0 client, 1 server. */
+/*
+ * Sums over all connections the filter let through; index 0 client, 1 server.
+ * The outcomes of clients add up to TcpActiveOpens, those of servers to
+ * TcpPassiveOpens, once every handshake is over; those that are neither SUCCESS
+ * nor CLOSED to TcpAttemptFails, but for requests that a reset ended before
+ * there was a socket (README, Limits).
+ */
 struct nw_connection_totals {
 	__u64 outcomes[2][NW_OUTCOMES];
 	__u64 bytes_sent; /* of closed connections; each byte once */
@@ -124,6 +132,37 @@ nw_settle_handshake(struct nw_connection_totals *totals, struct nw_socket *s,
 	nw_count_established(totals, s, 1);
 }
 
+/*
+ * True when a handshake succeeds. A socket that fast open has made may be closed
+ * or shut down before its SYN-ACK is answered; what it sent and received is as
+ * good as any other's.
+ */
+static __always_inline bool nw_ends_handshake(int old_state, int state)
+{
+	return state == TCP_ESTABLISHED ||
+	       (old_state == TCP_SYN_RECV && state != TCP_CLOSE);
+}
+
+/*
+ * How a handshake that did not succeed has ended. Without an error its process
+ * has closed it, or the kernel could not finish the socket and has orphaned it.
+ */
+static __always_inline __u32 nw_failure(const struct sock *sk)
+{
+	if (!sk->sk_err && !(sk->__sk_common.skc_flags & (1UL << SOCK_DEAD)))
+		return NW_OUTCOME_CLOSED;
+	return nw_outcome_of(sk->sk_err);
+}
+
+/*
+ * False of a connect() that has failed, or was closed, before a SYN was sent:
+ * TCP_FASTOPEN_CONNECT waits for data to send along.
+ */
+static __always_inline bool nw_sent_syn(struct tcp_sock *tp)
+{
+	return tp->segs_out && tp->snd_nxt != tp->snd_una;
+}
+
 static __always_inline bool nw_was_established(int old_state)
 {
 	return old_state != TCP_SYN_SENT && old_state != TCP_SYN_RECV &&
@@ -140,8 +179,10 @@ static __always_inline void nw_count_close(struct nw_connection_totals *totals,
 	if (!totals)
 		return;
 	if (!nw_was_established(old_state)) {
-		__u32 outcome = nw_outcome_of(sk->sk_err);
+		__u32 outcome = nw_failure(sk);
 
+		if (old_state == TCP_SYN_SENT && !nw_sent_syn(tp))
+			return;
 		if (outcome < NW_OUTCOMES)
 			__sync_fetch_and_add(&totals->outcomes[side][outcome],
 					     1);

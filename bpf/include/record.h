@@ -74,15 +74,23 @@ enum nw_owner_source {
 	NW_OWNER_ACCEPT = 4,
 };
 
-/* Causes of a retransmission; the order is that of nw_retransmit_counts. */
+/*
+ * Causes of a retransmission (retransmit.bpf.h says how they are told apart).
+ * The first NW_SOCKET_RETRANSMITS are counted per connection as well.
+ */
 enum nw_retransmit_type {
 	NW_RETRANSMIT_FAST = 0,
 	NW_RETRANSMIT_TIMEOUT = 1,
 	NW_RETRANSMIT_TAIL_LOSS_PROBE = 2,
 	NW_RETRANSMIT_SYN = 3,
 	NW_RETRANSMIT_SYNACK = 4,
-	NW_RETRANSMIT_TYPES = 5,
+	NW_RETRANSMIT_PATH_MTU = 5,
+	NW_RETRANSMIT_FAST_OPEN = 6,
+	NW_RETRANSMIT_ZERO_WINDOW = 7,
+	NW_RETRANSMIT_TYPES = 8,
 };
+
+#define NW_SOCKET_RETRANSMITS 2
 
 /*
  * What the kernel's byte counts of a connection hold beside data, as each takes
@@ -175,7 +183,7 @@ struct nw_connection {
 	__u32 unread; /* bytes: rcv_nxt - copied_seq */
 	__u32 mss;
 	__u32 rcv_ooopack;
-	__u32 retransmits[NW_RETRANSMIT_TYPES]; /* segments, since start */
+	__u32 retransmits[NW_SOCKET_RETRANSMITS]; /* segments, by cause */
 	__u32 error; /* errno of a failed or broken connection */
 	nw_comm_t ca_name;
 	__u8 ecn; /* enum nw_ecn */
@@ -186,7 +194,6 @@ struct nw_connection {
 	__u8 owner_source; /* enum nw_owner_source */
 	__u8 marks; /* enum nw_mark */
 	__u8 counted; /* enum nw_counted */
-	__u8 pad[4];
 };
 
 /*

@@ -36,7 +36,8 @@ struct nw_socket {
 	__u64 state_ns; /* when it entered its present state; 0 = not seen */
 	__u64 handshake_ns; /* 0 = not seen */
 	struct nw_owner owner;
-	__u32 retransmits[NW_RETRANSMIT_TYPES];
+	__u32 retransmits[NW_SOCKET_RETRANSMITS];
+	__u32 loss_high_seq; /* marks the loss that has loss_cause */
 	__u32 retrans_counted; /* of the socket's own total_retrans */
 	__u16 rtos_seen; /* of its total_rto */
 	__u8 retrans_known; /* the two above have been set */
@@ -44,7 +45,7 @@ struct nw_socket {
 	__u8 owner_source;
 	__u8 verdict;
 	__u8 uncounted; /* its handshake: the owner was not known yet */
-	__u8 pad;
+	__u8 loss_cause; /* enum nw_retransmit_type; 0 = no timer has expired */
 	__u32 syn_recv_us; /* how long it was in SYN_RECV, if uncounted */
 	__u32 given_ms; /* clock / 2^20 when first seen accepted; 0 = not */
 };

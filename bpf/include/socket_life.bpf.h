@@ -49,6 +49,7 @@ static __always_inline void nw_socket_begin(struct nw_socket *s, __u64 now_ns,
 	s->given_ms = 0;
 	__builtin_memset(s->retransmits, 0, sizeof(s->retransmits));
 	s->retrans_known = 0;
+	s->loss_cause = 0;
 	s->role = role;
 	s->owner_source = owner_source;
 	s->verdict = NW_VERDICT_NONE;

@@ -43,8 +43,8 @@ export {
 
 /** struct nw_connection: size and field offsets in bytes. */
 export const CONNECTION = {
-  size: 368,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, cgroup: 32, openNs: 40, handshakeNs: 48, bytesAcked: 56, bytesReceived: 64, bytesSent: 72, bytesRetrans: 80, pacingRate: 88, rtoNs: 96, busyNs: 104, rwndLimitedNs: 112, sndbufLimitedNs: 120, startNs: 128, pid: 136, uid: 140, comm: 144, localAddr: 160, peerAddr: 176, localPort: 192, peerPort: 194, family: 196, srttUs: 200, mdevUs: 204, rttvarUs: 208, minRttUs: 212, backlog: 216, maxBacklog: 220, rwnd: 224, sndWnd: 228, cwnd: 232, ssthresh: 236, sndbuf: 240, rcvbuf: 244, wmemQueued: 248, rmemAlloc: 252, totalRetrans: 256, packetsOut: 260, sackedOut: 264, lostOut: 268, retransOut: 272, reordering: 276, delivered: 280, deliveredCe: 284, segsIn: 288, segsOut: 292, unacked: 296, notsent: 300, unread: 304, mss: 308, rcvOoopack: 312, retransmits: 316, error: 336, caName: 340, ecn: 356, caState: 357, state: 358, oldState: 359, role: 360, ownerSource: 361, marks: 362, counted: 363 },
+  size: 352,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, cgroup: 32, openNs: 40, handshakeNs: 48, bytesAcked: 56, bytesReceived: 64, bytesSent: 72, bytesRetrans: 80, pacingRate: 88, rtoNs: 96, busyNs: 104, rwndLimitedNs: 112, sndbufLimitedNs: 120, startNs: 128, pid: 136, uid: 140, comm: 144, localAddr: 160, peerAddr: 176, localPort: 192, peerPort: 194, family: 196, srttUs: 200, mdevUs: 204, rttvarUs: 208, minRttUs: 212, backlog: 216, maxBacklog: 220, rwnd: 224, sndWnd: 228, cwnd: 232, ssthresh: 236, sndbuf: 240, rcvbuf: 244, wmemQueued: 248, rmemAlloc: 252, totalRetrans: 256, packetsOut: 260, sackedOut: 264, lostOut: 268, retransOut: 272, reordering: 276, delivered: 280, deliveredCe: 284, segsIn: 288, segsOut: 292, unacked: 296, notsent: 300, unread: 304, mss: 308, rcvOoopack: 312, retransmits: 316, error: 324, caName: 328, ecn: 344, caState: 345, state: 346, oldState: 347, role: 348, ownerSource: 349, marks: 350, counted: 351 },
 } as const;
 
 export interface Connection {
@@ -173,24 +173,24 @@ export function decodeConnection(view: DataView, at: number): Connection {
     unread: view.getUint32(at + 304, true),
     mss: view.getUint32(at + 308, true),
     rcvOoopack: view.getUint32(at + 312, true),
-    retransmits: Array.from({ length: 5 }, (_, i) => view.getUint32(at + 316 + i * 4, true)),
-    error: view.getUint32(at + 336, true),
-    caName: readComm(view, at + 340),
-    ecn: view.getUint8(at + 356),
-    caState: view.getUint8(at + 357),
-    state: view.getUint8(at + 358),
-    oldState: view.getUint8(at + 359),
-    role: view.getUint8(at + 360),
-    ownerSource: view.getUint8(at + 361),
-    marks: view.getUint8(at + 362),
-    counted: view.getUint8(at + 363),
+    retransmits: Array.from({ length: 2 }, (_, i) => view.getUint32(at + 316 + i * 4, true)),
+    error: view.getUint32(at + 324, true),
+    caName: readComm(view, at + 328),
+    ecn: view.getUint8(at + 344),
+    caState: view.getUint8(at + 345),
+    state: view.getUint8(at + 346),
+    oldState: view.getUint8(at + 347),
+    role: view.getUint8(at + 348),
+    ownerSource: view.getUint8(at + 349),
+    marks: view.getUint8(at + 350),
+    counted: view.getUint8(at + 351),
   };
 }
 
 /** struct nw_connection_totals: size and field offsets in bytes. */
 export const CONNECTION_TOTALS = {
-  size: 6376,
-  at: { outcomes: 0, bytesSent: 112, bytesReceived: 120, segsIn: 128, segsOut: 136, handshake: 144, duration: 800, rtt: 1456, state: 1784 },
+  size: 6392,
+  at: { outcomes: 0, bytesSent: 128, bytesReceived: 136, segsIn: 144, segsOut: 152, handshake: 160, duration: 816, rtt: 1472, state: 1800 },
 } as const;
 
 export interface ConnectionTotals {
@@ -207,15 +207,15 @@ export interface ConnectionTotals {
 
 export function decodeConnectionTotals(view: DataView, at: number): ConnectionTotals {
   return {
-    outcomes: Array.from({ length: 2 }, (_, i) => Array.from({ length: 7 }, (_, j) => readU64(view, at + i * 56 + j * 8))),
-    bytesSent: readU64(view, at + 112),
-    bytesReceived: readU64(view, at + 120),
-    segsIn: readU64(view, at + 128),
-    segsOut: readU64(view, at + 136),
-    handshake: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 144 + i * 328)),
-    duration: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 800 + i * 328)),
-    rtt: decodeHistogram(view, at + 1456),
-    state: Array.from({ length: 14 }, (_, i) => decodeHistogram(view, at + 1784 + i * 328)),
+    outcomes: Array.from({ length: 2 }, (_, i) => Array.from({ length: 8 }, (_, j) => readU64(view, at + i * 64 + j * 8))),
+    bytesSent: readU64(view, at + 128),
+    bytesReceived: readU64(view, at + 136),
+    segsIn: readU64(view, at + 144),
+    segsOut: readU64(view, at + 152),
+    handshake: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 160 + i * 328)),
+    duration: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 816 + i * 328)),
+    rtt: decodeHistogram(view, at + 1472),
+    state: Array.from({ length: 14 }, (_, i) => decodeHistogram(view, at + 1800 + i * 328)),
   };
 }
 
@@ -243,7 +243,8 @@ export const OUTCOME = {
   NW_OUTCOME_HOST_UNREACHABLE: 4,
   NW_OUTCOME_NET_UNREACHABLE: 5,
   NW_OUTCOME_OTHER: 6,
-  NW_OUTCOMES: 7,
+  NW_OUTCOME_CLOSED: 7,
+  NW_OUTCOMES: 8,
 } as const;
 
 /** enum nw_owner_source */

@@ -212,8 +212,8 @@ export function decodePrefix(view: DataView, at: number): Prefix {
 
 /** struct nw_retransmit_totals: size and field offsets in bytes. */
 export const RETRANSMIT_TOTALS = {
-  size: 48,
-  at: { segments: 0, recovered: 40 },
+  size: 72,
+  at: { segments: 0, recovered: 64 },
 } as const;
 
 export interface RetransmitTotals {
@@ -223,8 +223,8 @@ export interface RetransmitTotals {
 
 export function decodeRetransmitTotals(view: DataView, at: number): RetransmitTotals {
   return {
-    segments: Array.from({ length: 5 }, (_, i) => readU64(view, at + i * 8)),
-    recovered: readU64(view, at + 40),
+    segments: Array.from({ length: 8 }, (_, i) => readU64(view, at + i * 8)),
+    recovered: readU64(view, at + 64),
   };
 }
 
@@ -235,7 +235,10 @@ export const RETRANSMIT_TYPE = {
   NW_RETRANSMIT_TAIL_LOSS_PROBE: 2,
   NW_RETRANSMIT_SYN: 3,
   NW_RETRANSMIT_SYNACK: 4,
-  NW_RETRANSMIT_TYPES: 5,
+  NW_RETRANSMIT_PATH_MTU: 5,
+  NW_RETRANSMIT_FAST_OPEN: 6,
+  NW_RETRANSMIT_ZERO_WINDOW: 7,
+  NW_RETRANSMIT_TYPES: 8,
 } as const;
 
 /** struct nw_ring_counts: size and field offsets in bytes. */
@@ -258,8 +261,8 @@ export function decodeRingCounts(view: DataView, at: number): RingCounts {
 
 /** struct nw_socket: size and field offsets in bytes. */
 export const SOCKET = {
-  size: 112,
-  at: { openNs: 0, stateNs: 8, handshakeNs: 16, owner: 24, retransmits: 72, retransCounted: 92, rtosSeen: 96, retransKnown: 98, role: 99, ownerSource: 100, verdict: 101, uncounted: 102, synRecvUs: 104, givenMs: 108 },
+  size: 104,
+  at: { openNs: 0, stateNs: 8, handshakeNs: 16, owner: 24, retransmits: 72, lossHighSeq: 80, retransCounted: 84, rtosSeen: 88, retransKnown: 90, role: 91, ownerSource: 92, verdict: 93, uncounted: 94, lossCause: 95, synRecvUs: 96, givenMs: 100 },
 } as const;
 
 export interface Socket {
@@ -268,6 +271,7 @@ export interface Socket {
   readonly handshakeNs: number;
   readonly owner: Owner;
   readonly retransmits: readonly number[];
+  readonly lossHighSeq: number;
   readonly retransCounted: number;
   readonly rtosSeen: number;
   readonly retransKnown: number;
@@ -275,6 +279,7 @@ export interface Socket {
   readonly ownerSource: number;
   readonly verdict: number;
   readonly uncounted: number;
+  readonly lossCause: number;
   readonly synRecvUs: number;
   readonly givenMs: number;
 }
@@ -285,16 +290,18 @@ export function decodeSocket(view: DataView, at: number): Socket {
     stateNs: readU64(view, at + 8),
     handshakeNs: readU64(view, at + 16),
     owner: decodeOwner(view, at + 24),
-    retransmits: Array.from({ length: 5 }, (_, i) => view.getUint32(at + 72 + i * 4, true)),
-    retransCounted: view.getUint32(at + 92, true),
-    rtosSeen: view.getUint16(at + 96, true),
-    retransKnown: view.getUint8(at + 98),
-    role: view.getUint8(at + 99),
-    ownerSource: view.getUint8(at + 100),
-    verdict: view.getUint8(at + 101),
-    uncounted: view.getUint8(at + 102),
-    synRecvUs: view.getUint32(at + 104, true),
-    givenMs: view.getUint32(at + 108, true),
+    retransmits: Array.from({ length: 2 }, (_, i) => view.getUint32(at + 72 + i * 4, true)),
+    lossHighSeq: view.getUint32(at + 80, true),
+    retransCounted: view.getUint32(at + 84, true),
+    rtosSeen: view.getUint16(at + 88, true),
+    retransKnown: view.getUint8(at + 90),
+    role: view.getUint8(at + 91),
+    ownerSource: view.getUint8(at + 92),
+    verdict: view.getUint8(at + 93),
+    uncounted: view.getUint8(at + 94),
+    lossCause: view.getUint8(at + 95),
+    synRecvUs: view.getUint32(at + 96, true),
+    givenMs: view.getUint32(at + 100, true),
   };
 }
 

@@ -5,7 +5,7 @@
 
 #include "socket_life.bpf.h"
 #include "volume.bpf.h"
-#include "insight/changes.bpf.h"
+#include "insight/recovery.bpf.h"
 
 /*
  * When a socket that waits to be accepted was made, by its address: where
@@ -102,6 +102,7 @@ static __always_inline int nw_insight_turn(struct sock *sk, int old_state,
 	if (state == TCP_ESTABLISHED || old_state > TCP_SYN_RECV ||
 	    old_state == TCP_ESTABLISHED)
 		nw_tell_changes(&e, sk, turn.tp, seen);
+	nw_tell_last_timeout(&e, sk, turn.tp, old_state, state);
 	if (state == TCP_CLOSE)
 		nw_tell_close(&e, sk, turn.tp, turn.s, old_state);
 	return 0;
