@@ -135,11 +135,14 @@ int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
 {
 	struct nw_tuple tuple = {};
 	struct nw_socket *s;
+	struct tcp_sock *tp;
 
-	if (!nw_watched(sk))
+	tp = nw_watched(sk);
+	if (!tp)
 		return 0;
 	s = nw_socket_find(sk);
-	nw_note_synack(s, sk);
+	if (s)
+		nw_note_synack(s, tp);
 	nw_request_tuple(&tuple, req);
 	if (nw_allowed(&tuple, nw_known_owner(s), sk))
 		nw_count_retransmit(s, NW_RETRANSMIT_SYNACK, 1);

@@ -152,21 +152,22 @@ static __always_inline void nw_begin_retransmits(struct nw_socket *s,
 	s->retrans_known = 1;
 }
 
-/*
- * A SYN-ACK was sent again and counted. Where fast open has made a socket for it
- * already, the segment is in the socket's counter too; a listener has none.
- */
-static __always_inline void nw_note_synack(struct nw_socket *s, struct sock *sk)
-{
-	if (s && s->retrans_known && sk->__sk_common.skc_state != TCP_LISTEN)
-		s->retrans_counted++;
-}
-
 /* Segments that the socket has sent again and that have not been counted. */
 static __always_inline __u32 nw_uncounted(const struct nw_socket *s,
 					  struct tcp_sock *tp)
 {
 	return s->retrans_known ? tp->total_retrans - s->retrans_counted : 0;
+}
+
+/*
+ * A SYN-ACK was sent again and counted. Where fast open has made a socket for it
+ * already, that socket's counter has it as well, while it is in SYN_RECV.
+ */
+static __always_inline void nw_note_synack(struct nw_socket *s,
+					   struct tcp_sock *tp)
+{
+	if (nw_uncounted(s, tp))
+		s->retrans_counted++;
 }
 
 /*

@@ -37,7 +37,17 @@ export const LABEL_VALUES = {
   ],
   network_io_direction: ['receive', 'transmit'],
   network_tcp_handshake_role: ['client', 'server'],
-  network_tcp_retransmit_type: ['fast', 'timeout', 'tail_loss_probe', 'syn', 'synack'],
+  /** In the order of the kernel side's nw_retransmit_type. */
+  network_tcp_retransmit_type: [
+    'fast',
+    'timeout',
+    'tail_loss_probe',
+    'syn',
+    'synack',
+    'path_mtu',
+    'fast_open',
+    'zero_window',
+  ],
   network_type: ['ipv4', 'ipv6'],
   type: ['drop', 'reset_received', 'reset_sent'],
   stage: ['map_full', 'ringbuf', 'recursion', 'socket_memory', 'queue', 'file', 'decode'],
@@ -111,7 +121,7 @@ export const FAMILIES = {
 
   // TCP, all connections together
   netwatch_tcp_connections_total: counter(
-    'Connections opened, or failed to open (error_type says why; without it they succeeded).',
+    'Connections opened, or failed to open: error_type says why, or that their own process closed them first; without it they succeeded.',
     ['network_tcp_handshake_role', 'error_type'],
   ),
   netwatch_tcp_connection_duration_seconds: timing(

@@ -9,7 +9,7 @@ const CAUSES = new Map(
   ]),
 );
 
-/** `fast`, `timeout`, `tail_loss_probe`, `syn`, `synack`; null for an event of another kind. */
+/** `fast`, `timeout`, … as in `network_tcp_retransmit_type`; null for an event of another kind. */
 export function causeName({ cause }: Pick<InsightRecord, 'cause'>): string | null {
   return CAUSES.get(cause) ?? null;
 }

@@ -7,11 +7,14 @@ import { eventTool } from '../terminal/event-tool.js';
 
 const HELP = `
 T   R  sent again: after a timeout, after duplicate acknowledgements, a SYN, a
-       SYN-ACK (state NEW_SYN_RECV), or, without -l, as a tail loss probe
+       SYN-ACK (state NEW_SYN_RECV), as the path MTU shrank, as a server did not
+       take the data of a fast-open SYN, to ask for a window that was closed
+       again, or, without -l, as a tail loss probe
     L  with -l: sent again as a tail loss probe
 Each row is one call of the kernel's that did send something, of one segment or
 several in a row. PID is the process that owns the socket. In JSON "cause" is
-fast, timeout, tail_loss_probe, syn or synack, with -l or without.
+fast, timeout, tail_loss_probe, syn, synack, path_mtu, fast_open or zero_window,
+with -l or without.
 
 A tail loss probe that sends new data is no retransmission and is not shown.
 

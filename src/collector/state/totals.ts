@@ -5,6 +5,7 @@ import {
   type ConnectionTotals,
   type RetransmitTotals,
 } from '../../generated/connection.js';
+import { LABEL_VALUES } from '../../metrics/families.js';
 import type { Part } from '../../metrics/snapshot.js';
 import type { Connection } from '../../sources/connection.js';
 import {
@@ -132,11 +133,8 @@ function addStateDurations(snapshot: Writes, totals: ConnectionTotals): void {
   }
 }
 
-/** In the order of nw_retransmit_type. */
-const RETRANSMIT_TYPES = ['fast', 'timeout', 'tail_loss_probe', 'syn', 'synack'] as const;
-
 export function addRetransmits(snapshot: Writes, totals: RetransmitTotals): void {
-  for (const [index, type] of RETRANSMIT_TYPES.entries())
+  for (const [index, type] of LABEL_VALUES.network_tcp_retransmit_type.entries())
     snapshot.add(
       'netwatch_tcp_retransmits_total',
       { network_tcp_retransmit_type: type },

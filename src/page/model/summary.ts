@@ -10,7 +10,16 @@ export type Direction = (typeof DIRECTIONS)[number];
 export const SIDES = ['server', 'client'] as const;
 export type Side = (typeof SIDES)[number];
 
-export const RETRANSMIT_CAUSES = ['fast', 'timeout', 'tail_loss_probe', 'syn', 'synack'] as const;
+export const RETRANSMIT_CAUSES = [
+  'fast',
+  'timeout',
+  'tail_loss_probe',
+  'syn',
+  'synack',
+  'path_mtu',
+  'fast_open',
+  'zero_window',
+] as const;
 export type RetransmitCause = (typeof RETRANSMIT_CAUSES)[number];
 
 type Maybe = number | null;

@@ -58,7 +58,8 @@ const RETRANSMITS: RateSpec = {
   feature: 'retransmits',
   series: RETRANSMIT_CAUSES.map((cause, i) => ({
     label: words(cause),
-    colour: CAUSE_COLOURS[i] ?? 'series-1',
+    colour: CAUSE_COLOURS[i % CAUSE_COLOURS.length] ?? 'series-1',
+    ...(i < CAUSE_COLOURS.length ? {} : { dash: [6, 3] }),
     of: ({ retransmits }) => retransmits[cause],
   })),
 };
