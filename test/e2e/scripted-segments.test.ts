@@ -106,6 +106,8 @@ interface Watched {
   readonly namespace: Namespace;
   readonly collector: Collector;
   readonly insight: Insight;
+  /** What the collector has counted until the next script. */
+  before: Totals;
 }
 
 interface Found {
@@ -116,16 +118,14 @@ interface Found {
   readonly again: number;
 }
 
-async function play(
-  { namespace, collector, insight }: Watched,
-  script: CountedScript,
-): Promise<Found> {
-  const before = totalsOf(await collector.pulled());
+async function play(watched: Watched, script: CountedScript): Promise<Found> {
+  const { namespace, collector, insight, before } = watched;
   const seen = insight.events().length;
   const grown = await countFrom(namespace);
   const { again } = await playSegments(namespace, script);
   const counters = await grown();
   const after = totalsOf(await collector.pulled());
+  watched.before = after;
   const totals: Totals = {
     causes: less(after.causes, before.causes),
     failures: less(after.failures, before.failures),
@@ -168,7 +168,7 @@ async function watch(t: Test): Promise<Watched> {
     startCollector(t, namespace, ['-r', '-e', '-q', '--interval', '0.1']),
     startInsight(t, namespace, ['-e', 'CLOSE,RETRANSMIT,TIMEOUT']),
   ]);
-  return { namespace, collector, insight };
+  return { namespace, collector, insight, before: totalsOf(await collector.pulled()) };
 }
 
 t.test("netwatch's counts are the kernel's, script by script", { skip }, async (t) => {
