@@ -11,7 +11,8 @@
  * Cost    what no wanted event needs is not loaded; see `make bench`.
  *
  * program              serves
- * inet_sock_set_state  CONNECT CLOSE, owners, and whatever has changed
+ * inet_sock_set_state  CONNECT CLOSE, the last TIMEOUT, owners, and whatever has
+ *                      changed
  * sys_exit_accept{,4}  ACCEPT, owners
  * sock_send_length     SEND       | tcp_sendmsg, tcp_sendpage
  *                                 | {sendmsg,sendpage}_{begin,end}

@@ -188,7 +188,7 @@ t.test('with -x and -r every value that the kernel knows is a line, in base unit
       ...{ srttUs: (68 << 3) + 7, mdevUs: (34 << 2) + 3, rttvarUs: 50 << 2, ssthresh: 7 },
       ...{ bytesAcked: 2 ** 53 - 1, bytesReceived: 2 ** 32, totalRetrans: 3, unacked: 2896 },
       ...{ packetsOut: 9, sackedOut: 2, lostOut: 1, retransOut: 4, notsent: 11, wmemQueued: 12 },
-      ...{ retransmits: [21, 22, 23, 24, 25], delivered: 2 ** 32 - 1 },
+      ...{ retransmits: [21, 22], delivered: 2 ** 32 - 1 },
       ...{ counted: 1 | 4, bytesSent: 3001, bytesRetrans: 3002, ecn: 1, deliveredCe: 31 },
       ...{ busyNs: 1.5e9, rwndLimitedNs: 4e6, sndbufLimitedNs: 2.5e8 },
     }),

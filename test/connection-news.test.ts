@@ -38,7 +38,7 @@ t.test('a short connection has what the handshake brought, and what has moved si
       ...CLOSED,
       ...{ bytesAcked: 90, bytesReceived: 200, delivered: 3, totalRetrans: 1, counted: 1 | 2 | 4 },
       ...{ bytesSent: 99, bytesRetrans: 11, segsIn: 9, segsOut: 9, busyNs: 5e8 },
-      ...{ retransmits: [1, 0, 0, 0, 0], srttUs: 75 << 3, cwnd: 12, sndbuf: 90_000 },
+      ...{ retransmits: [1, 0], srttUs: 75 << 3, cwnd: 12, sndbuf: 90_000 },
     }),
   );
   t.strictSame(

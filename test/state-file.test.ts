@@ -59,18 +59,19 @@ function totalLines(
 }
 
 t.test('connections are counted by role and by how opening them ended', (t) => {
-  const words = Object.fromEntries(Array.from({ length: 14 }, (_, i) => [i, 100 + i]));
+  const words = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [i, 100 + i]));
   const family = 'netwatch_tcp_connections_total';
   const line = (role: string, error: string, count: number): string =>
     `${family}{network_tcp_handshake_role="${role}"${error && `,error_type="${error}"`}} ${count}`;
   const errors = [
     ...['', 'refused', 'reset', 'timed_out', 'host_unreachable', 'net_unreachable', '_OTHER'],
+    'closed',
   ];
   t.strictSame(totalLines(words, NOTHING, family), [
     ...errors.map((error, i) => line('client', error, 100 + i)),
-    ...errors.map((error, i) => line('server', error, 107 + i)),
+    ...errors.map((error, i) => line('server', error, 108 + i)),
   ]);
-  t.equal(totalLines({}, NOTHING, family).length, 14, 'present before the first connection');
+  t.equal(totalLines({}, NOTHING, family).length, 16, 'present before the first connection');
   t.end();
 });
 
@@ -179,10 +180,13 @@ t.test('the bytes of open connections are counted once each, listeners left out'
 t.test('retransmits are counted by cause', (t) => {
   const family = 'netwatch_tcp_retransmits_total';
   const lines = stateLines(
-    (snapshot) => addRetransmits(snapshot, { segments: [1, 2, 3, 4, 2 ** 53 - 1], recovered: 0 }),
+    (snapshot) => addRetransmits(snapshot, { segments: [1, 2, 3, 4, 2 ** 53 - 1, 6, 7, 8], recovered: 0 }),
     family,
   );
-  const counts = { fast: 1, timeout: 2, tail_loss_probe: 3, syn: 4, synack: '9007199254740991' };
+  const counts = {
+    ...{ fast: 1, timeout: 2, tail_loss_probe: 3, syn: 4, synack: '9007199254740991' },
+    ...{ path_mtu: 6, fast_open: 7, zero_window: 8 },
+  };
   const label = 'network_tcp_retransmit_type';
   t.strictSame(
     lines,

@@ -7,6 +7,7 @@
 #define NW_CONNECTION_TOTALS_BPF_H
 
 #include "histogram.bpf.h"
+#include "retransmit.bpf.h"
 #include "socket_life.bpf.h"
 #include "volume.bpf.h"
 
@@ -37,7 +38,7 @@ enum nw_outcome {
  * The outcomes of clients add up to TcpActiveOpens, those of servers to
  * TcpPassiveOpens, once every handshake is over; those that are neither SUCCESS
  * nor CLOSED to TcpAttemptFails, but for requests that a reset ended before
- * there was a socket (README, Limits).
+ * there was a socket (docs/files-and-metrics.md, Causes).
  */
 struct nw_connection_totals {
 	__u64 outcomes[2][NW_OUTCOMES];
@@ -154,15 +155,6 @@ static __always_inline __u32 nw_failure(const struct sock *sk)
 	return nw_outcome_of(sk->sk_err);
 }
 
-/*
- * False of a connect() that has failed, or was closed, before a SYN was sent:
- * TCP_FASTOPEN_CONNECT waits for data to send along.
- */
-static __always_inline bool nw_sent_syn(struct tcp_sock *tp)
-{
-	return tp->segs_out && tp->snd_nxt != tp->snd_una;
-}
-
 static __always_inline bool nw_was_established(int old_state)
 {
 	return old_state != TCP_SYN_SENT && old_state != TCP_SYN_RECV &&
@@ -181,7 +173,8 @@ static __always_inline void nw_count_close(struct nw_connection_totals *totals,
 	if (!nw_was_established(old_state)) {
 		__u32 outcome = nw_failure(sk);
 
-		if (old_state == TCP_SYN_SENT && !nw_sent_syn(tp))
+		/* no SYN: it failed before, or TCP_FASTOPEN_CONNECT waited */
+		if (old_state == TCP_SYN_SENT && !nw_is_in_flight(tp))
 			return;
 		if (outcome < NW_OUTCOMES)
 			__sync_fetch_and_add(&totals->outcomes[side][outcome],

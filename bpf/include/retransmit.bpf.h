@@ -43,10 +43,19 @@ struct {
 	__type(value, struct nw_retransmit_totals);
 } retransmit_totals SEC(".maps");
 
+/*
+ * True if something that the socket has sent is not acknowledged. The sequence
+ * numbers of a connection before are left in a socket that is used again.
+ */
+static __always_inline bool nw_is_in_flight(struct tcp_sock *tp)
+{
+	return tp->segs_out && tp->snd_una != tp->snd_nxt;
+}
+
 /* True while the kernel deals with an expired retransmission timer. */
 static __always_inline bool nw_timer_expired(struct tcp_sock *tp)
 {
-	return !tp->inet_conn.icsk_pending && tp->snd_una != tp->snd_nxt;
+	return !tp->inet_conn.icsk_pending && nw_is_in_flight(tp);
 }
 
 /*

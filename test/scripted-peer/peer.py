@@ -9,8 +9,8 @@ has seen. NUMBER gives the peer an address that no other script has used. The li
   anything else                                                     a step of the program, see APPLICATION
 
 Sequence numbers count from each end's SYN (0), so that data begins at 1. A segment without seq follows
-the peer's last one; without ack it acknowledges everything. FLAGS are of S F R A; what the kernel sends
-may have PSH too. Other segments may come before the one that is waited for.
+the peer's last one; without ack it acknowledges everything. FLAGS are of S F R A, from the peer also E
+(ECE); what the kernel sends may have PSH, ECE and CWR too. Other segments may come before the one that is waited for.
 """
 import errno
 import fcntl
@@ -27,7 +27,7 @@ TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000
 HOST, PORT = '192.0.2.1', 8080
 PEER_ISN, WINDOW = 5_000_000, 60_000
 DEADLINE_S = 8
-FLAGS = {'F': 1, 'S': 2, 'R': 4, 'P': 8, 'A': 16}
+FLAGS = {'F': 1, 'S': 2, 'R': 4, 'P': 8, 'A': 16, 'E': 64}
 TCP_FASTOPEN_CONNECT, TCP_USER_TIMEOUT, TCP_SYNCNT = 30, 18, 7
 AF_UNSPEC_ADDRESS = bytes(16)
 
@@ -167,7 +167,8 @@ class Application:
         return one
 
     def connect(self, fast_open_bytes=None):
-        self.socket = self.new()
+        """Also once more on a socket that has been disconnected."""
+        self.socket = self.socket or self.new()
         try:
             if fast_open_bytes is None:
                 self.socket.connect((self.peer.host, 80))
@@ -179,8 +180,20 @@ class Application:
 
     def defer(self):
         """connect() that waits for data to send along with the SYN."""
-        self.option(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
+        self.socket = self.socket or self.new()
+        self.socket.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
         self.connect()
+
+    def connect_from_there(self):
+        """Another connect() between the same two ends, which the kernel refuses."""
+        other = self.new()
+        other.bind(self.socket.getsockname())
+        try:
+            other.connect((self.peer.host, 80))
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                return
+        raise ValueError('a second connection between the same ends')
 
     def listen(self):
         self.listener = self.new()
@@ -201,6 +214,10 @@ class Application:
     def read(self):
         self.wait_for(self.socket, select.POLLIN)
         self.socket.recv(65536)
+
+    def pause(self, ms):
+        """So long nothing happens: for what the kernel does if something comes late."""
+        time.sleep(int(ms) / 1000)
 
     def shutdown(self):
         self.socket.shutdown(socket.SHUT_WR)

@@ -8,7 +8,7 @@ import type { Namespace } from './netns.js';
 const PROGRAM = join(import.meta.dirname, '..', 'scripted-peer', 'peer.py');
 
 /** What holds in every script that does not ask for something else; below net/ipv4. */
-const SYSCTLS = { tcp_early_retrans: 0, tcp_fastopen: 0 };
+const SYSCTLS = { tcp_early_retrans: 0, tcp_fastopen: 0, tcp_ecn: 2, tcp_syn_linear_timeouts: 4 };
 
 export interface SegmentScript {
   readonly lines: readonly string[];

@@ -142,6 +142,33 @@ export const SCRIPTS: Readonly<Record<string, CountedScript>> = {
     explained: { TcpExtTCPSlowStartRetrans: [3, NO_TIMEOUT] },
     causes: { zero_window: 3 },
   },
+  'the window closes before anything is sent': {
+    rtoMinMs: 200,
+    lines: [...CONNECTED, '< A win=0', 'write 1000', '> A', '< A', '> A 1:1001', '< A', ...CLOSED],
+    kernel: { TcpActiveOpens: 1 },
+  },
+  'a timeout comes while ECN holds the window back': {
+    sysctls: { tcp_ecn: 1 },
+    rtoMinMs: 200,
+    lines: [
+      ...['connect', '> S', '< SAE mss=1000', '> A', 'write 3000', '> A 2001:3001'],
+      ...['< AE ack=1001', '> A 1001:2001', '< A ack=2001', '> A 2001:3001', '< A', ...CLOSED],
+    ],
+    kernel: {
+      ...{ TcpActiveOpens: 1, TcpRetransSegs: 2, TcpExtTCPTimeouts: 1 },
+      TcpExtTCPSlowStartRetrans: 1,
+    },
+    causes: { timeout: 2 },
+  },
+  'a router reports after a timeout, later than the timer would have been without': {
+    rtoMinMs: 200,
+    lines: [
+      ...[...CONNECTED, 'write 1000', '> A 1:1001', '> A 1:1001', 'pause 300', '< unreachable'],
+      ...['> A 1:1001', '< A', ...CLOSED],
+    ],
+    kernel: { TcpActiveOpens: 1, TcpRetransSegs: 2, TcpExtTCPTimeouts: 2 },
+    causes: { timeout: 2 },
+  },
   'a server does not take the data of a SYN': {
     sysctls: CLIENT,
     lines: ['connect 500', '> S', '< SA ack=1 mss=1000', '> A 1:501', '< A', ...CLOSED],
@@ -237,6 +264,16 @@ export const SCRIPTS: Readonly<Record<string, CountedScript>> = {
   'connect() waits for data, which comes': {
     sysctls: CLIENT,
     lines: ['defer', 'write 500', '> S', '< SA mss=1000', '> A', ...CLOSED],
+    kernel: { TcpActiveOpens: 1 },
+  },
+  'connect() waits for data on a socket that has been used': {
+    sysctls: CLIENT,
+    lines: ['connect', '> S', 'disconnect', 'defer', 'close'],
+    kernel: { TcpActiveOpens: 1 },
+    failures: { closed: 1 },
+  },
+  'connect() finds its two ends in use': {
+    lines: [...CONNECTED, 'connect_from_there', ...CLOSED],
     kernel: { TcpActiveOpens: 1 },
   },
   'connect() is closed before an answer': {

@@ -42,8 +42,8 @@ const ERROR_TYPES: readonly (readonly [number, string])[] = [
   [OUTCOME.NW_OUTCOME_TIMED_OUT, 'timed_out'],
   [OUTCOME.NW_OUTCOME_HOST_UNREACHABLE, 'host_unreachable'],
   [OUTCOME.NW_OUTCOME_NET_UNREACHABLE, 'net_unreachable'],
-  [OUTCOME.NW_OUTCOME_CLOSED, 'closed'],
   [OUTCOME.NW_OUTCOME_OTHER, '_OTHER'],
+  [OUTCOME.NW_OUTCOME_CLOSED, 'closed'],
 ];
 
 /** Bytes and segments of everything that is open now. */
