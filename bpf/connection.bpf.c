@@ -168,7 +168,7 @@ NW_ACCEPT_PROGRAMS(nw_accepted)
 NW_HOLDER_PROGRAM
 NW_FORGET_PROGRAM
 
-/* 368 bytes: too much for the stack beside the rest */
+/* too much for the stack beside the rest */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

@@ -180,8 +180,8 @@ t.test('closing a ring gives its memory back once', (t) => {
 
 t.test('every field of a connection record is decoded from its place', (t) => {
   const bytes = hexBytes('connection');
-  t.equal(bytes.length, 368);
-  t.equal(connection.CONNECTION.size, 368);
+  t.equal(bytes.length, 352);
+  t.equal(connection.CONNECTION.size, 352);
   t.strictSame(connection.decodeConnection(framed(bytes), 24), CONNECTION_READ);
   t.end();
 });
@@ -257,8 +257,8 @@ t.test('the sizes of what programs share with the reader are those of the C stru
     filter: 1408,
     filterVariable: 1408,
     histogram: 41 * 8,
-    connectionTotals: (2 * 7 + 4 + (2 + 2 + 1 + 14) * 41) * 8,
-    retransmitTotals: 6 * 8,
+    connectionTotals: (2 * 8 + 4 + (2 + 2 + 1 + 14) * 41) * 8,
+    retransmitTotals: 9 * 8,
     layerTotals: (2 * 3 * 2 * 41 + 2 * 3) * 8,
     faultKey: 16,
     ringCounts: 16,
@@ -272,16 +272,16 @@ t.test('totals are decoded counter by counter', (t) => {
   const from = (first: number, length: number): number[] =>
     Array.from({ length }, (_, i) => first + i);
   const histogram = (at: number) => ({ buckets: from(at, 40), sumNs: at + 40 });
-  t.strictSame(connection.decodeConnectionTotals(words(797), 0), {
-    outcomes: [from(0, 7), from(7, 7)],
-    bytesSent: 14,
-    bytesReceived: 15,
-    segsIn: 16,
-    segsOut: 17,
-    handshake: [histogram(18), histogram(59)],
-    duration: [histogram(100), histogram(141)],
-    rtt: histogram(182),
-    state: from(0, 14).map((i) => histogram(223 + i * 41)),
+  t.strictSame(connection.decodeConnectionTotals(words(799), 0), {
+    outcomes: [from(0, 8), from(8, 8)],
+    bytesSent: 16,
+    bytesReceived: 17,
+    segsIn: 18,
+    segsOut: 19,
+    handshake: [histogram(20), histogram(61)],
+    duration: [histogram(102), histogram(143)],
+    rtt: histogram(184),
+    state: from(0, 14).map((i) => histogram(225 + i * 41)),
   });
   const { duration, notMeasured } = packet.decodeLayerTotals(words(498), 0);
   t.strictSame(duration[0]?.[0]?.[0], histogram(0), 'receive, MAC, IPv4');
@@ -289,9 +289,9 @@ t.test('totals are decoded counter by counter', (t) => {
   t.strictSame(duration[0]?.[2]?.[0], histogram(164), 'receive, TCP, IPv4');
   t.strictSame(duration[1]?.[1]?.[1], histogram(369), 'transmit, IP, IPv6');
   t.strictSame(notMeasured, [from(492, 3), from(495, 3)]);
-  t.strictSame(connection.decodeRetransmitTotals(words(6), 0), {
-    segments: from(0, 5),
-    recovered: 5,
+  t.strictSame(connection.decodeRetransmitTotals(words(9), 0), {
+    segments: from(0, 8),
+    recovered: 8,
   });
   t.strictSame(fault.decodeFaultKey(new DataView(Uint32Array.of(8, 71, 10, 1).buffer), 0), {
     kind: 8,

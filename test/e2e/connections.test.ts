@@ -565,7 +565,7 @@ t.test(
         'client refused': 13,
         'client timed_out': 3,
         'client host_unreachable': 5,
-        'client _OTHER': 2,
+        'client closed': 2,
         'server success': 23,
       });
       const bytes = 23 * 3 * (1009 + 503);
