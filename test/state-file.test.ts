@@ -180,7 +180,8 @@ t.test('the bytes of open connections are counted once each, listeners left out'
 t.test('retransmits are counted by cause', (t) => {
   const family = 'netwatch_tcp_retransmits_total';
   const lines = stateLines(
-    (snapshot) => addRetransmits(snapshot, { segments: [1, 2, 3, 4, 2 ** 53 - 1, 6, 7, 8], recovered: 0 }),
+    (snapshot) =>
+      addRetransmits(snapshot, { segments: [1, 2, 3, 4, 2 ** 53 - 1, 6, 7, 8], recovered: 0 }),
     family,
   );
   const counts = {

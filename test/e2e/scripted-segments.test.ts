@@ -50,7 +50,8 @@ interface Totals {
 }
 
 function totalsOf(state: readonly Sample[]): Totals {
-  const { '': _, ...failures } = byLabel(state, 'netwatch_tcp_connections_total', 'error_type');
+  const failures = { ...byLabel(state, 'netwatch_tcp_connections_total', 'error_type') };
+  delete failures[''];
   return {
     causes: byLabel(state, 'netwatch_tcp_retransmits_total', 'network_tcp_retransmit_type'),
     failures,
