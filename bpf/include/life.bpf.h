@@ -19,15 +19,22 @@
 	(NW_LIFE_BIT(NW_LIFE_CONNECT) | NW_LIFE_BIT(NW_LIFE_STATE))
 #define nw_wants_connect() (nw_life_filter.events & NW_LIFE_BY_CONNECT)
 
-/* Sockets whose connect() has not been told, by address, and when it was. */
+/*
+ * Sockets whose connect() has not been told, by address, and when it was. They
+ * leave as they leave SYN_SENT; one that finds no room is a record lost.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
 	__type(key, __u64);
 	__type(value, __u64);
 } life_untold SEC(".maps");
 
-/* The socket that a thread connects: its address, by pid and tid. */
+/*
+ * The socket that a thread connects: its address, by pid and tid. Who has been
+ * displaced is told when SYN_SENT ends.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -42,7 +49,8 @@ static __always_inline void nw_begin_life(struct sock *sk, int state, __u64 now)
 
 	nw_remember_pinned(key);
 	if (state == TCP_SYN_SENT && nw_wants_connect()) {
-		bpf_map_update_elem(&life_untold, &key, &now, BPF_ANY);
+		if (bpf_map_update_elem(&life_untold, &key, &now, BPF_ANY))
+			nw_lose_record();
 		bpf_map_update_elem(&life_callers, &caller, &key, BPF_ANY);
 	}
 }

@@ -20,10 +20,12 @@ const volatile struct nw_life_filter nw_life_filter = {};
 
 /*
  * Whether the process that connected or accepted is in the user's pinned maps,
- * by the socket's address: later it cannot be asked.
+ * by the socket's address: later it cannot be asked. Leaves with the connection;
+ * one that finds no room is a record lost.
  */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 65536);
 	__type(key, __u64);
 	__type(value, __u8);
@@ -33,8 +35,9 @@ static __always_inline void nw_remember_pinned(__u64 sock)
 {
 	__u8 verdict = nw_current_in_pinned_maps();
 
-	if (nw_by_cgroup_map || nw_by_mntns_map)
-		bpf_map_update_elem(&life_pinned, &sock, &verdict, BPF_ANY);
+	if ((nw_by_cgroup_map || nw_by_mntns_map) &&
+	    bpf_map_update_elem(&life_pinned, &sock, &verdict, BPF_ANY))
+		nw_lose_record();
 }
 
 /* `by_process`: the process that runs is the one it is about. */
