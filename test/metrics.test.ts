@@ -229,9 +229,14 @@ t.test('slots of the kernel fold into buckets without an error', (t) => {
   t.strictSame(foldLog2([1n, 2n, 3n, 4n], [0.000001, 0.000002]), [1, 2, 7]);
   t.throws(() => foldLog2(counts, [0.005]), /0.005 s is not the bound of a kernel slot/);
   t.strictSame(
-    [1.25e-7, 0.000001, 0.000064, 0.0001, 0.000128, 0.25, 1, 68719.476736].map(formatBound),
+    [1.25e-7, 0.000001, 0.000064, 0.0001, 0.000128, 0.25, 1, 68719.476736, 999999, 2097152].map(
+      formatBound,
+    ),
     // As strconv.FormatFloat(x, 'g', -1, 64) of Go writes them.
-    ['1.25e-07', '1e-06', '6.4e-05', '0.0001', '0.000128', '0.25', '1', '68719.476736'],
+    [
+      ...['1.25e-07', '1e-06', '6.4e-05', '0.0001', '0.000128', '0.25', '1', '68719.476736'],
+      ...['999999', '2.097152e+06'],
+    ],
   );
   t.strictSame(cumulative([1, 0, 2, 4n]), [1, 1, 3, 7]);
   t.strictSame(

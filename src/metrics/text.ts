@@ -84,12 +84,15 @@ function withoutExponent(text: string): string {
   return `${sign}0.${'0'.repeat(zeros)}${mantissa.replace(/[-.]/g, '')}`;
 }
 
+/** From here on Go's shortest form has an exponent. */
+const GO_EXPONENT_FROM = 1e6;
+
 /**
  * The bound of a bucket. `le` is a text to Prometheus, so it has to be spelled as every Go program
- * spells it (`1e-06`): one that reads our file and shows it again would otherwise make other series
+ * spells it (`1e-06`, `2.097152e+06`): one that reads our file and shows it again would otherwise make other series
  * of it.
  */
 export function formatBound(bound: number): string {
-  if (bound >= 1e-4 || bound === 0) return formatValue(bound);
-  return bound.toExponential().replace(/e-(\d)$/, 'e-0$1');
+  if (bound === 0 || (bound >= 1e-4 && bound < GO_EXPONENT_FROM)) return formatValue(bound);
+  return bound.toExponential().replace(/e([-+])(\d)$/, 'e$10$2');
 }
