@@ -44,8 +44,8 @@ function testFiles(directory: string, without: readonly string[] = []): string[]
 function suites(unitOnly: boolean, files: readonly string[]): Suite[] {
   const chosen = (file: string): boolean =>
     files.length === 0 || files.some((wanted) => resolve(wanted) === join(root, file));
-  const unit = { name: 'unit', jobs: 2, timeout: 300 };
-  const e2e = { name: 'e2e', jobs: 2, timeout: 300 };
+  const unit = { name: 'unit', jobs: 2, timeout: 600 };
+  const e2e = { name: 'e2e', jobs: 2, timeout: 600 };
   return [
     { ...unit, files: testFiles('test', ['e2e/', 'vm/']).filter(chosen) },
     ...(unitOnly ? [] : [{ ...e2e, files: testFiles('test/e2e').filter(chosen) }]),

@@ -12,21 +12,23 @@
  * Who connected, of a connection that is older than netwatch: where its own port
  * has a listener it was accepted. enum nw_http_role.
  */
-static __noinline int nw_http_find_role(struct __sk_buff *ctx,
-					const struct nw_tuple *tuple)
+static __always_inline int nw_http_find_role(struct __sk_buff *ctx,
+					     struct bpf_sock *sk)
 {
 	struct bpf_sock_tuple to = {};
 	struct bpf_sock *listener;
 
-	if (tuple->family == AF_INET) {
-		to.ipv4.daddr = *(const __u32 *)(tuple->local_addr + 12);
-		to.ipv4.dport = bpf_htons(tuple->local_port);
+	if (ctx->protocol == bpf_htons(ETH_P_IP)) {
+		to.ipv4.daddr = sk->src_ip4;
+		to.ipv4.dport = bpf_htons(sk->src_port);
 		listener = bpf_sk_lookup_tcp(ctx, &to, sizeof(to.ipv4),
 					     BPF_F_CURRENT_NETNS, 0);
 	} else {
-		__builtin_memcpy(to.ipv6.daddr, tuple->local_addr,
-				 sizeof(to.ipv6.daddr));
-		to.ipv6.dport = bpf_htons(tuple->local_port);
+		to.ipv6.daddr[0] = sk->src_ip6[0];
+		to.ipv6.daddr[1] = sk->src_ip6[1];
+		to.ipv6.daddr[2] = sk->src_ip6[2];
+		to.ipv6.daddr[3] = sk->src_ip6[3];
+		to.ipv6.dport = bpf_htons(sk->src_port);
 		listener = bpf_sk_lookup_tcp(ctx, &to, sizeof(to.ipv6),
 					     BPF_F_CURRENT_NETNS, 0);
 	}
@@ -59,15 +61,25 @@ static __always_inline __u32 nw_http_turn(struct sock *sk, __u32 role)
 		       0;
 }
 
-static __always_inline void
-nw_http_begin_midstream(struct __sk_buff *ctx, struct bpf_sock *sk,
-			struct nw_http_connection *c,
-			const struct nw_tuple *tuple)
+/* Global, so that the verifier looks at it once and not once per path. */
+NW_HTTP_FN int nw_http_begin_midstream(struct __sk_buff *ctx)
 {
+	struct bpf_sock *sk = ctx->sk;
+	struct nw_http_connection *c;
+
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 0;
+	c = bpf_sk_storage_get(&http_connections, sk, 0, 0);
+	if (!c)
+		return 0;
 	if (!c->role)
-		c->role = nw_http_find_role(ctx, tuple);
+		c->role = nw_http_find_role(ctx, sk);
 	nw_http_midstream(&c->http, nw_http_turn((void *)sk, c->role));
 	nw_http_take_for(NW_HTTP_TAKEN_MIDSTREAM);
+	return 0;
 }
 
 #endif /* NW_HTTP_MIDSTREAM_BPF_H */

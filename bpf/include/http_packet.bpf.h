@@ -178,8 +178,7 @@ static __always_inline void nw_http_on_proxy(struct __sk_buff *ctx,
 
 /* The connection's state, made at its first payload. */
 static __always_inline struct nw_http_connection *
-nw_http_begin_connection(struct __sk_buff *ctx, struct bpf_sock *sk,
-			 const struct nw_tuple *tuple)
+nw_http_begin_connection(struct __sk_buff *ctx, struct bpf_sock *sk)
 {
 	struct nw_http_connection *c =
 		bpf_sk_storage_get(&http_connections, sk, 0, 0);
@@ -202,7 +201,7 @@ nw_http_begin_connection(struct __sk_buff *ctx, struct bpf_sock *sk,
 		return c;
 	/* bytes_acked counts the SYN */
 	if (tp->bytes_received || tp->bytes_acked > 1)
-		nw_http_begin_midstream(ctx, sk, c, tuple);
+		nw_http_begin_midstream(ctx);
 	/* a fast open sends before it knows where the peer begins */
 	if (sk->state != TCP_SYN_SENT)
 		nw_http_expect(&c->http, NW_HTTP_IN, tp->rcv_nxt);
@@ -247,6 +246,38 @@ static __always_inline __u32 nw_http_bytes(const struct nw_headers *h)
 	return h->payload_bytes - !!h->urgent_last;
 }
 
+#define NW_HTTP_WAS_SEEN 1
+#define NW_HTTP_WAS_RESYNCS 8 /* where they begin */
+#define NW_HTTP_WAS_OUT (1U << 16)
+#define NW_HTTP_WAS_FIN (1U << 17)
+
+/*
+ * What a segment has changed that seldom changes; `was`: as it was before.
+ * Global, so that the verifier looks at it once and not once per path.
+ */
+NW_HTTP_FN int nw_http_settle(struct __sk_buff *ctx, __u32 was, __u64 now)
+{
+	struct nw_http_connection *c = nw_http_connection(ctx);
+	struct nw_http_totals *totals = nw_http_totals();
+	__u32 resyncs;
+
+	if (!c || !totals)
+		return 0;
+	resyncs = was & NW_HTTP_WAS_OUT ? c->http.dir[NW_HTTP_OUT].resyncs :
+					  c->http.dir[NW_HTTP_IN].resyncs;
+	resyncs = (__u8)(resyncs - (was >> NW_HTTP_WAS_RESYNCS));
+	if (resyncs)
+		__sync_fetch_and_add(&totals->resyncs, resyncs);
+	nw_http_note_taken(&c->http, was & NW_HTTP_WAS_SEEN);
+	if (!(was & NW_HTTP_WAS_FIN))
+		return 0;
+	if (was & NW_HTTP_WAS_OUT)
+		nw_http_close(&c->http, NW_HTTP_OUT, now);
+	else
+		nw_http_close(&c->http, NW_HTTP_IN, now);
+	return 0;
+}
+
 /* Heads that this packet completes. */
 static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 					    struct bpf_sock *sk,
@@ -254,17 +285,15 @@ static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 					    __u32 way, __u64 now)
 {
 	struct nw_http_connection *c;
-	struct nw_http_totals *totals;
 	struct bpf_tcp_sock *tp;
-	__u32 heads, resyncs, seq, known_seq;
-	bool seen;
+	__u32 heads, was, now_is, seq, known_seq;
 
 	if (!h->payload_bytes && !(h->flags & NW_TCP_FIN))
 		return 0;
 	if (sk->type != SOCK_STREAM)
 		return 0;
 	if (sk->state != TCP_LISTEN)
-		c = nw_http_begin_connection(ctx, sk, &h->tuple);
+		c = nw_http_begin_connection(ctx, sk);
 	else if (way == NW_HTTP_IN && h->payload_bytes)
 		c = nw_http_begin_early(h);
 	else
@@ -272,8 +301,7 @@ static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 	if (!c || c->http.off)
 		return 0;
 	heads = c->heads[way];
-	seen = c->http.seen;
-	resyncs = c->http.dir[way].resyncs;
+	was = c->http.seen | (__u32)c->http.dir[way].resyncs << 8;
 	seq = h->seq + !!(h->flags & NW_TCP_SYN);
 	known_seq = seq;
 	tp = way == NW_HTTP_IN && sk->state != TCP_LISTEN ? bpf_tcp_sock(sk) :
@@ -293,16 +321,14 @@ static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 		c->server_port = c->http.request == 1 + NW_HTTP_IN ?
 					 h->tuple.local_port :
 					 h->tuple.peer_port;
-	if (seen != c->http.seen || c->http.off)
-		nw_http_note_taken(&c->http, seen);
-	if (h->flags & NW_TCP_FIN)
-		nw_http_close(&c->http, way, now);
-	resyncs = (__u8)(c->http.dir[way].resyncs - resyncs);
-	if (resyncs) {
-		totals = nw_http_totals();
-		if (totals)
-			__sync_fetch_and_add(&totals->resyncs, resyncs);
-	}
+	now_is = c->http.seen | c->http.off << 1 |
+		 (__u32)c->http.dir[way].resyncs << 8;
+	if (was != now_is || (h->flags & NW_TCP_FIN))
+		nw_http_settle(
+			ctx,
+			was | (way ? NW_HTTP_WAS_OUT : 0) |
+				(h->flags & NW_TCP_FIN ? NW_HTTP_WAS_FIN : 0),
+			now);
 	return (__u16)(c->heads[way] - heads);
 }
 

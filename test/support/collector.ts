@@ -43,7 +43,7 @@ export interface CollectorOptions {
   /** Default: the built program. */
   readonly program?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** For the ready line; default 30 s. Null: do not wait for it. */
+  /** For the ready line; default 60 s: the verifier of a busy machine takes its time. Null: do not wait for it. */
   readonly readyMs?: number | null;
   /** Values of --netns; default: the name of the namespace. */
   readonly netns?: readonly string[];
@@ -72,7 +72,7 @@ export async function startCollector(
     child.kill('SIGKILL');
     await collector.exited;
   });
-  const { readyMs = 30_000 } = options;
+  const { readyMs = 60_000 } = options;
   if (readyMs !== null) await becomesReady(collector, child, readyMs);
   return collector;
 }
