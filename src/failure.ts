@@ -38,7 +38,13 @@ export type Failure =
   | { readonly code: 'system'; readonly what: string; readonly reason: string }
   | { readonly code: 'pinned-map'; readonly path: string; readonly reason: string }
   | { readonly code: 'directory'; readonly path: string; readonly reason: string }
-  | { readonly code: 'already-running'; readonly pid: number; readonly directory: string };
+  | {
+      readonly code: 'already-running';
+      readonly pid: number;
+      readonly directory: string;
+      /** Absent: the collector. */
+      readonly tool?: string | undefined;
+    };
 
 /** An expected failure: printed as a sentence, without a stack. */
 export class NetwatchError extends Error {
@@ -138,7 +144,7 @@ export function explain(failure: Failure): string {
       return `cannot use the directory ${failure.path}: ${failure.reason}\n  choose another one with --data DIR`;
     case 'already-running':
       return (
-        `already running with pid ${failure.pid} in ${failure.directory}\n` +
+        `${failure.tool ?? ''} already running with pid ${failure.pid} in ${failure.directory}\n`.trimStart() +
         '  stop it, or give this one a directory of its own with --data DIR'
       );
   }

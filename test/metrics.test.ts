@@ -346,6 +346,21 @@ t.test('series beyond the cap are left out, and counted from snapshot to snapsho
   t.end();
 });
 
+t.test('what a tool has left out is told from what the collector has', (t) => {
+  const snapshot = new Snapshot({ cap: 1, tool: 'tcptop' });
+  for (const process of ['a', 'b'])
+    snapshot.add(
+      'netwatch_tcp_process_bytes_total',
+      { tool: 'tcptop', process, network_io_direction: 'receive' },
+      1,
+    );
+  t.match(
+    snapshot.text().toString(),
+    '\nnetwatch_series_dropped_total{family="netwatch_tcp_process_bytes_total",tool="tcptop"} 1\n',
+  );
+  t.end();
+});
+
 t.test('ten thousand connections are rendered in slices, fast and strictly right', async (t) => {
   const names = familiesIn('connects').filter((name) => familyOf(name).labels.length === 3);
   const fill = (): Snapshot => {

@@ -21,7 +21,11 @@ const FILES: readonly (readonly [path: string, text: string])[] = [
     'netwatch.prom',
     'Totals without timestamps, replaced in every interval, for the endpoint and for the textfile collector of node_exporter.',
   ],
-  ['.netwatch.lock', 'Which collector writes into this directory.'],
+  ['TOOL.prom', 'The counters of a tool, with its --data.'],
+  [
+    '.netwatch.lock',
+    'Which collector writes into this directory; .TOOL.lock: which run of a tool.',
+  ],
   ['/etc/default/netwatch', 'Options of the systemd units.'],
 ];
 

@@ -1,9 +1,8 @@
 /** The files of one data directory: lock, logs, and who is told of trouble. */
-import { NetwatchError } from '../failure.js';
 import { logHeader } from '../metrics/exposition.js';
-import { lockDirectory, type DirectoryLock } from '../sinks/directory-lock.js';
-import { explainSinkError, type Result, type SinkError } from '../sinks/errors.js';
-import { makeDirectory } from '../sinks/make-directory.js';
+import type { DirectoryLock } from '../sinks/directory-lock.js';
+import { explainSinkError, type SinkError } from '../sinks/errors.js';
+import { ownDirectory, usable } from '../sinks/own-directory.js';
 import { RotatingLog, type RotatingLogOptions, type RotatingLogStats } from '../sinks/rotating.js';
 import type { Ndjson } from './ndjson.js';
 import type { FileOptions } from './options.js';
@@ -15,14 +14,6 @@ const MAX_BUFFERED_BYTES = 32 * 2 ** 20;
 /** An object is about twice as long as its line; a full ring has to fit, which a stop reads at once. */
 const MAX_BUFFERED_NDJSON_BYTES = 2 * MAX_BUFFERED_BYTES;
 const WARN_MS = 30_000;
-
-function unwrap<T>(result: Result<T>, directory: string): T {
-  if (result.ok) return result.value;
-  const { error } = result;
-  if (error.code === 'already-running')
-    throw new NetwatchError({ code: 'already-running', pid: error.pid, directory });
-  throw new NetwatchError({ code: 'directory', path: directory, reason: explainSinkError(error) });
-}
 
 /** What all logs can do, whatever is in them. */
 type Log = Pick<RotatingLog, 'stats' | 'reopen' | 'close'>;
@@ -40,13 +31,12 @@ export class Files {
 
   static async open(options: FileOptions, say: (message: string) => void): Promise<Files> {
     const directory = options.data;
-    unwrap(await makeDirectory(directory), directory);
-    const lock = unwrap(await lockDirectory(directory), directory);
+    const lock = await ownDirectory(directory);
     const opened: RotatingLog[] = [];
     try {
       const open = async (contents: Contents): Promise<RotatingLog> => {
         const settings = logOptions(options, contents, say);
-        const log = unwrap(await RotatingLog.open(settings), directory);
+        const log = usable(await RotatingLog.open(settings), directory);
         opened.push(log);
         return log;
       };

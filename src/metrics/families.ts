@@ -148,7 +148,10 @@ export const FAMILIES = {
     'network_io_direction',
     'reason',
   ]),
-  netwatch_tcp_events_total: counter('Events that netwatch insight has seen.', ['event']),
+  netwatch_tcp_events_total: counter('Events of TCP, as a tool has counted them.', [
+    'tool',
+    'event',
+  ]),
   netwatch_tcp_io_bytes_total: counter('Payload bytes that applications sent or received.', [
     'network_io_direction',
   ]),
@@ -238,9 +241,12 @@ export const FAMILIES = {
   netwatch_collection_interval_seconds: gauge(
     'Time between two writes of this file; the endpoint takes a much older one for stale.',
   ),
-  netwatch_series_dropped_total: counter(
-    'Series left out because their family was full, added up over all writes of this file.',
+  netwatch_series_dropped_total: family(
+    'counter',
+    'prom',
+    'Series left out because their family was full, added up over all writes of the file; tool: of TOOL.prom, without it of netwatch.prom.',
     ['family'],
+    { optional: ['tool'] },
   ),
   netwatch_http_resyncs_total: counter(
     'Times that the HTTP parser lost its place and searched for the next head.',

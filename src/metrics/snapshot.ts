@@ -17,6 +17,8 @@ export interface SnapshotOptions {
    * Counts of what was left out, carried from one snapshot to the next: a counter never goes back.
    */
   readonly dropped?: Map<string, number>;
+  /** The tool whose file this is, for the counts of what was left out; absent: the collector. */
+  readonly tool?: string;
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -64,6 +66,7 @@ export class Snapshot implements Part<SnapshotName> {
   #room = 1024;
   readonly #cap: number;
   readonly #dropped: Map<string, number>;
+  readonly #tool: { readonly tool?: string };
   readonly #columns = new Map<FamilyName, Column>();
   readonly #sets: Rendered[] = [];
   readonly #index = new Map<string, number>();
@@ -71,6 +74,7 @@ export class Snapshot implements Part<SnapshotName> {
   constructor(options: SnapshotOptions = {}) {
     this.#cap = options.cap ?? DEFAULT_CAP;
     this.#dropped = options.dropped ?? new Map<string, number>();
+    this.#tool = options.tool === undefined ? {} : { tool: options.tool };
   }
 
   add<N extends ScalarName & SnapshotName>(
@@ -218,7 +222,7 @@ export class Snapshot implements Part<SnapshotName> {
   #addDropped(): void {
     const column = this.#column(DROPPED);
     for (const [family, count] of this.#dropped) {
-      column.values[this.#place(column, renderLabels(DROPPED, { family }))] = count;
+      column.values[this.#place(column, renderLabels(DROPPED, { family, ...this.#tool }))] = count;
     }
   }
 

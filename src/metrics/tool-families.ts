@@ -1,4 +1,7 @@
-/** Families of the tools that count, each in the .prom file of its tool. Part of families.ts. */
+/**
+ * Families of the tools that count, each in the .prom file of its tool. Part of families.ts. One
+ * that two tools write has the label `tool`, as all these files are read as one exposition.
+ */
 import { counter, family, timing } from './family.js';
 import { log2Seconds } from './histogram.js';
 
@@ -26,12 +29,12 @@ export const TOOL_FAMILIES = {
     { buckets: BACKLOG_BOUNDS },
   ),
   netwatch_nic_queue_bytes_total: counter(
-    'Bytes of frames that went through a queue of a network device; queue "-": none that it has.',
-    ['device', 'queue', 'network_io_direction'],
+    'Bytes of frames that went through a queue of a network device, as a tool has counted them; queue "-": none that it has.',
+    ['tool', 'device', 'queue', 'network_io_direction'],
   ),
   netwatch_nic_queue_packets_total: counter(
-    'Packets that went through a queue of a network device; queue "-": none that it has.',
-    ['device', 'queue', 'network_io_direction'],
+    'Packets that went through a queue of a network device, as a tool has counted them; queue "-": none that it has.',
+    ['tool', 'device', 'queue', 'network_io_direction'],
   ),
   netwatch_softirq_seconds_total: counter('Time spent in software interrupts, by vector.', [
     'vector',

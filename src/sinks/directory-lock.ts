@@ -1,7 +1,8 @@
 /**
- * One collector per directory: whoever holds the flock(2) of `.netwatch.lock` writes there, and the
- * file says which process that is. The kernel gives the lock free with the process, however that
- * ends, so nothing has to be cleaned up after a crash; it holds across PID namespaces too.
+ * One writer per file and directory: whoever holds the flock(2) of `.netwatch.lock` writes there as
+ * the collector, whoever holds that of `.insight.lock` keeps insight.prom; the file says which
+ * process that is. The kernel gives the lock free with the process, however that ends, so nothing
+ * has to be cleaned up after a crash; it holds across PID namespaces too.
  */
 import { constants } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
@@ -14,8 +15,8 @@ import { errnoName } from '../kernel/system-error.js';
 import { removeIfThere } from './ageing.js';
 import { attempt, failure, success, type Result } from './errors.js';
 
-/** Name of the lock file inside the directory. */
-const LOCK_NAME = '.netwatch.lock';
+/** Who writes `netwatch.prom` and the logs; of a tool it is its name. */
+const COLLECTOR = 'netwatch';
 const MODE = 0o640;
 
 /** Of flock(2). */
@@ -27,18 +28,25 @@ const { EAGAIN } = system.errno;
 const TRIES = 5;
 const WAIT_MS = 10;
 
-/** Proof that this process owns the directory. */
+/** Proof that this process is the only writer of its name in the directory. */
 export interface DirectoryLock {
   readonly path: string;
   /** Gives the directory free; safe to call twice. */
   readonly release: () => Promise<void>;
 }
 
+const lockPath = (directory: string, writer: string): string =>
+  join(resolve(directory), `.${writer}.lock`);
+
 /**
- * Takes the lock of `directory`, which must exist; `already-running` when another process has it.
+ * Takes the lock of `directory`, which must exist, for the writer of WRITER.prom;
+ * `already-running` when another process has it.
  */
-export async function lockDirectory(directory: string): Promise<Result<DirectoryLock>> {
-  const path = join(resolve(directory), LOCK_NAME);
+export async function lockDirectory(
+  directory: string,
+  writer = COLLECTOR,
+): Promise<Result<DirectoryLock>> {
+  const path = lockPath(directory, writer);
   const { O_RDWR, O_CREAT } = constants;
   for (let tries = 1; ; tries += 1) {
     const opened = await attempt('lock', path, () => openLock(path, O_RDWR | O_CREAT));
@@ -58,9 +66,9 @@ export async function lockDirectory(directory: string): Promise<Result<Directory
   }
 }
 
-/** Pid of the process that has the lock of `directory`; null: nobody, or it cannot be read. */
+/** Pid of the collector that writes to `directory`; null: none does, or it cannot be read. */
 export async function lockHolder(directory: string): Promise<number | null> {
-  const path = join(resolve(directory), LOCK_NAME);
+  const path = lockPath(directory, COLLECTOR);
   const opened = await attempt('read', path, () => openLock(path, constants.O_RDONLY));
   if (!opened.ok) return null;
   const isHeld = flock(opened.value, LOCK.SHARED | LOCK.AT_ONCE) === EAGAIN;

@@ -98,6 +98,27 @@ export async function runTool<O extends CommonOptions, S extends Opened>(
   checkEnvironment();
   const scope = scopeOf(options);
   const file = options.data === undefined ? null : await PromFile.open(options.data, tool.name);
+  try {
+    await runWith(tool, options, { scope, file, end, say, startMs }, start);
+  } finally {
+    await file?.close();
+  }
+}
+
+interface Prepared {
+  readonly scope: Scope;
+  readonly file: PromFile | null;
+  readonly end: End;
+  readonly say: Say;
+  readonly startMs: number;
+}
+
+async function runWith<O extends CommonOptions, S extends Opened>(
+  tool: Opens<O, S>,
+  options: O,
+  { scope, file, end, say, startMs }: Prepared,
+  start: (source: S, surroundings: Surroundings) => Run,
+): Promise<void> {
   const opened = await tool.open(options, scope);
   releaseKernelBtf();
   const output = new Output(end.come);

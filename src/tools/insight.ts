@@ -47,7 +47,9 @@ export default eventTool({
     stats ? statistics({ totals: source.totals(), events, active: source.active, lost }) : null,
   metrics: (source, snapshot) => {
     const { events } = source.totals();
-    for (const event of namesIn(source.events))
-      snapshot.add('netwatch_tcp_events_total', { event }, events[EVENT_NAMES.indexOf(event)] ?? 0);
+    for (const event of namesIn(source.events)) {
+      const count = events[EVENT_NAMES.indexOf(event)] ?? 0;
+      snapshot.add('netwatch_tcp_events_total', { tool: 'insight', event }, count);
+    }
   },
 });

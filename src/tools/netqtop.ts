@@ -11,8 +11,9 @@ const LONG_LINE = 95;
 const HELP = `
 A packet is what the driver gets or hands over: before segmentation offload,
 after merging (GRO). Sizes are those of frames, with the header of the link
-layer, as \`ip -s link\` counts them in both directions; the original leaves it
-out of those received. K is 1024, M is 1024 * 1024. Total has also the packets
+layer in both directions; the original leaves it out of those received. So does
+\`ip -s link\` on lo (14 bytes a packet); a network card's own counters are of the
+segments on the wire. K is 1024, M is 1024 * 1024. Total has also the packets
 of queues that the device does not say it has.
 
 Examples:
@@ -40,5 +41,7 @@ export default reportTool({
   schedule: nicSchedule,
   report: (counts, { throughput: rates }, moment, { device }) =>
     nicReport(counts, device, moment, { sizes: true, rates }, rates ? LONG_LINE : LINE),
-  metrics: nicMetrics,
+  metrics: (source, snapshot) => {
+    nicMetrics('netqtop', source, snapshot);
+  },
 });

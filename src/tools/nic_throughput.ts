@@ -9,7 +9,9 @@ const LINE = 60;
 
 const HELP = `
 BPS and PPS are bytes and packets per second, measured between two reports.
-Sizes are those of frames, as \`ip -s link\` counts them; K is 1024.
+Sizes are those of frames with the header of the link layer, before segmentation
+offload and after merging (GRO); \`ip -s link\` leaves that header out on lo (14
+bytes a packet). K is 1024.
 
 Examples:
   sudo netwatch nic_throughput -n eth0
@@ -38,5 +40,7 @@ export default reportTool({
   schedule: nicSchedule,
   report: (counts, _options, moment, { device }) =>
     nicReport(counts, device, moment, { sizes: false, rates: true }, LINE),
-  metrics: nicMetrics,
+  metrics: (source, snapshot) => {
+    nicMetrics('nic_throughput', source, snapshot);
+  },
 });

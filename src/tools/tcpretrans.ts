@@ -62,7 +62,7 @@ export default eventTool({
     const { events } = source.totals();
     const event = 'RETRANSMIT';
     const count = events[EVENT_NAMES.indexOf(event)] ?? 0;
-    snapshot.add('netwatch_tcp_events_total', { event }, count);
+    snapshot.add('netwatch_tcp_events_total', { tool: 'tcpretrans', event }, count);
   },
   atEnd: ({ count }, { flows }) => (count ? flows.summary() : null),
 });

@@ -238,7 +238,11 @@ t.test('-c counts by connection and says so at the end', { skip }, async (t) => 
       ...[1, 2].map((n) => `127.0.0.1:.....,127.0.0.1:7000,${n}`),
     ],
   );
-  t.match(all.kept, /^netwatch_tcp_events_total\{event="RETRANSMIT"\} 3$/m, 'the .prom file');
+  t.match(
+    all.kept,
+    /^netwatch_tcp_events_total\{tool="tcpretrans",event="RETRANSMIT"\} 3$/m,
+    'the .prom file',
+  );
 });
 
 t.test('each filter of tcpretrans lets through what it says', { skip }, async (t) => {

@@ -72,10 +72,11 @@ export async function openNic({ name, netns = [] }: NicOptions): Promise<NicSour
 }
 
 /** Packets of no queue that the device has are those of queue "-". */
-export function nicMetrics(source: NicSource, snapshot: Snapshot): void {
+export function nicMetrics(tool: string, source: NicSource, snapshot: Snapshot): void {
   for (const { direction, queue, packets, bytes } of source.totals()) {
     if (queue === null && packets === 0) continue;
     const labels = {
+      tool,
       device: source.device.name,
       queue: queue ?? '-',
       network_io_direction: direction,

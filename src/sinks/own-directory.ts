@@ -1,0 +1,23 @@
+/** How a program that writes files begins: with a directory in which nobody else writes the same. */
+import { NetwatchError } from '../failure.js';
+import { lockDirectory, type DirectoryLock } from './directory-lock.js';
+import { explainSinkError, type Result } from './errors.js';
+import { makeDirectory } from './make-directory.js';
+
+/** The value, or a throw of the NetwatchError that says why `directory` cannot be used. */
+export function usable<T>(result: Result<T>, directory: string, tool?: string): T {
+  if (result.ok) return result.value;
+  const { error } = result;
+  if (error.code === 'already-running')
+    throw new NetwatchError({ code: 'already-running', pid: error.pid, directory, tool });
+  throw new NetwatchError({ code: 'directory', path: directory, reason: explainSinkError(error) });
+}
+
+/**
+ * Makes the directory if it is missing and takes its lock, for the collector or for a tool. Throws
+ * NetwatchError, also while another process of the same name writes there.
+ */
+export async function ownDirectory(directory: string, tool?: string): Promise<DirectoryLock> {
+  usable(await makeDirectory(directory), directory);
+  return usable(await lockDirectory(directory, tool), directory, tool);
+}
