@@ -6,17 +6,20 @@
 import { Command, CommanderError, Help } from 'commander';
 import { addCollectorOptions, collectorOptionsOf } from './collector/options.js';
 import { helpHint } from './cli/options.js';
+import { addArgpOptions } from './cli/usage.js';
 import { commandNames, loadCommand } from './commands.js';
 import { symptomTable } from './symptoms.js';
 import { TOOL_GROUPS, type Tool } from './terminal/tool.js';
 import { VERSION } from './version.js';
+
+const HELP_FLAGS: readonly string[] = ['-h', '--help', '-?'];
 
 /** Which tools a command line needs: help shows them all, a run only the one that is named. */
 function toolsFor(args: readonly string[]): string[] {
   const names = commandNames();
   const asked = names.find((name) => name === args[0] || (args[0] === 'help' && name === args[1]));
   if (asked !== undefined) return [asked];
-  const wantsHelp = args.includes('-h') || args.includes('--help') || args[0] === 'help';
+  const wantsHelp = args.some((arg) => HELP_FLAGS.includes(arg)) || args[0] === 'help';
   return wantsHelp ? names : [];
 }
 
@@ -57,7 +60,7 @@ function refuse(program: Command, word: string): never {
 
 /** The program with the tools that these arguments need; `['help']` needs them all. */
 export async function buildProgram(args: readonly string[]): Promise<Command> {
-  const program = addCollectorOptions(new Command('netwatch'))
+  const program = addArgpOptions(addCollectorOptions(new Command('netwatch')))
     .description('Watches TCP from inside the kernel and writes Prometheus-format files.')
     .allowExcessArguments()
     .configureHelp({ formatHelp: helpWithSymptoms })

@@ -56,6 +56,40 @@ t.test('the model holds every tool and every option that help shows', async (t) 
   t.match(program.examples, /^ {2}sudo netwatch /m);
 });
 
+t.test('every command answers to what programs made with argp do', async (t) => {
+  const answer = async (args: readonly string[]): Promise<string> => {
+    const command = await buildProgram(['help']);
+    let said = '';
+    for (const one of [command, ...command.commands])
+      one.configureOutput({
+        writeOut: (text) => (said += text),
+        writeErr: (text) => (said += text),
+      });
+    await t.rejects(
+      command.parseAsync(args, { from: 'user' }),
+      { name: 'CommanderError', exitCode: 0 },
+      args.join(' '),
+    );
+    return said;
+  };
+  for (const name of [[], ...commandNames().map((command) => [command])]) {
+    const help = await answer([...name, '--help']);
+    t.equal(await answer([...name, '-?']), help, `${name.join()} -? is --help`);
+    const usage = await answer([...name, '--usage']);
+    t.match(usage, `Usage: ${['netwatch', ...name].join(' ')} [-`);
+    t.equal(Math.max(...usage.split('\n').map((line) => line.length)) < 80, true, 'no long line');
+    const longs = (text: string): string[] => text.match(/(?<![\w-])--\w[\w-]*/g) ?? [];
+    const own = /^Options:|^ {2}-/m.exec(help)?.index ?? 0;
+    const listed = longs(help.slice(own).replace(/^ {3,}(?!.* {2}--).*$/gm, ''));
+    t.strictSame(
+      listed.filter((long) => !longs(usage).includes(long)),
+      [],
+      'all options are in it',
+    );
+  }
+  t.match(await answer(['tcpcong', '--usage']), /\[--ipv6\] .*\[interval\] \[outputs\]\n$/s);
+});
+
 t.test('the model knows choices, paths, notes and examples', (t) => {
   const [format, data, quiet] = SAMPLE.options;
   t.match(format, {

@@ -5,6 +5,7 @@
  * groups are put together by spreading: `{ ...PIDS, ...option('-w, --wide', 'wider columns') }`.
  */
 import { Argument, Command, Option } from 'commander';
+import { addArgpOptions } from './usage.js';
 
 /** What an option or argument can have besides its flags and its text. */
 export interface Settings {
@@ -194,5 +195,6 @@ export function newCommand<G extends Options>(
     })
     .addHelpText('after', help);
   addOptions(command, options);
+  addArgpOptions(command);
   return command.action(() => run(valuesOf(command, options), command));
 }
