@@ -465,6 +465,9 @@ t.test('each condition of a filter has its place in what the kernel side reads',
     [848, 'ffffffff'],
   ]);
   t.strictSame(encoded({ ports: [53] }), [[1336, '01000000' + '35000000']]);
+  t.strictSame(encoded({ ports: [{ from: 80, to: 443 }, 53] }), [
+    [1336, '02000000' + '5000bb01' + '35000000'],
+  ]);
   t.strictSame(encoded({ family: 4 }), [[1312, '02000000']]);
   t.strictSame(encoded({ family: 6 }), [[1312, '0a000000']]);
   t.end();
@@ -480,6 +483,15 @@ t.test('a process name is matched whole, with its NUL, and as the kernel cuts it
   t.equal(encodedComm('fifteen-letters'), 'fifteen-letters\0');
   t.equal(encodedComm('sixteen-letters!'), 'sixteen-letters\0');
   t.equal(encodedComm('fourteen bytesé'), 'fourteen bytes\xc3\0', 'cut inside a character');
+  t.end();
+});
+
+t.test('a part of a process name has no NUL, and says so', (t) => {
+  const part = (comm: string): unknown => encoded({ comm, isCommPart: true });
+  t.strictSame(part('nginx'), [[1316, '05010000' + Buffer.from('nginx\0\0\0').toString('hex')]]);
+  t.strictSame(part('sixteen-letters!'), [
+    [1316, '0f010000' + Buffer.from('sixteen-letters\0').toString('hex')],
+  ]);
   t.end();
 });
 

@@ -261,7 +261,7 @@ t.test('details say what has changed, from which value to which', (t) => {
     [
       'RTT_UPDATE',
       { srttUs: 84, mdevUs: 8, minRttUs: 3 },
-      'rtt_us=-->10.5 rttvar_us=2 min_rtt_us=3',
+      'rtt_us=N/A->10.5 rttvar_us=2 min_rtt_us=3',
     ],
     ['SLOW_START', { cwnd: 10, ssthresh: ENDLESS }, 'cwnd=10 ssthresh=-'],
     ['CONG_AVOID', { cwnd: 10, ssthresh: 7 }, 'cwnd=10 ssthresh=7'],

@@ -10,6 +10,8 @@
 #include "compat.bpf.h"
 
 #define NW_FILTER_MAX 16
+/* In comm_length: comm may stand anywhere in the name, not only at its start. */
+#define NW_COMM_ANYWHERE 0x100
 
 struct nw_prefix {
 	__u8 addr[16];
@@ -20,13 +22,14 @@ struct nw_filter {
 	__u64 cgroup; /* 0 = any; else this cgroup or below it */
 	__u32 netns_count, netns[NW_FILTER_MAX];
 	__u32 pid_count, pid[NW_FILTER_MAX];
+	/* of ports: one, or the first and << 16 the last */
 	__u32 local_port_count, local_port[NW_FILTER_MAX];
 	__u32 peer_port_count, peer_port[NW_FILTER_MAX];
 	__u32 local_addr_count, peer_addr_count;
 	struct nw_prefix local_addr[NW_FILTER_MAX];
 	struct nw_prefix peer_addr[NW_FILTER_MAX];
 	__u32 family; /* 0 = both */
-	__u32 comm_length; /* 0 = any; else comm begins with these bytes */
+	__u32 comm_length; /* 0 = any; else comm has these bytes */
 	__u8 comm[NW_COMM_LEN];
 	__u32 port_count, port[NW_FILTER_MAX]; /* of either end */
 	__u32 cgroup_level; /* its depth in the hierarchy; 0 = not known */
@@ -61,6 +64,24 @@ static __always_inline bool nw_any_u32(const volatile __u32 *list, __u32 count,
 	return false;
 }
 
+static __always_inline bool nw_any_port(const volatile __u32 *list, __u32 count,
+					__u32 port)
+{
+	if (!count)
+		return true;
+	for (int i = 0; i < NW_FILTER_MAX; i++) {
+		__u32 first, last;
+
+		if (i >= count)
+			break;
+		first = list[i] & 0xffff;
+		last = list[i] >> 16;
+		if (port == first || (port > first && port <= last))
+			return true;
+	}
+	return false;
+}
+
 static __always_inline bool nw_any_prefix(const volatile struct nw_prefix *list,
 					  __u32 count, const __u8 *addr)
 {
@@ -86,13 +107,13 @@ static __always_inline bool nw_tuple_allowed(const struct nw_tuple *t)
 	if (nw_filter.family && nw_filter.family != t->family)
 		return false;
 	if (nw_filter.port_count &&
-	    !nw_any_u32(nw_filter.port, nw_filter.port_count, t->local_port) &&
-	    !nw_any_u32(nw_filter.port, nw_filter.port_count, t->peer_port))
+	    !nw_any_port(nw_filter.port, nw_filter.port_count, t->local_port) &&
+	    !nw_any_port(nw_filter.port, nw_filter.port_count, t->peer_port))
 		return false;
-	return nw_any_u32(nw_filter.local_port, nw_filter.local_port_count,
-			  t->local_port) &&
-	       nw_any_u32(nw_filter.peer_port, nw_filter.peer_port_count,
-			  t->peer_port) &&
+	return nw_any_port(nw_filter.local_port, nw_filter.local_port_count,
+			   t->local_port) &&
+	       nw_any_port(nw_filter.peer_port, nw_filter.peer_port_count,
+			   t->peer_port) &&
 	       nw_any_prefix(nw_filter.local_addr, nw_filter.local_addr_count,
 			     t->local_addr) &&
 	       nw_any_prefix(nw_filter.peer_addr, nw_filter.peer_addr_count,
@@ -104,17 +125,42 @@ static __always_inline bool nw_task_filtered(void)
 	return nw_filter.pid_count || nw_filter.comm_length;
 }
 
+/* The first bytes of eight, as all programs read them: little-endian. */
+static __always_inline __u64 nw_first_bytes(__u32 count)
+{
+	return count < 8 ? (1ULL << (count * 8)) - 1 : ~0ULL;
+}
+
+/*
+ * A name that is wanted whole has its NUL in comm, so it fits at the start or
+ * not at all; a part of one is looked for by moving the name past it.
+ */
+static __always_inline bool nw_comm_allowed(const __u8 *comm)
+{
+	const volatile __u64 *want = (const volatile __u64 *)nw_filter.comm;
+	__u32 length = nw_filter.comm_length & (NW_COMM_ANYWHERE - 1);
+	bool anywhere = nw_filter.comm_length & NW_COMM_ANYWHERE;
+	__u32 last_place = anywhere ? NW_COMM_LEN - length : 0;
+	__u64 low_mask = nw_first_bytes(length);
+	__u64 high_mask = length > 8 ? nw_first_bytes(length - 8) : 0;
+	__u64 low = ((const __u64 *)comm)[0], high = ((const __u64 *)comm)[1];
+
+	for (int i = 0; i < NW_COMM_LEN; i++) {
+		if (i > last_place)
+			break;
+		if (!((low ^ want[0]) & low_mask) &&
+		    !((high ^ want[1]) & high_mask))
+			return true;
+		low = low >> 8 | high << 56;
+		high >>= 8;
+	}
+	return false;
+}
+
 static __always_inline bool nw_task_allowed(const struct nw_task *task)
 {
-	if (!nw_any_u32(nw_filter.pid, nw_filter.pid_count, task->pid))
-		return false;
-	for (int i = 0; i < NW_COMM_LEN; i++) {
-		if (i >= nw_filter.comm_length)
-			break;
-		if (task->comm[i] != nw_filter.comm[i])
-			return false;
-	}
-	return true;
+	return nw_any_u32(nw_filter.pid, nw_filter.pid_count, task->pid) &&
+	       nw_comm_allowed(task->comm);
 }
 
 /* True if the filter asks for a process, by whatever it asks. */

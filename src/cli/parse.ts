@@ -3,7 +3,13 @@
  * commander's InvalidArgumentError with what would have been right.
  */
 import { InvalidArgumentError } from 'commander';
-import { FILTER_LIST_LIMIT, parsePrefix, type Prefix } from '../sources/filter.js';
+import {
+  FILTER_LIST_LIMIT,
+  parsePrefix,
+  type PortRange,
+  type Ports,
+  type Prefix,
+} from '../sources/filter.js';
 
 const invalid = (text: string): never => {
   throw new InvalidArgumentError(text);
@@ -32,14 +38,21 @@ const MAX_PID = 4_194_304;
 /** The most that Linux can have (NR_CPUS_RANGE_END of x86-64). */
 const MAX_CPUS = 8192;
 
-export const ports = list((text) => integer(text, 1, MAX_PORT, 'a port'));
-/** `80`, `3000-3006`; the larger end may come first. */
-export function portRange(text: string): { readonly from: number; readonly to: number } {
+/** `80`, `3000-3006`. */
+export function portRange(text: string): PortRange {
   const [first = '', last = first, ...rest] = text.split('-');
   if (rest.length > 0) return invalid('It should be a port, or two with a dash between.');
-  const ends = [first, last].map((end) => integer(end, 1, MAX_PORT, 'a port, or two with a dash,'));
-  return { from: Math.min(...ends), to: Math.max(...ends) };
+  const end = (port: string): number => integer(port, 1, MAX_PORT, 'a port, or two with a dash,');
+  const range = { from: end(first), to: end(last) };
+  return range.from <= range.to
+    ? range
+    : invalid(`No port is in it: the smaller one comes first, ${last}-${first}.`);
 }
+
+/** `80`, `443,8000-8099`. */
+export const ports = list((text): Ports =>
+  /^\d+-/.test(text) ? portRange(text) : integer(text, 1, MAX_PORT, 'a port'),
+);
 
 export const pids = list((text) => integer(text, 1, MAX_PID, 'a process id'));
 /** Any text but none. */

@@ -40,7 +40,7 @@ const PORTS = { parse: parse.ports };
 
 /** Which connections. */
 const FILTER = {
-  ...option('-s, --sport <PORTS>', "the watched socket's own port: 80 or 80,443", PORTS),
+  ...option('-s, --sport <PORTS>', "the watched socket's own port: 80 or 80,8000-8099", PORTS),
   ...option('-d, --dport <PORTS>', "the other end's port", PORTS),
   ...option('-p, --pid <PIDS>', 'process ids', { parse: parse.pids }),
   ...option('--comm <NAME>', 'process name (first 15 characters)', { parse: parse.name }),

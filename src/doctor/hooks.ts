@@ -39,6 +39,7 @@ const prefix = parsePrefix('192.0.2.0/24');
 const FULL_FILTER: Filter = {
   pids: times(1),
   comm: 'netwatch-doctor',
+  isCommPart: true,
   localPorts: times(9),
   peerPorts: times(9),
   ports: times(9),

@@ -16,14 +16,27 @@ export interface Prefix {
   readonly bits: number;
 }
 
+/** Ports from one to another; both ends belong to it. */
+export interface PortRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+export const ANY_PORT: PortRange = { from: 0, to: 65_535 };
+
+/** One port, or some in a row. */
+export type Ports = number | PortRange;
+
 /** Empty lists and nulls mean "any". Local is the watched socket's own end. */
 export interface Filter {
   readonly pids: readonly number[];
   readonly comm: string | null;
-  readonly localPorts: readonly number[];
-  readonly peerPorts: readonly number[];
+  /** `comm` may be a part of the name; absent: it is the whole. */
+  readonly isCommPart?: boolean;
+  readonly localPorts: readonly Ports[];
+  readonly peerPorts: readonly Ports[];
   /** Of either end. */
-  readonly ports: readonly number[];
+  readonly ports: readonly Ports[];
   readonly localAddresses: readonly Prefix[];
   readonly peerAddresses: readonly Prefix[];
   readonly family: 4 | 6 | null;
@@ -50,6 +63,8 @@ export const NO_FILTER: Filter = {
 export const FILTER_LIST_LIMIT = 16;
 
 const COMM_BYTES = 16;
+/** NW_COMM_ANYWHERE */
+const COMM_ANYWHERE = 0x100;
 
 function ipv4Bytes(text: string): number[] {
   return text.split('.').map(Number);
@@ -101,6 +116,11 @@ function maskOf(bits: number): Uint8Array {
   });
 }
 
+/** As the kernel side reads it: one port, or the first and above it the last. */
+function portWord(ports: Ports): number {
+  return typeof ports === 'number' ? ports : ports.from + ports.to * 0x1_0000;
+}
+
 /** The filter as struct nw_filter; lists longer than the limit are an error of the caller. */
 export function encodeFilter(filter: Filter): Uint8Array {
   const bytes = new Uint8Array(FILTER.size);
@@ -130,9 +150,9 @@ export function encodeFilter(filter: Filter): Uint8Array {
   view.setUint32(at.cgroupLevel, filter.cgroup?.level ?? 0, true);
   list(at.netnsCount, at.netns, filter.namespaces);
   list(at.pidCount, at.pid, filter.pids);
-  list(at.localPortCount, at.localPort, filter.localPorts);
-  list(at.peerPortCount, at.peerPort, filter.peerPorts);
-  list(at.portCount, at.port, filter.ports);
+  list(at.localPortCount, at.localPort, filter.localPorts.map(portWord));
+  list(at.peerPortCount, at.peerPort, filter.peerPorts.map(portWord));
+  list(at.portCount, at.port, filter.ports.map(portWord));
   prefixes(at.localAddrCount, at.localAddr, filter.localAddresses);
   prefixes(at.peerAddrCount, at.peerAddr, filter.peerAddresses);
   view.setUint32(
@@ -140,21 +160,14 @@ export function encodeFilter(filter: Filter): Uint8Array {
     filter.family === 4 ? AF_INET : filter.family === 6 ? AF_INET6 : 0,
     true,
   );
-  if (filter.comm !== null) encodeComm(bytes, view, filter.comm);
+  if (filter.comm !== null) encodeComm(bytes, view, filter.comm, filter.isCommPart === true);
   return bytes;
 }
 
-/** With its NUL, so that `nginx` does not match `nginx-debug`. */
-function encodeComm(bytes: Uint8Array, view: DataView, comm: string): void {
+/** A whole name has its NUL, so that `nginx` does not match `nginx-debug`. */
+function encodeComm(bytes: Uint8Array, view: DataView, comm: string, isPart: boolean): void {
   const encoded = new TextEncoder().encode(comm).slice(0, COMM_BYTES - 1);
-  view.setUint32(FILTER.at.commLength, encoded.length + 1, true);
+  const length = isPart ? encoded.length | COMM_ANYWHERE : encoded.length + 1;
+  view.setUint32(FILTER.at.commLength, length, true);
   bytes.set(encoded, FILTER.at.comm);
 }
-
-/** Ports from one to another; both ends belong to it. */
-export interface PortRange {
-  readonly from: number;
-  readonly to: number;
-}
-
-export const ANY_PORT: PortRange = { from: 0, to: 65_535 };

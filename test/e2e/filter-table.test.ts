@@ -39,6 +39,9 @@ const isOf = ({ party, owner }: Deed): boolean => owner !== null && party === WA
 const isWantedPort = (port: number): boolean => WANTED_PORTS.includes(port);
 const isIPv6 = ({ local }: Deed): boolean => local.ip.includes(':');
 
+/** The same with a range in it. */
+const WANTED_RANGE = `${WANTED_PORTS[0]}-${WANTED_PORTS[4]},${WANTED_PORTS[5]}`;
+
 const CASES: Readonly<Record<FilterName, FilterCase>> = {
   pid: {
     value: ({ known }) => known.join(','),
@@ -58,11 +61,11 @@ const CASES: Readonly<Record<FilterName, FilterCase>> = {
     lets: ({ local }) => isWantedPort(local.port),
   },
   'peer port': {
-    value: () => WANTED_PORTS.join(','),
+    value: () => WANTED_RANGE,
     lets: ({ peer }) => isWantedPort(peer.port),
   },
   'either port': {
-    value: () => WANTED_PORTS.join(','),
+    value: () => WANTED_RANGE,
     lets: ({ local, peer }) => isWantedPort(local.port) || isWantedPort(peer.port),
   },
   IPv4: { value: () => null, lets: (deed) => !isIPv6(deed) },
@@ -71,11 +74,20 @@ const CASES: Readonly<Record<FilterName, FilterCase>> = {
   cgroup: { value: ({ groups }) => groups.wanted.replace(/\/inner$/, ''), lets: isOf },
 };
 
+/** Insight's name may be a part: this one is in the name of the others alone. */
+const PART_OF_OTHERS = 'ted-n';
+const isOfOthers = ({ party, owner }: Deed): boolean => owner !== null && party !== WANTED.name;
+
+const caseFor = ({ command }: Source, filter: FilterName): FilterCase =>
+  command === 'insight' && filter === 'comm'
+    ? { value: () => PART_OF_OTHERS, lets: isOfOthers }
+    : CASES[filter];
+
 /** tcpcong takes a range of ports, as its original does. */
 const valueFor = (source: Source, filter: FilterName, place: Surroundings): string | null =>
   source.command === 'tcpcong' && /^(local|peer) port$/.test(filter)
     ? `${WANTED_PORTS[0]}-${WANTED_PORTS.at(-1)}`
-    : CASES[filter].value(place);
+    : caseFor(source, filter).value(place);
 
 interface Cell {
   readonly source: Source;
@@ -125,7 +137,8 @@ function wanted(
   place: Surroundings,
   unfiltered: readonly string[],
 ): string[] {
-  const lets = (deed: Deed, by: 'owner' | 'caller'): boolean => CASES[filter].lets(deed, by, place);
+  const lets = (deed: Deed, by: 'owner' | 'caller'): boolean =>
+    caseFor(source, filter).lets(deed, by, place);
   const applies = (deed: Deed, [by]: Fact): boolean =>
     by === 'either' ? lets(deed, 'owner') || lets(deed, 'caller') : lets(deed, by);
   const facts = deeds.flatMap((deed) =>

@@ -52,6 +52,7 @@ function casesFor(pid: number): FilterCase[] {
     { args: ['-S', '1'], keeps: (e) => e.state === 'ESTABLISHED' },
     { args: ['-S', 'close'], keeps: (e) => e.state === 'CLOSE' },
     { args: ['-d', '192.0.2.0/24'], keeps: () => false },
+    { args: ['--sport', `1-${V4_PORT}`], keeps: (e) => (e.network_local_port ?? 0) <= V4_PORT },
   ];
   const pairs = [
     [0, 6],
@@ -124,6 +125,30 @@ t.test('each filter, alone and with another, keeps exactly what it should', { sk
       t.ok(wanted.length < all.length, 'and something that it keeps back');
     }
   }
+  await client.stop();
+  await server.stop();
+});
+
+t.test('a part of a process name is enough, wherever it stands in it', { skip }, async (t) => {
+  const name = 'fifteen-letters';
+  const parts = ['fifteen', 'n-l', 'letters', 's', 'ifteen-letter', name, `${name}-more`];
+  const others = ['fifteen-lettersx', 'lettersf', 'Fifteen', 'fifteen.letters'];
+  const namespace = createNamespace(t);
+  const sizes = { port: 7105, requestBytes: 7, replyBytes: 3 };
+  const server = await startProgram(namespace, 'tcp-server', sizes);
+  const client = await startProgram(namespace, 'tcp-client', sizes, { comm: name });
+  const started = await Promise.all(
+    [...parts, ...others].map((part) => startInsight(t, namespace, ['-e', 'SEND', '-c', part])),
+  );
+  await client.go();
+  await Promise.all(started.map((insight) => insight.stop()));
+  const found = started.map((insight) => insight.events().map(({ process }) => process));
+  for (const [i, part] of parts.entries())
+    t.strictSame([...new Set(found[i])], [name], `-c ${part} keeps the client, nobody else`);
+  // sixteen letters are one more than the kernel keeps: the first fifteen are compared
+  t.strictSame(found[parts.length]?.[0], name, `-c ${others[0]} is the whole name`);
+  for (const [i, part] of others.entries())
+    if (i > 0) t.strictSame(found[parts.length + i], [], `-c ${part} keeps nobody`);
   await client.stop();
   await server.stop();
 });

@@ -94,6 +94,9 @@ export function detailsOf(record: InsightRecord, names: KernelNames): Details {
   return DESCRIBE[eventName(record)](record, names);
 }
 
+/** In place of what was not known before a change; a dash would be part of the arrow. */
+const NOT_KNOWN_BEFORE = 'N/A';
+
 function shown(value: Detail): string {
   if (value === null) return '-';
   return typeof value === 'number' ? String(Math.round(value * 1000) / 1000) : String(value);
@@ -106,7 +109,8 @@ export function detailsText(record: InsightRecord, names: KernelNames): string |
     .filter(([name, value]) => !name.endsWith('_before') && value !== false)
     .map(([name, value]) => {
       const before = details[`${name}_before`];
-      return `${name}=${before === undefined ? '' : `${shown(before)}->`}${shown(value)}`;
+      const from = before === null ? NOT_KNOWN_BEFORE : shown(before ?? '');
+      return `${name}=${before === undefined ? '' : `${from}->`}${shown(value)}`;
     });
   return words.length === 0 ? null : words.join(' ');
 }

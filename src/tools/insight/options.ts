@@ -48,7 +48,9 @@ const RTT = { parse: limit(MAX_U32) };
 /** All of tcp-insight's options, in the order of its help. */
 export const OPTIONS = {
   ...option('-p, --pid <PIDS>', 'process ids', { parse: parse.pids }),
-  ...option('-c, --comm <NAME>', 'process name (first 15 characters)', { parse: parse.name }),
+  ...option('-c, --comm <TEXT>', 'process names (their first 15 characters) that hold this text', {
+    parse: parse.name,
+  }),
   ...option('-s, --saddr <ADDRESSES>', "the socket's own addresses or prefixes", {
     parse: parse.addresses,
   }),
@@ -89,6 +91,7 @@ function filterOf(typed: TypedOptions, { namespaces, cgroup }: Scope): Filter {
     ...NO_FILTER,
     pids: typed.pid ?? [],
     comm: typed.comm ?? null,
+    isCommPart: true,
     localPorts: typed.sport ?? [],
     peerPorts: typed.dport ?? [],
     localAddresses: typed.saddr ?? [],
