@@ -194,17 +194,20 @@ t.test('tcpcong takes a port or a range, and nothing else', async (t) => {
     [['-L', '80-'], /It should be a port, or two with a dash, from 1 to 65535/],
     [['-R', '1-2-3'], /It should be a port, or two with a dash between/],
     [['-R', '65536'], /It should be a port/],
+    [['-L', '3006-3000'], /the smaller one comes first, 3000-3006/],
     [['-4', '-6'], /cannot be used with/],
     [['0'], /It should be seconds/],
   ] as const;
   for (const [args, says] of cases) t.match(await complaint(tcpcong, args), says, args.join(' '));
-  t.strictSame(portRange('3006-3000'), { from: 3000, to: 3006 });
+  t.strictSame(portRange('3000-3006'), { from: 3000, to: 3006 });
   t.strictSame(portRange('80'), { from: 80, to: 80 });
 });
 
 t.test('softirqs refuses what it cannot do', async (t) => {
   const cases = [
     [['-C', '-d'], /^The --events option can't be used with time-based options\n/],
+    [['-C', '--distributed'], /^The --events option can't be used with time-based options\n/],
+    [['-C', '--count'], /'--count' cannot be used with option '-C, --events'/],
     [['-C', '-N'], /^The --events option can't be used with time-based options\n/],
     [['--cgroup', '/'], /belong to no cgroup/],
     [['-c', 'all'], /It should be a CPU from 0 to 8191/],

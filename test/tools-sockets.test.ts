@@ -164,6 +164,10 @@ t.test('a file that a process still has open has its whole path', (t) => {
   t.equal(nameOfFile(known), `${path} (deleted)`);
   closeSync(fd);
   t.equal(nameOfFile(known), 'passed', 'closed');
+  const device = { ...known, inode: statSync('/dev/null').ino, mode: 0o020666, name: 'null' };
+  t.equal(nameOfFile(device), '/dev/null', 'a device, as no word for nothing');
+  t.equal(nameOfFile({ ...device, inode: 1 }), 'null', 'a node of another directory');
+  t.equal(nameOfFile({ ...device, mode: 0o100666 }), 'null', 'a file that is called so');
   t.equal(nameOfFile({ ...known, inode: 0 }), null, 'closed before anybody looked');
   t.equal(nameOfFile({ ...known, mode: 0o140777 }), `socket:[${inode}]`);
   t.equal(nameOfFile({ ...known, mode: 0o010600, name: '' }), `pipe:[${inode}]`);

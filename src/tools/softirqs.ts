@@ -1,9 +1,9 @@
 /** `netwatch softirqs`: time spent in software interrupts, or how many there were. After bcc's softirqs. */
-import { option } from '../cli/options.js';
+import { argument, option } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
 import type { VectorCounts } from '../sources/softirq.js';
 import { column, columnWith, type Column } from '../terminal/column.js';
-import { COUNT_ARGUMENT, INTERVAL_ARGUMENT, REPORT_TIME } from '../terminal/tool-options.js';
+import { INTERVAL_ARGUMENT, REPORT_TIME } from '../terminal/tool-options.js';
 import type { ToolOptions } from '../terminal/watching-tool.js';
 import { clockTime } from '../metrics/wall-clock.js';
 import { reportTool } from '../terminal/report-tool.js';
@@ -31,16 +31,21 @@ Examples:
   sudo netwatch softirqs 1 10          every second, ten times
   sudo netwatch softirqs -NT 1         in nanoseconds, with the time
   sudo netwatch softirqs -C -c 1 5     how many there were on CPU 1
+  sudo netwatch softirqs --count 1     both, every second
   sudo netwatch softirqs -d            how long they took, as histograms
 `;
 
 const OPTIONS = {
   ...INTERVAL_ARGUMENT,
-  ...COUNT_ARGUMENT,
+  // not [count], as the option is called so
+  ...argument('[outputs]', 'number of reports', { parse: parse.count }),
   ...REPORT_TIME,
   ...option('-N, --nanoseconds', 'times in nanoseconds instead of microseconds'),
   ...option('-C, --events', 'show how many there were instead of their time'),
+  // -C of bcc's libbpf tool, whose letter has the meaning above in bcc's other one
+  ...option('--count', 'show how many there were beside their time', { conflicts: 'events' }),
   ...option('-d, --dist', 'show how long they took, as histograms'),
+  ...option('--distributed', 'the same', { hidden: true, implies: { dist: true } }),
   ...option('-c, --cpu <CPU>', 'on this CPU only', { parse: parse.cpu }),
 };
 type Options = ToolOptions<typeof OPTIONS>;
@@ -78,6 +83,9 @@ function columnsFor(options: Options): readonly Column<VectorCounts>[] {
           (counts) => ({ [unit.field]: time(counts), events: events(counts) }),
           { alignRight: true },
         ),
+    ...(options.count
+      ? [column('TOTAL_count', 11, 'events', events, { alignRight: true, before: '  ' })]
+      : []),
   ];
 }
 
@@ -115,9 +123,9 @@ export default reportTool({
   },
   banner: ({ events }) =>
     `Tracing soft irq ${events ? 'events' : 'event time'}... Hit Ctrl-C to end.`,
-  schedule: ({ interval, count }) => ({
+  schedule: ({ interval, outputs }) => ({
     everySeconds: interval ?? null,
-    count: count ?? null,
+    count: outputs ?? null,
     clears: false,
     atEnd: true,
   }),

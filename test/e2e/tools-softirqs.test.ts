@@ -146,6 +146,20 @@ t.test('tables and histograms are those of the original', { skip }, async (t) =>
   t.match(dist.lines[5], /^ {9}0 -> 1 {10}: \d+ +\|[* ]{40}\|$/);
 });
 
+t.test("libbpf-tools' long names do what they do there", { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const { lines, atMost } = await provoke(
+    () => watch(t, namespace, ['--count']),
+    ({ lines }) => Number(/^net_rx .* (\d+)$/m.exec(lines.join('\n'))?.[1]) >= PACKETS,
+  );
+  t.equal(lines[2], 'SOFTIRQ          TOTAL_usecs  TOTAL_count');
+  const row = lines.find((line) => line.startsWith('net_rx '));
+  t.match(row, /^net_rx {11} *[1-9]\d* {2} +\d+$/, 'time, then how many');
+  t.ok(Number(row?.slice(-11)) <= atMost('net_rx'));
+  const { lines: dist } = await watch(t, namespace, ['--distributed']);
+  t.match(dist[3], /^softirq = [a-z_]+$/);
+});
+
 t.test('a histogram holds each interrupt once', { skip }, async (t) => {
   const namespace = createNamespace(t);
   const inBuckets = (objects: readonly Json[]): number => {

@@ -71,12 +71,16 @@ function dataColumns(unit: TimeUnit): Column<FlowCounts>[] {
   ];
 }
 
+/** In place of an empty table. */
+const NO_CHANGE = textBlock('no connection has changed its state of congestion control');
+
 /** IPv4, then IPv6; by local port, as bcc. */
 export function flowBlocks(flows: readonly FlowCounts[], unit: TimeUnit): Block[] {
   const sorted = [...flows].sort((a, b) => a.localPort - b.localPort || a.peerPort - b.peerPort);
   const v4 = sorted.filter((flow) => !isV6(flow));
   const v6 = sorted.filter(isV6);
   return [
+    ...(flows.length === 0 ? [NO_CHANGE] : []),
     ...(v4.length === 0 ? [] : [onlyTable(rowsBlock(tableColumns(unit, '', 21), v4))]),
     ...(v6.length === 0 ? [] : [onlyTable(rowsBlock(tableColumns(unit, '6', 32), v6))]),
     onlyData(rowsBlock(dataColumns(unit), sorted)),
@@ -84,10 +88,10 @@ export function flowBlocks(flows: readonly FlowCounts[], unit: TimeUnit): Block[
 }
 
 export function stateBlocks(states: readonly StateCounts[], { plural: unit }: TimeUnit): Block[] {
-  return states
-    .filter(({ visits }) => visits > 0)
-    .flatMap(({ state, buckets: counts }) => {
-      const title = `tcp_congest_state = ${state}`;
-      return [textBlock(''), histogramBlock({ title, labels: { state }, unit, counts })];
-    });
+  const left = states.filter(({ visits }) => visits > 0);
+  if (left.length === 0) return [NO_CHANGE];
+  return left.flatMap(({ state, buckets: counts }) => {
+    const title = `tcp_congest_state = ${state}`;
+    return [textBlock(''), histogramBlock({ title, labels: { state }, unit, counts })];
+  });
 }
