@@ -20,6 +20,8 @@ const LONG_BITS = -2;
 const LETTERS_BITS = 6;
 /** Runs that were joined by - _ . ~ + or an encoded slash: characters and bits of all of them. */
 const JOINED_MIN = 20;
+/** In runs that speak for a draw. */
+const JOINED_DRAWN_MIN = 16;
 const JOINED_BITS = 10;
 /** Behind a name that tells of a secret less is enough. */
 const OPAQUE_MIN = 6;
@@ -29,10 +31,16 @@ const HALF_MIN = 8;
 /** Shorter runs at the ends are no part of what was drawn. */
 const END_MIN = 4;
 
+/** Runs beside what was drawn are part of it if they are no words. */
+const NEIGHBOUR_MIN = 3;
+
 interface Run {
+  readonly text: string;
   readonly from: number;
   readonly to: number;
   readonly bits: number;
+  /** As the ending of a file's name is. */
+  readonly isBehindDot: boolean;
 }
 
 function isMixed(run: string): boolean {
@@ -49,6 +57,33 @@ function isDrawn(run: string, bits: number): boolean {
   return bits >= (length >= LONG_MIN ? LONG_BITS : MIXED_BITS);
 }
 
+/** Whether the runs together look drawn, as base64url with its - and _ does. */
+function areDrawn(runs: readonly Run[]): boolean {
+  const length = (list: readonly Run[]): number =>
+    list.reduce((sum, { from, to }) => sum + to - from, 0);
+  return (
+    runs.reduce((sum, run) => sum + run.bits, 0) >= JOINED_BITS &&
+    length(runs) >= JOINED_MIN &&
+    length(runs.filter(({ bits }) => bits > 0)) >= JOINED_DRAWN_MIN
+  );
+}
+
+/** Which of the runs, joined by - _ . ~, were drawn: some alone, their neighbours with them. */
+function drawnOf(runs: readonly Run[]): boolean[] {
+  const drawn = runs.map((run) => isDrawn(run.text, run.bits));
+  if (areDrawn(runs)) {
+    const isEnd = (run: Run): boolean => run.bits > 0 && run.text.length >= END_MIN;
+    drawn.fill(true, Math.max(0, runs.findIndex(isEnd)), runs.findLastIndex(isEnd) + 1);
+  }
+  const belongs = ({ text, bits, isBehindDot }: Run): boolean => {
+    if (isMixed(text)) return true;
+    return text.length < NEIGHBOUR_MIN ? /[A-Z]/.test(text) : bits > 0 && !isBehindDot;
+  };
+  for (let i = 1; i < runs.length; i++) drawn[i] ||= drawn[i - 1]! && belongs(runs[i]!);
+  for (let i = runs.length - 2; i >= 0; i--) drawn[i] ||= drawn[i + 1]! && belongs(runs[i]!);
+  return drawn;
+}
+
 /**
  * Hides the runs in text[from, to) that look drawn. `isDigest`: what stands there is the digest of
  * something public, so hexadecimal digits stay.
@@ -63,24 +98,22 @@ export function hideDrawn(
   if (to - from < MIXED_MIN) return;
   const part = text.slice(from, to);
   if (UUID.test(part)) return;
-  const runs: Run[] = [];
-  let characters = 0;
-  let bits = 0;
   const hexMax = isDigest ? Infinity : BUILT_FILE.test(part) ? BUILT_DIGEST_MAX : 0;
+  const runs: Run[] = [];
   for (const { 0: run, index } of part.matchAll(RUN)) {
-    const value = chanceBits(run, 0, run.length);
     if (run.length <= hexMax && HEX.test(run)) continue;
-    const [begin, end] = [from + index, from + index + run.length];
-    if (isDrawn(run, value)) hide(begin, end);
-    runs.push({ from: begin, to: end, bits: value });
-    characters += run.length;
-    bits += value;
+    const begin = from + index;
+    runs.push({
+      text: run,
+      from: begin,
+      to: begin + run.length,
+      bits: chanceBits(run, 0, run.length),
+      isBehindDot: part[index - 1] === '.',
+    });
   }
-  if (runs.length < 2 || characters < JOINED_MIN || bits < JOINED_BITS) return;
-  const isEnd = (run: Run): boolean => run.bits > 0 && run.to - run.from >= END_MIN;
-  const first = runs.find(isEnd);
-  const last = runs.findLast(isEnd);
-  if (first !== undefined && last !== undefined) hide(first.from, last.to);
+  const drawn = drawnOf(runs);
+  for (const [i, run] of runs.entries())
+    if (drawn[i]) hide(drawn[i - 1] ? runs[i - 1]!.to : run.from, run.to);
 }
 
 /** True for what names nothing in any language: an id, a UUID, a number of six digits. */

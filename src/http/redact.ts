@@ -23,6 +23,9 @@ const PORT = /^[^:]*:\d*$/;
 /** What pieces of an address are made of; anything else stands between them. */
 const PIECE = /[^\s/\\?#&;,:=()'"[\]{}<>|!$`^]+/g;
 
+/** Nobody's secret: `/tokens/overview.html`. */
+const PAGE = /^[a-z-]+\.(?:html?|php|jsp|aspx?|js|css|json|md)$/;
+
 /** What becomes of a character. */
 const SHOWN = 0;
 const STARRED = 1;
@@ -171,8 +174,9 @@ class Pieces {
     if (/[?#&]/.test(between)) return false;
     const isSegment = /[/\\]/.test(between);
     if (name === 'secret') {
-      if (isSegment) this.#hideSegment(at);
-      else if (/^\s+$/.test(between)) return this.#followsWord(piece, at);
+      if (isSegment) {
+        if (!PAGE.test(this.#draft.text.slice(at, this.#segmentEnd(at)))) this.#hideSegment(at);
+      } else if (/^\s+$/.test(between)) return this.#followsWord(piece, at);
       else this.#hideTo(at, this.#draft.rawIndex('/&;?# ', at));
       return false;
     }
@@ -183,7 +187,7 @@ class Pieces {
   /** In free text: `token abc`, `password is abc`, but `token expired`. */
   #followsWord(piece: string, at: number): boolean {
     if (isLink(piece)) return true;
-    if (!isEnd(piece)) this.#hideTo(at, at + piece.length);
+    if (!isEnd(piece) && nameKind(piece) !== 'secret') this.#hideTo(at, at + piece.length);
     return false;
   }
 

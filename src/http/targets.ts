@@ -4,7 +4,7 @@
 export const TARGETS = ['full', 'path', 'first-segment', 'none'] as const;
 export type Targets = (typeof TARGETS)[number];
 
-const ORIGIN = /^((?:[a-z][a-z\d+.-]*:)?\/\/[^/?#]*)?(\/*[^/?#]*)(.*)$/is;
+const ORIGIN = /^([a-z][a-z\d+.-]*:\/\/[^/?#]*)?(\/*[^/?#]*)(.*)$/is;
 
 /** What of a redacted target is shown; the rest is a star, and the same for every request. */
 export function reduceTarget(target: string, targets: Targets): string {
