@@ -697,10 +697,18 @@ t.test('broken framing is noticed, not guessed at', { skip }, (t) => {
 t.test('what a request line tells about people stays in the kernel', { skip }, (t) => {
   const lines = {
     'GET /?token=secret HTTP/1.1': 'GET /?token=* HTTP/1.1',
-    'GET /a?user=me&token=a=b==&x=&y HTTP/1.0': 'GET /a?user=*&token=*&x=&y HTTP/1.0',
+    'GET /a?user=me&token=a=b==&x=&y HTTP/1.0': 'GET /a?user=*&token=*&x=&* HTTP/1.0',
     'GET /a?b=c;d=e HTTP/1.1': 'GET /a?b=* HTTP/1.1',
     'GET /a#access_token=secret HTTP/1.1': 'GET /a#access_token=* HTTP/1.1',
-    'GET /a?b=c#d=e&f HTTP/1.1': 'GET /a?b=*#d=*&f HTTP/1.1',
+    'GET /a?b=c#d=e&f HTTP/1.1': 'GET /a?b=*#d=*&* HTTP/1.1',
+    'GET /a?secret HTTP/1.1': 'GET /a?* HTTP/1.1',
+    'GET /a?secret&secret#secret HTTP/1.1': 'GET /a?*&*#* HTTP/1.1',
+    'GET /a?secret;b=c?secret HTTP/1.1': 'GET /a?*;b=* HTTP/1.1',
+    'GET /a?secret?b=c HTTP/1.1': 'GET /a?*?b=* HTTP/1.1',
+    'GET /a? HTTP/1.1': 'GET /a? HTTP/1.1',
+    'GET /a?&&#? HTTP/1.1': 'GET /a?&&#? HTTP/1.1',
+    'GET *?secret HTTP/1.1': 'GET *?* HTTP/1.1',
+    'GET http://user:p?secret@host HTTP/1.1': 'GET http://user:p?* HTTP/1.1',
     'GET /a?q=two words HTTP/1.1': 'GET /a?q=* HTTP/1.1',
     'GET  /a?q=1 HTTP/1.1': 'GET  /a?q=* HTTP/1.1',
     'GET http://user:pass@host/a@b HTTP/1.1': 'GET http://host/a@b HTTP/1.1',
@@ -723,6 +731,25 @@ t.test('what a request line tells about people stays in the kernel', { skip }, (
   }
   const cut = watch((s) => s.send(IN, `GET /?token=${'s'.repeat(600)} HTTP/1.1\r\n\r\n`));
   t.equal(cut.said[0], 'GET /?token=*… @0');
+  const tooLong = 's'.repeat(600);
+  const ends = {
+    [`GET /?${tooLong}=1`]: 'GET /?*',
+    [`GET http://user:${tooLong}@host/`]: 'GET http://*',
+    [`GET http://${tooLong}/`]: 'GET http://*',
+    [`GET user:${tooLong}@host/`]: 'GET *',
+    [`CONNECT ${tooLong}@host:443`]: 'CONNECT *',
+    [`GET http://host/${tooLong}`]: `GET http://host/${tooLong}`.slice(0, 256),
+  };
+  for (const [line, shown] of Object.entries(ends)) {
+    for (const size of [700, 60]) {
+      const head = `${line} HTTP/1.1\r\n\r\n`;
+      const { reports } = watch((s) => {
+        for (let at = 0; at < head.length; at += size) s.send(IN, head.slice(at, at + size));
+      });
+      const kept = shown.slice(0, size === 60 ? 48 : 256);
+      t.match(reports[0], { line: kept, truncated: true }, `${line.slice(0, 20)} by ${size}`);
+    }
+  }
   t.end();
 });
 

@@ -154,7 +154,7 @@ t.test('credentials go, the rest of an address stays', (t) => {
     '/': '/',
     '*': '*',
     '/a/b.html?': '/a/b.html?',
-    '/a?token=x&b=&c': '/a?token=*&b=&c',
+    '/a?token=x&b=&c': '/a?token=*&b=&*',
     '/a?b=c=d==&e=*': '/a?b=*&e=*',
     '/a?b=c#access_token=d': '/a?b=*#access_token=*',
     '/a?0123456789abcdef01234567': '/a?*',
@@ -167,7 +167,7 @@ t.test('credentials go, the rest of an address stays', (t) => {
     '/proxy?url=http%3A%2F%2Fu%3Ap%40host': '/proxy?url=*',
     '/http%3A%2F%2Fu%3Ap%40host%2Fa': '/http%3A%2F%2Fhost%2Fa',
     '/a;jsessionid=1234/b;c': '/a;jsessionid=*/b;c',
-    '/cart;jsessionid=ABC;x=y?z': '/cart;jsessionid=*;x=*?z',
+    '/cart;jsessionid=ABC;x=y?z': '/cart;jsessionid=*;x=*?*',
     '/v1/token/abc/use': '/v1/token/*/use',
     '/api-key/abc': '/api-key/*',
     '/api_keys/1/x': '/api_keys/*/x',
@@ -189,7 +189,7 @@ t.test('credentials go, the rest of an address stays', (t) => {
     '/x/apikey:abc': '/x/apikey:*',
     '/x/size=10': '/x/size=10',
     [`/a/${jwt}/b`]: '/a/*/b',
-    [`/a/x-${jwt}`]: '/a/x-*',
+    [`/ab/x-${jwt}`]: '/ab/x-*',
     '/bot123456:AAE-abc_def/getMe': '/bot*/getMe',
     '/bot123456%3AAAE/getMe': '/bot*/getMe',
     '/robots.txt': '/robots.txt',
@@ -203,9 +203,10 @@ t.test('credentials go, the rest of an address stays', (t) => {
     '/a/dGhpcyBpcyBhIHNl-Y3JldCB0_b2tlbiBm1': '/a/*',
     '/js/main.3f2a9c1b.js': '/js/main.3f2a9c1b.js',
     '/how-to-build-a-house-in-10-days-2024': '/how-to-build-a-house-in-10-days-2024',
-    '/MyComponentTestFileOfTheYear2024.js': '/*.js',
+    '/MyComponentTestFileOfTheYear2024.js': '/MyComponentTestFileOfTheYear2024.js',
     '/users/550e8400-e29b-41d4-a716-446655440000': '/users/550e8400-e29b-41d4-a716-446655440000',
-    '/orders/12345678901234567890123': '/orders/12345678901234567890123',
+    '/orders/1234567890123456789': '/orders/1234567890123456789',
+    '/orders/12345678901234567890': '/orders/*',
     '/%D0%BF%D1%80%D0%B8%D0%B2%D0%B5%D1%82': '/%D0%BF%D1%80%D0%B8%D0%B2%D0%B5%D1%82',
     '/a/Authorization: Basic dTpw': '/a/*',
     '/a/cookie=a=b': '/a/*',
@@ -218,7 +219,7 @@ t.test('credentials go, the rest of an address stays', (t) => {
   }
   t.equal(redactTarget('/a/abc123', true), '/a/*', 'half a secret');
   t.equal(redactTarget('/a/abcdef', true), '/a/abcdef');
-  t.equal(redactTarget('/a?b=c&d', true), '/a?b=*&d');
+  t.equal(redactTarget('/a?b=c&d', true), '/a?b=*&*');
   t.equal(redactReason('Not Found'), 'Not Found');
   t.equal(redactReason('Bad token=abc'), 'Bad token=*');
   t.equal(redactReason('Set-Cookie: a=b'), '*');

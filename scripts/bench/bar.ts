@@ -48,6 +48,16 @@ const ROWS = {
   },
   'user-packet-time': { title: 'the same with `-t`', unit: 'ns', limits: [300, 600, 1500] },
   'user-packet-all': { title: 'the same with `-x -r -t -i -e`', unit: 'ns' },
+  'user-head': {
+    title: 'user side, per HTTP head (`-i`) beyond its packet',
+    unit: 'ns',
+    limits: [250, 400, 2000],
+  },
+  'http-ratio': {
+    title: 'user side at the same HTTP load, with `-i` against without',
+    unit: '×',
+    limits: [1.15, 1.3, 2],
+  },
   'user-reference': {
     title: 'the same, against a plain loop (template string, 64 KiB writes)',
     unit: '×',

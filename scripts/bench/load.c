@@ -6,6 +6,7 @@
  *   load bulk  PORT SECONDS 0 0 FILE          one stream at full speed
  *   load churn PORT SECONDS RATE COUNT FILE   connections of 5 exchanges each
  *   load hold  PORT SECONDS 0 COUNT FILE      so many connections, kept open
+ *   load http  PORT SECONDS RATE COUNT FILE   GET and its answer, keep-alive
  *
  * RATE per second (0 = as fast as it goes), COUNT in all (0 = until SECONDS are
  * over). FILE holds a 64-bit counter that the bench reads meanwhile: round
@@ -38,6 +39,10 @@
 #define BACKLOG 4096
 /* Destinations 127.0.0.1 to .200, so that client ports do not run out. */
 #define DESTINATIONS 200
+#define ITEMS 100003 /* different paths of http */
+#define ANSWER                                                  \
+	"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" \
+	"Content-Length: 27\r\n\r\n{\"name\":\"item\",\"count\":42}"
 
 struct load {
 	uint16_t port;
@@ -167,6 +172,44 @@ static uint64_t rr(const struct load *l)
 	return done;
 }
 
+/* A request that is not like the one before, in one segment. */
+static uint64_t http(const struct load *l)
+{
+	int fd = connect_to(l->port, 0);
+	char request[512], answer[sizeof(ANSWER)];
+	uint64_t done = 0;
+
+	while (next(l, done)) {
+		int length =
+			snprintf(request, sizeof(request),
+				 "GET /api/v1/items/%u?page=%u HTTP/1.1\r\n"
+				 "Host: items.example\r\n"
+				 "User-Agent: load/1.0\r\n"
+				 "Accept: application/json\r\n\r\n",
+				 (unsigned)(done * 7919 % ITEMS),
+				 (unsigned)(done % 10));
+
+		if (write(fd, request, length) != length ||
+		    read(fd, answer, sizeof(answer)) != sizeof(ANSWER) - 1)
+			break;
+		*l->counter = ++done;
+	}
+	close(fd);
+	return done;
+}
+
+static void serve_http(const struct load *l)
+{
+	int fd = accept(l->listener, NULL, NULL);
+	char request[512];
+
+	no_delay(fd);
+	while (read(fd, request, sizeof(request)) > 0)
+		if (write(fd, ANSWER, sizeof(ANSWER) - 1) < 0)
+			break;
+	exit(0);
+}
+
 static uint64_t churn(const struct load *l)
 {
 	uint64_t done = 0;
@@ -227,10 +270,9 @@ static const struct {
 	uint64_t (*client)(const struct load *);
 	void (*server)(const struct load *);
 } loads[] = {
-	{"rr", rr, serve_echo},
-	{"bulk", bulk, serve_bulk},
-	{"churn", churn, serve_echo},
-	{"hold", hold, serve_hold},
+	{"rr", rr, serve_echo},	      {"bulk", bulk, serve_bulk},
+	{"churn", churn, serve_echo}, {"hold", hold, serve_hold},
+	{"http", http, serve_http},
 };
 
 static volatile uint64_t *map_counter(const char *path)

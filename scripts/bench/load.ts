@@ -49,7 +49,7 @@ export interface Load {
 /** Starts a load and returns when it runs (`hold`: when all connections are open). */
 export async function startLoad(
   lab: Lab,
-  kind: 'rr' | 'bulk' | 'churn' | 'hold',
+  kind: 'rr' | 'bulk' | 'churn' | 'hold' | 'http',
   { seconds, rate = 0, count = 0 }: LoadOptions,
 ): Promise<Load> {
   compile();
@@ -80,7 +80,11 @@ export async function startLoad(
 }
 
 /** Runs a load to its end. */
-export async function runLoad(lab: Lab, kind: 'rr' | 'churn', options: LoadOptions): Promise<Done> {
+export async function runLoad(
+  lab: Lab,
+  kind: 'rr' | 'churn' | 'http',
+  options: LoadOptions,
+): Promise<Done> {
   const load = await startLoad(lab, kind, options);
   return load.finish();
 }

@@ -4,8 +4,10 @@
  * 50 ns instead of 2 µs.
  */
 import { clip, oneLine } from '../metrics/text.js';
+import { methodName } from './methods.js';
 import { redactReason, redactTarget } from './redact.js';
 import { parseStartLine } from './start-line.js';
+import { reduceTarget, type Targets } from './targets.js';
 
 /** Characters of one line, the mark of a cut included. */
 export const LINE_MAX = 256;
@@ -24,18 +26,26 @@ function decode(latin1: string): string {
   return ASCII.test(latin1) ? latin1 : decoder.decode(Buffer.from(latin1, 'latin1'));
 }
 
-/** A captured first line as people see it, without credentials. */
-export function describeHead(captured: Uint8Array | string, truncated = false): string {
+/** A captured first line as people see it, without credentials and personal data. */
+export function describeHead(
+  captured: Uint8Array | string,
+  truncated = false,
+  targets: Targets = 'full',
+): string {
   const line = parseStartLine(captured, truncated);
   if (line === null) return UNREADABLE;
   if (line.kind === 'response') {
-    const reason = redactReason(oneLine(decode(line.reason)));
+    // a phrase may repeat the target
+    if (targets === 'first-segment' || targets === 'none')
+      return `HTTP/${line.version} ${line.status}`;
+    const reason = oneLine(decode(redactReason(line.reason, line.truncated)));
     const text = `HTTP/${line.version} ${line.status}${reason === '' ? '' : ` ${reason}`}`;
     return clip(line.truncated ? text + MORE : text, LINE_MAX);
   }
-  const target = redactTarget(oneLine(decode(line.target)), line.truncated);
+  const bare = redactTarget(line.target, line.truncated);
+  const target = oneLine(decode(reduceTarget(bare, targets)));
   const end = line.version === null ? MORE : ` HTTP/${line.version}`;
-  return clip(`${line.method} ${target}${end}`, LINE_MAX);
+  return clip(`${methodName(line.method)} ${target}${end}`, LINE_MAX);
 }
 
 /** The heads of one packet, in one line. */

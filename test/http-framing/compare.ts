@@ -44,7 +44,8 @@ export function hidden(exchange: Exchange, method: string): string {
   const path = at < 0 ? exchange.target : exchange.target.slice(0, at);
   const query = at < 0 ? '' : exchange.target.slice(at);
   const shown =
-    path.replace(/^([a-z]+:\/\/)[^/]*@/, '$1') + query.replaceAll(/=[^&#]+/g, () => '=*');
+    path.replace(/^([a-z]+:\/\/)[^/]*@/, '$1') +
+    query.replaceAll(/=[^&#]+/g, () => '=*').replaceAll(/(?<=[?#&;])[^?#&;=]+(?![^?#&;]*=)/g, '*');
   return `${method} ${shown} HTTP/1.${exchange.version}`;
 }
 

@@ -53,6 +53,25 @@ static __always_inline __u32 nw_http_hide_next(__u32 at, __u32 c)
 	return nw_http_hide_authority(at, c);
 }
 
+/* Behind these another name of a query begins. */
+static __always_inline int nw_http_hide_is_end(__u32 c)
+{
+	return c == '&' || c == '#' || c == '?' || c == ';';
+}
+
+/*
+ * What was written since the mark is more than nothing and a star instead: the
+ * new end.
+ */
+static __always_inline __u32 nw_http_hide_since(struct nw_http_work *w,
+						__u32 mark, __u32 to)
+{
+	if (to == mark)
+		return to;
+	w->line[mark & (NW_HTTP_LINE_MAX - 1)] = '*';
+	return (mark + 1) & 511;
+}
+
 /* Some bytes of what nw_http_hide() does. */
 NW_HTTP_FN int nw_http_hide_some(__u32 slot)
 {
@@ -68,6 +87,7 @@ NW_HTTP_FN int nw_http_hide_some(__u32 slot)
 	NW_HTTP_LOOP
 	for (__u32 i = 0; i < NW_HTTP_HIDE_BYTES && from < w->hide.end; i++) {
 		__u32 c = w->line[from & (NW_HTTP_LINE_MAX - 1)];
+		__u32 before = at;
 
 		from = (from + 1) & 511;
 		at = nw_http_hide_next(at, c);
@@ -79,9 +99,13 @@ NW_HTTP_FN int nw_http_hide_some(__u32 slot)
 		}
 		if (at == NW_HTTP_HIDE_VALUE)
 			c = '*';
+		if (before == NW_HTTP_HIDE_KEY && nw_http_hide_is_end(c))
+			to = nw_http_hide_since(w, mark, to);
 		w->line[to & (NW_HTTP_LINE_MAX - 1)] = c;
 		to = (to + 1) & 511;
-		if (at == NW_HTTP_HIDE_TARGET || at == NW_HTTP_HIDE_HOST)
+		if (at == NW_HTTP_HIDE_TARGET || at == NW_HTTP_HIDE_HOST ||
+		    (at == NW_HTTP_HIDE_KEY &&
+		     (before != at || nw_http_hide_is_end(c))))
 			mark = to & 511;
 	}
 	w->hide.from = from;
@@ -110,8 +134,20 @@ static __always_inline __u32 nw_http_hide_from(struct nw_http_work *w)
 }
 
 /*
+ * Whether what follows the mark may be a secret that has not ended: a name
+ * without a value, or the part of an authority whose '@' may have been cut off.
+ */
+static __always_inline int nw_http_hide_is_open(const struct nw_http_work *w)
+{
+	return w->hide.at == NW_HTTP_HIDE_KEY ||
+	       (w->first.truncated && w->hide.at >= NW_HTTP_HIDE_AUTHORITY &&
+		w->hide.at <= NW_HTTP_HIDE_SLASH);
+}
+
+/*
  * Hides what a request line may tell about people, in place: "?a=b&c=d"
- * becomes "?a=*&c=*", "//user:password@host" becomes "//host".
+ * becomes "?a=*&c=*", "?a" becomes "?*", "//user:password@host" "//host". Of a
+ * line that was cut within the authority nothing but a star stays of that.
  */
 NW_HTTP_FN int nw_http_hide(__u32 slot)
 {
@@ -131,6 +167,8 @@ NW_HTTP_FN int nw_http_hide(__u32 slot)
 		if (!nw_http_hide_some(slot))
 			break;
 	to = w->hide.to;
+	if (nw_http_hide_is_open(w))
+		to = nw_http_hide_since(w, w->hide.mark & 511, to & 511);
 	NW_HTTP_LOOP
 	for (__u32 i = 0; i < NW_HTTP_VERSION_BYTES; i++) {
 		if (i >= rest)

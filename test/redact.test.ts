@@ -1,0 +1,164 @@
+/** What is hidden of first lines, and what is not: forms and secrets from a seed, paths as they are. */
+import { METHODS } from 'node:http';
+import t from 'tap';
+import { describeHead } from '../src/http/http-info.js';
+import { methodName } from '../src/http/methods.js';
+import { redactReason, redactTarget } from '../src/http/redact.js';
+import { reduceTarget } from '../src/http/targets.js';
+import { ORDINARY_PATHS } from './fixtures/ordinary-paths.js';
+import { Random } from './http-framing/corpus.js';
+import { BASE62, secretLines, shownOf } from './support/secrets.js';
+
+const seed = Number(process.env['SEED'] ?? 1);
+/** Fewer characters of a secret tell nothing. */
+const MOST_SHOWN = 6;
+/** Of the beginning of one: small letters that may be a word, the mark of a service. */
+const MOST_OF_HALF = 10;
+
+t.test('of no secret more than six characters are shown, in whatever form it comes', (t) => {
+  let lines = 0;
+  const found: string[] = [];
+  for (const { line, secret, form } of secretLines(new Random(seed), 20)) {
+    lines++;
+    const shown = describeHead(Buffer.from(line, 'latin1'));
+    if (shownOf(secret, shown) > Math.min(MOST_SHOWN, secret.length - 1))
+      found.push(`${form}: ${line} -> ${shown}`);
+  }
+  t.comment(`${lines} lines`);
+  t.ok(lines > 4000);
+  t.strictSame(found, []);
+  t.end();
+});
+
+t.test('nor of one that is cut anywhere', (t) => {
+  const found: string[] = [];
+  for (const { line, secret, form } of secretLines(new Random(seed + 1), 2)) {
+    const from = line.indexOf(secret);
+    if (from < 0) continue;
+    for (let end = from + 3; end < from + secret.length; end += 3) {
+      const shown = describeHead(Buffer.from(line.slice(0, end), 'latin1'), true);
+      if (shownOf(secret, shown) > MOST_OF_HALF)
+        found.push(`${form}: ${line.slice(0, end)} -> ${shown}`);
+    }
+  }
+  t.strictSame(found, []);
+  t.end();
+});
+
+t.test('short random strings of both cases and digits are mostly known too', (t) => {
+  const random = new Random(seed + 2);
+  for (const [length, least] of [
+    [14, 950],
+    [17, 980],
+  ] as const) {
+    let hidden = 0;
+    for (let i = 0; i < 1000; i++)
+      if (redactTarget(`/things/${random.text(BASE62, length)}`) === '/things/*') hidden++;
+    t.comment(`${hidden} of 1000 with ${length} characters`);
+    t.ok(hidden >= least);
+  }
+  t.end();
+});
+
+t.test('ordinary paths stay readable', (t) => {
+  t.equal(new Set(ORDINARY_PATHS).size, 200);
+  const changed = ORDINARY_PATHS.filter((path) => redactTarget(path) !== path);
+  t.strictSame(changed, [
+    '/golang.org/x/sys/@v/v0.0.0-20240115103000-3f2a9c1b4d5e.zip',
+    '/account/password/new',
+    '/objects/507f1f77bcf86cd799439011',
+    '/events/01ARZ3NDEKTSV4RRFFQ69G5FAV',
+  ]);
+  t.end();
+});
+
+t.test('a UUID names a thing, but behind words that give a right it is one', (t) => {
+  const uuid = '9f8b2c1d-3e4f-4a5b-8c6d-7e8f9a0b1c2d';
+  for (const name of ['users', 'orders', 'api', 'images'])
+    t.equal(redactTarget(`/${name}/${uuid}`), `/${name}/${uuid}`);
+  for (const name of ['download', 'share', 'join', 's', 'guest', 'session', 'token', 'reset'])
+    t.equal(redactTarget(`/${name}/${uuid}/x`), `/${name}/*/x`);
+  t.end();
+});
+
+t.test('the digest of something public stays where its name stands before it', (t) => {
+  const digest = '6d36c728bc2e2d632f4b0dea00df5532e20dfdab';
+  t.equal(redactTarget(`/o/r/commit/${digest}`), `/o/r/commit/${digest}`);
+  t.equal(redactTarget(`/v2/x/blobs/sha256:${digest}`), `/v2/x/blobs/sha256:${digest}`);
+  t.equal(redactTarget(`/things/${digest}`), '/things/*');
+  t.equal(redactTarget(`/main-${digest.slice(0, 20)}.js`), `/main-${digest.slice(0, 20)}.js`);
+  t.equal(redactTarget(`/main-${digest.slice(0, 20)}.png`), '/main-*.png');
+  t.end();
+});
+
+t.test('numbers with a checksum count only if it is right', (t) => {
+  t.equal(redactTarget('/pay/5555555555554444'), '/pay/*');
+  t.equal(redactTarget('/pay/5555555555554445'), '/pay/5555555555554445');
+  t.equal(redactTarget('/pay/5555-5555-5555-4444'), '/pay/*');
+  t.equal(redactTarget('/acc/GB82WEST12345698765432'), '/acc/*');
+  t.equal(redactTarget('/acc/GB82%20WEST%201234%205698%207654%2032/x'), '/acc/*/x');
+  t.equal(redactTarget('/acc/1234567890123456'), '/acc/1234567890123456');
+  t.end();
+});
+
+t.test('what stands before an @ is a person or a password, or the name of a package', (t) => {
+  t.equal(redactTarget('/users/jane@mail.example'), '/users/*@mail.example');
+  t.equal(redactTarget('/users/jane%40163.com'), '/users/*%40163.com');
+  t.equal(redactTarget('/npm/lodash@4.17.21'), '/npm/lodash@4.17.21');
+  t.equal(redactTarget('/img/logo@2x.png'), '/img/logo@2x.png');
+  t.equal(redactTarget('/@jane/posts'), '/@jane/posts');
+  t.equal(redactTarget('/git/user:pw@host/x'), '/git/*@host/x');
+  t.end();
+});
+
+t.test('phrases of servers stay what they are', (t) => {
+  for (const phrase of [
+    'OK',
+    'Not Found',
+    'Moved Permanently',
+    'Network Authentication Required',
+    'Token expired',
+    'Invalid API key',
+    'Session has timed out',
+    'CSRF token missing or incorrect.',
+    'Password required',
+    'Non-Authoritative Information',
+    "I'm a teapot",
+  ])
+    t.equal(redactReason(phrase), phrase);
+  t.end();
+});
+
+t.test('methods that nobody has registered are _OTHER', (t) => {
+  for (const method of METHODS) t.equal(methodName(method), method);
+  for (const method of ['get', 'BREW', 'ghp_x', 'Get', '']) t.equal(methodName(method), '_OTHER');
+  t.equal(describeHead('BREW /pot HTTP/1.0'), '_OTHER /pot HTTP/1.0');
+  t.end();
+});
+
+t.test('--targets shows less of a target', (t) => {
+  const table = {
+    '/': ['/', '/', '*'],
+    '/a': ['/a', '/a', '*'],
+    '/a/': ['/a/', '/a', '*'],
+    '/a?b=*': ['/a', '/a', '*'],
+    '/a/b/c?d=*#*': ['/a/b/c', '/a/*', '*'],
+    '//a/b': ['//a/b', '//a/*', '*'],
+    'http://host:8/a/b': ['http://host:8/a/b', 'http://host:8/a/*', '*'],
+    'host:443': ['host:443', 'host:443', '*'],
+    '*': ['*', '*', '*'],
+  } as const;
+  for (const [target, [path, first, none]] of Object.entries(table)) {
+    t.equal(reduceTarget(target, 'full'), target);
+    t.equal(reduceTarget(target, 'path'), path);
+    t.equal(reduceTarget(target, 'first-segment'), first, `the first segment of ${target}`);
+    t.equal(reduceTarget(target, 'none'), none);
+  }
+  const head = (line: string, targets: 'path' | 'first-segment' | 'none'): string =>
+    describeHead(line, false, targets);
+  t.equal(head('GET /jane/x?y=z HTTP/1.1', 'first-segment'), 'GET /jane/* HTTP/1.1');
+  t.equal(head('GET /jane/x?y=z HTTP/1.1', 'none'), 'GET * HTTP/1.1');
+  t.equal(head('HTTP/1.1 404 No /jane/x', 'path'), 'HTTP/1.1 404 No /jane/x');
+  t.equal(head('HTTP/1.1 404 No /jane/x', 'none'), 'HTTP/1.1 404', 'a phrase may repeat it');
+  t.end();
+});
