@@ -42,7 +42,7 @@ function parse(...args: string[]): CollectorOptions | string {
 const DEFAULTS = {
   ...{ all: false, err: false, extra: false, http: false, retrans: false, time: false },
   ...{ quiet: false, verbose: false, strict: false, ipv4: false, ipv6: false, gzip: false },
-  ...({ format: 'table', numbers: false, connects: 'changes' } as const),
+  ...({ format: 'table', numbers: false, connects: 'changes', targets: 'full' } as const),
   ...{ data: 'data', interval: 5, maxConnections: 1000, keepFiles: 8 },
   ...{ ndjson: false, rotateSize: 67_108_864, keepBytes: 1_073_741_824, ring: 8_388_608 },
 };
@@ -117,6 +117,9 @@ const GOOD: readonly (readonly [args: string, options: Record<string, unknown>])
   ['--web-config web.yml --listen :1', { webConfig: 'web.yml', listen: ':1' }],
   ['-v', { numbers: true }],
   ['--numbers', { numbers: true }],
+  ...(['full', 'path', 'first-segment', 'none'] as const).map(
+    (targets) => [`--targets ${targets}`, { targets }] as const,
+  ),
   ['--connects all', { connects: 'all' }],
   ['--connects changes', { connects: 'changes' }],
   ['--format lmp', { format: 'lmp' }],

@@ -3,8 +3,8 @@
  * line: with -t that is when the application has read it.
  */
 import { HTTP_HEAD, PACKET } from '../generated/packet.js';
-import { httpInfo, joinHttpInfo } from '../http/http-info.js';
-import { readBytes } from '../kernel/read.js';
+import { HeadCache, joinHttpInfo } from '../http/http-info.js';
+import type { Targets } from '../http/targets.js';
 
 const HEAD = HTTP_HEAD.at;
 const TCP_SYN = 0x02;
@@ -16,6 +16,14 @@ const MAX_WAITING = 65_536;
 export class HttpHeads {
   /** By socket, direction and sequence number of the packet. */
   readonly #waiting = new Map<string, string[]>();
+  readonly #texts: HeadCache;
+  #view: DataView | null = null;
+  #bytes: Uint8Array = new Uint8Array(0);
+
+  /** `targets`: how much of a request's target is shown. */
+  constructor(targets: Targets = 'full') {
+    this.#texts = new HeadCache(undefined, targets);
+  }
 
   /** Takes a head record. */
   add(view: DataView, at: number): void {
@@ -25,7 +33,11 @@ export class HttpHeads {
     }
     const length = view.getUint16(at + HEAD.lineBytes, true);
     const truncated = view.getUint8(at + HEAD.truncated) === 1;
-    const info = httpInfo(readBytes(view, at + HEAD.line, length), truncated);
+    if (view !== this.#view) {
+      this.#view = view;
+      this.#bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    }
+    const info = this.#texts.text(this.#bytes, at + HEAD.line, length, truncated);
     const key = keyOf(view, at, view.getUint32(at + HEAD.seq, true), view.getUint8(at + HEAD.rx));
     const heads = this.#waiting.get(key);
     if (heads === undefined) this.#waiting.set(key, [info]);

@@ -56,7 +56,7 @@ export class Intake {
   readonly exchanges = new HttpExchanges();
   readonly #parts: IntakeParts;
   readonly #text: PacketText;
-  readonly #heads = new HttpHeads();
+  readonly #heads: HttpHeads;
   readonly #kept: KeptPackets;
   readonly #proxied = new ProxiedClients();
   /** Connections that nobody has accepted yet, by socket; their opening is news when somebody has. */
@@ -73,6 +73,7 @@ export class Intake {
 
   constructor(options: IntakeOptions, parts: IntakeParts) {
     this.#parts = parts;
+    this.#heads = new HttpHeads(options.targets);
     const toWallMs = (ns: number): number => parts.clock.toWallMs(ns);
     const { ndjson } = parts.files;
     const names = parts.rows === null || options.format === 'lmp' ? null : new ProcessNames();

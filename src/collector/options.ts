@@ -4,7 +4,9 @@ import { FAMILY, familyOf } from '../cli/family.js';
 import { DEFAULT_LISTEN, listenAddress } from '../cli/listen.js';
 import { addOptions, option, valuesOf, type ValuesOf } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
+import { TARGETS } from '../http/targets.js';
 import { findCgroup, resolveNamespace, type NetworkNamespace } from '../kernel/host.js';
+
 import type { Filter } from '../sources/filter.js';
 import { CONNECT_LINES } from './connection-news.js';
 
@@ -62,7 +64,7 @@ const PACE = {
   }),
   ...option('--duration <SECONDS>', 'stop after this time', { parse: parse.seconds }),
 };
-/** How packets look on the screen. */
+/** How packets look on the screen, and in the files. */
 const TABLE = {
   ...option('-q, --quiet', 'no packet table; a status line instead'),
   ...option('--format <NAME>', "the packet table: netwatch's own, or that of lmp", {
@@ -70,6 +72,10 @@ const TABLE = {
     default: 'table',
   }),
   ...option('-v, --numbers', 'with SEQ and ACK in the packet table'),
+  ...option('--targets <HOW>', 'how much of the target of an HTTP request is shown and written', {
+    choices: TARGETS,
+    default: 'full',
+  }),
 };
 export type TableOptions = ValuesOf<typeof TABLE>;
 

@@ -74,15 +74,17 @@ interface Slot {
 export class HeadCache {
   readonly #slots: (Slot | undefined)[];
   readonly #mask: number;
+  readonly #targets: Targets;
   #hits = 0;
   #misses = 0;
 
-  /** `slots`: a power of two. */
-  constructor(slots = 2048) {
+  /** `slots`: a power of two; `targets`: how much of a target is shown. */
+  constructor(slots = 2048, targets: Targets = 'full') {
     if (slots < 1 || (slots & (slots - 1)) !== 0)
       throw new RangeError(`${slots} slots: not a power of two`);
     this.#slots = new Array<Slot | undefined>(slots).fill(undefined);
     this.#mask = slots - 1;
+    this.#targets = targets;
   }
 
   get hits(): number {
@@ -103,7 +105,7 @@ export class HeadCache {
     }
     this.#misses++;
     const own = bytes.slice(at, at + length);
-    const text = describeHead(own, truncated);
+    const text = describeHead(own, truncated, this.#targets);
     this.#slots[index] = { bytes: own, truncated, text };
     return text;
   }
@@ -127,11 +129,4 @@ function isEqual(own: Uint8Array, bytes: Uint8Array, at: number, length: number)
   if (own.length !== length) return false;
   for (let i = 0; i < length; i++) if (own[i] !== bytes[at + i]) return false;
   return true;
-}
-
-const shared = new HeadCache();
-
-/** A captured first line as people see it, remembered by its bytes. */
-export function httpInfo(captured: Uint8Array, truncated: boolean): string {
-  return shared.text(captured, 0, captured.length, truncated);
 }

@@ -183,3 +183,16 @@ t.test('who speaks through a proxy is named with each head', { skip }, async (t)
   t.strictSame([...new Set(clients)].sort(), ['192.0.2.1:5000', '192.0.2.9:5001']);
   t.equal(clients.length, 2 * 2 * 4);
 });
+
+t.test('--targets none writes no target into any file', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const args = ['-i', '-q', '--ndjson', '--targets', 'none'];
+  const collector = await startCollector(t, namespace, args);
+  await play(namespace, 'unfolded').ended();
+  await stopped(t, collector);
+  for (const file of ['packets.log', 'packets.ndjson']) {
+    const text = readFileSync(join(collector.dataFolder, file), 'utf8');
+    t.match(text, /GET \* HTTP\/1\.1/);
+    t.notMatch(text, /jane/);
+  }
+});

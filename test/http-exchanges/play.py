@@ -228,6 +228,13 @@ def download_of_requests(client, server):
     exchange(client, server)
 
 
+def unfolded():
+    client, server = pair()
+    exchange(client, server, b"GET /people/jane?doe=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    client.close()
+    server.close()
+
+
 KINDS = {
     "reset": lambda: unfinished(b"", server_resets),
     "given-up": lambda: unfinished(b"", client_gives_up),
@@ -241,6 +248,7 @@ KINDS = {
     "pipelined": pipelined,
     "urgent": urgent,
     "proxied": proxied,
+    "unfolded": unfolded,
     "older-in-two": lambda: older(exchange, in_two),
     "older-lower-case": lambda: older(
         exchange, lambda c, s: exchange(c, s, GET.replace(b"GET", b"get"))
