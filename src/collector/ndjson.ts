@@ -146,7 +146,6 @@ function ownerOf({ last, infoWritten }: Entry): Owner {
     pid: known ? pid : null,
     process: known ? comm : null,
     isServer: role === ROLE.NW_ROLE_UNKNOWN ? null : role !== ROLE.NW_ROLE_CLIENT,
-    acceptedBy:
-      known && acceptedBy !== 0 ? { pid: acceptedBy, process: acceptedByComm } : null,
+    acceptedBy: known && acceptedBy !== 0 ? { pid: acceptedBy, process: acceptedByComm } : null,
   };
 }

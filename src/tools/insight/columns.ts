@@ -3,7 +3,13 @@ import { formatAddress } from '../../metrics/address.js';
 import type { InsightRecord, KernelNames } from '../../sources/insight.js';
 import { column, type Column } from '../../terminal/column.js';
 import { timeOfDay } from '../../metrics/wall-clock.js';
-import { acceptedByField, commColumn, endColumn, pidColumn, timeField } from '../../terminal/record-columns.js';
+import {
+  acceptedByField,
+  commColumn,
+  endColumn,
+  pidColumn,
+  timeField,
+} from '../../terminal/record-columns.js';
 import { detailsOf, detailsText, eventName, srttUs } from './details.js';
 import { EVENTS_WITH_BYTES } from '../../sources/insight-events.js';
 import { stateName } from '../../sources/tcp-states.js';
