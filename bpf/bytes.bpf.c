@@ -5,15 +5,15 @@
  * Traces  sock_send_length, sock_recv_length; where these are missing (before
  *         6.3) the return from tcp_sendmsg(), tcp_sendpage() and tcp_recvmsg(),
  *         by fexit or, where that is refused, by kprobes; splice() out of a
- *         socket, which none of them sees.
+ *         socket and TCP_ZEROCOPY_RECEIVE, which none of them sees.
  * Emits   nothing. Counts in `traffic`, a pair of maps that the reader swaps.
  * Cost    per call that sends or receives: two lookups and the reading of
  *         addresses and process, 110 ns; on other than TCP sockets two loads.
  */
 #include "calls.bpf.h"
 #include "pinned.bpf.h"
-#include "splice.bpf.h"
 #include "swapped.bpf.h"
+#include "taken.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -146,19 +146,12 @@ int BPF_PROG(tcp_recvmsg_noblock, struct sock *sk, struct msghdr *msg,
 	return nw_bytes_received(sk, bytes, flags);
 }
 
-SEC("?tracepoint/syscalls/sys_enter_splice")
-int sys_enter_splice(struct trace_event_raw_sys_enter *ctx)
+static __always_inline int nw_bytes_taken(struct sock *sk, __s64 bytes)
 {
-	if (!nw_splice_begins(ctx->args[0]))
-		nw_lose_count();
-	return 0;
+	return nw_probe_bytes_moved(sk, 0, bytes);
 }
 
-SEC("?tracepoint/syscalls/sys_exit_splice")
-int sys_exit_splice(struct trace_event_raw_sys_exit *ctx)
-{
-	return nw_probe_bytes_moved(nw_splice_ended(), 0, ctx->ret);
-}
+NW_TAKEN_PROGRAMS(nw_bytes_taken, nw_lose_count)
 
 static __always_inline int nw_bytes_begin(struct sock *sk, bool is_wanted)
 {

@@ -4,12 +4,15 @@
  *
  * Traces  sock:inet_sock_set_state (open, close, failed connect, time in each
  *         state), syscalls:sys_exit_accept{,4} (the accepting process),
+ *         sock:sock_send_length, sock:sock_recv_length (the one that uses it),
  *         tcp:tcp_retransmit_skb and tcp_retransmit_synack (causes);
  *         iterates task/file once (owners of sockets older than netwatch) and
  *         tcp once per interval (the present value of everything).
  * Emits   nw_connection at open, at close and per iteration;
- *         nw_connection_owner at accept. Totals in connection_totals.
- * Cost    none per packet; see `make bench` for ns per state change.
+ *         nw_connection_owner at accept and when another process takes over.
+ *         Totals in connection_totals.
+ * Cost    none per packet; see `make bench` for ns per state change. 50 ns per
+ *         call that sends or receives, to know whether the process is new.
  */
 #include "connection.bpf.h"
 #include "connection_totals.bpf.h"
@@ -118,7 +121,7 @@ int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 	}
 	type = nw_retransmit_type(s, tp, BPF_CORE_READ(cb, tcp_flags));
 	if (s)
-		nw_adopt_owner(s, (__u64)sk);
+		nw_adopt_owner(s, sk);
 	nw_sock_tuple(tp, &tuple);
 	if (nw_socket_allowed(sk, s, &tuple)) {
 		if (s)
@@ -164,7 +167,36 @@ static __always_inline int nw_accepted(long fd)
 	return 0;
 }
 
+/* Its handshake was the affair of the one before, whom accept() has named. */
+static __always_inline int nw_used_by(struct sock *sk, struct nw_socket *s)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct nw_tuple tuple = {};
+	__u32 use, zero = 0;
+	int marks;
+
+	if (!tp)
+		return 0;
+	nw_sock_tuple(tp, &tuple);
+	if (s->uncounted) {
+		marks = nw_judge(sk, s, &tuple);
+		if (marks != NW_OUT)
+			nw_settle_handshake(
+				bpf_map_lookup_elem(&connection_totals, &zero),
+				s, marks);
+	}
+	use = nw_take_over(s);
+	if (use != NW_USE_NONE && nw_tuple_allowed(&tuple))
+		nw_emit_owner(sk,
+			      use == NW_USE_FIRST ? NW_KIND_CONNECTION_OWNER :
+						    NW_KIND_CONNECTION_HANDOVER,
+			      nw_sock_netns(sk), &tuple, &s->owner,
+			      nw_owner_allowed(&s->owner, sk));
+	return 0;
+}
+
 NW_ACCEPT_PROGRAMS(nw_accepted)
+NW_USER_PROGRAMS(nw_used_by)
 NW_HOLDER_PROGRAM
 NW_FORGET_PROGRAM
 
@@ -200,9 +232,11 @@ int tcp(struct bpf_iter__tcp *ctx)
 		return 0;
 	__builtin_memset(c, 0, sizeof(*c));
 	nw_sock_tuple(tp, &c->tuple);
-	s = nw_socket_find(sk);
-	if (s)
-		nw_adopt_owner(s, (__u64)sk);
+	s = nw_subflow_kind((__u64)sk) ? nw_socket_make(sk) :
+					 nw_socket_find(sk);
+	if (s) {
+		nw_adopt_owner(s, sk);
+	}
 	marks = nw_judge(sk, s, &c->tuple);
 	/* a listener is there to be shown; a connection must be somebody's */
 	if (marks == NW_OUT || !nw_counts(marks) ||

@@ -284,6 +284,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 }
 
 NW_ACCEPT_PROGRAMS(nw_note_accept)
+NW_USER_PROGRAMS(nw_note_user)
 NW_FORGET_PROGRAM
 
 SEC("?iter/task_file")

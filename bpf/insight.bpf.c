@@ -14,10 +14,12 @@
  * inet_sock_set_state  CONNECT CLOSE, the last TIMEOUT, owners, and whatever has
  *                      changed
  * sys_exit_accept{,4}  ACCEPT, owners
+ * user_{sends,receives} owners; user_reads before 6.3
  * sock_send_length     SEND       | tcp_sendmsg, tcp_sendpage
  *                                 | {sendmsg,sendpage}_{begin,end}
  * sock_recv_length     RECEIVE    | tcp_recvmsg{,_noblock}
  *                                 | recvmsg_begin{,_noblock}, recvmsg_end
+ * sys_{enter,exit}_{splice,getsockopt} RECEIVE
  * tcp_retransmit_skb   RETRANSMIT, CONNECT       (FAST_RECOVERY TIMEOUT)
  * tcp_retransmit_synack RETRANSMIT
  * tcp_send_reset       RESET
@@ -43,10 +45,11 @@ NW_ENUM(nw_retransmit_type);
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 {
-	return nw_insight_turn(sk, old_state, state);
+	return nw_insight_turn(sk, ctx + 1);
 }
 
 NW_ACCEPT_PROGRAMS(nw_insight_accepted)
+NW_USER_PROGRAMS(nw_note_used)
 
 SEC("?tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int bytes, int flags)
@@ -59,6 +62,8 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int bytes, int flags)
 {
 	return nw_insight_received(sk, bytes, flags);
 }
+
+NW_TAKEN_PROGRAMS(nw_insight_taken, nw_lose_record)
 
 SEC("?fexit/tcp_sendmsg")
 int BPF_PROG(tcp_sendmsg, struct sock *sk, struct msghdr *msg, size_t size,

@@ -15,12 +15,13 @@
  * sys_exit_connect     CONNECT and its STATE, before the answer
  * tcp_retransmit_skb   the same, where connect() waits for an answer
  * dns_ingress          the names that were asked for before connect()
+ * user_{sends,receives} owners of what is used; user_reads before 6.3
  * task_file            owners of connections older than this program
  *
  * Which program serves what, the reader knows from src/sources/life.ts.
  */
 #include "dns.bpf.h"
-#include "life.bpf.h"
+#include "life_owner.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -37,6 +38,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 }
 
 NW_ACCEPT_PROGRAMS(nw_life_accepted)
+NW_USER_PROGRAMS(nw_life_used)
 
 SEC("?tracepoint/syscalls/sys_exit_connect")
 int sys_exit_connect(struct trace_event_raw_sys_exit *ctx)

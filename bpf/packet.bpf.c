@@ -70,7 +70,7 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
 	if (nw_socket_filtered()) {
 		s = nw_socket_find(sk);
 		if (s)
-			nw_adopt_owner(s, (__u64)kernel_sk);
+			nw_adopt_owner(s, kernel_sk);
 		/* what is out costs no look at the packet */
 		if (s && s->verdict == NW_VERDICT_IGNORE && !listens)
 			return 1;

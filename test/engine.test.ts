@@ -180,16 +180,16 @@ t.test('closing a ring gives its memory back once', (t) => {
 
 t.test('every field of a connection record is decoded from its place', (t) => {
   const bytes = hexBytes('connection');
-  t.equal(bytes.length, 352);
-  t.equal(connection.CONNECTION.size, 352);
+  t.equal(bytes.length, 376);
+  t.equal(connection.CONNECTION.size, 376);
   t.strictSame(connection.decodeConnection(framed(bytes), 24), CONNECTION_READ);
   t.end();
 });
 
 t.test('every field of an owner record is decoded from its place', (t) => {
   const bytes = hexBytes('connection-owner');
-  t.equal(bytes.length, 104);
-  t.equal(connection.CONNECTION_OWNER.size, 104);
+  t.equal(bytes.length, 120);
+  t.equal(connection.CONNECTION_OWNER.size, 120);
   t.strictSame(connection.decodeConnectionOwner(framed(bytes), 24), OWNER_READ);
   t.end();
 });

@@ -20,6 +20,8 @@ import { parseNumber } from '../src/sources/c-number.js';
 import { parseState, stateName } from '../src/sources/tcp-states.js';
 import { insightColumns } from '../src/tools/insight/columns.js';
 import { detailsText } from '../src/tools/insight/details.js';
+import { ACCEPT_PROGRAMS } from '../src/sources/owners.js';
+import { TAKEN_PROGRAMS } from '../src/sources/transfers.js';
 import { isWanted, PROBES, type KernelHas } from '../src/sources/insight-probes.js';
 import { quantile, rttBucket, statisticsOf } from '../src/tools/insight/statistics.js';
 import { decodeInsight, INSIGHT } from '../src/generated/insight.js';
@@ -93,7 +95,14 @@ const OLD: KernelHas = {
 const wanted = (mask: number, kernel: KernelHas): string[] =>
   Object.keys(PROBES).filter((program) => isWanted(program, mask, kernel));
 
-const OWNERS = ['inet_sock_set_state', 'sys_exit_accept', 'sys_exit_accept4', 'task_file'];
+const owners = (...users: string[]): string[] => [
+  'inet_sock_set_state',
+  ...ACCEPT_PROGRAMS,
+  ...users,
+  'task_file',
+];
+const OWNERS = owners('user_sends', 'user_receives');
+const OLD_OWNERS = owners('user_reads');
 
 t.test('programs that serve only events nobody wants are not loaded', (t) => {
   t.strictSame(wanted(maskOf(['CLOSE']), NEW), OWNERS);
@@ -101,31 +110,33 @@ t.test('programs that serve only events nobody wants are not loaded', (t) => {
   t.strictSame(wanted(maskOf(['SACK']), NEW), [...OWNERS, 'tcp_probe']);
   t.strictSame(wanted(maskOf(['TIMEOUT']), NEW), [...OWNERS, 'tcp_cong_state_set']);
   t.strictSame(wanted(maskOf(['TIMEOUT']), OLD), [
-    ...OWNERS,
+    ...OLD_OWNERS,
     'forget_socket',
     'tcp_retransmit_skb',
   ]);
   t.strictSame(wanted(maskOf(['FAST_RECOVERY']), NEW), [...OWNERS, 'tcp_cong_state_set']);
   t.strictSame(wanted(maskOf(['FAST_RECOVERY']), OLD), [
-    ...OWNERS,
+    ...OLD_OWNERS,
     'forget_socket',
     'tcp_retransmit_skb',
     'tcp_probe',
   ]);
   t.strictSame(wanted(maskOf(['RECEIVE']), OLD), [
-    ...OWNERS,
+    ...OLD_OWNERS,
     'forget_socket',
     'tcp_recvmsg_noblock',
+    ...TAKEN_PROGRAMS,
   ]);
   const transfers = { ...OLD.transfers, by: 'kprobe' } as const;
   t.strictSame(wanted(maskOf(['SEND', 'RECEIVE']), { ...NEW, transfers }), [
-    ...OWNERS,
+    ...OLD_OWNERS,
     'sendmsg_begin',
     'sendmsg_end',
     'sendpage_begin',
     'sendpage_end',
     'recvmsg_begin_noblock',
     'recvmsg_end',
+    ...TAKEN_PROGRAMS,
   ]);
   t.end();
 });

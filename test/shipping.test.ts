@@ -184,7 +184,7 @@ t.test('the time of an event has the form that the shippers are told to expect',
   // Vector's %+ is RFC 3339: what Date reads and writes.
   const { source } = (configuration('vector/vector.yaml') as Vector).transforms['netwatch_events']!;
   t.match(source, '.timestamp = parse_timestamp!(.time, "%+")');
-  t.equal(new Date(String(event['time'])).getTime(), PACKET.timestampMs);
+  t.equal(new Date(event['time'] as string).getTime(), PACKET.timestampMs);
   t.end();
 });
 

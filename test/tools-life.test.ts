@@ -23,6 +23,7 @@ import {
   servesLife,
   type LifeRecord,
 } from '../src/sources/life.js';
+import { ACCEPT_PROGRAMS, isUserProgramWanted, USER_PROGRAMS } from '../src/sources/owners.js';
 import type { Column } from '../src/terminal/column.js';
 import { formatter, type Format } from '../src/terminal/format.js';
 import { programsInSources } from './support/vm-programs.js';
@@ -36,7 +37,7 @@ const RECORD: LifeRecord = {
   ...{ bytesAcked: 2049, bytesReceived: 1023, dataSent: 2047, dataReceived: 1022 },
   ...{ comm: 'a-rather-long-n', localAddr: '192.0.2.1', peerAddr: '198.51.100.2' },
   ...{ localPort: 41_000, peerPort: 443, family: V4, error: 0, event: 0, role: 1 },
-  ...{ state: ESTABLISHED, oldState: SYN_SENT, marks: 0 },
+  ...{ state: ESTABLISHED, oldState: SYN_SENT, marks: 0, acceptedBy: 0, acceptedByComm: '' },
 };
 
 /** What is not known of a connection older than netwatch. */
@@ -83,14 +84,19 @@ t.test('no program is loaded that no event needs', (t) => {
   t.strictSame([...programs].sort(), inSource.sort(), 'PLAN names them all');
   const wanted = (...events: LifeEvent[]): string[] =>
     programs.filter((program) => servesLife(program, events, true));
-  t.strictSame(wanted('ACCEPT'), ['sys_exit_accept', 'sys_exit_accept4']);
+  t.strictSame(wanted('ACCEPT'), ACCEPT_PROGRAMS);
   t.strictSame(wanted('ESTABLISHED', 'REFUSED'), ['inet_sock_set_state']);
   t.strictSame(wanted('CONNECT'), [
     'inet_sock_set_state',
     'sys_exit_connect',
     'tcp_retransmit_skb',
   ]);
-  const owned = ['inet_sock_set_state', 'sys_exit_accept', 'sys_exit_accept4', 'task_file'];
+  const owned = [
+    'inet_sock_set_state',
+    ...ACCEPT_PROGRAMS,
+    ...USER_PROGRAMS.filter(isUserProgramWanted),
+    'task_file',
+  ];
   for (const event of ['CLOSE', 'END'] as const) t.strictSame(wanted(event), owned);
   const connecting = ['sys_exit_connect', 'tcp_retransmit_skb'];
   t.strictSame(wanted('STATE').sort(), [...owned, ...connecting].sort());

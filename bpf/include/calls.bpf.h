@@ -11,8 +11,6 @@
 
 #include "probe.bpf.h"
 
-#define NW_MSG_PEEK 2
-
 /* The sockets that threads are in a call with. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

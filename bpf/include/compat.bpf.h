@@ -20,6 +20,8 @@
 #define ETH_P_IPV6 0x86DD
 #define SOCK_STREAM 1
 #define NW_IPPROTO_TCP 6
+#define NW_IPPROTO_MPTCP 262
+#define NW_MSG_PEEK 2
 
 #ifndef likely
 #define likely(x) __builtin_expect(!!(x), 1)

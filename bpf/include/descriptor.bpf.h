@@ -10,7 +10,6 @@
 
 #define NW_S_IFMT 0170000
 #define NW_S_IFSOCK 0140000
-#define NW_IPPROTO_MPTCP 262
 
 /* The open file behind a descriptor; NULL if there is none. */
 static __always_inline struct file *nw_file_of(__u32 fd)
@@ -66,14 +65,17 @@ static __always_inline struct sock *nw_tcp_of(struct sock *sk)
 	return BPF_CORE_READ((struct mptcp_sock *)sk, first);
 }
 
-/* The TCP socket behind a descriptor of the current task; NULL if it is none. */
+/* The socket behind a descriptor of the current task; NULL if it is none. */
+static __always_inline struct sock *nw_sock_of_fd(__s32 fd)
+{
+	return fd < 0 ? NULL : nw_sock_of(nw_file_of(fd));
+}
+
+/* The TCP socket behind it. */
 static __always_inline struct sock *nw_tcp_of_fd(__s32 fd)
 {
-	struct sock *sk;
+	struct sock *sk = nw_sock_of_fd(fd);
 
-	if (fd < 0)
-		return NULL;
-	sk = nw_sock_of(nw_file_of(fd));
 	return sk ? nw_tcp_of(sk) : NULL;
 }
 

@@ -73,7 +73,10 @@ static __always_inline bool nw_take_untold(__u64 sock, __u64 *connect_ns)
 	return bpf_map_delete_elem(&life_untold, &sock) == 0;
 }
 
-/* `sent`: a SYN too; else connect() has failed before, and is no CONNECT. */
+/*
+ * `sent`: a SYN too; else connect() has failed before, and is no CONNECT. Nor
+ * is a further subflow of MPTCP, which no process has asked for.
+ */
 static __always_inline void nw_emit_connect(struct nw_life *e, __u64 connect_ns,
 					    bool sent)
 {
@@ -83,7 +86,8 @@ static __always_inline void nw_emit_connect(struct nw_life *e, __u64 connect_ns,
 	e->error = 0;
 	if (nw_wants(NW_LIFE_STATE))
 		nw_emit_life(e, NW_LIFE_STATE);
-	if (sent && nw_wants(NW_LIFE_CONNECT))
+	if (sent && nw_wants(NW_LIFE_CONNECT) &&
+	    nw_subflow_kind(e->head.sock) != NW_SUBFLOW_JOINED)
 		nw_emit_life(e, NW_LIFE_CONNECT);
 }
 
@@ -149,8 +153,8 @@ static __always_inline void nw_tell_end(struct nw_life *e, struct sock *sk,
 		      e->old_state == TCP_CLOSE_WAIT) &&
 		     s->owner_source != NW_OWNER_LISTENER;
 
-	if (nw_wants(NW_LIFE_END) && (by_process || reset) &&
-	    nw_life_wanted(e, sk, s, by_process))
+	if (nw_wants(NW_LIFE_END) && e->old_state != e->state &&
+	    (by_process || reset) && nw_life_wanted(e, sk, s, by_process))
 		nw_emit_life(e, NW_LIFE_END);
 }
 
@@ -227,10 +231,13 @@ static __always_inline int nw_life_turn(struct sock *sk, int old_state,
 		nw_tell_connect(&e, sk, s);
 	if (state != TCP_SYN_SENT)
 		nw_tell_state(&e, sk, &turn);
-	if (nw_is_answer(s, old_state, state))
-		nw_tell_answer(&e, sk, s);
-	else
-		nw_tell_end(&e, sk, s);
+	/* further subflows of MPTCP are not connected or closed by a process */
+	if (turn.subflow != NW_SUBFLOW_JOINED) {
+		if (nw_is_answer(s, old_state, state))
+			nw_tell_answer(&e, sk, s);
+		else
+			nw_tell_end(&e, sk, s);
+	}
 	if (state == TCP_CLOSE) {
 		nw_tell_close(&e, sk, turn.tp, s);
 		nw_forget_before((__u64)sk);
@@ -295,27 +302,6 @@ static __always_inline int nw_connect_returned(void)
 		      NW_ROLE_CLIENT);
 	if (nw_life_allowed(&e, &owner, (struct sock *)key, true))
 		nw_emit_connect(&e, connect_ns, true);
-	return 0;
-}
-
-/* accept() has returned a descriptor. */
-static __always_inline int nw_life_accepted(long fd)
-{
-	struct nw_owner owner = {};
-	struct nw_life e = {};
-	struct sock *sk = nw_accepted_by(&owner, fd);
-
-	if (!sk)
-		return 0;
-	nw_probe_life(&e, sk, &owner, bpf_ktime_get_ns(), NW_ROLE_SERVER);
-	if (e.state != TCP_CLOSE)
-		nw_remember_pinned((__u64)sk);
-	if (nw_wants(NW_LIFE_ACCEPT) && nw_life_allowed(&e, &owner, sk, true))
-		nw_emit_life(&e, NW_LIFE_ACCEPT);
-	if (nw_wants(NW_LIFE_STATE) && nw_owner_filtered())
-		nw_emit_owner(sk, NW_KIND_CONNECTION_OWNER, e.head.netns,
-			      &e.tuple, &owner,
-			      nw_life_allowed(&e, &owner, sk, true));
 	return 0;
 }
 

@@ -32,12 +32,14 @@ struct nw_life {
 	struct nw_task task; /* pid 0 = not known */
 	struct nw_tuple tuple;
 	__u32 error; /* errno of the socket */
+	__u32 accepted_by; /* pid of another process than task; 0 = none */
+	nw_comm_t accepted_by_comm;
 	__u8 event; /* enum nw_life_event */
 	__u8 state; /* the kernel's TCP_… state */
 	__u8 old_state; /* 0 = no change */
 	__u8 role; /* enum nw_role */
 	__u8 marks; /* enum nw_mark */
-	__u8 pad[7];
+	__u8 pad[3];
 };
 
 /* What nw_filter does not cover. */

@@ -3,8 +3,8 @@
  * Keeps the owner of every TCP socket, for a source whose own hooks run where
  * nobody's process does: in the socket's storage, and by the two ends of the
  * connection, for packets that never reach their socket. The bodies of the
- * programs inet_sock_set_state, sys_exit_accept, sys_exit_accept4, task_file
- * and forget_socket.
+ * programs inet_sock_set_state, sys_exit_accept, sys_exit_accept4, task_file,
+ * user_sends, user_receives, user_reads and forget_socket.
  */
 #ifndef NW_OWNERS_BPF_H
 #define NW_OWNERS_BPF_H
@@ -90,6 +90,16 @@ static __always_inline int nw_note_accept(long fd)
 	return 0;
 }
 
+/* Another process uses it. */
+static __always_inline int nw_note_user(struct sock *sk, struct nw_socket *s)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (nw_take_over(s) != NW_USE_NONE && tp)
+		nw_note_ends(sk, tp, s, TCP_ESTABLISHED);
+	return 0;
+}
+
 /* Once, at start: the first who has a socket open. */
 static __always_inline int nw_note_file(struct bpf_iter__task_file *ctx)
 {
@@ -119,7 +129,7 @@ static __always_inline void nw_fill_owner(struct nw_owner *owner,
 
 	if (!s)
 		return;
-	nw_adopt_owner(s, (__u64)sk);
+	nw_adopt_owner(s, sk);
 	if (s->owner_source != NW_OWNER_NONE)
 		*owner = s->owner;
 }

@@ -44,6 +44,7 @@ enum nw_kind {
 	NW_KIND_CONNECTION_UNACCEPTED = 16,
 	NW_KIND_HTTP_EXCHANGE = 17,
 	NW_KIND_HTTP_PROXY = 18,
+	NW_KIND_CONNECTION_HANDOVER = 19,
 };
 
 /* What is to be known of a record beside its values; a mask. */
@@ -72,6 +73,7 @@ enum nw_owner_source {
 	NW_OWNER_FILE = 2, /* iter/task_file: who holds the descriptor */
 	NW_OWNER_CONNECT = 3,
 	NW_OWNER_ACCEPT = 4,
+	NW_OWNER_USER = 5, /* it has read or written last */
 };
 
 /*
@@ -185,6 +187,8 @@ struct nw_connection {
 	__u32 rcv_ooopack;
 	__u32 retransmits[NW_SOCKET_RETRANSMITS]; /* segments, by cause */
 	__u32 error; /* errno of a failed or broken connection */
+	__u32 accepted_by; /* pid of another process than task; 0 = none */
+	nw_comm_t accepted_by_comm;
 	nw_comm_t ca_name;
 	__u8 ecn; /* enum nw_ecn */
 	__u8 ca_state;
@@ -194,18 +198,22 @@ struct nw_connection {
 	__u8 owner_source; /* enum nw_owner_source */
 	__u8 marks; /* enum nw_mark */
 	__u8 counted; /* enum nw_counted */
+	__u8 pad[4];
 };
 
 /*
  * The process that accept() gave a connection to. NW_KIND_CONNECTION_UNACCEPTED:
- * it has ended before, and counts as its listener's.
+ * it has ended before, and counts as its listener's. NW_KIND_CONNECTION_HANDOVER:
+ * another process reads or writes it now.
  */
 struct nw_connection_owner {
 	struct nw_head head;
 	struct nw_tuple tuple;
 	struct nw_task task;
+	__u32 accepted_by; /* as in nw_connection */
+	nw_comm_t accepted_by_comm;
 	__u8 allowed; /* the filter lets the process through */
-	__u8 pad[7];
+	__u8 pad[3];
 };
 
 /* One TCP packet as IP sees it (before segmentation, after merging). */

@@ -8,6 +8,7 @@
 #ifndef NW_SOCKET_BPF_H
 #define NW_SOCKET_BPF_H
 
+#include "owner.bpf.h"
 #include "storage.bpf.h"
 #include "tuple.bpf.h"
 
@@ -15,20 +16,6 @@ enum nw_verdict {
 	NW_VERDICT_NONE = 0,
 	NW_VERDICT_WATCH = 1,
 	NW_VERDICT_IGNORE = 2,
-};
-
-/* Whether a process is in the cgroup that the filter names. */
-enum nw_inside {
-	NW_INSIDE_UNKNOWN = 0,
-	NW_INSIDE = 1,
-	NW_OUTSIDE = 2,
-};
-
-struct nw_owner {
-	struct nw_task task;
-	__u64 cgroup; /* its id; 0 = not known */
-	__u32 inside; /* enum nw_inside */
-	__u32 pad;
 };
 
 struct nw_socket {
@@ -107,101 +94,37 @@ static __always_inline struct nw_socket *nw_socket_make(void *sk)
 	return nw_socket_by_address((__u64)sk);
 }
 
-/*
- * Who accepted a socket, by the socket's address: the syscall tracepoint that
- * knows the process cannot reach socket storage. Taken over at the next hook
- * that can.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
-	__type(value, struct nw_owner);
-} shared_accepted SEC(".maps");
-
-static __always_inline void nw_task_of(struct nw_task *to,
-				       struct task_struct *task)
+/* Of a subflow, what is told of the connection that it belongs to. */
+static __noinline void nw_adopt_mptcp(struct nw_socket *s, __u64 sock)
 {
-	struct task_struct *leader = task->group_leader;
+	__u64 key = nw_mptcp_of(sock);
+	struct nw_owner *known =
+		key ? bpf_map_lookup_elem(&shared_mptcp, &key) : NULL;
 
-	to->pid = task->tgid;
-	to->start_ns = leader->start_boottime;
-	to->uid = task->cred->uid.val;
-	__builtin_memcpy(to->comm, leader->comm, sizeof(to->comm));
-}
-
-/* Since 5.11 the current task can be read without a call per field. */
-static __always_inline bool nw_has_task_btf(void)
-{
-	return bpf_core_enum_value_exists(enum bpf_func_id,
-					  BPF_FUNC_get_current_task_btf);
-}
-
-static __always_inline void nw_current_task(struct nw_task *to)
-{
-	struct task_struct *task;
-
-	if (nw_has_task_btf()) {
-		nw_task_of(to, bpf_get_current_task_btf());
+	if (!known || (s->owner_source == NW_OWNER_USER &&
+		       s->owner.task.pid == known->task.pid))
 		return;
-	}
-	task = (struct task_struct *)bpf_get_current_task();
-	to->pid = bpf_get_current_pid_tgid() >> 32;
-	to->uid = (__u32)bpf_get_current_uid_gid();
-	to->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-	/* the process's name: a thread may carry one of its own */
-	BPF_CORE_READ_STR_INTO(&to->comm, task, group_leader, comm);
-}
-
-/* The same with its cgroup, and whether the filter's holds it. */
-static __always_inline void nw_fill_inside(struct nw_owner *to,
-					   struct task_struct *task)
-{
-	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
-
-	to->cgroup = BPF_CORE_READ(cgroup, kn, id);
-	to->inside = NW_INSIDE_UNKNOWN;
-	if (nw_filter.cgroup)
-		to->inside = nw_cgroup_inside(cgroup) ? NW_INSIDE : NW_OUTSIDE;
-	to->pad = 0;
-}
-
-static __always_inline void nw_owner_of(struct nw_owner *to,
-					struct task_struct *task)
-{
-	nw_task_of(&to->task, task);
-	nw_fill_inside(to, task);
-}
-
-static __always_inline void nw_current_owner(struct nw_owner *to)
-{
-	nw_current_task(&to->task);
-	nw_fill_inside(to, (struct task_struct *)bpf_get_current_task());
-}
-
-/* The same for hot paths: of its cgroup only what the filter asks. */
-static __always_inline void nw_current_actor(struct nw_owner *to)
-{
-	nw_current_task(&to->task);
-	if (nw_filter.cgroup)
-		nw_fill_inside(to,
-			       (struct task_struct *)bpf_get_current_task());
+	s->owner = *known;
+	s->owner_source = NW_OWNER_USER;
+	s->verdict = NW_VERDICT_NONE;
 }
 
 /* Takes over what accept() told, if it has told something since. */
-static __always_inline void nw_adopt_owner(struct nw_socket *s, __u64 sock)
+static __always_inline void nw_adopt_owner(struct nw_socket *s, struct sock *sk)
 {
 	struct nw_owner *owner;
+	__u64 key = (__u64)sk;
 
+	nw_adopt_mptcp(s, key);
 	if (s->owner_source > NW_OWNER_LISTENER)
 		return;
-	owner = bpf_map_lookup_elem(&shared_accepted, &sock);
+	owner = bpf_map_lookup_elem(&shared_accepted, &key);
 	if (!owner)
 		return;
 	s->owner = *owner;
 	s->owner_source = NW_OWNER_ACCEPT;
 	s->verdict = NW_VERDICT_NONE;
-	bpf_map_delete_elem(&shared_accepted, &sock);
+	bpf_map_delete_elem(&shared_accepted, &key);
 }
 
 /* What is known of the process that owns a socket; NULL if nothing is. */
@@ -258,7 +181,7 @@ static __always_inline bool nw_flow_allowed(const struct nw_tuple *tuple,
 	if (nw_owner_filtered())
 		s = nw_socket_find(sk);
 	if (s)
-		nw_adopt_owner(s, (__u64)sk);
+		nw_adopt_owner(s, sk);
 	return nw_allowed(tuple, nw_known_owner(s), sk);
 }
 

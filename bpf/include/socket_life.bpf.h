@@ -8,7 +8,9 @@
  *   inet_sock_set_state      connect(), listen(), a child    nw_socket_turn()
  *                            of a listener, any other state
  *   sys_exit_accept{,4}      accept() has returned           nw_accepted_by()
+ *   io_uring_complete        io_uring has accepted               the same, uring.bpf.h
  *   iter/task_file, once     who has it open already         nw_hold_file()
+ *   sock_{send,recv}_length  who reads and writes it         nw_new_user(), user.bpf.h
  *   tcp_destroy_sock         before 5.11: forgets it         nw_socket_forget()
  *
  * A child of a listener begins as LISTEN -> SYN_RECV, however it came to be (the
@@ -22,7 +24,8 @@
 #define NW_SOCKET_LIFE_BPF_H
 
 #include "descriptor.bpf.h"
-#include "probe.bpf.h"
+#include "uring.bpf.h"
+#include "user.bpf.h"
 
 /* What a change of state is to a socket. */
 enum nw_turn_kind {
@@ -38,6 +41,7 @@ struct nw_turn {
 	struct nw_socket *s;
 	__u64 now_ns;
 	__u64 since_ns; /* when it entered the state it leaves; 0 = not seen */
+	__u32 subflow; /* enum nw_subflow */
 };
 
 static __always_inline void nw_socket_begin(struct nw_socket *s, __u64 now_ns,
@@ -51,20 +55,47 @@ static __always_inline void nw_socket_begin(struct nw_socket *s, __u64 now_ns,
 	s->retrans_known = 0;
 	s->loss_cause = 0;
 	s->role = role;
+	s->owner.accepted_by = 0;
 	s->owner_source = owner_source;
 	s->verdict = NW_VERDICT_NONE;
 	s->uncounted = 0;
 }
 
-/* Who closes or shuts down a connection holds it, where accept() was not seen. */
+/* Who closes or shuts down a connection that nobody has used holds it. */
 static __always_inline void nw_note_closer(struct nw_socket *s, int state)
 {
+	__u8 source = s->owner_source;
+
 	if ((state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK) ||
-	    s->owner_source > NW_OWNER_LISTENER || !s->given_ms)
+	    source >= NW_OWNER_USER || !s->given_ms || nw_is_kernel_thread())
 		return;
+	nw_own(s, source > NW_OWNER_FILE ? source : NW_OWNER_FILE);
+}
+
+/* connect() or listen(), of which the kernel calls the former for MPTCP too. */
+static __always_inline void nw_begin_owner(struct nw_turn *t, struct sock *sk)
+{
+	struct nw_socket *s = t->s;
+	__u64 key;
+
+	if (nw_is_kernel_thread()) {
+		__builtin_memset(&s->owner, 0, sizeof(s->owner));
+		s->owner_source = NW_OWNER_NONE;
+		nw_adopt_owner(s, sk);
+		return;
+	}
 	nw_current_owner(&s->owner);
-	s->owner_source = NW_OWNER_FILE;
-	s->verdict = NW_VERDICT_NONE;
+	key = nw_mptcp_of((__u64)sk);
+	if (key)
+		bpf_map_update_elem(&shared_mptcp, &key, &s->owner, BPF_ANY);
+}
+
+/* An MPTCP connection begins where another had its socket. */
+static __noinline void nw_forget_mptcp(__u64 sock)
+{
+	__u64 key = nw_mptcp_of(sock);
+
+	bpf_map_delete_elem(&shared_mptcp, &key);
 }
 
 /* The body of inet_sock_set_state: enum nw_turn_kind. */
@@ -79,6 +110,7 @@ static __always_inline __u32 nw_socket_turn(struct nw_turn *t, struct sock *sk,
 	t->s = nw_socket_make(sk);
 	if (!t->s)
 		return NW_TURN_NONE;
+	t->subflow = nw_subflow_kind((__u64)sk);
 	t->now_ns = bpf_ktime_get_ns();
 	t->since_ns = 0;
 	if (state == TCP_SYN_SENT || state == TCP_LISTEN) {
@@ -86,7 +118,7 @@ static __always_inline __u32 nw_socket_turn(struct nw_turn *t, struct sock *sk,
 				state == TCP_LISTEN ? NW_ROLE_LISTENER :
 						      NW_ROLE_CLIENT,
 				NW_OWNER_CONNECT);
-		nw_current_owner(&t->s->owner);
+		nw_begin_owner(t, sk);
 		return NW_TURN_BEGIN;
 	}
 	if (state == TCP_SYN_RECV && old_state == TCP_LISTEN) {
@@ -101,7 +133,10 @@ static __always_inline __u32 nw_socket_turn(struct nw_turn *t, struct sock *sk,
 	t->s->state_ns = state == TCP_CLOSE ? 0 : t->now_ns;
 	if (state == TCP_ESTABLISHED && t->s->open_ns)
 		t->s->handshake_ns = t->now_ns - t->s->open_ns;
-	nw_adopt_owner(t->s, key);
+	if (old_state == TCP_SYN_RECV && t->subflow == NW_SUBFLOW_FIRST &&
+	    t->s->role == NW_ROLE_SERVER)
+		nw_forget_mptcp(key);
+	nw_adopt_owner(t->s, sk);
 	if (sk->sk_socket && !t->s->given_ms)
 		t->s->given_ms = nw_clock_ms(t->now_ns);
 	nw_note_closer(t->s, state);
@@ -128,12 +163,18 @@ static __always_inline bool nw_is_client(const struct nw_socket *s,
 static __always_inline struct sock *nw_accepted_by(struct nw_owner *owner,
 						   long fd)
 {
-	struct sock *sk = nw_tcp_of_fd(fd);
+	struct sock *own = nw_sock_of_fd(fd);
+	struct sock *sk = own ? nw_tcp_of(own) : NULL;
 	__u64 key = (__u64)sk;
 
 	if (!sk || !nw_netns_allowed(nw_probe_netns(sk)))
 		return NULL;
 	nw_current_owner(owner);
+	owner->accepted_by = owner->task.pid;
+	bpf_map_update_elem(&shared_acceptors, &owner->accepted_by,
+			    &owner->task.comm, BPF_ANY);
+	if (own != sk)
+		nw_own_mptcp((__u64)own, true);
 	/* reset before it was accepted: no hook will take it over any more */
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
 		bpf_map_update_elem(&shared_accepted, &key, owner, BPF_ANY);
@@ -150,7 +191,8 @@ static __always_inline struct sock *nw_accepted_by(struct nw_owner *owner,
 	int sys_exit_accept4(struct trace_event_raw_sys_exit *ctx) \
 	{                                                          \
 		return body(ctx->ret);                             \
-	}
+	}                                                          \
+	NW_RING_PROGRAMS(body)
 
 static __always_inline void nw_hold(struct nw_socket *s,
 				    struct task_struct *task, __u8 state)
@@ -183,6 +225,17 @@ static __always_inline void nw_hold_unchecked(struct task_struct *task,
 			BPF_CORE_READ(sk, __sk_common.skc_state));
 }
 
+/* MPTCP's: its subflows, which have no file, find it by their socket. */
+static __always_inline void nw_hold_mptcp(struct task_struct *task,
+					  struct sock *sk)
+{
+	struct nw_owner known = {};
+	__u64 key = (__u64)sk;
+
+	nw_owner_of(&known, task);
+	bpf_map_update_elem(&shared_mptcp, &key, &known, BPF_NOEXIST);
+}
+
 /* The body of iter/task_file: notes the holder of a TCP socket in it. */
 static __always_inline int nw_hold_file(struct bpf_iter__task_file *ctx)
 {
@@ -204,8 +257,12 @@ static __always_inline int nw_hold_file(struct bpf_iter__task_file *ctx)
 	sk = socket->sk;
 	if (!sk)
 		return 0;
-	if (bpf_skc_to_tcp_sock(sk) && nw_netns_allowed(nw_sock_netns(sk)))
+	if (!nw_netns_allowed(nw_sock_netns(sk)))
+		return 0;
+	if (bpf_skc_to_tcp_sock(sk))
 		nw_hold(nw_socket_make(sk), task, sk->__sk_common.skc_state);
+	else if (nw_is_mptcp(sk))
+		nw_hold_mptcp(task, sk);
 	return 0;
 }
 
@@ -241,9 +298,16 @@ static __always_inline int nw_note_accepted(long fd)
 	return 0;
 }
 
+static __always_inline int nw_note_used(struct sock *sk, struct nw_socket *s)
+{
+	nw_take_over(s);
+	return 0;
+}
+
 /* For sources that only want to know whose a socket is. */
 #define NW_OWNER_PROGRAMS                    \
 	NW_ACCEPT_PROGRAMS(nw_note_accepted) \
+	NW_USER_PROGRAMS(nw_note_used)       \
 	NW_HOLDER_PROGRAM                    \
 	NW_FORGET_PROGRAM
 

@@ -268,7 +268,7 @@ static __always_inline int nw_judge_again(struct sock *sk,
 		return NW_MARK_NONE;
 	s = nw_socket_find(sk);
 	if (s)
-		nw_adopt_owner(s, (__u64)sk);
+		nw_adopt_owner(s, sk);
 	return nw_judge(sk, s, tuple);
 }
 

@@ -122,10 +122,11 @@ export class ConnectionTable {
     this.#end('open', this.#update(connection, 'open'));
   }
 
-  owned(owner: ConnectionOwner): void {
+  /** `how` it got its process: from accept(), or from the one before. */
+  owned(owner: ConnectionOwner, how: 'accept' | 'handover' = 'accept'): void {
     const entry = this.entries.get(owner.sock);
     if (entry === undefined) return;
-    const { pid, uid, comm, startNs } = owner;
+    const { pid, uid, comm, startNs, acceptedBy, acceptedByComm } = owner;
     const { last } = entry;
     if (entry.infoWritten && last.pid === pid && last.comm === comm) return;
     entry.last = {
@@ -134,11 +135,21 @@ export class ConnectionTable {
       uid,
       comm,
       startNs,
-      ownerSource: OWNER_SOURCE.NW_OWNER_ACCEPT,
+      acceptedBy,
+      acceptedByComm,
+      ownerSource: how === 'accept' ? OWNER_SOURCE.NW_OWNER_ACCEPT : OWNER_SOURCE.NW_OWNER_USER,
     };
     this.#names?.note(entry.last, entry.src, entry.dst);
     this.#writeInfo(entry, owner.tsNs);
-    this.#events?.end('accept', entry, this.#toWallMs(owner.tsNs));
+    this.#events?.end(how, entry, this.#toWallMs(owner.tsNs));
+  }
+
+  /** A process has it that the filter does not ask for: not a word of it any more. */
+  left(sock: number): void {
+    const entry = this.entries.get(sock);
+    if (entry === undefined) return;
+    this.#addTraffic(entry);
+    this.entries.delete(sock);
   }
 
   closed(connection: Connection): void {
@@ -346,6 +357,6 @@ function awaitsAccept({ ownerSource, role, openNs }: Connection): boolean {
 /** What accept() told stands, also where a later record does not know it yet. */
 function keepOwner(before: Connection, now: Connection): Connection {
   if (before.ownerSource <= now.ownerSource) return now;
-  const { pid, uid, comm, startNs, ownerSource } = before;
-  return { ...now, pid, uid, comm, startNs, ownerSource };
+  const { pid, uid, comm, startNs, acceptedBy, acceptedByComm, ownerSource } = before;
+  return { ...now, pid, uid, comm, startNs, acceptedBy, acceptedByComm, ownerSource };
 }

@@ -161,6 +161,7 @@ export class Intake {
   readonly #takeConnection = (record: ConnectionRecord): void => {
     if (record.kind === 'open') this.#open(record.connection);
     else if (record.kind === 'owner') this.#judge(record.owner, true);
+    else if (record.kind === 'handover') this.#handOver(record.owner);
     else if (record.kind === 'unaccepted') this.#judge(record.owner, false);
     else {
       this.table.closed(record.connection);
@@ -193,6 +194,16 @@ export class Intake {
       if (isAccepted) this.table.owned(owner);
     } else this.#parts.connections.source.ring.takeBack(connection === undefined ? 1 : 2);
     if (this.#parts.connections.awaitsOwners) this.#kept.judge(owner);
+  }
+
+  /** Another process has it now, which the filter may ask for, or not. */
+  #handOver(owner: ConnectionOwner): void {
+    if (owner.allowed === 1) {
+      this.table.owned(owner, 'handover');
+      return;
+    }
+    this.table.left(owner.sock);
+    this.#parts.connections.source.ring.takeBack(1);
   }
 
   /** Packets of connections that are judged only now: in the next lines. */

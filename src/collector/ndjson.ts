@@ -140,11 +140,12 @@ function packetEnds(view: DataView, at: number): Ends {
 
 /** Not before connects.log has a line that says it: until accept() only the listener's is known. */
 function ownerOf({ last, infoWritten }: Entry): Owner {
-  const { ownerSource, pid, comm, role } = last;
+  const { ownerSource, pid, comm, role, acceptedBy, acceptedByComm } = last;
   const known = infoWritten && ownerSource !== OWNER_SOURCE.NW_OWNER_NONE;
   return {
     pid: known ? pid : null,
     process: known ? comm : null,
     isServer: role === ROLE.NW_ROLE_UNKNOWN ? null : role !== ROLE.NW_ROLE_CLIENT,
+    acceptedBy: known && acceptedBy !== 0 ? { pid: acceptedBy, process: acceptedByComm } : null,
   };
 }

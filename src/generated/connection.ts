@@ -27,6 +27,9 @@ export {
   RING_COUNTS,
   decodeRingCounts,
   type RingCounts,
+  RING_REQUEST,
+  decodeRingRequest,
+  type RingRequest,
   SOCKET,
   decodeSocket,
   type Socket,
@@ -43,8 +46,8 @@ export {
 
 /** struct nw_connection: size and field offsets in bytes. */
 export const CONNECTION = {
-  size: 352,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, cgroup: 32, openNs: 40, handshakeNs: 48, bytesAcked: 56, bytesReceived: 64, bytesSent: 72, bytesRetrans: 80, pacingRate: 88, rtoNs: 96, busyNs: 104, rwndLimitedNs: 112, sndbufLimitedNs: 120, startNs: 128, pid: 136, uid: 140, comm: 144, localAddr: 160, peerAddr: 176, localPort: 192, peerPort: 194, family: 196, srttUs: 200, mdevUs: 204, rttvarUs: 208, minRttUs: 212, backlog: 216, maxBacklog: 220, rwnd: 224, sndWnd: 228, cwnd: 232, ssthresh: 236, sndbuf: 240, rcvbuf: 244, wmemQueued: 248, rmemAlloc: 252, totalRetrans: 256, packetsOut: 260, sackedOut: 264, lostOut: 268, retransOut: 272, reordering: 276, delivered: 280, deliveredCe: 284, segsIn: 288, segsOut: 292, unacked: 296, notsent: 300, unread: 304, mss: 308, rcvOoopack: 312, retransmits: 316, error: 324, caName: 328, ecn: 344, caState: 345, state: 346, oldState: 347, role: 348, ownerSource: 349, marks: 350, counted: 351 },
+  size: 376,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, cgroup: 32, openNs: 40, handshakeNs: 48, bytesAcked: 56, bytesReceived: 64, bytesSent: 72, bytesRetrans: 80, pacingRate: 88, rtoNs: 96, busyNs: 104, rwndLimitedNs: 112, sndbufLimitedNs: 120, startNs: 128, pid: 136, uid: 140, comm: 144, localAddr: 160, peerAddr: 176, localPort: 192, peerPort: 194, family: 196, srttUs: 200, mdevUs: 204, rttvarUs: 208, minRttUs: 212, backlog: 216, maxBacklog: 220, rwnd: 224, sndWnd: 228, cwnd: 232, ssthresh: 236, sndbuf: 240, rcvbuf: 244, wmemQueued: 248, rmemAlloc: 252, totalRetrans: 256, packetsOut: 260, sackedOut: 264, lostOut: 268, retransOut: 272, reordering: 276, delivered: 280, deliveredCe: 284, segsIn: 288, segsOut: 292, unacked: 296, notsent: 300, unread: 304, mss: 308, rcvOoopack: 312, retransmits: 316, error: 324, acceptedBy: 328, acceptedByComm: 332, caName: 348, ecn: 364, caState: 365, state: 366, oldState: 367, role: 368, ownerSource: 369, marks: 370, counted: 371 },
 } as const;
 
 export interface Connection {
@@ -105,6 +108,8 @@ export interface Connection {
   readonly rcvOoopack: number;
   readonly retransmits: readonly number[];
   readonly error: number;
+  readonly acceptedBy: number;
+  readonly acceptedByComm: string;
   readonly caName: string;
   readonly ecn: number;
   readonly caState: number;
@@ -175,15 +180,17 @@ export function decodeConnection(view: DataView, at: number): Connection {
     rcvOoopack: view.getUint32(at + 312, true),
     retransmits: Array.from({ length: 2 }, (_, i) => view.getUint32(at + 316 + i * 4, true)),
     error: view.getUint32(at + 324, true),
-    caName: readComm(view, at + 328),
-    ecn: view.getUint8(at + 344),
-    caState: view.getUint8(at + 345),
-    state: view.getUint8(at + 346),
-    oldState: view.getUint8(at + 347),
-    role: view.getUint8(at + 348),
-    ownerSource: view.getUint8(at + 349),
-    marks: view.getUint8(at + 350),
-    counted: view.getUint8(at + 351),
+    acceptedBy: view.getUint32(at + 328, true),
+    acceptedByComm: readComm(view, at + 332),
+    caName: readComm(view, at + 348),
+    ecn: view.getUint8(at + 364),
+    caState: view.getUint8(at + 365),
+    state: view.getUint8(at + 366),
+    oldState: view.getUint8(at + 367),
+    role: view.getUint8(at + 368),
+    ownerSource: view.getUint8(at + 369),
+    marks: view.getUint8(at + 370),
+    counted: view.getUint8(at + 371),
   };
 }
 
@@ -254,6 +261,7 @@ export const OWNER_SOURCE = {
   NW_OWNER_FILE: 2,
   NW_OWNER_CONNECT: 3,
   NW_OWNER_ACCEPT: 4,
+  NW_OWNER_USER: 5,
 } as const;
 
 /** enum nw_role */

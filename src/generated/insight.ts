@@ -20,9 +20,15 @@ export {
   RING_COUNTS,
   decodeRingCounts,
   type RingCounts,
+  RING_REQUEST,
+  decodeRingRequest,
+  type RingRequest,
   SOCKET,
   decodeSocket,
   type Socket,
+  TAKING,
+  decodeTaking,
+  type Taking,
   TASK,
   decodeTask,
   type Task,
@@ -35,8 +41,8 @@ export {
 
 /** struct nw_insight: size and field offsets in bytes. */
 export const INSIGHT = {
-  size: 224,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, ageNs: 24, bytes: 32, bytesSent: 40, bytesReceived: 48, startNs: 56, pid: 64, uid: 68, comm: 72, localAddr: 88, peerAddr: 104, localPort: 120, peerPort: 122, family: 124, tid: 128, srttUs: 132, oldSrttUs: 136, mdevUs: 140, minRttUs: 144, cwnd: 148, oldCwnd: 152, ssthresh: 156, rcvWnd: 160, oldRcvWnd: 164, sndWnd: 168, oldSndWnd: 172, cause: 176, segments: 180, seq: 184, queued: 188, error: 192, lostOut: 196, sackedOut: 200, rto: 204, event: 208, state: 209, oldState: 210, caState: 211, oldCaState: 212, received: 213, dsack: 214, hasSock: 215 },
+  size: 248,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, ageNs: 24, bytes: 32, bytesSent: 40, bytesReceived: 48, startNs: 56, pid: 64, uid: 68, comm: 72, localAddr: 88, peerAddr: 104, localPort: 120, peerPort: 122, family: 124, tid: 128, srttUs: 132, oldSrttUs: 136, mdevUs: 140, minRttUs: 144, cwnd: 148, oldCwnd: 152, ssthresh: 156, rcvWnd: 160, oldRcvWnd: 164, sndWnd: 168, oldSndWnd: 172, cause: 176, segments: 180, seq: 184, queued: 188, error: 192, lostOut: 196, sackedOut: 200, rto: 204, acceptedBy: 208, acceptedByComm: 212, event: 228, state: 229, oldState: 230, caState: 231, oldCaState: 232, received: 233, dsack: 234, hasSock: 235 },
 } as const;
 
 export interface Insight {
@@ -77,6 +83,8 @@ export interface Insight {
   readonly lostOut: number;
   readonly sackedOut: number;
   readonly rto: number;
+  readonly acceptedBy: number;
+  readonly acceptedByComm: string;
   readonly event: number;
   readonly state: number;
   readonly oldState: number;
@@ -126,14 +134,16 @@ export function decodeInsight(view: DataView, at: number): Insight {
     lostOut: view.getUint32(at + 196, true),
     sackedOut: view.getUint32(at + 200, true),
     rto: view.getUint32(at + 204, true),
-    event: view.getUint8(at + 208),
-    state: view.getUint8(at + 209),
-    oldState: view.getUint8(at + 210),
-    caState: view.getUint8(at + 211),
-    oldCaState: view.getUint8(at + 212),
-    received: view.getUint8(at + 213),
-    dsack: view.getUint8(at + 214),
-    hasSock: view.getUint8(at + 215),
+    acceptedBy: view.getUint32(at + 208, true),
+    acceptedByComm: readComm(view, at + 212),
+    event: view.getUint8(at + 228),
+    state: view.getUint8(at + 229),
+    oldState: view.getUint8(at + 230),
+    caState: view.getUint8(at + 231),
+    oldCaState: view.getUint8(at + 232),
+    received: view.getUint8(at + 233),
+    dsack: view.getUint8(at + 234),
+    hasSock: view.getUint8(at + 235),
   };
 }
 

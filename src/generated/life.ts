@@ -20,6 +20,9 @@ export {
   RING_COUNTS,
   decodeRingCounts,
   type RingCounts,
+  RING_REQUEST,
+  decodeRingRequest,
+  type RingRequest,
   SOCKET,
   decodeSocket,
   type Socket,
@@ -61,8 +64,8 @@ export function decodeDns(view: DataView, at: number): Dns {
 
 /** struct nw_life: size and field offsets in bytes. */
 export const LIFE = {
-  size: 160,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, durationNs: 24, handshakeNs: 32, bytesAcked: 40, bytesReceived: 48, dataSent: 56, dataReceived: 64, startNs: 72, pid: 80, uid: 84, comm: 88, localAddr: 104, peerAddr: 120, localPort: 136, peerPort: 138, family: 140, error: 144, event: 148, state: 149, oldState: 150, role: 151, marks: 152 },
+  size: 176,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, durationNs: 24, handshakeNs: 32, bytesAcked: 40, bytesReceived: 48, dataSent: 56, dataReceived: 64, startNs: 72, pid: 80, uid: 84, comm: 88, localAddr: 104, peerAddr: 120, localPort: 136, peerPort: 138, family: 140, error: 144, acceptedBy: 148, acceptedByComm: 152, event: 168, state: 169, oldState: 170, role: 171, marks: 172 },
 } as const;
 
 export interface Life {
@@ -86,6 +89,8 @@ export interface Life {
   readonly peerPort: number;
   readonly family: number;
   readonly error: number;
+  readonly acceptedBy: number;
+  readonly acceptedByComm: string;
   readonly event: number;
   readonly state: number;
   readonly oldState: number;
@@ -115,11 +120,13 @@ export function decodeLife(view: DataView, at: number): Life {
     peerPort: view.getUint16(at + 138, true),
     family: view.getUint8(at + 140),
     error: view.getUint32(at + 144, true),
-    event: view.getUint8(at + 148),
-    state: view.getUint8(at + 149),
-    oldState: view.getUint8(at + 150),
-    role: view.getUint8(at + 151),
-    marks: view.getUint8(at + 152),
+    acceptedBy: view.getUint32(at + 148, true),
+    acceptedByComm: readComm(view, at + 152),
+    event: view.getUint8(at + 168),
+    state: view.getUint8(at + 169),
+    oldState: view.getUint8(at + 170),
+    role: view.getUint8(at + 171),
+    marks: view.getUint8(at + 172),
   };
 }
 

@@ -3,8 +3,8 @@ import { readAddress, readBytes, readComm, readIp, readU64 } from '../kernel/rea
 
 /** struct nw_connection_owner: size and field offsets in bytes. */
 export const CONNECTION_OWNER = {
-  size: 104,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, localAddr: 24, peerAddr: 40, localPort: 56, peerPort: 58, family: 60, startNs: 64, pid: 72, uid: 76, comm: 80, allowed: 96 },
+  size: 120,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, localAddr: 24, peerAddr: 40, localPort: 56, peerPort: 58, family: 60, startNs: 64, pid: 72, uid: 76, comm: 80, acceptedBy: 96, acceptedByComm: 100, allowed: 116 },
 } as const;
 
 export interface ConnectionOwner {
@@ -21,6 +21,8 @@ export interface ConnectionOwner {
   readonly pid: number;
   readonly uid: number;
   readonly comm: string;
+  readonly acceptedBy: number;
+  readonly acceptedByComm: string;
   readonly allowed: number;
 }
 
@@ -39,7 +41,9 @@ export function decodeConnectionOwner(view: DataView, at: number): ConnectionOwn
     pid: view.getUint32(at + 72, true),
     uid: view.getUint32(at + 76, true),
     comm: readComm(view, at + 80),
-    allowed: view.getUint8(at + 96),
+    acceptedBy: view.getUint32(at + 96, true),
+    acceptedByComm: readComm(view, at + 100),
+    allowed: view.getUint8(at + 116),
   };
 }
 
@@ -156,6 +160,7 @@ export const KIND = {
   NW_KIND_CONNECTION_UNACCEPTED: 16,
   NW_KIND_HTTP_EXCHANGE: 17,
   NW_KIND_HTTP_PROXY: 18,
+  NW_KIND_CONNECTION_HANDOVER: 19,
 } as const;
 
 /** enum nw_mark */
@@ -169,7 +174,7 @@ export const MARK = {
 /** struct nw_owner: size and field offsets in bytes. */
 export const OWNER = {
   size: 48,
-  at: { startNs: 0, pid: 8, uid: 12, comm: 16, cgroup: 32, inside: 40 },
+  at: { startNs: 0, pid: 8, uid: 12, comm: 16, cgroup: 32, inside: 40, acceptedBy: 44 },
 } as const;
 
 export interface Owner {
@@ -179,6 +184,7 @@ export interface Owner {
   readonly comm: string;
   readonly cgroup: number;
   readonly inside: number;
+  readonly acceptedBy: number;
 }
 
 export function decodeOwner(view: DataView, at: number): Owner {
@@ -189,6 +195,7 @@ export function decodeOwner(view: DataView, at: number): Owner {
     comm: readComm(view, at + 16),
     cgroup: readU64(view, at + 32),
     inside: view.getUint32(at + 40, true),
+    acceptedBy: view.getUint32(at + 44, true),
   };
 }
 
@@ -259,6 +266,24 @@ export function decodeRingCounts(view: DataView, at: number): RingCounts {
   };
 }
 
+/** struct nw_ring_request: size and field offsets in bytes. */
+export const RING_REQUEST = {
+  size: 16,
+  at: { ring: 0, number: 8 },
+} as const;
+
+export interface RingRequest {
+  readonly ring: number;
+  readonly number: number;
+}
+
+export function decodeRingRequest(view: DataView, at: number): RingRequest {
+  return {
+    ring: readU64(view, at),
+    number: readU64(view, at + 8),
+  };
+}
+
 /** struct nw_socket: size and field offsets in bytes. */
 export const SOCKET = {
   size: 104,
@@ -302,6 +327,26 @@ export function decodeSocket(view: DataView, at: number): Socket {
     lossCause: view.getUint8(at + 95),
     synRecvUs: view.getUint32(at + 96, true),
     givenMs: view.getUint32(at + 100, true),
+  };
+}
+
+/** struct nw_taking: size and field offsets in bytes. */
+export const TAKING = {
+  size: 24,
+  at: { option: 0, optionBytes: 8, fd: 16 },
+} as const;
+
+export interface Taking {
+  readonly option: number;
+  readonly optionBytes: number;
+  readonly fd: number;
+}
+
+export function decodeTaking(view: DataView, at: number): Taking {
+  return {
+    option: readU64(view, at),
+    optionBytes: readU64(view, at + 8),
+    fd: view.getUint32(at + 16, true),
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * The events of the logs as flat objects, for the NDJSON files: one for a line of packets.log and
+ * The events of the logs as flat objects (but for `accepted_by`, a process), for the NDJSON files: one for a line of packets.log and
  * err.log, one for all the lines that one look at a connection puts into connects.log.
  *
  * Names are those of our labels and families, and OpenTelemetry's with underscores where it has
@@ -9,7 +9,13 @@
 import type { PacketLabels, PacketSample } from './lines.js';
 import { safeValue } from './text.js';
 
-export type NdjsonValue = string | number | boolean | null;
+/** A process, where another one than the owner is meant. */
+export interface ProcessName {
+  readonly pid: number;
+  readonly process: string;
+}
+
+export type NdjsonValue = string | number | boolean | null | ProcessName;
 export type NdjsonEvent = Readonly<Record<string, NdjsonValue>>;
 
 /** What names a connection. */
@@ -27,10 +33,12 @@ export interface Owner {
   readonly pid: number | null;
   readonly process: string | null;
   readonly isServer: boolean | null;
+  /** Null: nobody else has accepted it. */
+  readonly acceptedBy: ProcessName | null;
 }
 
-/** What a connection event is about: `accept` tells the process that has got the connection. */
-export type ConnectionEventKind = 'open' | 'accept' | 'sample' | 'close';
+/** What a connection event is about: `accept` and `handover` tell the process that has got it. */
+export type ConnectionEventKind = 'open' | 'accept' | 'handover' | 'sample' | 'close';
 
 /** One drop or reset. */
 export interface ErrorSample {
@@ -111,6 +119,12 @@ export function errorEvent(ends: Ends, error: ErrorSample, timestampMs: number):
   };
 }
 
+function acceptor(acceptedBy: ProcessName | null): NdjsonEvent {
+  if (acceptedBy === null) return {};
+  const { pid, process } = acceptedBy;
+  return { accepted_by: { pid, process: safeValue(process) } };
+}
+
 /** Lines of connects.log that were written together; `changes` are their values. */
 export function connectionEvent(
   kind: ConnectionEventKind,
@@ -130,6 +144,7 @@ export function connectionEvent(
     pid: owner.pid,
     process: owner.process === null ? null : safeValue(owner.process),
     is_server: owner.isServer,
+    ...acceptor(owner.acceptedBy),
     ...changes,
   };
 }

@@ -19,6 +19,8 @@ import { NO_PINNED_MAPS, pinnedByName, type PinnedMaps } from './pinned.js';
 import type { SourcePlan } from './plan.js';
 import {
   isEssentialToSend,
+  takenGains,
+  TAKEN_PROGRAMS,
   transferGains,
   transferHooks,
   transferNotes,
@@ -41,14 +43,11 @@ const OTHER_NAMES = 'other';
 
 const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 
-/** For splice() out of a socket. */
-const SPLICE = ['sys_enter_splice', 'sys_exit_splice'] as const;
-
 function specOf({ filter, pinned, received }: BytesOptions): SourceSpec {
   const hooks = transferHooks();
   const wanted = new Set([
     ...transferPrograms('send', hooks),
-    ...(received ? [...transferPrograms('receive', hooks), ...SPLICE] : []),
+    ...(received ? [...transferPrograms('receive', hooks), ...TAKEN_PROGRAMS] : []),
   ]);
   return {
     name: 'bytes',
@@ -69,15 +68,12 @@ export function trial(filter: Filter, { received }: Pick<BytesOptions, 'received
   return specOf({ filter, pinned: NO_PINNED_MAPS, received });
 }
 
-const SPLICED = { gives: 'the bytes that splice() takes from a socket' };
-
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
   programs: {
     ...transferGains('the bytes that are sent', 'the bytes that are received'),
-    sys_enter_splice: SPLICED,
-    sys_exit_splice: SPLICED,
+    ...takenGains('the bytes'),
   },
   features: [],
 };

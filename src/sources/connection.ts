@@ -17,11 +17,10 @@ import {
 } from '../generated/connection.js';
 import { readIterator } from '../kernel/iterator.js';
 import { sumPerCpu } from '../kernel/map.js';
-import { hasSocketStorage } from '../kernel/kernel-btf.js';
 import { jiffiesPerSecond } from '../kernel/kernel-config.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
-import { asksForOwner, OWNER_GAINS, seedOwners } from './owners.js';
+import { asksForOwner, fitsKernel, OWNER_GAINS, seedOwners } from './owners.js';
 import { helperFeature, rightFeature, type SourcePlan } from './plan.js';
 import { encodeLoss, TRIAL_RING, type RingOptions } from './ring-options.js';
 
@@ -31,6 +30,8 @@ export type ConnectionRecord =
   | { readonly kind: 'open'; readonly connection: Connection }
   | { readonly kind: 'close'; readonly connection: Connection }
   | { readonly kind: 'owner'; readonly owner: ConnectionOwner }
+  /** Another process reads or writes it now. */
+  | { readonly kind: 'handover'; readonly owner: ConnectionOwner }
   /** It ended before anybody accepted it; the owner is its listener's. */
   | { readonly kind: 'unaccepted'; readonly owner: ConnectionOwner };
 
@@ -42,8 +43,6 @@ export interface ConnectionOptions {
 }
 
 const RETRANSMIT_PROGRAMS = ['tcp_retransmit_skb', 'tcp_retransmit_synack'];
-/** Removes a closed socket from the table that stands in for socket storage. */
-const FORGET = 'forget_socket';
 const BATCH = 4096;
 
 /** How long a jiffy is, as the constant of connection.bpf.h. */
@@ -60,9 +59,7 @@ function specOf(options: ConnectionOptions): SourceSpec {
     ],
     mapSizes: new Map([['events', options.ring.bytes]]),
     wants: (program) =>
-      program === FORGET
-        ? !hasSocketStorage()
-        : options.retrans || !RETRANSMIT_PROGRAMS.includes(program),
+      fitsKernel(program) && (options.retrans || !RETRANSMIT_PROGRAMS.includes(program)),
     essential: (program) => program === 'inet_sock_set_state' || program === 'tcp',
   };
 }
@@ -140,6 +137,8 @@ function decode(view: DataView, at: number): ConnectionRecord | null {
       return { kind: 'close', connection: decodeConnection(view, at) };
     case KIND.NW_KIND_CONNECTION_OWNER:
       return { kind: 'owner', owner: decodeConnectionOwner(view, at) };
+    case KIND.NW_KIND_CONNECTION_HANDOVER:
+      return { kind: 'handover', owner: decodeConnectionOwner(view, at) };
     case KIND.NW_KIND_CONNECTION_UNACCEPTED:
       return { kind: 'unaccepted', owner: decodeConnectionOwner(view, at) };
     default:

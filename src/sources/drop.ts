@@ -4,13 +4,12 @@
  */
 import { decodeTcpDrop, RODATA, SEGMENT_FAULT, type TcpDrop } from '../generated/drop.js';
 import { areSymbolsHidden, kernelSymbols } from '../kernel/kallsyms.js';
-import { hasSocketStorage } from '../kernel/kernel-btf.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { dropReasons, KFREE_SKB_REASON, KFREE_SKB_SOCKET, reasonNumber } from './drop-reasons.js';
 import { encodeFilter, type Filter } from './filter.js';
 import type { LiveSource } from './live.js';
 import { framesOf } from './stack.js';
-import { OWNER_GAINS, seedOwners } from './owners.js';
+import { fitsKernel, OWNER_GAINS, seedOwners } from './owners.js';
 import { argumentFeature, has, TRIAL_RING_BYTES, type Feature, type SourcePlan } from './plan.js';
 
 /** What is wrong with a segment that came in. */
@@ -91,10 +90,8 @@ function isWanted(program: string, onlyFaults: boolean): boolean {
       return !has(DROP_REASON);
     case 'tcp_bad_csum':
       return !has(DROP_REASON) && onlyFaults;
-    case 'forget_socket':
-      return !hasSocketStorage();
     default:
-      return true;
+      return fitsKernel(program);
   }
 }
 

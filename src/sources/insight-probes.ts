@@ -3,11 +3,13 @@
  * kernel side has the same table at its head: bpf/insight.bpf.c.
  */
 import {
+  TAKEN_PROGRAMS,
   TRANSFER_PROGRAMS,
   transferPrograms,
   type Transfer,
   type TransferHooks,
 } from './transfers.js';
+import { ACCEPT_PROGRAMS } from './owners.js';
 import { ALL_EVENTS, maskOf, type EventName } from './insight-events.js';
 
 /** What the running kernel has, as far as it decides. */
@@ -54,12 +56,15 @@ function transferProbes(transfer: Transfer, event: EventName): Record<string, Pr
 /** By the name of the program; open_connections is for statistics alone. */
 export const PROBES: Readonly<Record<string, Probe>> = {
   inet_sock_set_state: always(),
-  sys_exit_accept: always(),
-  sys_exit_accept4: always(),
+  ...Object.fromEntries(ACCEPT_PROGRAMS.map((program) => [program, always()])),
+  user_sends: always(({ transfers }) => transfers.by === 'tracepoint'),
+  user_receives: always(({ transfers }) => transfers.by === 'tracepoint'),
+  user_reads: always(({ transfers }) => transfers.by !== 'tracepoint'),
   task_file: always(),
   forget_socket: always(({ socketStorage }) => !socketStorage),
   ...transferProbes('send', 'SEND'),
   ...transferProbes('receive', 'RECEIVE'),
+  ...Object.fromEntries(TAKEN_PROGRAMS.map((program) => [program, probe(['RECEIVE'])])),
   tcp_retransmit_skb: probe(['RETRANSMIT', 'CONNECT', ...RECOVERY]),
   tcp_retransmit_synack: probe(['RETRANSMIT']),
   tcp_send_reset: probe(['RESET']),

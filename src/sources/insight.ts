@@ -21,9 +21,9 @@ import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { resetReasons } from './drop-reasons.js';
 import { encodeFilter, type Filter } from './filter.js';
 import type { LiveSource } from './live.js';
-import { OWNER_GAINS, seedOwners } from './owners.js';
+import { acceptGains, OWNER_GAINS, seedOwners } from './owners.js';
 import { argumentFeature, has, TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
-import { transferGains, transferHooks, transferNotes } from './transfers.js';
+import { takenGains, transferGains, transferHooks, transferNotes } from './transfers.js';
 
 export type { InsightTotals } from '../generated/insight.js';
 
@@ -133,7 +133,6 @@ function specOf(options: InsightOptions): SourceSpec {
 }
 
 const ANY: Range = { min: null, max: null };
-const ACCEPTER = { gives: 'the event ACCEPT' };
 
 /** Some of the events, with no filter by value. */
 export function onlyEvents(events: number, filter: Filter, ringBytes: number): InsightOptions {
@@ -163,9 +162,9 @@ export const PLAN: SourcePlan = {
   programs: {
     inet_sock_set_state: { gives: 'the events CONNECT and CLOSE' },
     ...OWNER_GAINS,
-    sys_exit_accept: ACCEPTER,
-    sys_exit_accept4: ACCEPTER,
+    ...acceptGains('the event ACCEPT'),
     ...transferGains('the event SEND', 'the event RECEIVE'),
+    ...takenGains('the event RECEIVE of data'),
     tcp_retransmit_skb: { gives: 'the event RETRANSMIT' },
     tcp_retransmit_synack: { gives: 'SYN-ACKs that are sent again' },
     tcp_send_reset: { gives: 'the event RESET for those that are sent' },

@@ -19,7 +19,14 @@ import { hasSocketStorage } from '../kernel/kernel-btf.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, NO_FILTER, type Filter } from './filter.js';
 import type { LiveSource } from './live.js';
-import { OWNER_GAINS, seedOwners } from './owners.js';
+import {
+  ACCEPT_PROGRAMS,
+  acceptGains,
+  isUserProgramWanted,
+  OWNER_GAINS,
+  seedOwners,
+  USER_PROGRAMS,
+} from './owners.js';
 import { NO_PINNED_MAPS, pinnedByName, type PinnedMaps } from './pinned.js';
 import { TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
 
@@ -69,8 +76,10 @@ const BY_STATE: readonly LifeEvent[] = [...OWNED, 'CONNECT', 'ESTABLISHED', 'REF
 /** Which program serves which events; the kernel side has the same table at its head. */
 const SERVES: Readonly<Record<string, readonly LifeEvent[]>> = {
   inet_sock_set_state: BY_STATE,
-  sys_exit_accept: [...ACCEPTED, ...OWNED],
-  sys_exit_accept4: [...ACCEPTED, ...OWNED],
+  ...Object.fromEntries(ACCEPT_PROGRAMS.map((program) => [program, [...ACCEPTED, ...OWNED]])),
+  user_sends: OWNED,
+  user_receives: OWNED,
+  user_reads: OWNED,
   sys_exit_connect: CONNECTED,
   tcp_retransmit_skb: CONNECTED,
   forget_socket: BY_STATE,
@@ -84,6 +93,7 @@ export function servesLife(
   hasStorage: boolean,
 ): boolean {
   if (program === 'forget_socket' && hasStorage) return false;
+  if (USER_PROGRAMS.includes(program) && !isUserProgramWanted(program)) return false;
   return SERVES[program]?.some((event) => events.includes(event)) ?? false;
 }
 
@@ -127,16 +137,13 @@ export function trial(filter: Filter, asked: Partial<LifeOptions>): SourceSpec {
   return specOf({ ...ALL_LIFE, ...asked, filter, ringBytes: TRIAL_RING_BYTES });
 }
 
-const ACCEPTER = { gives: 'the processes that accept connections' };
-
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
   spec: () => null,
   programs: {
     inet_sock_set_state: { gives: 'the life of connections' },
     ...OWNER_GAINS,
-    sys_exit_accept: ACCEPTER,
-    sys_exit_accept4: ACCEPTER,
+    ...acceptGains('the processes that accept connections'),
     sys_exit_connect: { gives: 'connect() at once where it does not wait for the answer' },
     tcp_retransmit_skb: { gives: 'connect() before the answer where it waits for one' },
     [NAMES]: { gives: 'the names in front of connections' },

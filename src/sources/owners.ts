@@ -3,7 +3,7 @@
  * them only where the filter asks for a process, and the look at start at who has what open.
  */
 import { readIterator } from '../kernel/iterator.js';
-import { hasSocketStorage } from '../kernel/kernel-btf.js';
+import { hasSocketStorage, hasTracepoint } from '../kernel/kernel-btf.js';
 import type { Attached } from '../kernel/source.js';
 import type { Filter } from './filter.js';
 import type { Gain } from './plan.js';
@@ -13,15 +13,62 @@ const HOLDERS = 'task_file';
 /** Removes a closed socket from the table that stands in for socket storage. */
 const FORGET = 'forget_socket';
 
+/** At every call that sends or receives; before 6.3 only where a process has read. */
+const BY_CALL = ['user_sends', 'user_receives'];
+const BY_READING = 'user_reads';
+
+/** The programs that see which process reads and writes a connection. */
+export const USER_PROGRAMS: readonly string[] = [...BY_CALL, BY_READING];
+
+/** Those of them that this kernel needs. */
+export function isUserProgramWanted(program: string): boolean {
+  const isByCall = hasTracepoint('sock_send_length');
+  return isByCall ? BY_CALL.includes(program) : program === BY_READING;
+}
+
+const USER: Gain = {
+  gives: 'the process that reads and writes a connection, where another one accepted it',
+  options: ['pid', 'comm', 'cgroup'],
+};
+
 const ACCEPTER: Gain = {
   gives: 'the process that accepts a connection, where it is not the one that listens',
   options: ['pid', 'comm', 'cgroup'],
 };
 
+/** The programs that see accept(), also through io_uring. */
+export const ACCEPT_PROGRAMS = [
+  'sys_exit_accept',
+  'sys_exit_accept4',
+  'ring_submitted',
+  'ring_completed',
+] as const;
+
+/** The Linux that brought them, where that is not the oldest. */
+const SINCE: Readonly<Partial<Record<string, string>>> = {
+  ring_submitted: '6.4',
+  ring_completed: '5.19',
+};
+
+function gainsOfAccept(gain: Gain): Readonly<Record<string, Gain>> {
+  return Object.fromEntries(
+    ACCEPT_PROGRAMS.map((program) => {
+      const since = SINCE[program];
+      return [program, since === undefined ? gain : { ...gain, since }];
+    }),
+  );
+}
+
+/** What they are good for, to a source for which accept() is more than an owner. */
+export const acceptGains = (gives: string): Readonly<Record<string, Gain>> =>
+  gainsOfAccept({ gives });
+
 /** What these programs are good for. */
 export const OWNER_GAINS: Readonly<Record<string, Gain>> = {
-  sys_exit_accept: ACCEPTER,
-  sys_exit_accept4: ACCEPTER,
+  ...gainsOfAccept(ACCEPTER),
+  user_sends: { ...USER, since: '6.3' },
+  user_receives: { ...USER, since: '6.3' },
+  user_reads: USER,
   [HOLDERS]: {
     gives: 'the owners of connections older than netwatch',
     options: ['pid', 'comm', 'cgroup'],
@@ -36,7 +83,13 @@ export function asksForOwner({ pids, comm, cgroup }: Filter): boolean {
 
 /** Whether one of these programs is wanted by a source that needs them for the filter alone. */
 export function isOwnerProgramWanted(program: string, filter: Filter): boolean {
-  return asksForOwner(filter) && (program !== FORGET || !hasSocketStorage());
+  return asksForOwner(filter) && fitsKernel(program);
+}
+
+/** Whether this kernel needs it, of programs of owners and others. */
+export function fitsKernel(program: string): boolean {
+  if (program === FORGET) return !hasSocketStorage();
+  return !USER_PROGRAMS.includes(program) || isUserProgramWanted(program);
 }
 
 /** Writes the owners of sockets that existed before into their storage. */

@@ -88,6 +88,24 @@ export function transferGains(sent: string, received: string): Readonly<Record<s
   ]);
 }
 
+/** What takes data from a socket and is no call that receives, by the system call. */
+const TAKING = { splice: 'splice() takes', getsockopt: 'TCP_ZEROCOPY_RECEIVE takes' } as const;
+
+/** The programs of bpf/include/taken.bpf.h. */
+export const TAKEN_PROGRAMS: readonly string[] = Object.keys(TAKING).flatMap((call) => [
+  `sys_enter_${call}`,
+  `sys_exit_${call}`,
+]);
+
+/** What each of them is for: `what` that is taken. */
+export function takenGains(what: string): Readonly<Record<string, Gain>> {
+  return Object.fromEntries(
+    Object.entries(TAKING).flatMap(([call, takes]) =>
+      ['enter', 'exit'].map((end) => [`sys_${end}_${call}`, { gives: `${what} that ${takes}` }]),
+    ),
+  );
+}
+
 /** What is to be said where not every call can be told; nothing elsewhere. */
 export function transferNotes({ by }: TransferHooks): readonly string[] {
   return by === 'kprobe'

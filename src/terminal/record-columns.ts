@@ -107,6 +107,25 @@ export function endColumn<R extends Ends>(
   return columnWith(title, width, (r) => formatEndpoint(...end(r)), fields, layout);
 }
 
+/** Of a connection that another process has accepted than its owner; pid 0: none. */
+interface Accepted {
+  readonly acceptedBy: number;
+  readonly acceptedByComm: string;
+}
+
+/** Absent where nobody else has accepted it, or nobody knows. */
+export function acceptedByField({
+  acceptedBy,
+  acceptedByComm,
+}: Accepted): Readonly<Record<string, unknown>> {
+  return acceptedBy === 0 ? {} : { accepted_by: { pid: acceptedBy, process: acceptedByComm } };
+}
+
+/** For programs that read JSON: the process that accepted the connection, if another has it. */
+export function acceptedByColumn<R extends Accepted>(isJson: boolean): readonly Column<R>[] {
+  return jsonFields(isJson, acceptedByField);
+}
+
 /** What only programs are told, and only in JSON. */
 export function jsonFields<R>(
   isJson: boolean,

@@ -145,7 +145,8 @@ function wanted(
     (source.facts?.(deed) ?? []).filter((fact) => applies(deed, fact)).map(([, text]) => text),
   );
   const chosen = deeds.filter((deed) => lets(deed, 'owner'));
-  return [...facts, ...(source.sums?.(chosen, unfiltered) ?? [])];
+  const used = deeds.filter((deed) => lets(deed, 'caller'));
+  return [...facts, ...(source.sums?.(chosen, unfiltered, used) ?? [])];
 }
 
 /** So many processes share a traffic: each asks for its records all the time. */

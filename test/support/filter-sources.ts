@@ -25,7 +25,10 @@ export const FILTERS = [
 ] as const;
 export type FilterName = (typeof FILTERS)[number];
 
-/** Whom a fact is told of: who has connected or accepted, or who calls; `either`: both would do. */
+/**
+ * Whom a fact is told of: who has connected or accepted, and owns it until another process sends or
+ * reads, or the one who does; `either`: both would do.
+ */
 type Teller = 'owner' | 'caller' | 'either';
 export type Fact = readonly [by: Teller, text: string];
 
@@ -44,8 +47,15 @@ export interface Source {
   readonly found: (finished: Finished) => readonly string[];
   /** Facts of one deed. */
   readonly facts?: (deed: Deed) => readonly Fact[];
-  /** Of all together, where the source adds up; `unfiltered`: what it finds without a filter. */
-  readonly sums?: (chosen: readonly Deed[], unfiltered: readonly string[]) => readonly string[];
+  /**
+   * Of all together, where the source adds up: `chosen` by owner, `used` by caller; `unfiltered`: what
+   * it finds without a filter.
+   */
+  readonly sums?: (
+    chosen: readonly Deed[],
+    unfiltered: readonly string[],
+    used: readonly Deed[],
+  ) => readonly string[];
   /** Each fact counts once, however often it is told. */
   readonly once?: true;
 }
@@ -87,6 +97,9 @@ const rows =
 const volume = (o: Json): string =>
   `${pidAndEnds(o)} ${String(o['bytes_sent'])} ${String(o['bytes_received'])}`;
 
+/** Changes of state before anybody sends or reads. */
+const BEGINNINGS = /^(CLOSE|LISTEN|SYN_SENT|SYN_RECV)>/;
+
 /** Changes of state, by the way that an end goes. */
 function statesOf(deed: Deed): readonly string[] {
   if (deed.kind === 'listen') return deed.early ? [] : ['CLOSE>LISTEN'];
@@ -124,7 +137,7 @@ const LIFE: readonly Source[] = [
     found: rows(volume),
     facts: (deed) => {
       if (deed.kind === 'refused') return [byPid(deed, `${endsOf(deed)} 0 0`)];
-      return isNew(deed) ? [byPid(deed, `${endsOf(deed)} ${deed.sent} ${deed.received}`)] : [];
+      return isNew(deed) ? [byCaller(deed, `${endsOf(deed)} ${deed.sent} ${deed.received}`)] : [];
     },
   },
   {
@@ -133,10 +146,12 @@ const LIFE: readonly Source[] = [
     flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER },
     found: rows((o) => `${String(o['event'])} ${pidAndEnds(o)}`),
     facts: (deed) => {
-      const told = (event: string): Fact => ['owner', `${event} ${deed.owner} ${endsOf(deed)}`];
       if (!isEnd(deed)) return [];
       const begin = deed.role === 'client' ? 'connect' : 'accept';
-      return [...(deed.early ? [] : [begin]), 'close'].map(told);
+      return [
+        ...(deed.early ? [] : [['owner', `${begin} ${deed.owner} ${endsOf(deed)}`] as const]),
+        ['caller', `close ${deed.caller} ${endsOf(deed)}`],
+      ];
     },
   },
   {
@@ -147,7 +162,10 @@ const LIFE: readonly Source[] = [
     found: rows((o) => `${String(o['state_before'])}>${String(o['state'])} ${endsIn(o)}`),
     facts: (deed) => {
       const ends = deed.kind === 'listen' ? `${at(deed.local)} ${anyOf(deed.local)}` : endsOf(deed);
-      return statesOf(deed).map((states) => ['owner', `${states} ${ends}`]);
+      return statesOf(deed).map((states) => [
+        BEGINNINGS.test(states) ? 'owner' : 'caller',
+        `${states} ${ends}`,
+      ]);
     },
   },
   {
@@ -220,7 +238,7 @@ const INSIGHT: Source = {
       ['either', `any event ${ends}`],
       ['caller', `SEND ${deed.caller} ${ends} ${deed.sent}`],
       ['caller', `RECEIVE ${deed.caller} ${ends} ${deed.received}`],
-      ['owner', `CLOSE ${ends}`],
+      ['caller', `CLOSE ${ends}`],
       ...(deed.early ? [] : [owned(deed.role === 'client' ? 'CONNECT' : 'ACCEPT')]),
       ...(deed.lost ? [owned('RETRANSMIT')] : []),
       ...(deed.reset ? [['owner', `RESET ${ends}`] as const] : []),
@@ -424,26 +442,35 @@ function collectorFacts(deed: Deed): Fact[] {
   if (!isEnd(deed)) return [];
   const [asks, answers] = [`GET /${deed.way}/${deed.party} HTTP/1.1`, 'HTTP/1.1 200 OK'];
   const [out, back] = deed.role === 'client' ? [asks, answers] : [answers, asks];
+  // the request is in the kernel's hands before its caller is known
+  const [sends, reads] =
+    deed.role === 'client' ? (['owner', 'caller'] as const) : (['caller', 'owner'] as const);
   return [
     owned(`info ${ends} ${deed.owner} ${deed.party}`),
-    owned(`any packet ${ends}`),
-    owned(`sent ${ends} ${deed.sent}`),
-    owned(`received ${ends} ${deed.received}`),
-    owned(`sent ${ends} ${out}`),
-    owned(`received ${ends} ${back}`),
+    ['caller', `info ${ends} ${deed.caller} ${deed.party}`],
+    ['either', `any packet ${ends}`],
+    [sends, `sent ${ends} ${deed.sent}`],
+    [reads, `received ${ends} ${deed.received}`],
+    [sends, `sent ${ends} ${out}`],
+    [reads, `received ${ends} ${back}`],
     ...drops,
     ...(deed.reset ? [owned(`reset_${deed.role === 'client' ? 'sent' : 'received'} ${ends}`)] : []),
     ...(deed.lost ? [owned(`sent again ${ends}`)] : []),
   ];
 }
 
-function collectorSums(chosen: readonly Deed[]): string[] {
+function collectorSums(
+  chosen: readonly Deed[],
+  _: readonly string[],
+  used: readonly Deed[],
+): string[] {
   const refused = chosen.filter(({ kind }) => kind === 'refused').length;
   return ['client', 'server'].flatMap((role) => {
-    const ends = chosen.filter(isEnd).filter((end) => end.role === role);
+    const ends = (all: readonly Deed[]): ConnectionEnd[] =>
+      all.filter(isEnd).filter((end) => end.role === role);
     return [
-      `opened as ${role}: ${ends.filter(isNew).length + (role === 'client' ? refused : 0)}`,
-      `requests as ${role}: ${ends.length}`,
+      `opened as ${role}: ${ends(chosen).filter(isNew).length + (role === 'client' ? refused : 0)}`,
+      `requests as ${role}: ${ends(used).length}`,
     ];
   });
 }

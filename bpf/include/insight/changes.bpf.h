@@ -22,9 +22,9 @@ static __always_inline bool nw_fill_owned(struct nw_insight *e, struct sock *sk,
 	struct nw_socket *s = nw_socket_find(sk);
 
 	if (s)
-		nw_adopt_owner(s, (__u64)sk);
+		nw_adopt_owner(s, sk);
 	nw_fill_insight(e, sk, tp, s);
-	return nw_allowed(&e->tuple, nw_known_owner(s), sk);
+	return nw_insight_allowed(e, nw_known_owner(s), sk);
 }
 
 static __always_inline void nw_emit_if(struct nw_insight *e, __u32 happened,

@@ -7,6 +7,7 @@
 #include "descriptor.bpf.h"
 #include "insight/changes.bpf.h"
 #include "sequence.bpf.h"
+#include "taken.bpf.h"
 #include "volume.bpf.h"
 
 /* Bytes that nobody has read yet; a FIN among them is none. */
@@ -116,6 +117,11 @@ static __always_inline int nw_insight_received(struct sock *sk, int bytes,
 	return flags & NW_MSG_PEEK ?
 		       0 :
 		       nw_insight_moved(sk, bytes, NW_EVENT_RECEIVE);
+}
+
+static __always_inline int nw_insight_taken(struct sock *sk, __s64 bytes)
+{
+	return nw_probe_moved(sk, bytes, NW_EVENT_RECEIVE);
 }
 
 static __always_inline int nw_insight_begin(struct sock *sk, bool is_wanted)

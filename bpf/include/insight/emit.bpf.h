@@ -71,6 +71,7 @@ static __always_inline void nw_fill_insight(struct nw_insight *e,
 	if (!s)
 		return;
 	e->age_ns = nw_between(s->open_ns, e->head.ts_ns);
+	e->accepted_by = nw_acceptor_of(&s->owner);
 	if (s->owner_source != NW_OWNER_NONE)
 		e->task = s->owner.task;
 }
@@ -81,7 +82,20 @@ static __always_inline void nw_fill_current(struct nw_insight *e,
 {
 	nw_current_actor(owner);
 	e->task = owner->task;
+	if (e->accepted_by == e->task.pid)
+		e->accepted_by = 0;
 	e->tid = (__u32)bpf_get_current_pid_tgid();
+}
+
+/*
+ * A function of its own, after which the verifier goes on once and not once for
+ * each way through the filter.
+ */
+static __noinline bool nw_insight_allowed(const struct nw_insight *e,
+					  const struct nw_owner *owner,
+					  struct sock *sk)
+{
+	return nw_allowed(&e->tuple, owner, sk);
 }
 
 /* The filters by value; what is not known is in no range. */
@@ -157,6 +171,7 @@ static __noinline int nw_emit_insight(struct nw_insight *e, __u32 event)
 	if (!record)
 		return 0;
 	*record = *e;
+	nw_name_acceptor(&record->accepted_by_comm, e->accepted_by);
 	record->event = event;
 	nw_submit(record);
 	return 0;

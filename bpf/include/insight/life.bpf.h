@@ -55,7 +55,7 @@ nw_tell_connect(struct nw_insight *e, struct sock *sk, struct tcp_sock *tp,
 	e->tid = seen->connect_tid;
 	e->old_state = TCP_CLOSE;
 	e->state = TCP_SYN_SENT;
-	if (nw_allowed(&e->tuple, nw_known_owner(s), sk))
+	if (nw_insight_allowed(e, nw_known_owner(s), sk))
 		nw_emit_insight(e, NW_EVENT_CONNECT);
 }
 
@@ -73,13 +73,15 @@ static __always_inline void nw_tell_close(struct nw_insight *e, struct sock *sk,
 	nw_data_volume(sk, tp, s, old_state, &e->bytes_sent,
 		       &e->bytes_received);
 	e->bytes = e->bytes_sent + e->bytes_received;
-	if (nw_allowed(&e->tuple, nw_known_owner(s), sk))
+	if (nw_insight_allowed(e, nw_known_owner(s), sk))
 		nw_emit_insight(e, NW_EVENT_CLOSE);
 }
 
-static __always_inline int nw_insight_turn(struct sock *sk, int old_state,
-					   int state)
+/* `states`: the old one and the new one, the tracepoint's second and third. */
+static __always_inline int nw_insight_turn(struct sock *sk,
+					   const volatile __u64 *states)
 {
+	int old_state = states[0], state = states[1];
 	struct nw_insight e;
 	struct nw_turn turn;
 	struct nw_seen *seen;
@@ -88,6 +90,9 @@ static __always_inline int nw_insight_turn(struct sock *sk, int old_state,
 	kind = nw_socket_turn(&turn, sk, old_state, state);
 	if (kind == NW_TURN_NONE)
 		return 0;
+	/* anew: else the verifier goes on with each value that was asked for */
+	old_state = states[0];
+	state = states[1];
 	seen = nw_seen_of(sk);
 	if (!seen)
 		return 0;

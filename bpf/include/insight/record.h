@@ -67,6 +67,8 @@ struct nw_insight {
 	__u32 lost_out;
 	__u32 sacked_out;
 	__u32 rto; /* jiffies */
+	__u32 accepted_by; /* pid of another process than task; 0 = none */
+	nw_comm_t accepted_by_comm;
 	__u8 event; /* enum nw_event */
 	__u8 state; /* the kernel's TCP_… state; 0 = no socket */
 	__u8 old_state; /* of a state change; 0 = none */
@@ -75,7 +77,7 @@ struct nw_insight {
 	__u8 received; /* RESET: by us */
 	__u8 dsack; /* SACK: the first block tells of a duplicate */
 	__u8 has_sock; /* cwnd and the rest of the socket's values are set */
-	__u8 pad[4];
+	__u8 pad[8];
 };
 
 /* What nw_filter does not cover. Nothing is left out: 0 and the largest. */

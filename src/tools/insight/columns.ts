@@ -3,7 +3,13 @@ import { formatAddress } from '../../metrics/address.js';
 import type { InsightRecord, KernelNames } from '../../sources/insight.js';
 import { column, type Column } from '../../terminal/column.js';
 import { timeOfDay } from '../../metrics/wall-clock.js';
-import { commColumn, endColumn, pidColumn, timeField } from '../../terminal/record-columns.js';
+import {
+  acceptedByField,
+  commColumn,
+  endColumn,
+  pidColumn,
+  timeField,
+} from '../../terminal/record-columns.js';
 import { detailsOf, detailsText, eventName, srttUs } from './details.js';
 import { EVENTS_WITH_BYTES } from '../../sources/insight-events.js';
 import { stateName } from '../../sources/tcp-states.js';
@@ -60,15 +66,16 @@ function detailsColumn(names: KernelNames): Column<R> {
   };
 }
 
-/** In JSON alone: which socket, and since when. */
+/** In JSON alone: which socket, since when, and who accepted it. */
 const SOCKET: Column<R> = {
   title: 'SOCK',
   width: 16,
   inTable: false,
   cell: ({ sock }) => formatAddress(sock),
-  fields: ({ sock, ageNs }) => ({
-    sock: sock === 0 ? null : formatAddress(sock),
-    age_ms: ageNs === null ? null : ageNs / 1e6,
+  fields: (r) => ({
+    sock: r.sock === 0 ? null : formatAddress(r.sock),
+    age_ms: r.ageNs === null ? null : r.ageNs / 1e6,
+    ...acceptedByField(r),
   }),
 };
 

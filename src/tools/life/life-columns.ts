@@ -3,6 +3,7 @@ import type { LifeRecord } from '../../sources/life.js';
 import { columnWith } from '../../terminal/column.js';
 import type { Context } from '../../terminal/common.js';
 import {
+  acceptedByColumn,
   addressColumn,
   commColumn,
   ipColumn,
@@ -55,5 +56,6 @@ export function lifeColumns(options: WideOptions, context: Context): readonly Li
       ...duration,
       fields: (r) => ({ ...duration.fields(r), handshake_ms: millisecondsOf(r.handshakeNs) }),
     },
+    ...acceptedByColumn<LifeRecord>(options.output === 'json'),
   ];
 }

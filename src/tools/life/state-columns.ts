@@ -5,6 +5,7 @@ import type { LifeRecord } from '../../sources/life.js';
 import { column } from '../../terminal/column.js';
 import type { Context } from '../../terminal/common.js';
 import {
+  acceptedByColumn,
   addressColumn,
   commColumn,
   ipColumn,
@@ -57,5 +58,6 @@ export function stateColumns(options: WideOptions, context: Context): readonly L
     state('OLDSTATE', 'state_before', ({ oldState }) => oldState),
     { ...state('NEWSTATE', 'state', (r) => r.state), before: ' -> ' },
     durationColumn('MS', 3),
+    ...acceptedByColumn<LifeRecord>(options.output === 'json'),
   ];
 }

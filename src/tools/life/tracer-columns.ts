@@ -2,7 +2,13 @@
 import type { LifeRecord } from '../../sources/life.js';
 import { column, columnWith } from '../../terminal/column.js';
 import type { CommonOptions, Context } from '../../terminal/common.js';
-import { commColumn, ipColumn, pidColumn, portColumn } from '../../terminal/record-columns.js';
+import {
+  acceptedByColumn,
+  commColumn,
+  ipColumn,
+  pidColumn,
+  portColumn,
+} from '../../terminal/record-columns.js';
 import {
   bracketColumn,
   glued,
@@ -58,5 +64,6 @@ export function tracerColumns(options: TracerOptions, context: Context): readonl
     portColumn('SPORT', 'local', 6),
     portColumn('DPORT', 'peer', verbose ? 7 : 6),
     ...optional(verbose && netns === undefined, options, { ...namespace, before: '' }),
+    ...acceptedByColumn<LifeRecord>(options.output === 'json'),
   ];
 }

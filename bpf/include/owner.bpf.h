@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Processes as owners of sockets: what is remembered of one, the one that runs,
+ * and what is told by the address of a socket where its storage is out of reach.
+ */
+#ifndef NW_OWNER_BPF_H
+#define NW_OWNER_BPF_H
+
+#include "filter.bpf.h"
+
+/* Whether a process is in the cgroup that the filter names. */
+enum nw_inside {
+	NW_INSIDE_UNKNOWN = 0,
+	NW_INSIDE = 1,
+	NW_OUTSIDE = 2,
+};
+
+struct nw_owner {
+	struct nw_task task;
+	__u64 cgroup; /* its id; 0 = not known */
+	__u32 inside; /* enum nw_inside */
+	__u32 accepted_by; /* pid; 0 = not known, or nobody had to */
+};
+
+/*
+ * Who accepted a socket, by the socket's address: the syscall tracepoint that
+ * knows the process cannot reach socket storage. Taken over at the next hook
+ * that can.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct nw_owner);
+} shared_accepted SEC(".maps");
+
+/*
+ * Whose an MPTCP connection is, by the address of the socket that the process
+ * has: the kernel makes and ends its subflows, each a TCP socket, by itself.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct nw_owner);
+} shared_mptcp SEC(".maps");
+
+/* The names of processes that accept connections, by pid: fewer than these. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, nw_comm_t);
+} shared_acceptors SEC(".maps");
+
+#define NW_PF_KTHREAD 0x00200000
+
+/* A subflow's owner is that of the whole MPTCP connection. */
+enum nw_subflow {
+	NW_SUBFLOW_NONE = 0, /* plain TCP */
+	NW_SUBFLOW_FIRST = 1,
+	NW_SUBFLOW_JOINED = 2, /* made by the kernel, not by a process */
+};
+
+static __always_inline struct mptcp_subflow_context *nw_subflow_of(__u64 sock)
+{
+	struct inet_connection_sock *icsk = (void *)sock;
+
+	return BPF_CORE_READ(icsk, icsk_ulp_data);
+}
+
+static __always_inline bool nw_has_mptcp(void)
+{
+	struct tcp_sock *tp = NULL;
+
+	return bpf_core_type_exists(struct mptcp_subflow_context) &&
+	       bpf_core_field_exists(tp->is_mptcp);
+}
+
+/*
+ * enum nw_subflow of the socket at this address. Without branches, as the
+ * verifier would walk each of them through all that follows.
+ */
+static __always_inline __u32 nw_subflow_kind(__u64 sock)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sock;
+	struct mptcp_subflow_context *subflow;
+	__u32 joins, is_subflow;
+
+	if (!nw_has_mptcp())
+		return NW_SUBFLOW_NONE;
+	is_subflow = BPF_CORE_READ(tp, is_mptcp) & 1;
+	subflow = nw_subflow_of(sock);
+	joins = BPF_CORE_READ_BITFIELD_PROBED(subflow, request_join) |
+		BPF_CORE_READ_BITFIELD_PROBED(subflow, mp_join);
+	return is_subflow + (is_subflow & joins);
+}
+
+/* The address of the socket that a subflow belongs to; 0 = it is none. */
+static __always_inline __u64 nw_mptcp_of(__u64 sock)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sock;
+	struct mptcp_subflow_context *subflow;
+
+	if (!nw_has_mptcp() || !(BPF_CORE_READ(tp, is_mptcp) & 1))
+		return 0;
+	subflow = nw_subflow_of(sock);
+	return (__u64)BPF_CORE_READ(subflow, conn);
+}
+
+/*
+ * The pid of the process that accepted it, if that is not its owner; else 0.
+ * Without a branch, as nw_subflow_kind().
+ */
+static __always_inline __u32 nw_acceptor_of(const struct nw_owner *owner)
+{
+	__u32 other = owner->accepted_by ^ owner->task.pid;
+
+	other = (other | -other) >> 31;
+	barrier_var(other);
+	return owner->accepted_by & -other;
+}
+
+static __always_inline void nw_name_acceptor(nw_comm_t *comm, __u32 pid)
+{
+	nw_comm_t *known =
+		pid ? bpf_map_lookup_elem(&shared_acceptors, &pid) : NULL;
+
+	if (known)
+		__builtin_memcpy(comm, known, sizeof(*comm));
+}
+
+static __always_inline void nw_task_of(struct nw_task *to,
+				       struct task_struct *task)
+{
+	struct task_struct *leader = task->group_leader;
+
+	to->pid = task->tgid;
+	to->start_ns = leader->start_boottime;
+	to->uid = task->cred->uid.val;
+	__builtin_memcpy(to->comm, leader->comm, sizeof(to->comm));
+}
+
+/* Since 5.11 the current task can be read without a call per field. */
+static __always_inline bool nw_has_task_btf(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id,
+					  BPF_FUNC_get_current_task_btf);
+}
+
+static __always_inline void nw_current_task(struct nw_task *to)
+{
+	struct task_struct *task;
+
+	if (nw_has_task_btf()) {
+		nw_task_of(to, bpf_get_current_task_btf());
+		return;
+	}
+	task = (struct task_struct *)bpf_get_current_task();
+	to->pid = bpf_get_current_pid_tgid() >> 32;
+	to->uid = (__u32)bpf_get_current_uid_gid();
+	to->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	/* the process's name: a thread may carry one of its own */
+	BPF_CORE_READ_STR_INTO(&to->comm, task, group_leader, comm);
+}
+
+/* The same with its cgroup, and whether the filter's holds it. */
+static __always_inline void nw_fill_inside(struct nw_owner *to,
+					   struct task_struct *task)
+{
+	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+
+	to->cgroup = BPF_CORE_READ(cgroup, kn, id);
+	to->inside = NW_INSIDE_UNKNOWN;
+	if (nw_filter.cgroup)
+		to->inside = nw_cgroup_inside(cgroup) ? NW_INSIDE : NW_OUTSIDE;
+	to->accepted_by = 0;
+}
+
+static __always_inline void nw_owner_of(struct nw_owner *to,
+					struct task_struct *task)
+{
+	nw_task_of(&to->task, task);
+	nw_fill_inside(to, task);
+}
+
+static __always_inline void nw_current_owner(struct nw_owner *to)
+{
+	nw_current_task(&to->task);
+	nw_fill_inside(to, (struct task_struct *)bpf_get_current_task());
+}
+
+/* The same for hot paths: of its cgroup only what the filter asks. */
+static __always_inline void nw_current_actor(struct nw_owner *to)
+{
+	nw_current_task(&to->task);
+	if (nw_filter.cgroup)
+		nw_fill_inside(to,
+			       (struct task_struct *)bpf_get_current_task());
+}
+
+/* Work that the kernel does by itself, in nobody's name. */
+static __always_inline bool nw_is_kernel_thread(void)
+{
+	struct task_struct *task;
+
+	if (nw_has_task_btf())
+		return bpf_get_current_task_btf()->flags & NW_PF_KTHREAD;
+	task = (struct task_struct *)bpf_get_current_task();
+	return BPF_CORE_READ(task, flags) & NW_PF_KTHREAD;
+}
+
+#endif /* NW_OWNER_BPF_H */
