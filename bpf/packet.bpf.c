@@ -189,11 +189,24 @@ int BPF_PROG(timed_socket_begins, struct sock *sk, int old_state, int state)
 	return nw_begins(sk, old_state, state, true);
 }
 
+/* Its request may have been seen before it was known whose it is. */
+static __always_inline bool nw_end_allowed(struct sock *sk, struct tcp_sock *tp)
+{
+	struct nw_tuple tuple = {};
+
+	if (!nw_socket_filtered())
+		return true;
+	nw_sock_tuple(tp, &tuple);
+	return nw_flow_allowed(&tuple, sk);
+}
+
 /* A connection has ended: the requests that were not answered. */
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(http_ends, struct sock *sk, int old_state, int state)
 {
-	if (state == TCP_CLOSE && nw_watched(sk))
+	struct tcp_sock *tp = state == TCP_CLOSE ? nw_watched(sk) : NULL;
+
+	if (tp && nw_end_allowed(sk, tp))
 		nw_http_socket_closed(sk, old_state);
 	return 0;
 }

@@ -152,6 +152,7 @@ t.test('a tool may take a common option for itself', async (t) => {
     '--netns <NAMES>',
     '--cgroup <PATH>',
     '--data <DIR>',
+    ...['-?', '--usage'],
   ]);
   await tool.command().parseAsync(['5', '-v', '-d', '3'], { from: 'user' });
   t.match(typed[0], { interval: '5', duration: '3', output: 'table', libbpfLog: false });

@@ -28,25 +28,29 @@ enum nw_use {
 	NW_USE_HANDOVER = 2, /* another one than before */
 };
 
-/* True of the process that runs, also by its name: exec() gives it another. */
+/* True of the process that runs: by its pid and, where that is cheap, its start. */
 static __always_inline bool nw_is_current(const struct nw_task *task)
 {
-	const __u64 *known = (const __u64 *)task->comm, *now;
-
 	if (task->pid != bpf_get_current_pid_tgid() >> 32)
 		return false;
-	if (!nw_has_task_btf())
-		return true;
-	now = (const __u64 *)bpf_get_current_task_btf()->group_leader->comm;
-	return known[0] == now[0] && known[1] == now[1];
+	return !nw_has_task_btf() ||
+	       task->start_ns ==
+		       bpf_get_current_task_btf()->group_leader->start_boottime;
 }
 
-/* The process that runs owns the connection from now on. */
+/*
+ * The process that runs owns the connection from now on. One that did so before
+ * keeps the name that it had then, also through an exec().
+ */
 static __always_inline __u32 nw_own(struct nw_socket *s, __u8 source)
 {
 	__u32 accepted_by = s->owner.accepted_by, pid = s->owner.task.pid;
 	__u8 before = s->owner_source;
 
+	if (before > NW_OWNER_LISTENER && nw_is_current(&s->owner.task)) {
+		s->owner_source = source;
+		return NW_USE_NONE;
+	}
 	nw_current_owner(&s->owner);
 	s->owner.accepted_by = before > NW_OWNER_LISTENER ? accepted_by : 0;
 	s->owner_source = source;
