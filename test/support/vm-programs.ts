@@ -99,6 +99,12 @@ const before519 =
 const SHARED_RULES: Readonly<Record<string, Rule>> = {
   // sockets remember by themselves since 5.11
   forget_socket: () => (since('5.11') ? 'unasked' : 'attached'),
+  // what io_uring accepts
+  ring_submitted: () => (since('6.4') ? 'attached' : 'missing'),
+  // who uses a connection
+  user_sends: since63,
+  user_receives: since63,
+  user_reads: () => (since('6.3') ? 'unasked' : 'attached'),
   // drops have a reason since 5.17, which says the same
   tcp_bad_csum: () => (since('5.17') ? 'unasked' : since('5.14') ? 'attached' : 'missing'),
   tcp_drop: () => (since('5.17') ? 'unasked' : 'attached'),
