@@ -43,7 +43,7 @@ t.test('connections are counted by role and outcome, with their bytes', async (t
     'client success': 15,
     'server success': 15,
     'client refused': 11,
-    'client _OTHER': 2,
+    'client closed': 2,
   });
   t.equal(TcpActiveOpens, 15 + 11 + 2, 'as the kernel has counted');
   t.equal(TcpPassiveOpens, 15, 'as the kernel has counted');
