@@ -23,10 +23,12 @@ import { closingLine, TapCounter, type Counts, type FileResult } from './tap-cou
 interface Suite {
   readonly name: string;
   readonly files: readonly string[];
-  readonly jobs: number;
-  /** Seconds that one file may take. */
-  readonly timeout: number;
 }
+
+/** Files at a time. */
+const JOBS = 2;
+/** Seconds that one file may take. */
+const TIMEOUT = 600;
 
 const root = resolve(import.meta.dirname, '..');
 const verbose = process.env['VERBOSE'] === '1';
@@ -44,11 +46,9 @@ function testFiles(directory: string, without: readonly string[] = []): string[]
 function suites(unitOnly: boolean, files: readonly string[]): Suite[] {
   const chosen = (file: string): boolean =>
     files.length === 0 || files.some((wanted) => resolve(wanted) === join(root, file));
-  const unit = { name: 'unit', jobs: 2, timeout: 600 };
-  const e2e = { name: 'e2e', jobs: 2, timeout: 600 };
   return [
-    { ...unit, files: testFiles('test', ['e2e/', 'vm/']).filter(chosen) },
-    ...(unitOnly ? [] : [{ ...e2e, files: testFiles('test/e2e').filter(chosen) }]),
+    { name: 'unit', files: testFiles('test', ['e2e/', 'vm/']).filter(chosen) },
+    ...(unitOnly ? [] : [{ name: 'e2e', files: testFiles('test/e2e').filter(chosen) }]),
   ].filter((suite) => suite.files.length > 0);
 }
 
@@ -72,12 +72,7 @@ function environment(): NodeJS.ProcessEnv {
 async function run(suite: Suite): Promise<Counts> {
   const counter = new TapCounter(print);
   const tap = createWriteStream(join(root, '.tap', `${suite.name}.tap`));
-  const args = [
-    '--reporter=tap',
-    `--jobs=${suite.jobs}`,
-    `--timeout=${suite.timeout}`,
-    ...suite.files,
-  ];
+  const args = ['--reporter=tap', `--jobs=${JOBS}`, `--timeout=${TIMEOUT}`, ...suite.files];
   const child = spawn(join(root, 'node_modules/.bin/tap'), args, {
     cwd: root,
     env: environment(),
