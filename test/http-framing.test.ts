@@ -375,7 +375,16 @@ t.test('a connection that was there before: from the next head on', { skip }, (t
     ...['BREW /pot HTTP/1.0 @0', 'sent 0'],
   ]);
   const upload = watch((s) => s.midstream(IN).send(IN, GET).send(OUT, OK).send(IN, GET));
-  t.same(upload.said, ['GET /a HTTP/1.1 @0', 'sent 0'], 'what went on was no request');
+  t.same(
+    upload.said,
+    ['HTTP/1.1 200 OK @0', 'end ? 200 ?-20 2', 'GET /a HTTP/1.1 @0', 'sent 0'],
+    'what went on was no request, and its answer is one of which nothing is known',
+  );
+  const late = watch((s) => s.midstream(IN).send(OUT, OK).send(IN, GET).send(OUT, OK));
+  t.same(late.said[1], 'end ? 200 ?-10 2', 'netwatch came between request and answer');
+  t.same(late.said.at(-1), 'end GET 200 20-30 2');
+  const rest = watch((s) => s.midstream(OUT).send(OUT, OK).send(IN, GET).send(OUT, OK));
+  t.same(rest.said[0], 'GET /a HTTP/1.1 @0', 'within an answer nothing is a head');
   const download = watch((s) => {
     s.midstream(IN).send(OUT, GET).send(OUT, GET).send(IN, GET).send(OUT, OK);
   });

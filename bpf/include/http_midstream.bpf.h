@@ -47,18 +47,18 @@ static __always_inline __u32 nw_http_turn(struct sock *sk, __u32 role)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	__u32 received;
+	bool answered;
 
 	if (!tp)
 		return 0;
 	received = tp->inet_conn.icsk_ack.lrcvtime;
-	if (role == NW_HTTP_ROLE_SERVER)
-		return tp->bytes_acked &&
-				       (__s32)(tp->lsndtime - received) >= 0 ?
-			       1 + NW_HTTP_OUT :
-			       0;
-	return tp->bytes_received && tp->rcv_tstamp == received ?
-		       1 + NW_HTTP_IN :
-		       0;
+	if (role == NW_HTTP_ROLE_SERVER) {
+		answered = tp->bytes_acked &&
+			   (__s32)(tp->lsndtime - received) >= 0;
+		return 1 + (answered ? NW_HTTP_OUT : NW_HTTP_IN);
+	}
+	answered = tp->bytes_received && tp->rcv_tstamp == received;
+	return 1 + (answered ? NW_HTTP_IN : NW_HTTP_OUT);
 }
 
 /* Global, so that the verifier looks at it once and not once per path. */

@@ -113,6 +113,12 @@ t.test('connections older than netwatch are read right', { skip }, async (t) => 
       t.strictSame(counted(state, side, PORT + at), wanted, `${kind} at the ${side}`);
   const taken = { taken_for: 'midstream' };
   t.equal(total(state, 'netwatch_http_connections_total', taken), cases.length * 2 * TIMES);
+  // the uploads had begun before: their answers have no request that is known
+  for (const side of SIDES)
+    t.equal(
+      total(state, 'netwatch_http_responses_unmatched_total', { side, cause: 'midstream' }),
+      TIMES,
+    );
 });
 
 t.test('a request that is never acknowledged ends with the timeout', { skip }, async (t) => {

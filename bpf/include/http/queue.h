@@ -92,6 +92,8 @@ NW_HTTP_FN int nw_http_push(NW_HTTP_CTX *ctx, __u32 slot)
 		w->d.flags &= ~NW_HTTP_F_LOST;
 	if (!(w->d.flags & NW_HTTP_F_LOST))
 		start |= w->d.first_ns << 5;
+	/* the hooks ask for the side */
+	h->request = w->way ? 2 : 1;
 	place = nw_http_place(h);
 	if (!place) {
 		h->over_in++;

@@ -199,8 +199,12 @@ static __always_inline int nw_http_plausible(NW_HTTP_CTX *ctx,
 	if (bytes < NW_HTTP_PLAUSIBLE_MIN ||
 	    nw_http_load(ctx, offset, &word, sizeof(word)))
 		return 0;
+	/* of a request that is older than the state, after which it is its turn */
 	if (nw_http_is_version(word))
-		return request == 2 - way && nw_http_outstanding(h);
+		return request == 2 - way &&
+		       (nw_http_outstanding(h) ||
+			((h->dir[way].flags & NW_HTTP_F_OLD) &&
+			 h->turn == 2 - way));
 	if (request == 2 - way)
 		return 0;
 	space = nw_http_find(word, ' ');
