@@ -124,6 +124,8 @@ t.test('what the kernel counts by itself is added once', (t) => {
   exchanges.takeOver([{ key: GET, buckets: buckets(2), sumNs: 20 }]);
   exchanges.takeOver([{ key: GET, buckets: buckets(5), sumNs: 50 }]);
   t.strictSame(exchanges.counts()[0]?.duration, { buckets: buckets(6), sum: 57 });
+  exchanges.takeOver([{ key: GET, buckets: buckets(6), sumNs: 50 }]);
+  t.strictSame(exchanges.counts()[0]?.duration, { buckets: buckets(7), sum: 57 }, 'one of 0 ns');
   t.end();
 });
 

@@ -124,12 +124,12 @@ export class HttpExchanges {
     for (const { key, buckets, sumNs } of durations) {
       const name = numberOf(key);
       const before = this.#taken.get(name);
+      const more = buckets.map((total, bucket) => total - (before?.buckets[bucket] ?? 0));
+      if (more.every((count) => count === 0)) continue;
       this.#taken.set(name, { buckets, sum: sumNs });
-      if (before?.sum === sumNs) continue;
       const kind = this.#kindOf(key);
       kind.lastMs = this.#now();
-      for (const [bucket, total] of buckets.entries())
-        kind.duration.buckets[bucket]! += total - (before?.buckets[bucket] ?? 0);
+      for (const [bucket, count] of more.entries()) kind.duration.buckets[bucket]! += count;
       kind.duration.sum += sumNs - (before?.sum ?? 0);
     }
   }
