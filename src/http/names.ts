@@ -116,3 +116,12 @@ export function isLink(word: string): boolean {
 export function isEnd(word: string): boolean {
   return ENDS.has(word.toLowerCase());
 }
+
+/** Every word that can end a name, for the quick look at bytes. */
+export const NAME_WORDS: readonly string[] = [
+  ...SECRET,
+  ...SECRET_ALONE,
+  ...SENSITIVE,
+  ...CAPABILITY,
+  ...PERSONAL,
+];
