@@ -34,6 +34,7 @@ for (const [characters, kind] of [
 ] as const)
   for (const character of characters) CLASSES[character.charCodeAt(0)] = kind;
 const UNDERSCORE = 0x5f;
+const SPACE_CODE = 0x20;
 
 /** A set of words by their hashes, as bits: a word of it is always found, another one rarely. */
 const FILTER_BITS = 1 << 16;
@@ -83,125 +84,178 @@ function isVersion(bytes: Uint8Array, at: number, end: number): boolean {
   return startsWith(bytes, at, end, VERSION) && CLASSES[bytes[at + VERSION.length]!] === DIGIT;
 }
 
-/** What has been seen of the segment and the run of letters and digits that are being read. */
-class Scan {
-  /** Where the scan ended. */
-  at = 0;
-  #word = HASH_START;
-  #all = HASH_START;
-  #named = false;
-  #before = OTHER;
-  #letter = WORD_START;
-  #bits = 0;
-  #runLength = 0;
-  #runKinds = 0;
-  #length = 0;
-  #alnum = 0;
-  #digits = 0;
-  #capitals = 0;
-  #hasUnderscore = false;
-  #isMixed = false;
+/** Bits of the kinds in a run. */
+const DIGITS = 1 << DIGIT;
+const SMALL = 1 << LOWER;
+const CAPITALS = 1 << UPPER;
+
+/** True for a capital behind a small letter or a digit: there a word begins. */
+const isHump = (before: number, kind: number): boolean =>
+  kind === UPPER && (before === LOWER || before === DIGIT);
+
+/** Whether one of the words of `accessToken` is a name. */
+function hasNamedWord(bytes: Uint8Array, from: number, to: number): boolean {
+  let hash = HASH_START;
+  let before = OTHER;
+  for (let i = from; i < to; i++) {
+    const code = bytes[i]!;
+    const kind = CLASSES[code]!;
+    if (isHump(before, kind)) {
+      if (isNamed(hash)) return true;
+      hash = HASH_START;
+    }
+    hash = Math.imul(hash ^ (code | 0x20), HASH_PRIME);
+    before = kind;
+  }
+  return isNamed(hash);
+}
+
+/** Whether all the words of `pass_code` make a name together. */
+function isNamedTogether(bytes: Uint8Array, from: number, to: number): boolean {
+  let hash = HASH_START;
+  for (let i = from; i < to; i++)
+    if (CLASSES[bytes[i]!] !== GLUE) hash = Math.imul(hash ^ (bytes[i]! | 0x20), HASH_PRIME);
+  return isNamed(hash);
+}
+
+/** At least the bits by which the runs of letters are likelier to be drawn by lot than written. */
+function mostBits(bytes: Uint8Array, from: number, to: number): number {
+  let bits = 0;
+  let letter = WORD_START;
+  for (let i = from; i < to; i++) {
+    const kind = CLASSES[bytes[i]!]!;
+    if (kind !== LOWER && kind !== UPPER) {
+      letter = WORD_START;
+      continue;
+    }
+    const next = (bytes[i]! | 0x20) - 0x61;
+    if (letter === WORD_START) bits += RUN_BITS;
+    bits += WORD_BITS[letter * WORD_LETTERS + next]! - LEAST_BITS;
+    bits += kind === UPPER ? CAPITAL_BITS : SMALL_BITS;
+    letter = next;
+  }
+  return bits;
+}
+
+/** What has been seen of the segment that is being read. */
+class Segment {
+  from = 0;
+  /** Letters and digits; those in runs with a digit. */
+  alnum = 0;
+  digits = 0;
+  kinds = 0;
+  isMixed = false;
+  isNamed = false;
+  hasGlue = false;
+  hasUnderscore = false;
+  /** The one before is a single letter. */
   #behindLetter = false;
 
-  begin(): void {
-    this.#behindLetter = false;
-    this.#runLength = 0;
-    this.#runKinds = 0;
-    this.#word = HASH_START;
-    this.#before = OTHER;
-    this.#letter = WORD_START;
-    this.#reset();
+  begin(from: number, behindLetter = false): void {
+    this.from = from;
+    this.alnum = 0;
+    this.digits = 0;
+    this.kinds = 0;
+    this.isMixed = false;
+    this.isNamed = false;
+    this.hasGlue = false;
+    this.hasUnderscore = false;
+    this.#behindLetter = behindLetter;
   }
 
-  #reset(): void {
-    this.#all = HASH_START;
-    this.#named = false;
-    this.#bits = 0;
-    this.#length = 0;
-    this.#alnum = 0;
-    this.#digits = 0;
-    this.#capitals = 0;
-    this.#hasUnderscore = false;
-    this.#isMixed = false;
-  }
-
-  character(code: number, kind: number): void {
-    if (kind === UPPER && (this.#before === LOWER || this.#before === DIGIT)) this.#endWord();
-    const small = code | 0x20;
-    this.#word = Math.imul(this.#word ^ small, HASH_PRIME);
-    this.#all = Math.imul(this.#all ^ small, HASH_PRIME);
-    this.#runKinds |= 1 << kind;
-    this.#runLength++;
-    this.#length++;
-    if (kind === DIGIT) {
-      this.#digits++;
-      this.#letter = WORD_START;
-    } else {
-      const next = small - 0x61;
-      this.#bits +=
-        WORD_BITS[this.#letter * WORD_LETTERS + next]! -
-        LEAST_BITS +
-        (kind === UPPER ? CAPITAL_BITS : SMALL_BITS);
-      if (kind === UPPER) this.#capitals++;
-      this.#letter = next;
-    }
-    this.#before = kind;
-  }
-
-  glue(code: number): boolean {
-    this.#length++;
-    if (code === UNDERSCORE) this.#hasUnderscore = true;
-    return this.#endRun();
-  }
-
-  #endWord(): void {
-    if (isNamed(this.#word)) this.#named = true;
-    this.#word = HASH_START;
-  }
-
-  /** False: it may be a secret. */
-  #endRun(): boolean {
-    const length = this.#runLength;
-    this.#before = OTHER;
-    if (length === 0) return true;
-    this.#endWord();
-    const kinds = this.#runKinds;
+  /** Takes a run of letters and digits; false: it may be a secret. */
+  run(bytes: Uint8Array, from: number, to: number, kinds: number, hash: number): boolean {
+    const length = to - from;
     const isMixed = (kinds & (kinds - 1)) !== 0;
     if (length >= (isMixed ? MIXED_RUN : LETTER_RUN)) return false;
-    this.#alnum += length;
-    this.#bits += RUN_BITS;
-    if (isMixed) this.#isMixed = true;
-    this.#letter = WORD_START;
-    this.#runLength = 0;
-    this.#runKinds = 0;
+    if (isMixed) {
+      this.isMixed = true;
+      if ((kinds & CAPITALS) !== 0 && hasNamedWord(bytes, from, to)) this.isNamed = true;
+    }
+    if (kinds !== DIGITS && isNamed(hash)) this.isNamed = true;
+    if ((kinds & DIGITS) !== 0) this.digits += length;
+    this.alnum += length;
+    this.kinds |= kinds;
     return true;
   }
 
-  /** False: it may hold a secret, or tell of one. */
-  endSegment(inQuery: boolean): boolean {
-    if (!this.#endRun()) return false;
-    if (this.#length === 0) return true;
-    const isPlain = this.#digits === 0 && this.#capitals === 0;
-    if ((this.#named || isNamed(this.#all)) && !(inQuery && isPlain)) return false;
-    if (this.#digits >= SEGMENT_DIGITS || (this.#hasUnderscore && !isPlain)) return false;
-    if (this.#alnum >= JOINED && (this.#isMixed || this.#bits >= JOINED_BITS)) return false;
-    if (this.#behindLetter && !isPlain) return false;
-    this.#behindLetter = this.#length === 1 && this.#alnum === 1;
-    this.#reset();
+  /** The segment ends at `to`, another one begins behind; false: it may hold a secret, or tell of one. */
+  end(bytes: Uint8Array, to: number, inQuery: boolean): boolean {
+    const length = to - this.from;
+    if (length === 0) {
+      this.from = to + 1;
+      return true;
+    }
+    const isPlain = (this.kinds & ~SMALL) === 0;
+    if (this.hasGlue && !this.#isGluedClean(bytes, to, isPlain)) return false;
+    if (this.isNamed && !(inQuery && isPlain)) return false;
+    if (this.digits >= SEGMENT_DIGITS || (this.#behindLetter && !isPlain)) return false;
+    this.begin(to + 1, length === 1 && this.alnum === 1);
     return true;
   }
 
-  get isEmpty(): boolean {
-    return this.#length === 0;
+  #isGluedClean(bytes: Uint8Array, to: number, isPlain: boolean): boolean {
+    if (this.hasUnderscore && !isPlain) return false;
+    if (isNamedTogether(bytes, this.from, to)) return false;
+    if (this.alnum < JOINED) return true;
+    return !this.isMixed && mostBits(bytes, this.from, to) < JOINED_BITS;
   }
 }
 
-const scan = new Scan();
+const segment = new Segment();
+
+const HYPHEN = 0x2d;
+const UUID_BYTES = 36;
+const UUID_HYPHENS = [8, 13, 18, 23];
+
+/** Whether a segment that begins at `at` is a UUID. */
+function isUuid(bytes: Uint8Array, at: number, end: number): boolean {
+  if (at + UUID_BYTES >= end) return false;
+  for (const place of UUID_HYPHENS) if (bytes[at + place] !== HYPHEN) return false;
+  for (let i = 0; i < UUID_BYTES; i++) {
+    const code = bytes[at + i]!;
+    const small = code | 0x20;
+    const isHex = CLASSES[code] === DIGIT || (small >= 0x61 && small <= 0x66);
+    if (!isHex && !UUID_HYPHENS.includes(i)) return false;
+  }
+  const next = CLASSES[bytes[at + UUID_BYTES]!];
+  return next === SLASH || next === SPACE || next === QUESTION;
+}
 
 /** What may follow a value or the star for one. */
 const endsValue = (kind: number | undefined): boolean => kind === AMPERSAND || kind === SPACE;
 
-/** Copies a target up to its space; its end in `to`, or -1. */
+/** What stands between two runs of letters and digits: true if it leaves the line clean. */
+function isCleanBetween(bytes: Uint8Array, i: number, kind: number, inQuery: boolean): boolean {
+  switch (kind) {
+    case GLUE:
+      segment.hasGlue = true;
+      if (bytes[i] === UNDERSCORE) segment.hasUnderscore = true;
+      return true;
+    case SLASH:
+    case QUESTION:
+      return !inQuery && segment.end(bytes, i, false);
+    case SPACE:
+      // in a query a name without a value has to go
+      return inQuery ? segment.from === i : segment.end(bytes, i, false);
+    case AMPERSAND:
+      if (!inQuery || segment.from !== i) return false;
+      segment.begin(i + 1);
+      return true;
+    case EQUALS: {
+      const next = CLASSES[bytes[i + 1]!];
+      return inQuery && segment.end(bytes, i, true) && (next === STAR || endsValue(next));
+    }
+    case STAR:
+      if (!inQuery || segment.from !== i || !endsValue(CLASSES[bytes[i + 1]!])) return false;
+      segment.begin(i + 1);
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** Copies a target and the space behind it; the place behind in `to`, or -1. */
 function putTarget(
   bytes: Uint8Array,
   from: number,
@@ -210,32 +264,35 @@ function putTarget(
   at: number,
 ): number {
   let inQuery = false;
-  scan.begin();
-  for (let i = from; i < end; i++) {
-    const code = bytes[i]!;
-    const kind = CLASSES[code]!;
-    to[at++] = code;
-    if (kind >= DIGIT && kind <= UPPER) scan.character(code, kind);
-    else if (kind === GLUE) {
-      if (!scan.glue(code)) return -1;
-    } else if (kind === SLASH) {
-      if (inQuery || !scan.endSegment(false)) return -1;
-    } else if (kind === QUESTION) {
-      if (inQuery || !scan.endSegment(false)) return -1;
-      inQuery = true;
-    } else if (kind === SPACE || kind === AMPERSAND) {
-      // a name without a value has to go
-      if (inQuery ? !scan.isEmpty : kind === AMPERSAND || !scan.endSegment(false)) return -1;
-      if (kind === SPACE) {
-        scan.at = i + 1;
-        return at;
-      }
-    } else if (kind === EQUALS) {
-      const next = CLASSES[bytes[i + 1]!];
-      if (!inQuery || !scan.endSegment(true) || !(next === STAR || endsValue(next))) return -1;
-    } else if (kind !== STAR || !inQuery || !scan.isEmpty || !endsValue(CLASSES[bytes[i + 1]!])) {
-      return -1;
+  let i = from;
+  segment.begin(from);
+  while (i < end) {
+    let code = bytes[i]!;
+    let kind = CLASSES[code]!;
+    if (i === segment.from && !inQuery && isUuid(bytes, i, end)) {
+      for (const last = i + UUID_BYTES; i < last; i++) to[at++] = bytes[i]!;
+      segment.kinds |= DIGITS;
+      continue;
     }
+    if (kind >= DIGIT && kind <= UPPER) {
+      const start = i;
+      let kinds = 0;
+      let hash = HASH_START;
+      do {
+        kinds |= 1 << kind;
+        hash = Math.imul(hash ^ (code | 0x20), HASH_PRIME);
+        to[at++] = code;
+        code = bytes[++i]!;
+        kind = CLASSES[code]!;
+      } while (i < end && kind >= DIGIT && kind <= UPPER);
+      if (!segment.run(bytes, start, i, kinds, hash)) return -1;
+      continue;
+    }
+    if (!isCleanBetween(bytes, i, kind, inQuery)) return -1;
+    to[at++] = code;
+    if (kind === SPACE) return at;
+    if (kind === QUESTION) inQuery = true;
+    i++;
   }
   return -1;
 }
@@ -248,17 +305,27 @@ function putPhrase(
   to: Uint8Array,
   at: number,
 ): number {
-  scan.begin();
-  for (let i = from; i < end; i++) {
-    const code = bytes[i]!;
+  let hash = HASH_START;
+  let start = from;
+  let kinds = 0;
+  segment.begin(from);
+  for (let i = from; i <= end; i++) {
+    const code = i < end ? bytes[i]! : SPACE_CODE;
     const kind = CLASSES[code]!;
-    to[at++] = code;
-    if (kind === LOWER || kind === UPPER) scan.character(code, kind);
-    else if (kind === GLUE) {
-      if (!scan.glue(code)) return -1;
-    } else if (kind !== SPACE || !scan.endSegment(false)) return -1;
+    if (kind === LOWER || kind === UPPER) {
+      kinds |= 1 << kind;
+      hash = Math.imul(hash ^ (code | 0x20), HASH_PRIME);
+    } else {
+      if (kind !== GLUE && kind !== SPACE) return -1;
+      if (i > start && !segment.run(bytes, start, i, kinds, hash)) return -1;
+      if (!isCleanBetween(bytes, i, kind, false)) return -1;
+      hash = HASH_START;
+      kinds = 0;
+      start = i + 1;
+    }
+    if (i < end) to[at++] = code;
   }
-  return scan.endSegment(false) ? at : -1;
+  return at;
 }
 
 function putResponse(
@@ -273,8 +340,12 @@ function putResponse(
   for (let i = from; i < reason; i++) to[at++] = bytes[i]!;
   for (let i = reason - STATUS_BYTES + 1; i < reason; i++)
     if (CLASSES[bytes[i]!] !== DIGIT) return -1;
-  if (bytes[reason - STATUS_BYTES] !== 0x20) return -1;
-  return reason === end ? at : bytes[reason] === 0x20 ? putPhrase(bytes, reason, end, to, at) : -1;
+  if (bytes[reason - STATUS_BYTES] !== SPACE_CODE) return -1;
+  return reason === end
+    ? at
+    : bytes[reason] === SPACE_CODE
+      ? putPhrase(bytes, reason, end, to, at)
+      : -1;
 }
 
 /**
@@ -294,10 +365,10 @@ export function putClean(
     if (!startsWith(bytes, from, end, method)) continue;
     const target = from + method.length;
     if (CLASSES[bytes[target]!] !== SLASH || CLASSES[bytes[target + 1]!] === SLASH) return -1;
-    to.set(method, at);
+    for (let i = 0; i < method.length; i++) to[at + i] = method[i]!;
     to[at + method.length] = bytes[target]!;
     const place = putTarget(bytes, target + 1, end, to, at + method.length + 1);
-    const version = scan.at;
+    const version = from + place - at;
     if (place < 0 || version + VERSION_BYTES !== end || !isVersion(bytes, version, end)) return -1;
     for (let i = 0; i < VERSION_BYTES; i++) to[place + i] = bytes[version + i]!;
     return place + VERSION_BYTES;

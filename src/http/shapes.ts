@@ -82,31 +82,69 @@ const MARK_MIN = 3;
 
 const always: Judge = () => true;
 
-/** What is looked for, and what it must pass. */
-const SHAPES: readonly (readonly [RegExp, Judge])[] = [
-  [JWT, always],
-  [MARKED, ([found]) => /[A-Z\d]/.test(found.slice(MARK_MIN))],
-  [BOT, always],
-  [PADDED, ([found]) => found.length % 4 === 0 && /[A-Z\d]/.test(found)],
-  [LONG_NUMBER, always],
-  [CARD, ([found]) => CARD_SHAPE.test(bare(found)) && isLuhn(bare(found))],
-  [IBAN, ([found]) => isIban(bare(found))],
-  [PHONE, always],
-  [SSN, always],
-];
-const AT_SHAPES: readonly (readonly [RegExp, Judge])[] = [
-  [USERINFO, always],
-  [EMAIL, ([, domain = '', top = '']) => isEmail(domain, top)],
+/** What a part must have for a shape to be in it: most have not, and cost no search. */
+interface Traits {
+  readonly text: string;
+  readonly digits: number;
+  readonly capitals: number;
+}
+
+function traitsOf(text: string): Traits {
+  let digits = 0;
+  let capitals = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x30 && code <= 0x39) digits++;
+    else if (code >= 0x41 && code <= 0x5a) capitals++;
+  }
+  return { text, digits, capitals };
+}
+
+type Gate = (traits: Traits) => boolean;
+
+const fromDigits =
+  (least: number): Gate =>
+  ({ digits }) =>
+    digits >= least;
+const hasAt: Gate = ({ text }) => text.includes('@');
+
+const IBAN_MIN = 15;
+
+/** What is looked for, where it may be, and what it must pass. */
+const SHAPES: readonly (readonly [RegExp, Gate, Judge])[] = [
+  [JWT, ({ text }) => text.includes('yJ'), always],
+  [
+    MARKED,
+    ({ digits, capitals }) => digits + capitals > 0,
+    ([found]) => /[A-Z\d]/.test(found.slice(MARK_MIN)),
+  ],
+  [BOT, ({ text }) => text.includes('bot'), always],
+  [
+    PADDED,
+    ({ text }) => text.includes('='),
+    ([found]) => found.length % 4 === 0 && /[A-Z\d]/.test(found),
+  ],
+  [LONG_NUMBER, fromDigits(20), always],
+  [CARD, fromDigits(13), ([found]) => CARD_SHAPE.test(bare(found)) && isLuhn(bare(found))],
+  [
+    IBAN,
+    ({ text, digits }) => digits > 1 && text.length >= IBAN_MIN,
+    ([found]) => isIban(bare(found)),
+  ],
+  [PHONE, fromDigits(7), always],
+  [SSN, fromDigits(9), always],
+  [USERINFO, hasAt, always],
+  [EMAIL, hasAt, ([, domain = '', top = '']) => isEmail(domain, top)],
 ];
 
 /** Hides everything of a known shape in text[from, to). */
 export function hideShapes(text: string, from: number, to: number, hide: Hide): void {
   const part = from === 0 && to === text.length ? text : text.slice(from, to);
-  const look = ([shape, isOne]: readonly [RegExp, Judge]): void => {
+  const traits = traitsOf(part);
+  for (const [shape, mayBe, isOne] of SHAPES) {
+    if (!mayBe(traits)) continue;
     shape.lastIndex = 0;
     for (let found = shape.exec(part); found !== null; found = shape.exec(part))
       if (isOne(found)) hide(from + found.index, from + found.index + found[0].length);
-  };
-  SHAPES.forEach(look);
-  if (part.includes('@')) AT_SHAPES.forEach(look);
+  }
 }
