@@ -1,6 +1,7 @@
 /** What is hidden of first lines, and what is not: forms and secrets from a seed, paths as they are. */
 import { METHODS } from 'node:http';
 import t from 'tap';
+import { putClean } from '../src/http/clean.js';
 import { describeHead } from '../src/http/http-info.js';
 import { methodName } from '../src/http/methods.js';
 import { redactReason, redactTarget } from '../src/http/redact.js';
@@ -160,5 +161,108 @@ t.test('--targets shows less of a target', (t) => {
   t.equal(head('GET /jane/x?y=z HTTP/1.1', 'none'), 'GET * HTTP/1.1');
   t.equal(head('HTTP/1.1 404 No /jane/x', 'path'), 'HTTP/1.1 404 No /jane/x');
   t.equal(head('HTTP/1.1 404 No /jane/x', 'none'), 'HTTP/1.1 404', 'a phrase may repeat it');
+  t.end();
+});
+
+/** What the quick look makes of a line; null: it leaves it to the other one. */
+function clean(line: string): string | null {
+  const bytes = Buffer.from(`xx${line}yy`, 'latin1');
+  const to = Buffer.alloc(600);
+  const end = putClean(bytes, 2, bytes.length - 4, to, 5);
+  return end < 0 ? null : to.toString('latin1', 5, end);
+}
+
+t.test('what the quick look lets through has nothing to hide', (t) => {
+  const random = new Random(seed + 3);
+  const alphabet = `${BASE62}${'/-_.'.repeat(6)}aeiou`;
+  const words = [
+    ...['users', 'v1', 'api', 'a', 'd', 'items', '42', 'index.html', 'TODO', 'camelCase', 'bot12'],
+    ...[
+      'tok-en',
+      'key',
+      'api-key-x7',
+      'reset',
+      'otp',
+      '2-fa-123456',
+      'check-out',
+      'sk',
+      'pass',
+      '00',
+    ],
+    ...[
+      '555-123-4567',
+      '4111-1111-1111-1111',
+      'sha256',
+      'GB82WEST12345698765432',
+      'npm_Abcdefghijklm',
+      'npm_Abcde_fghij',
+    ],
+    ...[
+      'eyJabcdefgh',
+      'x7Kq9',
+      '3f2504e0-4f89-41d3-9a0c-0305e82c3301',
+      'JSESSIONID',
+      'download',
+      'facade-decade-facade-decade',
+      'qzxvkj-wqzjx',
+    ],
+  ];
+  const made: (() => string)[] = [
+    () => `/${random.text(alphabet, random.int(60))}`,
+    () => `/${Array.from({ length: 1 + random.int(5) }, () => random.pick(words)).join('/')}`,
+    () => `/${Array.from({ length: 1 + random.int(5) }, () => random.pick(words)).join('-')}`,
+    () => random.pick(ORDINARY_PATHS),
+    () => `/${random.pick(words)}?${random.pick(words)}=*&${random.pick(words)}=`,
+    () => `/x?${random.text(`${alphabet}=&*?`, random.int(30))}`,
+    () => `/${random.text('abcdefghijklmnopqrstuvwxyz-', random.int(60))}/${random.pick(words)}`,
+  ];
+  const lines = [...secretLines(new Random(seed + 4), 5)].map(({ line }) => line);
+  for (let i = 0; i < 60_000; i++) lines.push(`GET ${random.pick(made)()} HTTP/1.1`);
+  for (let i = 0; i < 5000; i++)
+    lines.push(`HTTP/1.1 ${random.int(1100)} ${random.pick(words)} ${random.pick(words)}`);
+  let through = 0;
+  for (const line of lines) {
+    const shown = clean(line);
+    if (shown === null) continue;
+    through++;
+    if (shown !== line) return t.fail(`${line} -> ${shown}`);
+    if (shown !== describeHead(line)) return t.fail(`${line} is ${describeHead(line)}`);
+  }
+  t.comment(`${through} of ${lines.length} lines were let through`);
+  t.ok(through > lines.length / 6);
+  return t.end();
+});
+
+t.test('the quick look knows most of what servers see', (t) => {
+  const known = ORDINARY_PATHS.filter((path) => clean(`GET ${path} HTTP/1.1`) !== null);
+  t.comment(`${known.length} of ${ORDINARY_PATHS.length}`);
+  t.ok(known.length >= 95);
+  for (const line of [
+    'GET / HTTP/1.1',
+    'GET /users/550e8400-E29B-41d4-a716-446655440000/orders?page=* HTTP/1.1',
+    'GET /api/v1/items/12345?page=*&sort=* HTTP/1.0',
+    'POST /graphql HTTP/1.1',
+    'HTTP/1.1 200 OK',
+    'HTTP/1.1 200',
+    'HTTP/1.1 404 Not Found',
+    'HTTP/1.1 503 Service Temporarily Unavailable',
+  ])
+    t.equal(clean(line), line);
+  for (const line of [
+    'GET /a?b HTTP/1.1',
+    'GET /a?b=c HTTP/1.1',
+    'GET /a',
+    'GET /a HTTP/1.',
+    'GET /a b HTTP/1.1',
+    'GET //a HTTP/1.1',
+    'get /a HTTP/1.1',
+    'BREW /a HTTP/1.1',
+    'GET /a"b HTTP/1.1',
+    'GET /%41 HTTP/1.1',
+    'GET /token/a HTTP/1.1',
+    'HTTP/1.1 2000 OK',
+    'HTTP/1.1 401 token abc',
+  ])
+    t.equal(clean(line), null);
   t.end();
 });

@@ -103,7 +103,7 @@ export class Intake {
       new ByteWriter(1 << 20),
       new ByteWriter(1 << 20),
       toWallMs,
-      (view, at) => this.#heads.take(view, at),
+      (view, at) => this.#heads.find(view, at),
     );
     this.#kept = new KeptPackets(this.#release, this.#drop);
     parts.rows?.write(Buffer.from(rows.header), 1);

@@ -32,7 +32,7 @@ export function lmpRow(sock: number, row: Row): string {
     column(micros(row.tcpNs), 10),
     column(row.received ? 1 : 0, 5),
   ];
-  return `${cells.join(' ')} ${row.httpInfo ?? '-'}\n`;
+  return `${cells.join(' ')} ${String(row.httpInfo ?? '-')}\n`;
 }
 
 /** All columns, whatever the options. */

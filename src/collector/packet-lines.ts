@@ -12,6 +12,7 @@ import {
   PrefixCache,
   type PacketLabels,
   type PacketSample,
+  type PlainText,
 } from '../metrics/lines.js';
 import type { PacketEnds, PacketRows } from './packet-rows.js';
 import { endsKey } from './process-names.js';
@@ -35,7 +36,7 @@ export interface PacketTextOptions {
 export type PacketEvents = (view: DataView, at: number, packet: PacketSample) => void;
 
 /** HTTP heads that belong to a packet; null if it carries none. */
-export type HttpInfo = (view: DataView, at: number) => string | null;
+export type HttpInfo = (view: DataView, at: number) => string | PlainText | null;
 
 /** What is made once for each connection. */
 interface Known extends PacketEnds {

@@ -166,7 +166,7 @@ export function packetRows(options: PacketRowOptions, names: ProcessNames): Pack
         right(`${lengthBytes}`, WIDTH.length),
         ...layers.map((ns, i) => right(micros(ns), TIMES[i]!.length)),
       ],
-      [...(isAgain ? [MARK] : []), ...(httpInfo === null ? [] : [httpInfo])].join(' '),
+      [...(isAgain ? [MARK] : []), ...(httpInfo === null ? [] : [String(httpInfo)])].join(' '),
     );
   };
   return { header: header(options), row };

@@ -40,9 +40,11 @@ const FOLLOWS = [
   'hjhijjkkknmkjkliqihjlklrrn',
 ] as const;
 
-const START = 26;
-const LETTERS = 26;
-const WORD_BITS = Float64Array.from(
+/** The row of the start of a word. */
+export const WORD_START = 26;
+export const WORD_LETTERS = 26;
+/** Bits of a letter behind another one, a row of {@link WORD_LETTERS} for each. */
+export const WORD_BITS: Float64Array = Float64Array.from(
   FOLLOWS.flatMap((row) => Array.from(row, (c) => (c.charCodeAt(0) - 0x61) / 2)),
 );
 
@@ -76,7 +78,7 @@ function alphabetBits(
 ): number {
   if (hasLower && hasUpper) return hasDigit ? Math.log2(62) : Math.log2(52);
   if (isHex) return 4;
-  if (!hasDigit) return Math.log2(LETTERS);
+  if (!hasDigit) return Math.log2(WORD_LETTERS);
   return hasUpper ? 5 : Math.log2(36);
 }
 
@@ -87,7 +89,7 @@ function alphabetBits(
 export function chanceBits(text: string, from: number, to: number): number {
   let written = 0;
   let before: Kind = KIND.start;
-  let letter: number = START;
+  let letter: number = WORD_START;
   let kinds = 0;
   let isHex = true;
   let characters = to - from;
@@ -104,13 +106,13 @@ export function chanceBits(text: string, from: number, to: number): number {
     written += CHANGE_BITS[before]![kind]!;
     if (kind === KIND.digit) {
       written += DIGIT_BITS;
-      letter = START;
+      letter = WORD_START;
     } else {
       const next = (code | 0x20) - 0x61;
       if (next > 5) isHex = false;
       // a capital behind a small letter begins a word
-      const row = before === KIND.lower && kind === KIND.upper ? START : letter;
-      written += WORD_BITS[row * LETTERS + next]!;
+      const row = before === KIND.lower && kind === KIND.upper ? WORD_START : letter;
+      written += WORD_BITS[row * WORD_LETTERS + next]!;
       letter = next;
     }
     before = kind;

@@ -64,6 +64,9 @@ export type NameKind = 'secret' | 'sensitive' | 'capability' | 'personal' | 'dig
 /** More words than this are a title: `how-to-reset-your-password`. */
 const MOST_WORDS = 3;
 
+/** Longer ones are none. */
+const NAME_MAX = 40;
+
 /** The words of `accessToken`, `access-token`, `ACCESS_TOKEN`, in small letters. */
 function wordsOf(text: string): string[] {
   return text
@@ -82,6 +85,7 @@ const KINDS: readonly (readonly [ReadonlySet<string>, NameKind])[] = [
 
 /** What kind of name a piece of an address is; null if it is none. */
 export function nameKind(text: string): NameKind | null {
+  if (text.length > NAME_MAX) return null;
   const words = wordsOf(text);
   if (words.length === 0 || words.length > MOST_WORDS) return null;
   const all = words.join('');
@@ -116,3 +120,12 @@ export function isLink(word: string): boolean {
 export function isEnd(word: string): boolean {
   return ENDS.has(word.toLowerCase());
 }
+
+/** Every word that can end a name, for the quick look at bytes. */
+export const NAME_WORDS: readonly string[] = [
+  ...SECRET,
+  ...SECRET_ALONE,
+  ...SENSITIVE,
+  ...CAPABILITY,
+  ...PERSONAL,
+];

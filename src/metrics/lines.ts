@@ -30,6 +30,15 @@ export function logLine<N extends LogName & ScalarName>(
   out.byte(NEWLINE);
 }
 
+/** A text of at most {@link PLAIN_MAX} printable bytes that need no escaping: bytes[from, to). */
+export interface PlainText {
+  readonly bytes: Uint8Array;
+  readonly from: number;
+  readonly to: number;
+  toString(): string;
+}
+export const PLAIN_MAX = 256;
+
 /**
  * What a packet line says beyond its connection. Times are nanoseconds in the layer, null if not
  * known.
@@ -42,7 +51,7 @@ export interface PacketSample {
   readonly ipNs: number | null;
   readonly tcpNs: number | null;
   /** Request or status line; null for a packet without. */
-  readonly httpInfo: string | null;
+  readonly httpInfo: string | PlainText | null;
   readonly lengthBytes: number;
   readonly timestampMs: number;
 }
@@ -82,7 +91,7 @@ export function packetLine(
   packet: PacketSample,
   has: PacketLabels,
 ): void {
-  out.ensure(prefix.length + PACKET_ROOM);
+  out.ensure(prefix.length + PACKET_ROOM + PLAIN_MAX);
   let { buffer } = out;
   buffer.set(prefix, out.length);
   let at = putUint(buffer, out.length + prefix.length, packet.seq);
@@ -99,6 +108,9 @@ export function packetLine(
     at = putShort(buffer, at, HTTP_INFO);
     if (packet.httpInfo === null) {
       buffer[at++] = DASH;
+    } else if (typeof packet.httpInfo !== 'string') {
+      const { bytes, from, to } = packet.httpInfo;
+      for (let i = from; i < to; i++) buffer[at++] = bytes[i]!;
     } else {
       out.length = at;
       out.label(packet.httpInfo);

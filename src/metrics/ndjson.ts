@@ -94,7 +94,8 @@ export function packetEvent(
     event['ip_time_us'] = micros(packet.ipNs);
     event['tcp_time_us'] = micros(packet.tcpNs);
   }
-  if (has.http) event['http_info'] = packet.httpInfo === null ? null : safeValue(packet.httpInfo);
+  if (has.http)
+    event['http_info'] = packet.httpInfo === null ? null : safeValue(String(packet.httpInfo));
   if (client !== null) {
     event['client_address'] = client.address;
     event['client_port'] = client.port;

@@ -72,6 +72,12 @@ export const SECRETS = {
   cookie: 'S3CR3T-cookie',
   header: 'S3CR3T-api-key',
   response: 'S3CR3T-response',
+  bare: 'S3CR3T-without-a-name',
+  inner: 'S3CR3T-in-an-address',
+  encoded: 'S3CR3T-in-percent-encoding',
+  parameter: 'S3CR3T-parameter',
+  person: 'S3CR3T.jane',
+  link: '8d3fa1c2-5b6e-4f70-9a8b-c0ffee123456',
 } as const;
 
 /** Requests that carry every secret where real clients put them; `response` comes back in answers. */
@@ -85,4 +91,15 @@ export const SECRET_REQUESTS: readonly HttpRequest[] = [
   { headers: { Cookie: `session=${SECRETS.cookie}` } },
   { headers: { 'X-Api-Key': SECRETS.header } },
   { path: `/secret/${SECRETS.response}` },
+  { path: `/bytes/1?${SECRETS.bare}` },
+  { path: `/bytes/1?a=b#${SECRETS.bare}` },
+  { path: `/fetch/https://user:${SECRETS.inner}@host/x` },
+  { path: `/fetch//https:/user:${SECRETS.inner}@host/x` },
+  { path: `/x%3Ftoken%3D${SECRETS.encoded}` },
+  { path: `/x%252Fpassword%252F${SECRETS.encoded}` },
+  { path: `/x;sid=${SECRETS.parameter}/y` },
+  { path: `/users/${SECRETS.person}@mail.example` },
+  { path: `/users/${SECRETS.person}%40mail.example/orders` },
+  { path: `/download/${SECRETS.link}` },
+  { path: '/x', method: 'S3CR3T' },
 ];
