@@ -26,19 +26,27 @@ struct {
 	__type(value, __u8);
 } accepting SEC(".maps");
 
-static __always_inline int
-nw_ring_submitted(struct trace_event_raw_io_uring_submit_req *ctx)
-{
-	struct nw_ring_request request = {};
-	__u8 one = 1;
+/* The tracepoint of a submission until 6.3. */
+struct trace_event_raw_io_uring_submit_sqe___until_6_3 {
+	void *ctx;
+	unsigned long long user_data;
+	__u8 opcode;
+} __attribute__((preserve_access_index));
 
-	if (ctx->opcode != IORING_OP_ACCEPT)
-		return 0;
-	request.ring = (__u64)ctx->ctx;
-	request.number = ctx->user_data;
-	bpf_map_update_elem(&accepting, &request, &one, BPF_ANY);
-	return 0;
-}
+/* `ctx` is of the tracepoint before 6.4 or since. */
+#define nw_ring_submitted(ctx_)                                         \
+	({                                                              \
+		struct nw_ring_request request = {};                    \
+		__u8 one = 1;                                           \
+                                                                        \
+		if ((ctx_)->opcode == IORING_OP_ACCEPT) {               \
+			request.ring = (__u64)(ctx_)->ctx;              \
+			request.number = (ctx_)->user_data;             \
+			bpf_map_update_elem(&accepting, &request, &one, \
+					    BPF_ANY);                   \
+		}                                                       \
+		0;                                                      \
+	})
 
 static __always_inline bool nw_ring_accepts(struct io_kiocb *req)
 {
@@ -71,17 +79,23 @@ nw_ring_completed(struct trace_event_raw_io_uring_complete *ctx)
 	return ctx->res;
 }
 
-#define NW_RING_PROGRAMS(body)                                              \
-	SEC("?tracepoint/io_uring/io_uring_submit_req")                     \
-	int ring_submitted(struct trace_event_raw_io_uring_submit_req *ctx) \
-	{                                                                   \
-		return nw_ring_submitted(ctx);                              \
-	}                                                                   \
-	SEC("?tracepoint/io_uring/io_uring_complete")                       \
-	int ring_completed(struct trace_event_raw_io_uring_complete *ctx)   \
-	{                                                                   \
-		long fd = nw_ring_completed(ctx);                           \
-		return fd < 0 ? 0 : body(fd);                               \
+#define NW_RING_PROGRAMS(body)                                               \
+	SEC("?tracepoint/io_uring/io_uring_submit_req")                      \
+	int ring_submitted(struct trace_event_raw_io_uring_submit_req *ctx)  \
+	{                                                                    \
+		return nw_ring_submitted(ctx);                               \
+	}                                                                    \
+	SEC("?tracepoint/io_uring/io_uring_submit_sqe")                      \
+	int ring_submitted_sqe(                                              \
+		struct trace_event_raw_io_uring_submit_sqe___until_6_3 *ctx) \
+	{                                                                    \
+		return nw_ring_submitted(ctx);                               \
+	}                                                                    \
+	SEC("?tracepoint/io_uring/io_uring_complete")                        \
+	int ring_completed(struct trace_event_raw_io_uring_complete *ctx)    \
+	{                                                                    \
+		long fd = nw_ring_completed(ctx);                            \
+		return fd < 0 ? 0 : body(fd);                                \
 	}
 
 #endif /* NW_URING_BPF_H */

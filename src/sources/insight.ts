@@ -21,7 +21,7 @@ import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { resetReasons } from './drop-reasons.js';
 import { encodeFilter, type Filter } from './filter.js';
 import type { LiveSource } from './live.js';
-import { acceptGains, OWNER_GAINS, seedOwners } from './owners.js';
+import { acceptGains, isAcceptProgramWanted, OWNER_GAINS, seedOwners } from './owners.js';
 import { argumentFeature, has, TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
 import { takenGains, transferGains, transferHooks, transferNotes } from './transfers.js';
 
@@ -127,7 +127,9 @@ function specOf(options: InsightOptions): SourceSpec {
       ...(kernel.socketStorage ? [['insight_seen_table', 1] as const] : []),
     ]),
     wants: (program) =>
-      program === OPEN_CONNECTIONS ? statistics : isWanted(program, events, kernel),
+      program === OPEN_CONNECTIONS
+        ? statistics
+        : isAcceptProgramWanted(program) && isWanted(program, events, kernel),
     essential: (program) => program === 'inet_sock_set_state',
   };
 }

@@ -22,6 +22,7 @@ import type { LiveSource } from './live.js';
 import {
   ACCEPT_PROGRAMS,
   acceptGains,
+  isAcceptProgramWanted,
   isUserProgramWanted,
   OWNER_GAINS,
   seedOwners,
@@ -94,6 +95,7 @@ export function servesLife(
 ): boolean {
   if (program === 'forget_socket' && hasStorage) return false;
   if (USER_PROGRAMS.includes(program) && !isUserProgramWanted(program)) return false;
+  if (!isAcceptProgramWanted(program)) return false;
   return SERVES[program]?.some((event) => events.includes(event)) ?? false;
 }
 

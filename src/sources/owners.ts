@@ -41,12 +41,24 @@ export const ACCEPT_PROGRAMS = [
   'sys_exit_accept',
   'sys_exit_accept4',
   'ring_submitted',
+  'ring_submitted_sqe',
   'ring_completed',
 ] as const;
 
+/** The tracepoint of a request to io_uring was renamed in 6.4. */
+const SUBMITTED: Readonly<Partial<Record<string, string>>> = {
+  ring_submitted: 'io_uring_submit_req',
+  ring_submitted_sqe: 'io_uring_submit_sqe',
+};
+
+/** False for the twin of a program that is for other kernels. */
+export function isAcceptProgramWanted(program: string): boolean {
+  const tracepoint = SUBMITTED[program];
+  return tracepoint === undefined || hasTracepoint(tracepoint);
+}
+
 /** The Linux that brought them, where that is not the oldest. */
 const SINCE: Readonly<Partial<Record<string, string>>> = {
-  ring_submitted: '6.4',
   ring_completed: '5.19',
 };
 
@@ -89,7 +101,8 @@ export function isOwnerProgramWanted(program: string, filter: Filter): boolean {
 /** Whether this kernel needs it, of programs of owners and others. */
 export function fitsKernel(program: string): boolean {
   if (program === FORGET) return !hasSocketStorage();
-  return !USER_PROGRAMS.includes(program) || isUserProgramWanted(program);
+  if (USER_PROGRAMS.includes(program)) return isUserProgramWanted(program);
+  return isAcceptProgramWanted(program);
 }
 
 /** Writes the owners of sockets that existed before into their storage. */

@@ -100,7 +100,8 @@ const SHARED_RULES: Readonly<Record<string, Rule>> = {
   // sockets remember by themselves since 5.11
   forget_socket: () => (since('5.11') ? 'unasked' : 'attached'),
   // what io_uring accepts
-  ring_submitted: () => (since('6.4') ? 'attached' : 'missing'),
+  ring_submitted: () => attachedIf(since('6.4')),
+  ring_submitted_sqe: () => attachedIf(!since('6.4')),
   // who uses a connection
   user_sends: since63,
   user_receives: since63,
