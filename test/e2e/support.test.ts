@@ -66,7 +66,9 @@ async function calmWitness<T>(
     const { TcpRetransSegs, TcpExtDelayedACKs, TcpOutSegs } = seen.counters;
     const isCalm = TcpRetransSegs + TcpExtDelayedACKs === 0 && TcpOutSegs === seen.packets.length;
     if (isCalm || tries === 5) return seen;
-    args[0].comment(`try ${tries}: ${seen.packets.length} packets, ${JSON.stringify(seen.counters)}`);
+    args[0].comment(
+      `try ${tries}: ${seen.packets.length} packets, ${JSON.stringify(seen.counters)}`,
+    );
   }
 }
 
