@@ -27,6 +27,9 @@ NW_ENUM(nw_http_outcome);
 NW_ENUM(nw_http_cause);
 NW_ENUM(nw_http_taken);
 NW_ENUM(nw_http_role);
+NW_ENUM(nw_server_part);
+NW_ENUM(nw_client_part);
+NW_ENUM(nw_unexplained);
 NW_ENUM(nw_mark);
 NW_ENUM(nw_sent_state);
 

@@ -182,7 +182,7 @@ function arrayReader(types, type, base, depth) {
   const step = sizeOf(types, type.element);
   const [of, read] = reader(types, type.element, `${base} + ${index} * ${step}`, depth + 1);
   return [
-    `readonly ${of.startsWith('readonly') ? `(${of})` : of}[]`,
+    `readonly ${/^readonly|\|/.test(of) ? `(${of})` : of}[]`,
     `Array.from({ length: ${type.count} }, (_, ${index}) => ${read})`,
   ];
 }

@@ -213,6 +213,8 @@ static __always_inline void nw_http_on_end(struct nw_http *h,
 		nw_http_count(&key, ns);
 		return;
 	}
+	__builtin_memset(r, 0xff, sizeof(*r));
+	__builtin_memset(&r->comm, 0, sizeof(r->comm));
 	r->head.ts_ns = end->end_ns;
 	r->head.sock = c->sock;
 	r->head.kind = NW_KIND_HTTP_EXCHANGE;
@@ -229,6 +231,11 @@ static __always_inline void nw_http_on_end(struct nw_http *h,
 	r->method = key.method;
 	r->version = key.version;
 	r->outcome = key.outcome;
+	r->early = 0;
+	r->unexplained = NW_UNEXPLAINED_KERNEL;
+	r->pid = 0;
+	r->retransmits = 0;
+	r->number = h->out - 1;
 	nw_submit(r);
 }
 

@@ -86,9 +86,12 @@ static __always_inline long nw_http_load(struct __sk_buff *ctx, __u32 offset,
 	return bpf_skb_load_bytes(ctx, offset, to, bytes);
 }
 
-static __always_inline void
-nw_fill_head(struct nw_http_head *r, const struct nw_http_work *w, __u64 sock)
+static __always_inline void nw_fill_head(struct nw_http_head *r,
+					 const struct nw_http_work *w,
+					 const struct nw_http *h, __u64 sock)
 {
+	__u32 is_request = w->first.kind == NW_HTTP_REQUEST;
+
 	r->head.ts_ns = w->now;
 	r->head.sock = sock;
 	r->head.kind = NW_KIND_HTTP_HEAD;
@@ -101,6 +104,8 @@ nw_fill_head(struct nw_http_head *r, const struct nw_http_work *w, __u64 sock)
 	r->version = w->first.version;
 	r->truncated = w->first.truncated;
 	r->rx = w->way == NW_HTTP_IN;
+	r->number = is_request ? h->in - 1 : h->out;
+	r->pad = 0;
 	__builtin_memcpy(r->line, w->line, sizeof(r->line));
 }
 
@@ -119,18 +124,19 @@ static __always_inline void nw_early_head(struct nw_http_connection *c,
 		nw_lose_record();
 		return;
 	}
-	nw_fill_head(&early->head[place], w, 0);
+	nw_fill_head(&early->head[place], w, &c->http, 0);
 	early->heads = place + 1;
 	c->heads[w->way & 1]++;
 }
 
-static __always_inline void nw_early_proxy(const struct nw_http_work *w)
+static __always_inline void nw_early_proxy(const struct nw_http_connection *c,
+					   const struct nw_http_work *w)
 {
 	struct nw_early *early = nw_early();
 
 	if (!early || early->heads)
 		return;
-	nw_fill_head(&early->head[0], w, 0);
+	nw_fill_head(&early->head[0], w, &c->http, 0);
 	early->head[0].head.kind = NW_KIND_HTTP_PROXY;
 	early->heads = 1;
 }
@@ -152,7 +158,7 @@ static __always_inline void nw_http_on_head(struct __sk_buff *ctx,
 	if (!r)
 		return;
 	c->heads[w->way & 1]++;
-	nw_fill_head(r, w, (__u64)sk);
+	nw_fill_head(r, w, &c->http, (__u64)sk);
 	nw_submit(r);
 }
 
@@ -165,13 +171,13 @@ static __always_inline void nw_http_on_proxy(struct __sk_buff *ctx,
 	if (!c)
 		return;
 	if (!c->sock) {
-		nw_early_proxy(w);
+		nw_early_proxy(c, w);
 		return;
 	}
 	r = nw_reserve(sizeof(*r));
 	if (!r)
 		return;
-	nw_fill_head(r, w, c->sock);
+	nw_fill_head(r, w, &c->http, c->sock);
 	r->head.kind = NW_KIND_HTTP_PROXY;
 	nw_submit(r);
 }

@@ -245,22 +245,87 @@ struct nw_http_head {
 	__u8 version; /* minor: 0 or 1 */
 	__u8 truncated;
 	__u8 rx;
+	/* of the request in its connection; of a response: the one it answers */
+	__u32 number;
+	__u32 pad;
 	__u8 line[NW_LINE_LEN];
 };
 
-/* One request and its final response, seen from one of its ends. */
+/*
+ * The parts of an exchange in order of time, by its side; they add up to its
+ * duration.
+ */
+enum nw_server_part {
+	NW_SERVER_REQUEST_TRANSFER = 0,
+	NW_SERVER_RECEIVE_QUEUE = 1,
+	NW_SERVER_BEHIND = 2, /* the answer to an earlier request came first */
+	NW_SERVER_APPLICATION = 3,
+	NW_SERVER_RESPONSE_WRITE = 4,
+	NW_SERVER_SEND_WAIT = 5,
+};
+
+enum nw_client_part {
+	NW_CLIENT_REQUEST_WRITE = 0,
+	NW_CLIENT_SEND_WAIT = 1,
+	NW_CLIENT_REMOTE = 2,
+	NW_CLIENT_RESPONSE_TRANSFER = 3,
+	NW_CLIENT_RECEIVE_QUEUE = 4,
+};
+
+#define NW_HTTP_PARTS 6
+
+/* Why parts of an exchange are not known. */
+enum nw_unexplained {
+	NW_EXPLAINED = 0,
+	NW_UNEXPLAINED_KERNEL = 1, /* it lacks a hook */
+	NW_UNEXPLAINED_OLD = 2, /* the connection is older than netwatch */
+	NW_UNEXPLAINED_NO_ROOM = 3, /* too many at once */
+	NW_UNEXPLAINED_NO_READ = 4, /* nobody was seen reading the end */
+	NW_UNEXPLAINED_NO_WRITE = 5, /* nobody was seen writing */
+	NW_UNEXPLAINED_UNFINISHED = 6, /* it has no end */
+	NW_UNEXPLAINED_LOST = 7, /* segments passed unseen */
+};
+
+/*
+ * One request and its final response, seen from one of its ends. From the first
+ * byte of the request: received by a server, written by a client; to the last
+ * one of the response: handed to IP by a server, read by a client.
+ */
 struct nw_http_exchange {
 	struct nw_head head; /* ts_ns: its end */
-	nw_duration_t duration_ns; /* from the first byte of the request */
+	nw_duration_t duration_ns;
 	nw_duration_t first_byte_ns; /* until the first one of the response */
 	__u64 request_bytes; /* of its body; NW_UNKNOWN = not known */
 	__u64 response_bytes; /* of its body, as far as it has come */
+	nw_duration_t part_ns[NW_HTTP_PARTS];
+	/* of the transfer: later data was here, an earlier segment was not */
+	nw_duration_t reordering_ns;
+	/* of the receive queue: the reader could run and had no CPU */
+	nw_duration_t run_queue_ns;
+	/* of writing: the send buffer was full */
+	nw_duration_t send_buffer_ns;
+	/* of the send wait: until what was lost was sent again */
+	nw_duration_t send_retransmit_ns;
+	/* the same of a client's remote part, of a server's delivery */
+	nw_duration_t wait_retransmit_ns;
+	/* of the remote part: the connection's smallest round trip */
+	nw_duration_t network_ns;
+	/* a server's, behind the end: until all was acknowledged */
+	nw_duration_t delivery_ns;
+	struct nw_tuple tuple;
+	nw_comm_t comm; /* of the socket's owner */
+	__u32 pid; /* 0 = not known */
+	__u32 number; /* of the request in its connection, as in its head */
+	__u32 retransmits; /* segments of this end that were sent again */
 	__u16 status; /* 0 = no response */
 	__u16 server_port;
 	__u8 role; /* enum nw_http_role */
 	__u8 method; /* enum of http.h */
 	__u8 version; /* minor: 0 or 1 */
 	__u8 outcome; /* enum of http.h */
+	__u8 early; /* the response began before the request was whole */
+	__u8 unexplained; /* enum nw_unexplained */
+	__u8 pad[2];
 };
 
 /* A packet or connection the kernel gave up on, with the kernel's own reason. */
