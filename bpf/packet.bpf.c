@@ -22,6 +22,7 @@ NW_RECORD(nw_packet);
 NW_RECORD(nw_http_head);
 NW_RECORD(nw_http_exchange);
 NW_RECORD(nw_early);
+NW_ENUM(nw_ended_state);
 NW_ENUM(nw_http_method);
 NW_ENUM(nw_http_outcome);
 NW_ENUM(nw_http_cause);
@@ -92,10 +93,10 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
 	if (nw_http_on)
 		seen.http_heads = nw_http_packet(ctx, sk, headers,
 						 rx ? NW_HTTP_IN : NW_HTTP_OUT,
-						 seen.ts_ns);
+						 seen.ts_ns, timed);
 	if (rx && listens && headers->payload_bytes)
 		nw_record_early(ctx, sk, &seen);
-	else if (!timed)
+	else if (!timed || !nw_time)
 		nw_record_plain(ctx, sk, &seen, rx);
 	else if (rx)
 		nw_record_received(ctx, sk, &seen);
@@ -164,6 +165,17 @@ int packet_unowned(__u64 *ctx)
 	return 0;
 }
 
+static __always_inline void nw_http_forget_points(struct sock *sk)
+{
+	struct nw_http_connection *c =
+		bpf_sk_storage_get(&http_connections, sk, 0, 0);
+
+	if (!c)
+		return;
+	nw_points_end(c);
+	nw_points_release(c);
+}
+
 /* A socket begins a connection: as a listener's child, or once more. */
 static __always_inline int nw_begins(struct sock *sk, int old_state, int state,
 				     bool timed)
@@ -172,6 +184,8 @@ static __always_inline int nw_begins(struct sock *sk, int old_state, int state,
 		nw_early_adopt(sk, timed);
 	if (state != TCP_SYN_SENT || !nw_watched(sk))
 		return 0;
+	if (timed && nw_http_explains)
+		nw_http_forget_points(sk);
 	if (nw_http_on && nw_has_socket_storage())
 		bpf_sk_storage_delete(&http_connections, sk);
 	if (timed)
@@ -209,8 +223,8 @@ int BPF_PROG(http_ends, struct sock *sk, int old_state, int state)
 {
 	struct tcp_sock *tp = state == TCP_CLOSE ? nw_watched(sk) : NULL;
 
-	if (tp && nw_end_allowed(sk, tp))
-		nw_http_socket_closed(sk, old_state);
+	if (tp)
+		nw_http_socket_closed(sk, old_state, nw_end_allowed(sk, tp));
 	return 0;
 }
 
@@ -283,7 +297,10 @@ int BPF_PROG(tcp_v6_rcv, struct sk_buff *skb)
 SEC("?tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 {
-	nw_flow_read(sk);
+	if (nw_time)
+		nw_flow_read(sk);
+	if (nw_http_explains)
+		nw_points_read(sk);
 	return 0;
 }
 
@@ -317,8 +334,11 @@ SEC("?tp_btf/tcp_sendmsg_locked")
 int BPF_PROG(tcp_sendmsg_locked, struct sock *sk, struct msghdr *msg,
 	     struct sk_buff *skb, int size_goal)
 {
-	/* goes to the end of a packet that has begun: that one's time counts */
-	if (skb && (int)skb->len < size_goal)
+	/*
+	 * goes to the end of a packet that has begun: that one's time counts, but
+	 * for the end of an HTTP message
+	 */
+	if (!nw_http_explains && skb && (int)skb->len < size_goal)
 		return 0;
 	return nw_note_write(sk);
 }

@@ -79,11 +79,13 @@ static __always_inline void nw_early_adopt(struct sock *sk, bool timed)
 		if (c && framing) {
 			*c = *framing;
 			c->sock = (__u64)sk;
+			framing->points = 0;
+			nw_points_adopt(c);
 		}
 	}
 	nw_early_emit_heads(early, (__u64)sk);
 	early->packet.head.sock = (__u64)sk;
-	if (!timed || !nw_await_child(sk, &early->packet))
+	if (!timed || !nw_time || !nw_await_child(sk, &early->packet))
 		nw_finish_packet(&early->packet);
 }
 

@@ -27,6 +27,9 @@ struct nw_unread_user {
 
 #define NW_SHORT_UNKNOWN 0xffffffff
 
+/* A full send buffer is seen: tcp_sendmsg_locked is told where a write goes on. */
+const volatile bool nw_http_sees_buffer = false;
+
 /* Packets of several MB at most wait in a socket: see docs/cost.md. */
 NW_POOL(unread_small, struct nw_unread_small, 16384);
 NW_POOL(unread_large, struct nw_unread_large, 4096);
@@ -38,11 +41,15 @@ struct nw_ends {
 	__u32 ports; /* as in nw_tuple; 0 = not known yet */
 };
 
-/* 168 bytes, so that all that netwatch has in a socket fits in 1 KB. */
+/* 184 bytes, so that all that netwatch has in a socket fits in 1 KB. */
 struct nw_flow {
 	struct nw_ends ends;
 	__u32 many_writes; /* index of a block; 0 = none */
 	struct nw_few_writes few_writes;
+	__u32 try_seq; /* where a write went on last */
+	__u32 try_us; /* clock / 2^10 then */
+	__u32 full_us; /* the send buffer was full, in all */
+	__u32 pad;
 	struct nw_unread_socket unread;
 };
 
@@ -99,6 +106,20 @@ static __always_inline void nw_forget_writes(struct nw_flow *flow)
 	flow->many_writes = 0;
 }
 
+/*
+ * A write that goes on where the last one has: what lies between them had no room
+ * in the send buffer.
+ */
+static __always_inline void nw_note_try(struct nw_flow *flow, __u32 seq)
+{
+	__u32 us = bpf_ktime_get_ns() >> 10;
+
+	if (flow->try_us && flow->try_seq == seq)
+		flow->full_us += us - flow->try_us;
+	flow->try_seq = seq;
+	flow->try_us = us;
+}
+
 /* The application writes: its next byte has this sequence number. */
 static __always_inline int nw_note_write(struct sock *sk)
 {
@@ -113,6 +134,8 @@ static __always_inline int nw_note_write(struct sock *sk)
 	flow = nw_storage_make(&flows, sk);
 	if (!flow)
 		return 0;
+	if (nw_http_sees_buffer)
+		nw_note_try(flow, tp->write_seq);
 	/* all that was written has arrived: two are enough again */
 	if (flow->many_writes && tp->snd_una == tp->write_seq)
 		nw_forget_writes(flow);

@@ -3,7 +3,7 @@
 #ifndef NW_HTTP_END_BPF_H
 #define NW_HTTP_END_BPF_H
 
-#include "http_exchange.bpf.h"
+#include "http_explain.bpf.h"
 
 #define NW_ETIMEDOUT 110
 
@@ -38,22 +38,35 @@ static long nw_http_end_step(__u32 i, struct nw_http_ending *ending)
 /* All that wait, the response that was under way, and the step that finds none. */
 #define NW_HTTP_ENDINGS (NW_HTTP_DEPTH + 2)
 
-/* TCP_CLOSE: what has not been answered will not be. */
-static __always_inline void nw_http_socket_closed(struct sock *sk,
-						  int old_state)
+static __always_inline void nw_http_end_open(struct nw_http_connection *c,
+					     struct sock *sk, int old_state)
 {
-	struct nw_http_ending ending;
+	struct nw_http_ending ending = {.c = c};
 	struct tcp_sock *tp;
 
-	ending.c = bpf_sk_storage_get(&http_connections, sk, 0, 0);
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (!ending.c || !tp || ending.c->http.off || !ending.c->http.request)
+	if (!tp || ending.c->http.off || !ending.c->http.request)
 		return;
 	ending.now = bpf_ktime_get_ns();
 	ending.outcome = nw_http_outcome_of(sk, old_state);
 	ending.acked = nw_http_role(&ending.c->http) == NW_HTTP_ROLE_CLIENT ||
 		       tp->snd_una == tp->write_seq;
 	nw_loop(NW_HTTP_ENDINGS, nw_http_end_step, &ending);
+}
+
+/* TCP_CLOSE: what has not been answered will not be, as far as it counts. */
+static __always_inline void nw_http_socket_closed(struct sock *sk,
+						  int old_state, bool counts)
+{
+	struct nw_http_connection *c =
+		bpf_sk_storage_get(&http_connections, sk, 0, 0);
+
+	if (!c)
+		return;
+	nw_points_end(c);
+	if (counts)
+		nw_http_end_open(c, sk, old_state);
+	nw_points_release(c);
 }
 
 #endif /* NW_HTTP_END_BPF_H */

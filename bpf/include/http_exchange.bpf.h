@@ -8,32 +8,7 @@
 #ifndef NW_HTTP_EXCHANGE_BPF_H
 #define NW_HTTP_EXCHANGE_BPF_H
 
-#include "packet.bpf.h"
-#include "ring.bpf.h"
-/* needs the types of the others */
-#include "duration.h"
-
-#define NW_HTTP_CTX struct __sk_buff
-#include "http.h"
-
-/* Look for HTTP; set by the reader before loading. */
-const volatile bool nw_http_on = false;
-
-struct nw_http_connection {
-	struct nw_http http; /* first: the hooks are given this one */
-	__u64 sock;
-	__u16 heads[2]; /* seen so far; each written by its direction only */
-	__u16 server_port;
-	__u8 role; /* enum nw_http_role */
-	__u8 pad;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct nw_http_connection);
-} http_connections SEC(".maps");
+#include "http_points.bpf.h"
 
 #define NW_HTTP_BUCKETS 15
 
@@ -140,18 +115,6 @@ nw_http_durations_of(const struct nw_http_key *key)
 	return bpf_map_lookup_elem(&http_durations, key);
 }
 
-static __always_inline struct nw_http_connection *
-nw_http_whole(struct nw_http *h)
-{
-	return (struct nw_http_connection *)h;
-}
-
-static __always_inline __u32 nw_http_role(const struct nw_http *h)
-{
-	return h->request == 1 + NW_HTTP_IN ? NW_HTTP_ROLE_SERVER :
-					      NW_HTTP_ROLE_CLIENT;
-}
-
 /* Its record has found no room: the duration counts nevertheless. */
 static __noinline int nw_http_count(const struct nw_http_key *key, __u64 ns)
 {
@@ -184,59 +147,109 @@ static __always_inline void nw_http_unmatched(struct nw_http *h, __u32 cause)
 		__sync_fetch_and_add(&totals->unmatched[side][cause], 1);
 }
 
-static __always_inline void nw_http_on_end(struct nw_http *h,
-					   const struct nw_http_end *end)
+/* Why nothing is known of where its time went. */
+static __always_inline __u32 nw_http_unexplained(const struct nw_http *h,
+						 const struct nw_http_end *end)
+{
+	if (!nw_http_explains)
+		return NW_UNEXPLAINED_KERNEL;
+	if (end->outcome != NW_HTTP_ANSWERED)
+		return NW_UNEXPLAINED_UNFINISHED;
+	return h->old ? NW_UNEXPLAINED_OLD : NW_UNEXPLAINED_NO_ROOM;
+}
+
+static __always_inline void nw_http_fill_exchange(struct nw_http_exchange *r,
+						  struct nw_http *h,
+						  const struct nw_http_end *end)
 {
 	struct nw_http_connection *c = nw_http_whole(h);
-	struct nw_http_exchange *r;
-	struct nw_http_key key;
-	__u64 ns;
 
-	if (!end->start_ns) {
-		if (end->status)
-			nw_http_unmatched(h, end->cause);
-		return;
-	}
-	ns = nw_between(end->start_ns, end->end_ns);
-	if (ns == NW_UNKNOWN) {
-		nw_http_unmatched(h, NW_HTTP_LOST);
-		return;
-	}
-	key.status = end->status;
-	key.server_port = c->server_port;
-	key.role = nw_http_role(h);
-	key.method = end->method;
-	key.version = end->version;
-	key.outcome = end->outcome;
-	r = nw_reserve(sizeof(*r));
-	if (!r) {
-		nw_http_count(&key, ns);
-		return;
-	}
-	__builtin_memset(r, 0xff, sizeof(*r));
-	__builtin_memset(&r->comm, 0, sizeof(r->comm));
+	/* all unknown */
+	__builtin_memset(&r->part_ns, 0xff,
+			 sizeof(*r) -
+				 __builtin_offsetof(struct nw_http_exchange,
+						    part_ns));
 	r->head.ts_ns = end->end_ns;
 	r->head.sock = c->sock;
 	r->head.kind = NW_KIND_HTTP_EXCHANGE;
 	r->head.netns = 0;
-	r->duration_ns = ns;
+	r->duration_ns = nw_between(end->start_ns, end->end_ns);
 	r->first_byte_ns = end->first_ns ?
 				   nw_between(end->start_ns, end->first_ns) :
 				   NW_UNKNOWN;
 	r->request_bytes = end->request_bytes;
 	r->response_bytes = end->body_bytes;
-	r->status = key.status;
-	r->server_port = key.server_port;
-	r->role = key.role;
-	r->method = key.method;
-	r->version = key.version;
-	r->outcome = key.outcome;
-	r->early = 0;
-	r->unexplained = NW_UNEXPLAINED_KERNEL;
 	r->pid = 0;
-	r->retransmits = 0;
 	r->number = h->out - 1;
-	nw_submit(r);
+	r->retransmits = 0;
+	r->status = end->status;
+	r->server_port = c->server_port;
+	r->role = nw_http_role(h);
+	r->method = end->method;
+	r->version = end->version;
+	r->outcome = end->outcome;
+	r->early = 0;
+	r->unexplained = nw_http_unexplained(h, end);
+	r->pad[0] = 0;
+	r->pad[1] = 0;
+}
+
+/* Who the ends of a connection are, as far as it is known. */
+static __always_inline void nw_http_fill_ends(struct nw_http_exchange *r,
+					      const struct nw_points *p)
+{
+	if (p) {
+		r->tuple = p->tuple;
+		r->pid = p->pid;
+		__builtin_memcpy(r->comm, p->comm, sizeof(r->comm));
+	} else {
+		__builtin_memset(&r->tuple, 0, sizeof(r->tuple));
+		__builtin_memset(&r->comm, 0, sizeof(r->comm));
+	}
+}
+
+static __always_inline void nw_http_on_end(struct nw_http *h,
+					   const struct nw_http_end *end)
+{
+	struct nw_http_exchange *r;
+	struct nw_ended *e = NULL;
+	struct nw_http_key key;
+	struct nw_points *p;
+
+	if (!end->start_ns || end->start_ns > end->end_ns) {
+		if (end->status || end->start_ns)
+			nw_http_unmatched(h, end->start_ns ? NW_HTTP_LOST :
+							     end->cause);
+		return;
+	}
+	p = nw_points_of(nw_http_whole(h));
+	if (p && !p->closing && end->outcome == NW_HTTP_ANSWERED)
+		e = nw_ended_place(p);
+	if (e) {
+		e->start_ns = end->start_ns;
+		e->at[0] = end->first_ns;
+		e->first_seq = end->first_seq;
+		e->end_seq = end->end_seq;
+		p->fresh = 1;
+	}
+	r = e ? &e->record : nw_reserve(sizeof(*r));
+	if (!r) {
+		key.status = end->status;
+		key.server_port = nw_http_whole(h)->server_port;
+		key.role = nw_http_role(h);
+		key.method = end->method;
+		key.version = end->version;
+		key.outcome = end->outcome;
+		nw_http_count(&key, end->end_ns - end->start_ns);
+		return;
+	}
+	nw_http_fill_exchange(r, h, end);
+	if (e) {
+		e->state = NW_ENDED_NEW;
+	} else {
+		nw_http_fill_ends(r, p);
+		nw_submit(r);
+	}
 }
 
 static __always_inline void nw_http_on_waiting(struct nw_http *h, __s32 more)

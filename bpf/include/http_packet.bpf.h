@@ -6,6 +6,7 @@
 #ifndef NW_HTTP_PACKET_BPF_H
 #define NW_HTTP_PACKET_BPF_H
 
+#include "http_explain.bpf.h"
 #include "http_midstream.bpf.h"
 
 struct {
@@ -34,38 +35,11 @@ struct {
 	__type(value, struct nw_early);
 } early_data SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct nw_http_connection);
-} early_http SEC(".maps");
-
 static __always_inline struct nw_early *nw_early(void)
 {
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&early_data, &zero);
-}
-
-/* The framing of that data. */
-static __always_inline struct nw_http_connection *nw_early_http(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&early_http, &zero);
-}
-
-static __always_inline struct nw_http_connection *
-nw_http_connection(struct __sk_buff *ctx)
-{
-	struct bpf_sock *sk = ctx->sk;
-
-	if (!sk)
-		return NULL;
-	if (sk->state != TCP_LISTEN)
-		return bpf_sk_storage_get(&http_connections, sk, 0, 0);
-	return nw_early_http();
 }
 
 static __always_inline struct nw_http_work *nw_http_work(__u32 slot)
@@ -224,6 +198,7 @@ nw_http_begin_early(const struct nw_headers *h)
 	if (!early || !c)
 		return NULL;
 	early->heads = 0;
+	nw_points_release(c);
 	__builtin_memset(c, 0, sizeof(*c));
 	c->role = NW_HTTP_ROLE_SERVER;
 	nw_http_expect(&c->http, NW_HTTP_IN,
@@ -284,28 +259,68 @@ NW_HTTP_FN int nw_http_settle(struct __sk_buff *ctx, __u32 was, __u64 now)
 	return 0;
 }
 
+/* A packet of a connection that has points; `timed`: see timed_ingress. */
+static __always_inline void nw_http_explain(struct __sk_buff *ctx,
+					    struct nw_http_connection *c,
+					    const struct nw_headers *h,
+					    __u32 way, __u64 now)
+{
+	if (!c->points)
+		return;
+	if (way == NW_HTTP_OUT)
+		nw_points_out(ctx, h->seq,
+			      h->seq + h->payload_bytes +
+				      !!(h->flags & NW_TCP_FIN),
+			      now);
+	else
+		nw_points_in(ctx, h->seq, h->ack,
+			     (h->payload_bytes ? NW_POINTS_DATA : 0) |
+				     (h->flags & NW_TCP_ACK ? NW_POINTS_ACK :
+							      0),
+			     now);
+}
+
+/* The connection that a packet belongs to, if it may be one of HTTP. */
+static __always_inline struct nw_http_connection *
+nw_http_of_packet(struct __sk_buff *ctx, struct bpf_sock *sk,
+		  const struct nw_headers *h, __u32 way, bool explain)
+{
+	if (sk->type != SOCK_STREAM)
+		return NULL;
+	if (sk->state == TCP_LISTEN)
+		return way == NW_HTTP_IN && h->payload_bytes ?
+			       nw_http_begin_early(h) :
+			       NULL;
+	if (h->payload_bytes || (h->flags & NW_TCP_FIN))
+		return nw_http_begin_connection(ctx, sk);
+	/* an acknowledgement may be the last point of an exchange */
+	return explain && way == NW_HTTP_IN ?
+		       bpf_sk_storage_get(&http_connections, sk, 0, 0) :
+		       NULL;
+}
+
 /* Heads that this packet completes. */
 static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 					    struct bpf_sock *sk,
 					    const struct nw_headers *h,
-					    __u32 way, __u64 now)
+					    __u32 way, __u64 now, bool timed)
 {
+	bool explain = timed && nw_http_explains;
 	struct nw_http_connection *c;
 	struct bpf_tcp_sock *tp;
 	__u32 heads, was, now_is, seq, known_seq;
 
-	if (!h->payload_bytes && !(h->flags & NW_TCP_FIN))
+	c = nw_http_of_packet(ctx, sk, h, way, explain);
+	if (!c)
 		return 0;
-	if (sk->type != SOCK_STREAM)
+	if (c->http.off || (!h->payload_bytes && !(h->flags & NW_TCP_FIN))) {
+		if (explain)
+			nw_http_explain(ctx, c, h, way, now);
 		return 0;
-	if (sk->state != TCP_LISTEN)
-		c = nw_http_begin_connection(ctx, sk);
-	else if (way == NW_HTTP_IN && h->payload_bytes)
-		c = nw_http_begin_early(h);
-	else
-		return 0;
-	if (!c || c->http.off)
-		return 0;
+	}
+	if (explain && !c->points && h->payload_bytes &&
+	    nw_points_wanted(ctx, h))
+		nw_points_begin(c, &h->tuple);
 	heads = c->heads[way];
 	was = c->http.seen | (__u32)c->http.dir[way].resyncs << 8;
 	seq = h->seq + !!(h->flags & NW_TCP_SYN);
@@ -335,6 +350,11 @@ static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 			was | (way ? NW_HTTP_WAS_OUT : 0) |
 				(h->flags & NW_TCP_FIN ? NW_HTTP_WAS_FIN : 0),
 			now);
+	if (explain)
+		nw_http_explain(ctx, c, h, way, now);
+	/* it was not HTTP after all */
+	if (explain && c->http.off && !c->http.seen)
+		nw_points_release(c);
 	return (__u16)(c->heads[way] - heads);
 }
 

@@ -56,6 +56,34 @@ export function decodeEarly(view: DataView, at: number): Early {
   };
 }
 
+/** struct nw_ended: size and field offsets in bytes. */
+export const ENDED = {
+  size: 328,
+  at: { record: 0, at: 240, startNs: 296, resentUntilNs: 304, firstSeq: 312, endSeq: 316, state: 320 },
+} as const;
+
+export interface Ended {
+  readonly record: HttpExchange;
+  readonly at: readonly number[];
+  readonly startNs: number;
+  readonly resentUntilNs: number;
+  readonly firstSeq: number;
+  readonly endSeq: number;
+  readonly state: number;
+}
+
+export function decodeEnded(view: DataView, at: number): Ended {
+  return {
+    record: decodeHttpExchange(view, at),
+    at: Array.from({ length: 7 }, (_, i) => readU64(view, at + 240 + i * 8)),
+    startNs: readU64(view, at + 296),
+    resentUntilNs: readU64(view, at + 304),
+    firstSeq: view.getUint32(at + 312, true),
+    endSeq: view.getUint32(at + 316, true),
+    state: view.getUint32(at + 320, true),
+  };
+}
+
 /** struct nw_ends: size and field offsets in bytes. */
 export const ENDS = {
   size: 36,
@@ -96,14 +124,17 @@ export function decodeFewWrites(view: DataView, at: number): FewWrites {
 
 /** struct nw_flow: size and field offsets in bytes. */
 export const FLOW = {
-  size: 168,
-  at: { ends: 0, manyWrites: 36, fewWrites: 40, unread: 64 },
+  size: 184,
+  at: { ends: 0, manyWrites: 36, fewWrites: 40, trySeq: 64, tryUs: 68, fullUs: 72, unread: 80 },
 } as const;
 
 export interface Flow {
   readonly ends: Ends;
   readonly manyWrites: number;
   readonly fewWrites: FewWrites;
+  readonly trySeq: number;
+  readonly tryUs: number;
+  readonly fullUs: number;
   readonly unread: UnreadSocket;
 }
 
@@ -112,7 +143,10 @@ export function decodeFlow(view: DataView, at: number): Flow {
     ends: decodeEnds(view, at),
     manyWrites: view.getUint32(at + 36, true),
     fewWrites: decodeFewWrites(view, at + 40),
-    unread: decodeUnreadSocket(view, at + 64),
+    trySeq: view.getUint32(at + 64, true),
+    tryUs: view.getUint32(at + 68, true),
+    fullUs: view.getUint32(at + 72, true),
+    unread: decodeUnreadSocket(view, at + 80),
   };
 }
 
@@ -564,6 +598,80 @@ export function decodePending(view: DataView, at: number): Pending {
   };
 }
 
+/** struct nw_points: size and field offsets in bytes. */
+export const POINTS = {
+  size: 4088,
+  at: { owner: 0, request: 8, ended: 1160, sent: 3784, beganNs: 3912, resentNs: 3920, resentUntilNs: 3928, writtenNs: 3936, gapNs: 3944, filledNs: 3952, reorderingNs: 3960, beganReorderingNs: 3968, runDelayNs: 3976, task: 3984, beganSeq: 3988, beganFullUs: 3992, resent: 3996, sentCount: 4000, whole: 4004, settled: 4008, unread: 4012, fresh: 4016, closing: 4020, pid: 4024, comm: 4028, localAddr: 4044, peerAddr: 4060, localPort: 4076, peerPort: 4078, family: 4080 },
+} as const;
+
+export interface Points {
+  readonly owner: number;
+  readonly request: readonly RequestPoints[];
+  readonly ended: readonly Ended[];
+  readonly sent: readonly SentAt[];
+  readonly beganNs: number;
+  readonly resentNs: number;
+  readonly resentUntilNs: number;
+  readonly writtenNs: number;
+  readonly gapNs: number;
+  readonly filledNs: number;
+  readonly reorderingNs: number;
+  readonly beganReorderingNs: number;
+  readonly runDelayNs: number;
+  readonly task: number;
+  readonly beganSeq: number;
+  readonly beganFullUs: number;
+  readonly resent: number;
+  readonly sentCount: number;
+  readonly whole: number;
+  readonly settled: number;
+  readonly unread: number;
+  readonly fresh: number;
+  readonly closing: number;
+  readonly pid: number;
+  readonly comm: string;
+  readonly localAddr: string;
+  readonly peerAddr: string;
+  readonly localPort: number;
+  readonly peerPort: number;
+  readonly family: number;
+}
+
+export function decodePoints(view: DataView, at: number): Points {
+  return {
+    owner: readU64(view, at),
+    request: Array.from({ length: 16 }, (_, i) => decodeRequestPoints(view, at + 8 + i * 72)),
+    ended: Array.from({ length: 8 }, (_, i) => decodeEnded(view, at + 1160 + i * 328)),
+    sent: Array.from({ length: 16 }, (_, i) => decodeSentAt(view, at + 3784 + i * 8)),
+    beganNs: readU64(view, at + 3912),
+    resentNs: readU64(view, at + 3920),
+    resentUntilNs: readU64(view, at + 3928),
+    writtenNs: readU64(view, at + 3936),
+    gapNs: readU64(view, at + 3944),
+    filledNs: readU64(view, at + 3952),
+    reorderingNs: readU64(view, at + 3960),
+    beganReorderingNs: readU64(view, at + 3968),
+    runDelayNs: readU64(view, at + 3976),
+    task: view.getUint32(at + 3984, true),
+    beganSeq: view.getUint32(at + 3988, true),
+    beganFullUs: view.getUint32(at + 3992, true),
+    resent: view.getUint32(at + 3996, true),
+    sentCount: view.getUint32(at + 4000, true),
+    whole: view.getUint32(at + 4004, true),
+    settled: view.getUint32(at + 4008, true),
+    unread: view.getUint32(at + 4012, true),
+    fresh: view.getUint32(at + 4016, true),
+    closing: view.getUint32(at + 4020, true),
+    pid: view.getUint32(at + 4024, true),
+    comm: readComm(view, at + 4028),
+    localAddr: readIp(view, at + 4044),
+    peerAddr: readIp(view, at + 4060),
+    localPort: view.getUint16(at + 4076, true),
+    peerPort: view.getUint16(at + 4078, true),
+    family: view.getUint8(at + 4080),
+  };
+}
+
 /** struct nw_reached: size and field offsets in bytes. */
 export const REACHED = {
   size: 32,
@@ -639,6 +747,56 @@ export function decodeReceivedTimes(view: DataView, at: number): ReceivedTimes {
   return {
     macNs: readU64(view, at),
     ipNs: readU64(view, at + 8),
+  };
+}
+
+/** struct nw_request_points: size and field offsets in bytes. */
+export const REQUEST_POINTS = {
+  size: 72,
+  at: { at: 0, innerNs: 24, otherNs: 32, resentNs: 40, resentUntilNs: 48, number: 56, firstSeq: 60, endSeq: 64, retransmits: 68 },
+} as const;
+
+export interface RequestPoints {
+  readonly at: readonly number[];
+  readonly innerNs: number;
+  readonly otherNs: number;
+  readonly resentNs: number;
+  readonly resentUntilNs: number;
+  readonly number: number;
+  readonly firstSeq: number;
+  readonly endSeq: number;
+  readonly retransmits: number;
+}
+
+export function decodeRequestPoints(view: DataView, at: number): RequestPoints {
+  return {
+    at: Array.from({ length: 3 }, (_, i) => readU64(view, at + i * 8)),
+    innerNs: readU64(view, at + 24),
+    otherNs: readU64(view, at + 32),
+    resentNs: readU64(view, at + 40),
+    resentUntilNs: readU64(view, at + 48),
+    number: view.getUint32(at + 56, true),
+    firstSeq: view.getUint32(at + 60, true),
+    endSeq: view.getUint32(at + 64, true),
+    retransmits: view.getUint32(at + 68, true),
+  };
+}
+
+/** struct nw_sent_at: size and field offsets in bytes. */
+export const SENT_AT = {
+  size: 8,
+  at: { seq: 0, us: 4 },
+} as const;
+
+export interface SentAt {
+  readonly seq: number;
+  readonly us: number;
+}
+
+export function decodeSentAt(view: DataView, at: number): SentAt {
+  return {
+    seq: view.getUint32(at, true),
+    us: view.getUint32(at + 4, true),
   };
 }
 
@@ -815,6 +973,15 @@ export const CLIENT_PART = {
   NW_CLIENT_RECEIVE_QUEUE: 4,
 } as const;
 
+/** enum nw_ended_state */
+export const ENDED_STATE = {
+  NW_ENDED_FREE: 0,
+  NW_ENDED_NEW: 1,
+  NW_ENDED_TO_READ: 2,
+  NW_ENDED_TO_ACK: 3,
+  NW_ENDED_BUSY: 4,
+} as const;
+
 /** enum nw_http_cause */
 export const HTTP_CAUSE = {
   NW_HTTP_MATCHED: 0,
@@ -903,10 +1070,12 @@ export const RODATA = {
   nw_has_loop: { offset: 1, size: 1 },
   nw_filter: { offset: 8, size: 1408 },
   nw_lose_every: { offset: 1416, size: 4 },
-  nw_http_on: { offset: 1420, size: 1 },
-  nw_time: { offset: 1421, size: 1 },
-  nw_records: { offset: 1422, size: 1 },
-  nw_exact: { offset: 1423, size: 1 },
-  nw_has_drop_socket: { offset: 1536, size: 1 },
-  nw_no_socket_reason: { offset: 1540, size: 4 },
+  nw_time: { offset: 1420, size: 1 },
+  nw_records: { offset: 1421, size: 1 },
+  nw_http_sees_buffer: { offset: 1422, size: 1 },
+  nw_http_on: { offset: 1423, size: 1 },
+  nw_http_explains: { offset: 1424, size: 1 },
+  nw_exact: { offset: 1425, size: 1 },
+  nw_has_drop_socket: { offset: 1552, size: 1 },
+  nw_no_socket_reason: { offset: 1556, size: 4 },
 } as const;

@@ -77,18 +77,27 @@ const EXACT_BOUNDARIES: ReadonlyMap<string, string> = new Map([
 /** What they take the place of. */
 const SENDMSG_TRACEPOINT = 'tcp_sendmsg_locked';
 
+/** What takes the points in time of HTTP exchanges, besides the packets. */
+const POINTS = new Set([
+  'tcp_sendmsg_locked',
+  'sendmsg_entry',
+  'sendpage_entry',
+  'tcp_rcv_space_adjust',
+  'tcp_destroy_sock',
+]);
+
 /** The iterator that gives up on packets nobody has read. */
 const FLUSH = 'flush_unread';
 /** Nothing lies outside of a connection where HTTP is not looked for. */
-const NO_HTTP = [['http_deep', 1]] as const;
+const noHttp = (): [string, number][] => [['http_deep', 1], ...emptyPools(['request_blocks'])];
+const emptyPools = (pools: readonly string[]): [string, number][] =>
+  pools.flatMap((pool) => [
+    [pool, 1],
+    [`${pool}_free`, 1],
+  ]);
 /** The pools take no memory where nothing is put into them. */
-const NO_POOLS = ['unread_small', 'unread_large', 'write_blocks'].flatMap(
-  (pool) =>
-    [
-      [pool, 1],
-      [`${pool}_free`, 1],
-    ] as const,
-);
+const NO_UNREAD = emptyPools(['unread_small', 'unread_large']);
+const NO_WRITES = emptyPools(['write_blocks']);
 
 const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 
@@ -112,12 +121,15 @@ function specOf(options: PacketOptions): SourceSpec {
   const noSocket = reasonNumber('NO_SOCKET');
   const canTime = hasHelper(ATOMICS);
   const time = options.time && canTime;
-  const chosen = time ? TIMED : PLAIN;
-  const exact = time && whyNoTrampoline() === null;
+  const explains = options.http && canTime && hasHelper(CALLBACKS);
+  const chosen = time || explains ? TIMED : PLAIN;
+  const hasTrampolines = whyNoTrampoline() === null;
+  const exact = time && hasTrampolines;
   const wantsTimed = (program: string): boolean => {
+    if (!options.time && !(explains && POINTS.has(program))) return false;
     const hook = EXACT_BOUNDARIES.get(program);
-    if (hook !== undefined) return exact && hasFunction(hook);
-    return options.time && !(exact && program === SENDMSG_TRACEPOINT);
+    if (hook !== undefined) return canTime && hasTrampolines && hasFunction(hook);
+    return !(hasTrampolines && program === SENDMSG_TRACEPOINT);
   };
   return {
     name: 'packet',
@@ -127,6 +139,8 @@ function specOf(options: PacketOptions): SourceSpec {
       [RODATA.nw_time, flag(time)],
       [RODATA.nw_exact, flag(exact)],
       [RODATA.nw_http_on, flag(options.http)],
+      [RODATA.nw_http_explains, flag(explains)],
+      [RODATA.nw_http_sees_buffer, flag(explains && !hasTrampolines)],
       [RODATA.nw_has_kernel_context, flag(has(KERNEL_CONTEXT))],
       [RODATA.nw_has_loop, flag(hasHelper('loop'))],
       [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],
@@ -135,8 +149,9 @@ function specOf(options: PacketOptions): SourceSpec {
     ],
     mapSizes: new Map([
       ['events', options.ring.bytes],
-      ...(time ? [] : NO_POOLS),
-      ...(options.http ? [] : NO_HTTP),
+      ...(time ? [] : NO_UNREAD),
+      ...(time || explains ? [] : NO_WRITES),
+      ...(options.http ? [] : noHttp()),
     ]),
     wants: (program) => {
       if (program === HTTP_ENDS) return options.http;

@@ -265,7 +265,8 @@ static __always_inline int nw_http_start(struct nw_http_work *w)
 	w->d.phase = NW_HTTP_LINE;
 	w->d.first_ns = w->now;
 	w->d.status = 0;
-	w->first.offset = w->skipped + w->next - (w->end - w->pos);
+	w->first.offset = nw_http_passed(w);
+	w->d.first_seq = w->seq + w->first.offset;
 	return 1;
 }
 

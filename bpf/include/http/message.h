@@ -14,9 +14,10 @@ static __always_inline __u32 nw_http_why(const struct nw_http *h)
 }
 
 /* The oldest request's exchange ends with what has passed in `d`. */
-static __always_inline void nw_http_finish(struct nw_http *h,
-					   const struct nw_http_dir *d,
-					   __u64 now, __u32 outcome)
+static __always_inline void nw_http_end_exchange(struct nw_http *h,
+						 const struct nw_http_dir *d,
+						 __u32 end_seq, __u64 now,
+						 __u32 outcome)
 {
 	struct nw_http_request *entry = nw_http_oldest(h);
 	struct nw_http_end end = {
@@ -24,6 +25,8 @@ static __always_inline void nw_http_finish(struct nw_http *h,
 		.end_ns = now,
 		.request_bytes = NW_HTTP_NO_SIZE,
 		.body_bytes = d->body,
+		.first_seq = d->first_seq,
+		.end_seq = end_seq,
 		.status = d->status,
 		.version = d->version == 1,
 		.outcome = outcome,
@@ -41,6 +44,14 @@ static __always_inline void nw_http_finish(struct nw_http *h,
 	nw_http_on_end(h, &end);
 }
 
+/* The same in a frame of its own, as it is large. */
+static __attribute__((noinline)) void
+nw_http_finish(struct nw_http *h, const struct nw_http_dir *d, __u32 end_seq,
+	       __u64 now, __u32 outcome)
+{
+	nw_http_end_exchange(h, d, end_seq, now, outcome);
+}
+
 /* The next message begins. */
 static __always_inline void nw_http_restart(struct nw_http_dir *d)
 {
@@ -52,12 +63,37 @@ static __always_inline void nw_http_restart(struct nw_http_dir *d)
 
 /*
  * What a step comes to that has read a whole message; else 0, 1 or
- * NW_HTTP_IS_READ. nw_http_complete() is left to nw_http_step(), as is
- * nw_http_found().
+ * NW_HTTP_IS_READ. nw_http_conclude() and nw_http_complete() are left to
+ * nw_http_step(), as is nw_http_found().
  */
 #define NW_HTTP_IS_WHOLE 3
 
-/* A message is complete; what comes behind it is in w->behind. */
+/* A message is complete: its exchange ends, or waits for the response. */
+NW_HTTP_FN int nw_http_conclude(NW_HTTP_CTX *ctx, __u32 slot)
+{
+	struct nw_http_work *w = nw_http_work(slot);
+	struct nw_http *h = nw_http_state(ctx);
+	__u32 end_seq;
+
+	if (!w || !h)
+		return 0;
+	end_seq = w->seq + nw_http_passed(w);
+	if (w->d.status) {
+		nw_http_end_exchange(h, &w->d, end_seq, w->now,
+				     NW_HTTP_ANSWERED);
+		return 0;
+	}
+	nw_http_sized(ctx, slot);
+#ifdef NW_HTTP_ON_WHOLE
+	nw_http_on_whole(h, &w->d, end_seq, w->now);
+#endif
+#ifdef NW_HTTP_ON_REQUEST_END
+	nw_http_on_request_end(ctx, w);
+#endif
+	return 0;
+}
+
+/* What comes behind a message that is complete: w->behind. */
 NW_HTTP_FN int nw_http_complete(NW_HTTP_CTX *ctx, __u32 slot)
 {
 	struct nw_http_work *w = nw_http_work(slot);
@@ -66,14 +102,6 @@ NW_HTTP_FN int nw_http_complete(NW_HTTP_CTX *ctx, __u32 slot)
 
 	if (!w || !h)
 		return 0;
-	if (w->d.status) {
-		nw_http_finish(h, &w->d, w->now, NW_HTTP_ANSWERED);
-	} else {
-		nw_http_sized(ctx, slot);
-#ifdef NW_HTTP_ON_REQUEST_END
-		nw_http_on_request_end(ctx, w);
-#endif
-	}
 	nw_http_restart(&w->d);
 	behind = w->behind;
 	w->behind = NW_HTTP_BEHIND_MESSAGE;
@@ -177,7 +205,7 @@ static __always_inline int nw_http_end_next(struct nw_http *h, __u64 now,
 			outcome = NW_HTTP_ANSWERED;
 		else if (outcome == NW_HTTP_CLOSED)
 			outcome = NW_HTTP_TRUNCATED;
-		nw_http_finish(h, d, now, outcome);
+		nw_http_finish(h, d, d->next_seq, now, outcome);
 		nw_http_restart(d);
 		return 1;
 	}
@@ -186,7 +214,7 @@ static __always_inline int nw_http_end_next(struct nw_http *h, __u64 now,
 		nw_http_deep_free(h);
 		return 0;
 	}
-	nw_http_finish(h, &none, now, outcome);
+	nw_http_finish(h, &none, 0, now, outcome);
 	return 1;
 }
 

@@ -53,9 +53,10 @@ NW_HTTP_FN int nw_http_step(NW_HTTP_CTX *ctx, __u32 slot)
 		more = nw_http_part(ctx, slot, w, phase);
 	if (more == NW_HTTP_IS_READ)
 		return nw_http_found(ctx, slot);
-	if (more == NW_HTTP_IS_WHOLE)
-		return nw_http_complete(ctx, slot);
-	return more;
+	if (more != NW_HTTP_IS_WHOLE)
+		return more;
+	nw_http_conclude(ctx, slot);
+	return nw_http_complete(ctx, slot);
 }
 
 NW_HTTP_FN int nw_http_burst(NW_HTTP_CTX *ctx, __u32 slot)
@@ -169,7 +170,11 @@ nw_http_catch_up(struct nw_http *h, struct nw_http_dir *d, __u32 way, __u64 now)
 	if (d->phase != NW_HTTP_BODY || d->left)
 		return;
 	if (d->status)
-		nw_http_finish(h, d, now, NW_HTTP_ANSWERED);
+		nw_http_finish(h, d, d->next_seq, now, NW_HTTP_ANSWERED);
+#ifdef NW_HTTP_ON_WHOLE
+	else
+		nw_http_on_whole(h, d, d->next_seq, now);
+#endif
 	nw_http_restart(d);
 }
 
@@ -330,7 +335,7 @@ static __always_inline void nw_http_close(struct nw_http *h, __u32 way,
 
 	if (h->off || d->phase != NW_HTTP_CLOSE)
 		return;
-	nw_http_finish(h, d, now, NW_HTTP_ANSWERED);
+	nw_http_finish(h, d, d->next_seq, now, NW_HTTP_ANSWERED);
 	nw_http_restart(d);
 }
 

@@ -130,6 +130,7 @@ struct nw_http_dir {
 		__u64 tail[2]; /* LONG: the line's last 16 bytes */
 	};
 	__u64 first_ns; /* first byte of the message */
+	__u32 first_seq; /* of that byte */
 	__u32 next_seq;
 	__u32 ahead_seq; /* end of what has passed behind a gap */
 	__u32 line_bytes; /* LONG: of the line so far */
@@ -200,6 +201,8 @@ struct nw_http_end {
 	__u64 end_ns;
 	__u64 request_bytes; /* of the body; NW_HTTP_NO_SIZE = not known */
 	__u64 body_bytes; /* of the response */
+	__u32 first_seq; /* of the response */
+	__u32 end_seq; /* behind its last byte */
 	__u16 status; /* 0 = there is none */
 	__u8 method; /* of the request; NONE = not known */
 	__u8 version; /* minor, of the request; of the response if not known */
@@ -286,7 +289,14 @@ static __always_inline void nw_http_deep_free(struct nw_http *h);
 static __always_inline void nw_http_on_proxy(NW_HTTP_CTX *ctx,
 					     const struct nw_http_work *w);
 
-/* Optional, with NW_HTTP_ON_REQUEST_END: a request is complete. */
+/* Optional, with NW_HTTP_ON_WHOLE: the request that was pushed last is complete. */
+#ifdef NW_HTTP_ON_WHOLE
+static __always_inline void nw_http_on_whole(struct nw_http *h,
+					     const struct nw_http_dir *d,
+					     __u32 end_seq, __u64 now);
+#endif
+
+/* Optional, with NW_HTTP_ON_REQUEST_END: the same within a segment. */
 #ifdef NW_HTTP_ON_REQUEST_END
 static __always_inline void
 nw_http_on_request_end(NW_HTTP_CTX *ctx, const struct nw_http_work *w);

@@ -3,6 +3,12 @@
 #ifndef NW_HTTP_WINDOW_H
 #define NW_HTTP_WINDOW_H
 
+/* How much of the segment has been used up. */
+static __always_inline __u32 nw_http_passed(const struct nw_http_work *w)
+{
+	return w->skipped + w->next - (w->end - w->pos);
+}
+
 /* At most limit, a power of two, and never 0: as 5.10's verifier sees it. */
 static __always_inline __u32 nw_http_size(__u32 bytes, __u32 limit)
 {

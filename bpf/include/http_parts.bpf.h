@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From the points of an exchange to its record: parts that add up.
+ *
+ * Points never run backwards: where the response begins before the request is
+ * whole, or read, each later point is at least the earlier one, and none is
+ * behind the end.
+ */
+#ifndef NW_HTTP_PARTS_BPF_H
+#define NW_HTTP_PARTS_BPF_H
+
+#include "http_exchange.bpf.h"
+
+#define NW_LATER (~0ULL) /* a point that had not come by the end */
+
+/* Parts from points in order of time; the last one limits them all. */
+static __always_inline void nw_divide(struct nw_http_exchange *r,
+				      const __u64 *at, __u32 count)
+{
+	__u64 last = at[0], end = at[count - 1];
+	bool known = last != 0;
+
+	if (!end)
+		end = NW_LATER - 1;
+	NW_HTTP_LOOP
+	for (__u32 i = 1; i < count; i++) {
+		__u64 point = at[i], part = NW_UNKNOWN;
+
+		if (point == NW_LATER && end == NW_LATER - 1)
+			point = 0;
+		if (point) {
+			if (point > end)
+				point = end;
+			if (point < last)
+				point = last;
+			if (known)
+				part = point - last;
+			last = point;
+		}
+		known = point != 0;
+		r->part_ns[i - 1] = part;
+	}
+}
+
+/* What lies in a part is not longer than it. */
+static __always_inline __u64 nw_within(__u64 inner, __u64 part)
+{
+	if (inner == NW_UNKNOWN || part == NW_UNKNOWN)
+		return NW_UNKNOWN;
+	return inner < part ? inner : part;
+}
+
+static __always_inline void nw_divide_server(struct nw_ended *e)
+{
+	struct nw_http_exchange *r = &e->record;
+
+	nw_divide(r, e->at, 7);
+	r->reordering_ns = nw_within(r->reordering_ns,
+				     r->part_ns[NW_SERVER_REQUEST_TRANSFER]);
+	r->run_queue_ns =
+		nw_within(r->run_queue_ns, r->part_ns[NW_SERVER_RECEIVE_QUEUE]);
+	r->send_buffer_ns = nw_within(r->send_buffer_ns,
+				      r->part_ns[NW_SERVER_RESPONSE_WRITE]);
+	r->send_retransmit_ns = nw_within(r->send_retransmit_ns,
+					  r->part_ns[NW_SERVER_SEND_WAIT]);
+	r->wait_retransmit_ns =
+		nw_within(r->wait_retransmit_ns, r->delivery_ns);
+}
+
+static __always_inline void nw_divide_client(struct nw_ended *e)
+{
+	struct nw_http_exchange *r = &e->record;
+
+	nw_divide(r, e->at, 6);
+	r->send_buffer_ns = nw_within(r->send_buffer_ns,
+				      r->part_ns[NW_CLIENT_REQUEST_WRITE]);
+	r->send_retransmit_ns = nw_within(r->send_retransmit_ns,
+					  r->part_ns[NW_CLIENT_SEND_WAIT]);
+	r->wait_retransmit_ns =
+		nw_within(r->wait_retransmit_ns, r->part_ns[NW_CLIENT_REMOTE]);
+	r->network_ns = nw_within(r->network_ns, r->part_ns[NW_CLIENT_REMOTE]);
+	r->reordering_ns = nw_within(r->reordering_ns,
+				     r->part_ns[NW_CLIENT_RESPONSE_TRANSFER]);
+	r->run_queue_ns =
+		nw_within(r->run_queue_ns, r->part_ns[NW_CLIENT_RECEIVE_QUEUE]);
+}
+
+/* Global, so that the verifier looks at it once. The exchange is the caller's. */
+NW_HTTP_FN int nw_ended_emit(__u32 block, __u32 place)
+{
+	struct nw_points *p = nw_points_at(block);
+	struct nw_http_exchange *record;
+	struct nw_http_key key;
+	struct nw_ended *e;
+
+	if (!p)
+		return 0;
+	e = &p->ended[nw_masked(place, NW_ENDED - 1)];
+	if (e->record.role == NW_HTTP_ROLE_SERVER)
+		nw_divide_server(e);
+	else
+		nw_divide_client(e);
+	nw_http_fill_ends(&e->record, p);
+	record = nw_reserve(sizeof(*record));
+	if (record) {
+		*record = e->record;
+		nw_submit(record);
+	} else {
+		key.status = e->record.status;
+		key.server_port = e->record.server_port;
+		key.role = e->record.role;
+		key.method = e->record.method;
+		key.version = e->record.version;
+		key.outcome = e->record.outcome;
+		nw_http_count(&key, e->record.duration_ns);
+	}
+	nw_http_barrier();
+	*(volatile __u32 *)&e->state = NW_ENDED_FREE;
+	return 0;
+}
+
+/*
+ * A client's exchange ends where the last byte of its response is read, and
+ * begins where the first one of its request is written.
+ */
+static __always_inline void nw_client_ends(struct nw_ended *e, __u64 now)
+{
+	struct nw_http_exchange *r = &e->record;
+	__u64 from = e->at[0] ? e->at[0] : e->start_ns;
+
+	e->at[5] = now > r->head.ts_ns ? now : r->head.ts_ns;
+	r->head.ts_ns = e->at[5];
+	r->duration_ns = nw_between(from, e->at[5]);
+	r->first_byte_ns = nw_between(from, e->at[3]);
+}
+
+#endif /* NW_HTTP_PARTS_BPF_H */
