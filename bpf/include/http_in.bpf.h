@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Points in time of what comes in: when it was whole, and what its order cost.
+ * Part of http_explain.bpf.h.
+ */
+#ifndef NW_HTTP_IN_BPF_H
+#define NW_HTTP_IN_BPF_H
+
+#include "http_parts.bpf.h"
+#include "sequence.bpf.h"
+
+#define NW_POINTS_DATA 1
+#define NW_POINTS_ACK 2
+
+/* Whether data waits for earlier data; before TCP has the packet. */
+static __always_inline void nw_points_order(struct nw_points *p,
+					    struct tcp_sock *tp, __u32 seq,
+					    bool data, __u64 now)
+{
+	if (p->gap_ns && !tp->out_of_order_queue.rb_node &&
+	    p->filled_ns >= p->gap_ns) {
+		p->reordering_ns += p->filled_ns - p->gap_ns;
+		p->gap_ns = 0;
+	}
+	if (!data)
+		return;
+	if (nw_seq_before(tp->rcv_nxt, seq)) {
+		if (!p->gap_ns)
+			p->gap_ns = now;
+	} else if (p->gap_ns) {
+		p->filled_ns = now;
+	}
+}
+
+/* A client's response that has come whole, but perhaps with a gap before its end. */
+static __always_inline void nw_settle_received(struct nw_points *p,
+					       struct tcp_sock *tp,
+					       struct nw_ended *e, bool gap)
+{
+	struct nw_http_exchange *x = &e->record;
+	const struct nw_request_points *r = nw_request_points(p, x->number);
+	__u64 first_ns = e->at[0];
+
+	e->at[0] = p->began_ns;
+	e->at[1] = NW_LATER;
+	e->at[2] = NW_LATER;
+	if (r->number == x->number && nw_seq_before(x->number, p->settled)) {
+		e->at[0] = r->at[NW_POINT_WRITTEN];
+		e->at[1] = r->at[NW_POINT_WRITTEN_ALL];
+		e->at[2] = r->at[NW_POINT_HANDED];
+		x->send_buffer_ns = r->inner_ns;
+		x->send_retransmit_ns = r->other_ns;
+		x->wait_retransmit_ns = r->resent_ns;
+		x->retransmits = r->retransmits;
+	}
+	x->early = first_ns < e->at[2];
+	e->at[3] = first_ns;
+	e->at[4] = gap ? 0 : x->head.ts_ns;
+	x->network_ns = (__u64)tp->rtt_min.s[0].v * 1000;
+	x->reordering_ns =
+		(gap ? 0 : nw_reordering(p, x->head.ts_ns)) -
+		(first_ns == x->head.ts_ns ? nw_reordering(p, first_ns) :
+					     p->began_reordering_ns);
+	x->unexplained =
+		e->at[0] && e->at[1] ? NW_EXPLAINED : NW_UNEXPLAINED_NO_WRITE;
+}
+
+static __always_inline void nw_points_acked(struct nw_points *p, __u32 block,
+					    __u32 ack, __u64 now)
+{
+	NW_HTTP_LOOP
+	for (__u32 i = 0; i < NW_ENDED; i++) {
+		struct nw_ended *e = &p->ended[nw_masked(i, NW_ENDED - 1)];
+
+		if (e->state != NW_ENDED_TO_ACK ||
+		    nw_seq_before(ack, e->end_seq) ||
+		    __sync_val_compare_and_swap(&e->state, NW_ENDED_TO_ACK,
+						NW_ENDED_BUSY) !=
+			    NW_ENDED_TO_ACK)
+			continue;
+		e->record.delivery_ns = nw_between(e->at[6], now);
+		nw_ended_emit(block, i);
+	}
+}
+
+static __always_inline void
+nw_points_came(struct nw_points *p, struct tcp_sock *tp, __u32 block, bool gap)
+{
+	p->fresh = 0;
+	NW_HTTP_LOOP
+	for (__u32 i = 0; i < NW_ENDED; i++) {
+		struct nw_ended *e = &p->ended[nw_masked(i, NW_ENDED - 1)];
+
+		if (e->state != NW_ENDED_NEW)
+			continue;
+		nw_settle_received(p, tp, e, gap);
+		/* all was read before its end was known, which is the connection's */
+		if (!gap && !nw_seq_before(tp->copied_seq, e->end_seq)) {
+			nw_client_ends(e, e->record.head.ts_ns);
+			nw_ended_emit(block, i);
+			continue;
+		}
+		nw_http_barrier();
+		*(volatile __u32 *)&e->state = NW_ENDED_TO_READ;
+	}
+}
+
+/* Once per packet that comes in, of a connection with points; `what`: data, ack. */
+NW_HTTP_FN int nw_points_in(struct __sk_buff *ctx, __u32 seq, __u32 ack,
+			    __u32 what, __u64 now)
+{
+	struct nw_http_connection *c = nw_http_connection(ctx);
+	struct nw_points *p = c ? nw_points_of(c) : NULL;
+	struct bpf_sock *sk = ctx->sk;
+	struct tcp_sock *tp;
+	bool gap;
+
+	if (!p || !sk)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	nw_points_order(p, tp, seq, what & NW_POINTS_DATA, now);
+	gap = nw_seq_before(tp->rcv_nxt, seq);
+	if ((what & NW_POINTS_DATA) && c->http.dir[NW_HTTP_IN].first_ns == now)
+		p->began_reordering_ns = nw_reordering(p, now);
+	if (nw_http_role(&c->http) == NW_HTTP_ROLE_CLIENT) {
+		if (p->fresh)
+			nw_points_came(p, tp, c->points, gap);
+		return 0;
+	}
+	NW_HTTP_LOOP
+	for (__u32 i = 0; i < NW_REQUESTS; i++) {
+		struct nw_request_points *r;
+
+		if (p->settled == p->whole)
+			break;
+		r = nw_request_points(p, p->settled);
+		if (gap)
+			r->at[NW_POINT_WHOLE] = 0;
+		else
+			r->inner_ns += nw_reordering(p, now);
+		p->settled++;
+	}
+	if (what & NW_POINTS_ACK)
+		nw_points_acked(p, c->points, ack, now);
+	return 0;
+}
+
+#endif /* NW_HTTP_IN_BPF_H */

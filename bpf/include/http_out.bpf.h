@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Points in time of what goes out: when it was written, handed to IP, and sent
+ * again. Part of http_explain.bpf.h.
+ */
+#ifndef NW_HTTP_OUT_BPF_H
+#define NW_HTTP_OUT_BPF_H
+
+#include "flow.bpf.h"
+#include "http_parts.bpf.h"
+#include "sequence.bpf.h"
+
+/* Since data was missing until it is sent again; what was counted does not. */
+static __always_inline __u64 nw_resend(__u64 *until_ns, __u64 from, __u64 now)
+{
+	__u64 begin = from > *until_ns ? from : *until_ns;
+
+	*until_ns = now;
+	return now > begin ? now - begin : 0;
+}
+
+/* When data was handed over first; `now` if that is so long ago that nobody knows. */
+static __always_inline __u64 nw_first_sent(const struct nw_points *p, __u32 seq,
+					   __u64 now)
+{
+	__u32 nearest = 1U << 31, us = now >> 10;
+
+	NW_HTTP_LOOP
+	for (__u32 i = 0; i < NW_SENT_LOG; i++) {
+		const struct nw_sent_at *at =
+			&p->sent[nw_masked(i, NW_SENT_LOG - 1)];
+		__u32 behind = seq - at->seq;
+
+		if (at->us && behind < nearest) {
+			nearest = behind;
+			us = at->us;
+		}
+	}
+	return now - ((__u64)((__u32)(now >> 10) - us) << 10);
+}
+
+static __always_inline bool nw_has_seq(__u32 seq, __u32 first, __u32 end)
+{
+	return seq - first < end - first;
+}
+
+/* This end sends again what begins at `seq`. Rare: a frame of its own. */
+NW_HTTP_FN int nw_points_resent(__u32 block, __u32 seq, __u64 now)
+{
+	struct nw_points *p = nw_points_at(block);
+	__u64 from;
+
+	if (!p)
+		return 0;
+	from = nw_first_sent(p, seq, now);
+	NW_HTTP_LOOP
+	for (__u32 i = 0; i < NW_ENDED; i++) {
+		struct nw_ended *e = &p->ended[nw_masked(i, NW_ENDED - 1)];
+
+		if (e->state == NW_ENDED_TO_ACK &&
+		    nw_has_seq(seq, e->first_seq, e->end_seq)) {
+			e->record.wait_retransmit_ns +=
+				nw_resend(&e->resent_until_ns, from, now);
+			e->record.retransmits++;
+		}
+	}
+	NW_HTTP_LOOP
+	for (__u32 i = 0; i < NW_REQUESTS; i++) {
+		struct nw_request_points *r =
+			&p->request[nw_masked(i, NW_REQUESTS - 1)];
+
+		if (r->at[NW_POINT_HANDED] &&
+		    nw_has_seq(seq, r->first_seq, r->end_seq)) {
+			r->resent_ns +=
+				nw_resend(&r->resent_until_ns, from, now);
+			r->retransmits++;
+		}
+	}
+	if (!nw_seq_before(seq, p->began_seq)) {
+		p->resent_ns += nw_resend(&p->resent_until_ns, from, now);
+		p->resent++;
+	}
+	return 0;
+}
+
+static __always_inline void nw_points_sent(struct nw_points *p, __u32 seq,
+					   __u64 now)
+{
+	struct nw_sent_at *at =
+		&p->sent[nw_masked(p->sent_count, NW_SENT_LOG - 1)];
+
+	p->sent_count++;
+	at->seq = seq;
+	at->us = (__u32)(now >> 10) | 1;
+}
+
+/* ---- the message that goes out ---- */
+
+static __always_inline __u32 nw_full_us(struct bpf_sock *sk)
+{
+	struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+
+	return flow ? flow->full_us : 0;
+}
+
+static __always_inline void
+nw_points_begin_out(struct bpf_sock *sk, struct nw_points *p, __u32 first_seq)
+{
+	p->began_seq = first_seq;
+	p->began_ns = nw_written_ns(sk, p->owner, first_seq);
+	p->began_full_us = nw_full_us(sk);
+	p->resent_ns = 0;
+	p->resent_until_ns = 0;
+	p->resent = 0;
+}
+
+static __always_inline __u64 nw_began_ns(struct bpf_sock *sk,
+					 const struct nw_points *p,
+					 __u32 first_seq)
+{
+	return first_seq == p->began_seq ?
+		       p->began_ns :
+		       nw_written_ns(sk, p->owner, first_seq);
+}
+
+static __always_inline __u64 nw_buffer_ns(struct bpf_sock *sk,
+					  const struct nw_points *p)
+{
+	if (!nw_http_sees_buffer)
+		return NW_UNKNOWN;
+	return (__u64)(nw_full_us(sk) - p->began_full_us) << 10;
+}
+
+/* A client's request that has been handed over whole. */
+static __always_inline void nw_settle_request(struct bpf_sock *sk,
+					      struct nw_points *p,
+					      struct nw_request_points *r)
+{
+	r->at[NW_POINT_HANDED] = r->at[0];
+	r->at[NW_POINT_WRITTEN] = nw_began_ns(sk, p, r->first_seq);
+	r->at[NW_POINT_WRITTEN_ALL] =
+		nw_written_ns(sk, p->owner, r->end_seq - 1);
+	r->inner_ns = nw_buffer_ns(sk, p);
+	r->other_ns = p->resent_ns;
+	r->retransmits = p->resent;
+	r->resent_until_ns = r->at[NW_POINT_HANDED];
+}
+
+/* A server's response that has been handed over whole. */
+static __always_inline void
+nw_settle_response(struct bpf_sock *sk, struct nw_points *p, struct nw_ended *e)
+{
+	struct nw_http_exchange *x = &e->record;
+	const struct nw_request_points *r = nw_request_points(p, x->number);
+	bool whole =
+		r->number == x->number && nw_seq_before(x->number, p->whole);
+	__u64 written;
+
+	e->at[0] = e->start_ns;
+	e->at[1] = NW_LATER;
+	e->at[2] = NW_LATER;
+	if (whole) {
+		if (r->at[NW_POINT_WHOLE])
+			e->at[1] = r->at[NW_POINT_WHOLE];
+		if (r->at[NW_POINT_READ])
+			e->at[2] = r->at[NW_POINT_READ];
+		x->reordering_ns = r->inner_ns;
+		x->run_queue_ns = r->other_ns;
+	}
+	written = nw_began_ns(sk, p, e->first_seq);
+	e->at[3] = p->written_ns > e->at[2] ? p->written_ns : e->at[2];
+	e->at[4] = written;
+	e->at[5] = nw_written_ns(sk, p->owner, e->end_seq - 1);
+	e->at[6] = x->head.ts_ns;
+	p->written_ns = e->at[5];
+	x->early = written && written < e->at[2];
+	x->send_buffer_ns = nw_buffer_ns(sk, p);
+	x->send_retransmit_ns = p->resent_ns;
+	x->retransmits = p->resent;
+	x->wait_retransmit_ns = 0;
+	x->unexplained =
+		written && e->at[5] ? NW_EXPLAINED : NW_UNEXPLAINED_NO_WRITE;
+	e->resent_until_ns = e->at[6];
+}
+
+/* Once per packet that goes out, of a connection with points. */
+NW_HTTP_FN int nw_points_out(struct __sk_buff *ctx, __u32 seq, __u32 end_seq,
+			     __u64 now)
+{
+	struct nw_http_connection *c = nw_http_connection(ctx);
+	struct nw_points *p = c ? nw_points_of(c) : NULL;
+	struct bpf_sock *sk = ctx->sk;
+	struct bpf_tcp_sock *tp;
+	struct nw_http_dir *d;
+
+	if (!p || !sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	tp = sk ? bpf_tcp_sock(sk) : NULL;
+	if (!tp)
+		return 0;
+	d = &c->http.dir[NW_HTTP_OUT];
+	if (nw_seq_before(tp->snd_nxt, end_seq))
+		nw_points_sent(p, seq, now);
+	else
+		nw_points_resent(c->points, seq, now);
+	if (d->first_ns == now)
+		nw_points_begin_out(sk, p, d->first_seq);
+	if (nw_http_role(&c->http) == NW_HTTP_ROLE_CLIENT) {
+		NW_HTTP_LOOP
+		for (__u32 i = 0; i < NW_REQUESTS; i++) {
+			if (p->settled == p->whole)
+				break;
+			nw_settle_request(sk, p,
+					  nw_request_points(p, p->settled));
+			p->settled++;
+		}
+		return 0;
+	}
+	if (!p->fresh)
+		return 0;
+	p->fresh = 0;
+	NW_HTTP_LOOP
+	for (__u32 i = 0; i < NW_ENDED; i++) {
+		struct nw_ended *e = &p->ended[nw_masked(i, NW_ENDED - 1)];
+
+		if (e->state != NW_ENDED_NEW)
+			continue;
+		nw_settle_response(sk, p, e);
+		nw_http_barrier();
+		*(volatile __u32 *)&e->state = NW_ENDED_TO_ACK;
+	}
+	return 0;
+}
+
+#endif /* NW_HTTP_OUT_BPF_H */

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The application reads what has come: the point in time, who it is, and whether
+ * it had a CPU. Part of http_explain.bpf.h.
+ */
+#ifndef NW_HTTP_READ_BPF_H
+#define NW_HTTP_READ_BPF_H
+
+#include "http_parts.bpf.h"
+#include "sequence.bpf.h"
+
+/* How long the task that runs was kept waiting for a CPU since it was here last. */
+static __always_inline __u64 nw_run_queue(struct nw_points *p)
+{
+	struct task_struct *task;
+	__u64 delay, waited = NW_UNKNOWN;
+
+	if (!nw_has_task_btf())
+		return NW_UNKNOWN;
+	task = bpf_get_current_task_btf();
+	if (!bpf_core_field_exists(task->sched_info))
+		return NW_UNKNOWN;
+	delay = task->sched_info.run_delay;
+	if (p->task == (__u32)task->pid)
+		waited = delay - p->run_delay_ns;
+	p->task = task->pid;
+	p->run_delay_ns = delay;
+	return waited;
+}
+
+static __always_inline void nw_points_reader(struct nw_points *p)
+{
+	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+	struct task_struct *task;
+
+	if (p->pid == pid || !nw_has_task_btf())
+		return;
+	task = bpf_get_current_task_btf();
+	__builtin_memcpy(p->comm, task->group_leader->comm, sizeof(p->comm));
+	p->pid = pid;
+}
+
+/* The gap before the end was filled by what came last while there was one. */
+static __always_inline void nw_points_filled(const struct nw_points *p,
+					     __u64 *at, __u64 *reordering_ns)
+{
+	if (*at || !p->filled_ns)
+		return;
+	*at = p->filled_ns;
+	*reordering_ns += nw_reordering(p, p->filled_ns);
+}
+
+static __always_inline void nw_points_read_responses(struct nw_points *p,
+						     __u32 block, __u32 copied,
+						     __u64 waited, __u64 now)
+{
+	NW_HTTP_LOOP
+	for (__u32 i = 0; i < NW_ENDED; i++) {
+		struct nw_ended *e = &p->ended[nw_masked(i, NW_ENDED - 1)];
+
+		if (e->state != NW_ENDED_TO_READ ||
+		    nw_seq_before(copied, e->end_seq) ||
+		    __sync_val_compare_and_swap(&e->state, NW_ENDED_TO_READ,
+						NW_ENDED_BUSY) !=
+			    NW_ENDED_TO_READ)
+			continue;
+		nw_points_filled(p, &e->at[4], &e->record.reordering_ns);
+		e->record.run_queue_ns = waited;
+		nw_client_ends(e, now);
+		nw_ended_emit(block, i);
+	}
+}
+
+static __always_inline void nw_points_read_requests(struct nw_points *p,
+						    __u32 copied, __u64 waited,
+						    __u64 now)
+{
+	NW_HTTP_LOOP
+	for (__u32 i = 0; i < NW_REQUESTS; i++) {
+		struct nw_request_points *r = nw_request_points(p, p->unread);
+
+		if (p->unread == p->whole || nw_seq_before(copied, r->end_seq))
+			return;
+		nw_points_filled(p, &r->at[NW_POINT_WHOLE], &r->inner_ns);
+		r->at[NW_POINT_READ] = now;
+		r->other_ns = waited;
+		p->unread++;
+	}
+}
+
+static __always_inline void nw_points_read(struct sock *sk)
+{
+	struct nw_http_connection *c =
+		bpf_sk_storage_get(&http_connections, sk, 0, 0);
+	struct nw_points *p;
+	struct tcp_sock *tp;
+	__u64 now, waited;
+	__u32 copied;
+
+	if (!c || !c->points)
+		return;
+	p = nw_points_of(c);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!p || !tp)
+		return;
+	now = bpf_ktime_get_ns();
+	copied = tp->copied_seq;
+	nw_points_reader(p);
+	waited = nw_run_queue(p);
+	if (nw_http_role(&c->http) == NW_HTTP_ROLE_CLIENT)
+		nw_points_read_responses(p, c->points, copied, waited, now);
+	else
+		nw_points_read_requests(p, copied, waited, now);
+}
+
+#endif /* NW_HTTP_READ_BPF_H */
