@@ -457,7 +457,7 @@ t.test('each condition of a filter has its place in what the kernel side reads',
   t.strictSame(encoded({ peerPorts: [65_535] }), [[212, '01000000' + 'ffff0000']]);
   t.strictSame(encoded({ localAddresses: [v4] }), [
     [280, '01000000'],
-    [304, '0000ffff0a4d0001' + 'f'.repeat(32)],
+    [296, '0000ffff0a4d0001' + 'f'.repeat(32)],
   ]);
   t.strictSame(encoded({ peerAddresses: [v4, v6] }), [
     [284, '02000000'],
