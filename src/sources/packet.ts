@@ -123,12 +123,12 @@ function specOf(options: PacketOptions): SourceSpec {
   const time = options.time && canTime;
   const explains = options.http && canTime && hasHelper(CALLBACKS);
   const chosen = time || explains ? TIMED : PLAIN;
-  const hasTrampolines = whyNoTrampoline() === null;
+  const hasTrampolines = canTime && whyNoTrampoline() === null;
   const exact = time && hasTrampolines;
   const wantsTimed = (program: string): boolean => {
     if (!options.time && !(explains && POINTS.has(program))) return false;
     const hook = EXACT_BOUNDARIES.get(program);
-    if (hook !== undefined) return canTime && hasTrampolines && hasFunction(hook);
+    if (hook !== undefined) return hasTrampolines && hasFunction(hook);
     return !(hasTrampolines && program === SENDMSG_TRACEPOINT);
   };
   return {

@@ -62,6 +62,9 @@ export function programsInSources(): Program[] {
 
 type Rule = (asked: (option: string) => boolean) => Expected;
 
+const attachedIf = (is: boolean): Expected => (is ? 'attached' : 'unasked');
+const attachedOr = (is: boolean): Expected => (is ? 'attached' : 'missing');
+
 const only =
   (option: string): Rule =>
   (asked) =>
@@ -69,18 +72,22 @@ const only =
 
 const timed: Rule = (asked) => (!asked('-t') ? 'unasked' : hasTimes() ? 'attached' : 'missing');
 
+/** What also takes the points in time of HTTP exchanges. */
+const points: Rule = (asked) =>
+  asked('-t') ? timed(asked) : attachedIf(asked('-i') && since('5.13'));
+const exactPoints: Rule = (asked) => (hasExactTimes() ? points(asked) : 'unasked');
+
 /** Functions of the kernel, where programs can be attached to them. */
 const exact: Rule = (asked) => (hasExactTimes() ? timed(asked) : 'unasked');
 
 /** What there is instead of the timed programs. */
-const plain: Rule = (asked) => (timed(asked) === 'attached' ? 'unasked' : 'attached');
+const plain: Rule = (asked) => (points(asked) === 'attached' ? 'unasked' : 'attached');
 
 /** Sources that the collector opens; all others are of commands with a source of their own. */
 const COLLECTED: ReadonlySet<string> = new Set(['connection', 'packet', 'fault']);
 
 /** Functions stand in for tracepoints of 6.3; kprobes where nothing else can be attached to them. */
 const since63: Rule = () => (since('6.3') ? 'attached' : 'unasked');
-const attachedIf = (is: boolean): Expected => (is ? 'attached' : 'unasked');
 const fexit: Rule = () => attachedIf(!since('6.3') && hasTrampolines());
 const kprobe: Rule = () => attachedIf(!since('6.3') && !hasTrampolines());
 /** sendfile() has a function of its own until 6.5, and no tracepoint. */
@@ -136,17 +143,17 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     packet_egress: plain,
     socket_begins: plain,
     http_ends: (asked) => (!asked('-i') ? 'unasked' : since('5.13') ? 'attached' : 'missing'),
-    timed_socket_begins: timed,
-    timed_ingress: timed,
-    timed_egress: timed,
+    timed_socket_begins: points,
+    timed_ingress: points,
+    timed_egress: points,
     netif_rx_entry: timed,
     napi_gro_receive_entry: timed,
     napi_gro_frags_entry: timed,
     netif_receive_skb_entry: timed,
     netif_receive_skb_list_entry: timed,
     netif_receive_skb: timed,
-    tcp_rcv_space_adjust: timed,
-    tcp_destroy_sock: timed,
+    tcp_rcv_space_adjust: points,
+    tcp_destroy_sock: points,
     flush_unread: timed,
     net_dev_queue: timed,
     net_dev_start_xmit: timed,
@@ -154,12 +161,14 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     ip6_rcv_core: exact,
     tcp_v4_rcv: exact,
     tcp_v6_rcv: exact,
-    sendmsg_entry: exact,
+    sendmsg_entry: exactPoints,
     // the function is gone since 6.5
-    sendpage_entry: (asked) => (since('6.5') ? 'unasked' : exact(asked)),
+    sendpage_entry: (asked) => (since('6.5') ? 'unasked' : exactPoints(asked)),
     // where the function itself cannot be had; a tracepoint since 6.16
     tcp_sendmsg_locked: (asked) =>
-      hasExactTimes() || !asked('-t') ? 'unasked' : since('6.16') ? 'attached' : 'missing',
+      hasExactTimes() || !(asked('-t') || (asked('-i') && since('5.13')))
+        ? 'unasked'
+        : attachedOr(since('6.16')),
   },
   fault: {
     // drops have a reason since 5.17, bad checksums a tracepoint since 5.14

@@ -1,0 +1,348 @@
+/*
+ * A server and a client of HTTP/1.1 that take the time of what they do themselves: CLOCK_MONOTONIC
+ * right before each call that writes and right after each that reads. One exchange after another on
+ * one connection; what is slow in it is slow on purpose.
+ *
+ *   application INJECTION COUNT SEED ADDRESS [NETNS-OF-SERVER NETNS-OF-CLIENT]
+ *
+ * Prints READY, waits for a line on its standard input, then prints a line per exchange: the stamps
+ * of struct stamps in this order, in nanoseconds.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PORT 8080
+#define LARGE 200000
+#define PIPELINED 8
+
+/* Of an exchange; of the last one of a pipeline. */
+struct stamps {
+	uint64_t delay; /* what was injected */
+	uint64_t client_write; /* before the first write of the request */
+	uint64_t client_last_write;
+	uint64_t client_written; /* behind it */
+	uint64_t server_first_read;
+	uint64_t server_read; /* its last byte */
+	uint64_t server_write;
+	uint64_t server_last_write;
+	uint64_t server_written;
+	uint64_t client_first_read;
+	uint64_t client_read;
+};
+
+static struct shared {
+	pthread_barrier_t listens, begins, ends;
+	struct stamps at;
+} *shared;
+
+static const char *injection;
+static unsigned count;
+static struct sockaddr_in address = { .sin_family = AF_INET };
+
+static void fail(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static int is(const char *name)
+{
+	return !strcmp(injection, name);
+}
+
+static uint64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+static void wait_ns(uint64_t ns)
+{
+	struct timespec t = { ns / 1000000000, ns % 1000000000 };
+
+	nanosleep(&t, NULL);
+}
+
+static void set(int fd, int level, int option, int value)
+{
+	if (setsockopt(fd, level, option, &value, sizeof(value)))
+		fail("setsockopt");
+}
+
+static void write_all(int fd, const char *data, size_t size)
+{
+	while (size) {
+		ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
+
+		if (n < 0)
+			fail("send");
+		data += n;
+		size -= n;
+	}
+}
+
+static size_t read_some(int fd, char *to, size_t size)
+{
+	ssize_t n = recv(fd, to, size, 0);
+
+	if (n <= 0)
+		fail("recv");
+	return n;
+}
+
+static void join(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || setns(fd, CLONE_NEWNET))
+		fail(path);
+	close(fd);
+}
+
+static const char GET[] = "GET /orders/1 HTTP/1.1\r\nHost: a\r\n\r\n";
+static const char POST[] = "POST /orders HTTP/1.1\r\nContent-Length: 4000\r\n\r\n";
+static const char ANSWER[] = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhelloworld";
+static const char LONG[] = "HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n";
+static char buffer[LARGE + 65536];
+
+static int is_long(void)
+{
+	return is("send buffer") || is("slow reader") || is("response segment lost");
+}
+
+static size_t request_size(void)
+{
+	if (is("request segment lost"))
+		return strlen(POST) + 4000;
+	return strlen(GET) * (is("pipelining") ? PIPELINED : 1);
+}
+
+static size_t response_size(void)
+{
+	if (is_long())
+		return strlen(LONG) + LARGE;
+	return strlen(ANSWER) * (is("pipelining") ? PIPELINED : 1);
+}
+
+static void answer(int fd, struct stamps *at)
+{
+	size_t half = strlen(ANSWER) - 5;
+
+	at->server_write = now();
+	at->server_last_write = at->server_write;
+	if (is("response in two writes")) {
+		write_all(fd, ANSWER, half);
+		wait_ns(at->delay);
+		at->server_last_write = now();
+		write_all(fd, ANSWER + half, 5);
+	} else if (is_long()) {
+		memset(buffer, 'x', sizeof(buffer));
+		memcpy(buffer, LONG, strlen(LONG));
+		write_all(fd, buffer, response_size());
+	} else {
+		write_all(fd, ANSWER, strlen(ANSWER));
+	}
+	at->server_written = now();
+}
+
+static void serve(int fd, struct stamps *at)
+{
+	size_t got = 0;
+
+	if (is("late read"))
+		wait_ns(at->delay);
+	while (got < request_size()) {
+		got += read_some(fd, buffer, sizeof(buffer));
+		at->server_read = now();
+		if (!at->server_first_read)
+			at->server_first_read = at->server_read;
+	}
+	if (is("application"))
+		wait_ns(at->delay);
+	if (is("pipelining")) {
+		for (int i = 0; i < PIPELINED - 2; i++)
+			write_all(fd, ANSWER, strlen(ANSWER));
+		/* the one before the last takes its time: the last is behind it */
+		wait_ns(at->delay);
+		write_all(fd, ANSWER, strlen(ANSWER));
+	}
+	answer(fd, at);
+}
+
+static int server(void)
+{
+	int fd, listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (listener < 0)
+		fail("socket");
+	set(listener, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (is("send buffer"))
+		set(listener, SOL_SOCKET, SO_SNDBUF, 4096);
+	if (bind(listener, (void *)&address, sizeof(address)) || listen(listener, 8))
+		fail("listen");
+	pthread_barrier_wait(&shared->listens);
+	fd = accept(listener, NULL, NULL);
+	if (fd < 0)
+		fail("accept");
+	set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	for (unsigned i = 0; i < count; i++) {
+		pthread_barrier_wait(&shared->begins);
+		serve(fd, &shared->at);
+		pthread_barrier_wait(&shared->ends);
+	}
+	close(fd);
+	return 0;
+}
+
+static void ask(int fd, struct stamps *at)
+{
+	size_t half = strlen(GET) / 2;
+
+	at->client_write = now();
+	at->client_last_write = at->client_write;
+	if (is("request in two halves")) {
+		write_all(fd, GET, half);
+		wait_ns(at->delay);
+		at->client_last_write = now();
+		write_all(fd, GET + half, strlen(GET) - half);
+	} else {
+		memset(buffer, 'y', request_size());
+		if (is("request segment lost"))
+			memcpy(buffer, POST, strlen(POST));
+		for (int i = 0; i < (is("pipelining") ? PIPELINED : 1) && buffer[0] != 'P'; i++)
+			memcpy(buffer + i * strlen(GET), GET, strlen(GET));
+		write_all(fd, buffer, request_size());
+		buffer[0] = 0;
+	}
+	at->client_written = now();
+}
+
+static void take(int fd, struct stamps *at)
+{
+	size_t got = 0, most = is("slow reader") ? 8192 : sizeof(buffer);
+
+	if (is("late client"))
+		wait_ns(at->delay);
+	while (got < response_size()) {
+		if (is_long() && !is("response segment lost"))
+			wait_ns(at->delay / 50);
+		got += read_some(fd, buffer, most);
+		at->client_read = now();
+		if (!at->client_first_read)
+			at->client_first_read = at->client_read;
+	}
+	buffer[0] = 0;
+}
+
+static int connected(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		fail("socket");
+	if (is("slow reader") || is("send buffer"))
+		set(fd, SOL_SOCKET, SO_RCVBUF, 4096);
+	if (connect(fd, (void *)&address, sizeof(address)))
+		fail("connect");
+	set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	return fd;
+}
+
+static void print(const struct stamps *at)
+{
+	const uint64_t *stamp = (const uint64_t *)at;
+
+	for (size_t i = 0; i < sizeof(*at) / sizeof(*stamp); i++)
+		printf("%s%llu", i ? " " : "", (unsigned long long)stamp[i]);
+	putchar('\n');
+}
+
+static int client(unsigned seed)
+{
+	int fd = -1;
+
+	pthread_barrier_wait(&shared->listens);
+	if (is("older connection"))
+		fd = connected();
+	puts("READY");
+	fflush(stdout);
+	if (getchar() == EOF)
+		return 1;
+	if (fd < 0)
+		fd = connected();
+	srand(seed);
+	for (unsigned i = 0; i < count; i++) {
+		memset(&shared->at, 0, sizeof(shared->at));
+		shared->at.delay = 2000000 + (uint64_t)rand() % 48000000;
+		pthread_barrier_wait(&shared->begins);
+		ask(fd, &shared->at);
+		take(fd, &shared->at);
+		pthread_barrier_wait(&shared->ends);
+		print(&shared->at);
+	}
+	close(fd);
+	return 0;
+}
+
+static void share(pthread_barrier_t *barrier)
+{
+	pthread_barrierattr_t attributes;
+
+	pthread_barrierattr_init(&attributes);
+	pthread_barrierattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+	pthread_barrier_init(barrier, &attributes, 2);
+}
+
+int main(int argc, char **argv)
+{
+	int status = 0;
+	pid_t pid;
+
+	if (argc != 5 && argc != 7)
+		return 2;
+	injection = argv[1];
+	count = atoi(argv[2]);
+	address.sin_port = htons(PORT);
+	if (inet_pton(AF_INET, argv[4], &address.sin_addr) != 1)
+		return 2;
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		fail("mmap");
+	share(&shared->listens);
+	share(&shared->begins);
+	share(&shared->ends);
+	pid = fork();
+	if (pid < 0)
+		fail("fork");
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_NAME, "server");
+		if (argc == 7)
+			join(argv[5]);
+		return server();
+	}
+	if (argc == 7)
+		join(argv[6]);
+	status = client(atoi(argv[3]));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return status;
+}
