@@ -47,7 +47,7 @@ C_FILES := $(BPF_SRC) $(wildcard bpf/include/*.h bpf/include/http/*.h bpf/includ
 TS_SRC := $(shell find src -path src/page -prune -o -name '*.ts' -print -o -type d -print)
 PAGE_SRC := $(shell find src/page)
 
-.PHONY: all setup bpf bpf-arm64 generate contrib build docs install uninstall deb check fmt test test-unit test-vm run demo bench clean help
+.PHONY: all setup bpf bpf-arm64 generate contrib build docs install uninstall deb check fmt test test-unit test-vm run demo bench accuracy clean help
 .PHONY: setup-test check-lint check-format check-c check-types check-generated
 
 all: setup ## set up what is missing, compile, make ./netwatch
@@ -218,6 +218,9 @@ demo: all ## 20 seconds of sample traffic in a private network namespace, watche
 bench: all ## measure the cost, beside other tools (root); SMOKE=1: only that each row can be measured
 	@scripts/setup --bench
 	@$(call run-script,bench) $(if $(filter 1,$(SMOKE)),--smoke)
+
+accuracy: all ## how exact the parts of HTTP exchanges are (root): 1,000 exchanges per injected delay
+	@$(call run-script,accuracy)
 
 clean: ## remove what was built; keeps data/ and node_modules/
 	rm -rf build .tap $(CACHE)/deps $(CACHE)/arm64 $(CACHE)/generated bpf/*.bpf.o netwatch

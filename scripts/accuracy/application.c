@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -107,6 +108,16 @@ static size_t read_some(int fd, char *to, size_t size)
 	return n;
 }
 
+/* Waits from the moment at which there is something to read. */
+static void wait_before_read(int fd, uint64_t ns)
+{
+	struct pollfd readable = { .fd = fd, .events = POLLIN };
+
+	if (poll(&readable, 1, -1) != 1)
+		fail("poll");
+	wait_ns(ns);
+}
+
 static void join(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -167,7 +178,7 @@ static void serve(int fd, struct stamps *at)
 	size_t got = 0;
 
 	if (is("late read"))
-		wait_ns(at->delay);
+		wait_before_read(fd, at->delay);
 	while (got < request_size()) {
 		got += read_some(fd, buffer, sizeof(buffer));
 		at->server_read = now();
@@ -239,7 +250,7 @@ static void take(int fd, struct stamps *at)
 	size_t got = 0, most = is("slow reader") ? 8192 : sizeof(buffer);
 
 	if (is("late client"))
-		wait_ns(at->delay);
+		wait_before_read(fd, at->delay);
 	while (got < response_size()) {
 		if (is_long() && !is("response segment lost"))
 			wait_ns(at->delay / 50);
