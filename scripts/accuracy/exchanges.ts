@@ -67,6 +67,7 @@ export class ExchangeWatch {
 
 function named(exchange: HttpExchange): Exchange {
   const side = exchange.role === HTTP_ROLE.NW_HTTP_ROLE_SERVER ? 'server' : 'client';
-  const parts = PARTS[side].map((name, i) => [name, exchange.partNs[i] ?? null]);
-  return { ...exchange, side, parts: Object.fromEntries(parts) };
+  const parts: Record<string, number | null> = {};
+  for (const [i, name] of PARTS[side].entries()) parts[name] = exchange.partNs[i] ?? null;
+  return { ...exchange, side, parts };
 }

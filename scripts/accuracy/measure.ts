@@ -115,10 +115,11 @@ async function startApplication(
 }
 
 function largest({ parts }: Exchange): string {
-  const known = Object.entries(parts).filter(
-    (entry): entry is [string, number] => entry[1] !== null,
-  );
-  return known.reduce((most, part) => (part[1] > most[1] ? part : most), ['', -1] as const)[0];
+  let most = -1;
+  let name = '';
+  for (const [part, ns] of Object.entries(parts))
+    if (ns !== null && ns > most) [name, most] = [part, ns];
+  return name;
 }
 
 const sumOf = ({ parts }: Exchange): number =>
