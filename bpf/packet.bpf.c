@@ -170,9 +170,9 @@ static __always_inline void nw_http_forget_points(struct sock *sk)
 	struct nw_http_connection *c =
 		bpf_sk_storage_get(&http_connections, sk, 0, 0);
 
-	if (!c)
+	if (!c || !c->points)
 		return;
-	nw_points_end(c);
+	nw_points_end(c->points);
 	nw_points_release(c);
 }
 

@@ -63,7 +63,8 @@ static __always_inline void nw_http_socket_closed(struct sock *sk,
 
 	if (!c)
 		return;
-	nw_points_end(c);
+	if (c->points)
+		nw_points_end(c->points);
 	if (counts)
 		nw_http_end_open(c, sk, old_state);
 	nw_points_release(c);

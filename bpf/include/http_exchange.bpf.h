@@ -215,6 +215,7 @@ static __always_inline void nw_http_on_end(struct nw_http *h,
 	struct nw_ended *e = NULL;
 	struct nw_http_key key;
 	struct nw_points *p;
+	__u32 place = NW_ENDED;
 
 	if (!end->start_ns || end->start_ns > end->end_ns) {
 		if (end->status || end->start_ns)
@@ -224,12 +225,13 @@ static __always_inline void nw_http_on_end(struct nw_http *h,
 	}
 	p = nw_points_of(nw_http_whole(h));
 	if (p && !p->closing && end->outcome == NW_HTTP_ANSWERED)
-		e = nw_ended_place(p);
-	if (e) {
+		place = nw_ended_place(p);
+	if (p && place < NW_ENDED) {
+		e = nw_ended_at(p, place);
+		p->end_seq[nw_masked(place, NW_ENDED - 1)] = end->end_seq;
 		e->start_ns = end->start_ns;
 		e->at[0] = end->first_ns;
 		e->first_seq = end->first_seq;
-		e->end_seq = end->end_seq;
 		p->fresh = 1;
 	}
 	r = e ? &e->record : nw_reserve(sizeof(*r));
@@ -244,8 +246,8 @@ static __always_inline void nw_http_on_end(struct nw_http *h,
 		return;
 	}
 	nw_http_fill_exchange(r, h, end);
-	if (e) {
-		e->state = NW_ENDED_NEW;
+	if (p && place < NW_ENDED) {
+		nw_ended_set(p, place, NW_ENDED_NEW);
 	} else {
 		nw_http_fill_ends(r, p);
 		nw_submit(r);

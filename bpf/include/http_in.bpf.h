@@ -70,13 +70,11 @@ static __always_inline void nw_points_acked(struct nw_points *p, __u32 block,
 {
 	NW_HTTP_LOOP
 	for (__u32 i = 0; i < NW_ENDED; i++) {
-		struct nw_ended *e = &p->ended[nw_masked(i, NW_ENDED - 1)];
+		struct nw_ended *e = nw_ended_at(p, i);
 
-		if (e->state != NW_ENDED_TO_ACK ||
-		    nw_seq_before(ack, e->end_seq) ||
-		    __sync_val_compare_and_swap(&e->state, NW_ENDED_TO_ACK,
-						NW_ENDED_BUSY) !=
-			    NW_ENDED_TO_ACK)
+		if (!nw_ended_is(p, i, NW_ENDED_TO_ACK) ||
+		    nw_seq_before(ack, nw_ended_seq(p, i)) ||
+		    !nw_ended_take(p, i, NW_ENDED_TO_ACK))
 			continue;
 		e->record.delivery_ns = nw_between(e->at[6], now);
 		nw_ended_emit(block, i);
@@ -89,23 +87,23 @@ nw_points_came(struct nw_points *p, struct tcp_sock *tp, __u32 block, bool gap)
 	p->fresh = 0;
 	NW_HTTP_LOOP
 	for (__u32 i = 0; i < NW_ENDED; i++) {
-		struct nw_ended *e = &p->ended[nw_masked(i, NW_ENDED - 1)];
+		struct nw_ended *e = nw_ended_at(p, i);
 
-		if (e->state != NW_ENDED_NEW)
+		if (!nw_ended_is(p, i, NW_ENDED_NEW))
 			continue;
 		nw_settle_received(p, tp, e, gap);
 		/* all was read before its end was known, which is the connection's */
-		if (!gap && !nw_seq_before(tp->copied_seq, e->end_seq)) {
+		if (!gap &&
+		    !nw_seq_before(tp->copied_seq, nw_ended_seq(p, i))) {
 			nw_client_ends(e, e->record.head.ts_ns);
 			nw_ended_emit(block, i);
 			continue;
 		}
-		nw_http_barrier();
-		*(volatile __u32 *)&e->state = NW_ENDED_TO_READ;
+		nw_ended_set(p, i, NW_ENDED_TO_READ);
 	}
 }
 
-/* Once per packet that comes in, of a connection with points; `what`: data, ack. */
+/* Once per packet that comes in, of a connection with points; global as that. */
 NW_HTTP_FN int nw_points_in(struct __sk_buff *ctx, __u32 seq, __u32 ack,
 			    __u32 what, __u64 now)
 {

@@ -55,10 +55,10 @@ NW_HTTP_FN int nw_points_resent(__u32 block, __u32 seq, __u64 now)
 	from = nw_first_sent(p, seq, now);
 	NW_HTTP_LOOP
 	for (__u32 i = 0; i < NW_ENDED; i++) {
-		struct nw_ended *e = &p->ended[nw_masked(i, NW_ENDED - 1)];
+		struct nw_ended *e = nw_ended_at(p, i);
 
-		if (e->state == NW_ENDED_TO_ACK &&
-		    nw_has_seq(seq, e->first_seq, e->end_seq)) {
+		if (nw_ended_is(p, i, NW_ENDED_TO_ACK) &&
+		    nw_has_seq(seq, e->first_seq, nw_ended_seq(p, i))) {
 			e->record.wait_retransmit_ns +=
 				nw_resend(&e->resent_until_ns, from, now);
 			e->record.retransmits++;
@@ -96,60 +96,66 @@ static __always_inline void nw_points_sent(struct nw_points *p, __u32 seq,
 
 /* ---- the message that goes out ---- */
 
-static __always_inline __u32 nw_full_us(struct bpf_sock *sk)
+static __always_inline __u64 nw_flow_written(const struct nw_flow *flow,
+					     const struct nw_points *p,
+					     __u32 seq)
 {
-	struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
-
-	return flow ? flow->full_us : 0;
+	if (!flow)
+		return 0;
+	/* nothing of it is reckoned before it is known to be there */
+	barrier_var(flow);
+	if (flow->many_writes)
+		return nw_written_among_many(flow->many_writes, p->owner, seq);
+	return nw_written_among_few(&flow->few_writes, seq);
 }
 
-static __always_inline void
-nw_points_begin_out(struct bpf_sock *sk, struct nw_points *p, __u32 first_seq)
+static __always_inline void nw_points_begin_out(const struct nw_flow *flow,
+						struct nw_points *p,
+						__u32 first_seq)
 {
 	p->began_seq = first_seq;
-	p->began_ns = nw_written_ns(sk, p->owner, first_seq);
-	p->began_full_us = nw_full_us(sk);
+	p->began_ns = nw_flow_written(flow, p, first_seq);
+	p->began_full_us = flow ? flow->full_us : 0;
 	p->resent_ns = 0;
 	p->resent_until_ns = 0;
 	p->resent = 0;
 }
 
-static __always_inline __u64 nw_began_ns(struct bpf_sock *sk,
+static __always_inline __u64 nw_began_ns(const struct nw_flow *flow,
 					 const struct nw_points *p,
 					 __u32 first_seq)
 {
-	return first_seq == p->began_seq ?
-		       p->began_ns :
-		       nw_written_ns(sk, p->owner, first_seq);
+	return first_seq == p->began_seq ? p->began_ns :
+					   nw_flow_written(flow, p, first_seq);
 }
 
-static __always_inline __u64 nw_buffer_ns(struct bpf_sock *sk,
+static __always_inline __u64 nw_buffer_ns(const struct nw_flow *flow,
 					  const struct nw_points *p)
 {
-	if (!nw_http_sees_buffer)
+	if (!nw_http_sees_buffer || !flow)
 		return NW_UNKNOWN;
-	return (__u64)(nw_full_us(sk) - p->began_full_us) << 10;
+	return (__u64)(flow->full_us - p->began_full_us) << 10;
 }
 
 /* A client's request that has been handed over whole. */
-static __always_inline void nw_settle_request(struct bpf_sock *sk,
+static __always_inline void nw_settle_request(const struct nw_flow *flow,
 					      struct nw_points *p,
 					      struct nw_request_points *r)
 {
 	r->at[NW_POINT_HANDED] = r->at[0];
-	r->at[NW_POINT_WRITTEN] = nw_began_ns(sk, p, r->first_seq);
-	r->at[NW_POINT_WRITTEN_ALL] =
-		nw_written_ns(sk, p->owner, r->end_seq - 1);
-	r->inner_ns = nw_buffer_ns(sk, p);
+	r->at[NW_POINT_WRITTEN] = nw_began_ns(flow, p, r->first_seq);
+	r->at[NW_POINT_WRITTEN_ALL] = nw_flow_written(flow, p, r->end_seq - 1);
+	r->inner_ns = nw_buffer_ns(flow, p);
 	r->other_ns = p->resent_ns;
 	r->retransmits = p->resent;
 	r->resent_until_ns = r->at[NW_POINT_HANDED];
 }
 
 /* A server's response that has been handed over whole. */
-static __always_inline void
-nw_settle_response(struct bpf_sock *sk, struct nw_points *p, struct nw_ended *e)
+static __always_inline void nw_settle_response(const struct nw_flow *flow,
+					       struct nw_points *p, __u32 place)
 {
+	struct nw_ended *e = nw_ended_at(p, place);
 	struct nw_http_exchange *x = &e->record;
 	const struct nw_request_points *r = nw_request_points(p, x->number);
 	bool whole =
@@ -167,14 +173,14 @@ nw_settle_response(struct bpf_sock *sk, struct nw_points *p, struct nw_ended *e)
 		x->reordering_ns = r->inner_ns;
 		x->run_queue_ns = r->other_ns;
 	}
-	written = nw_began_ns(sk, p, e->first_seq);
+	written = nw_began_ns(flow, p, e->first_seq);
 	e->at[3] = p->written_ns > e->at[2] ? p->written_ns : e->at[2];
 	e->at[4] = written;
-	e->at[5] = nw_written_ns(sk, p->owner, e->end_seq - 1);
+	e->at[5] = nw_flow_written(flow, p, nw_ended_seq(p, place) - 1);
 	e->at[6] = x->head.ts_ns;
 	p->written_ns = e->at[5];
 	x->early = written && written < e->at[2];
-	x->send_buffer_ns = nw_buffer_ns(sk, p);
+	x->send_buffer_ns = nw_buffer_ns(flow, p);
 	x->send_retransmit_ns = p->resent_ns;
 	x->retransmits = p->resent;
 	x->wait_retransmit_ns = 0;
@@ -183,15 +189,19 @@ nw_settle_response(struct bpf_sock *sk, struct nw_points *p, struct nw_ended *e)
 	e->resent_until_ns = e->at[6];
 }
 
-/* Once per packet that goes out, of a connection with points. */
+/*
+ * Once per packet that goes out, of a connection with points. Global, so that the
+ * verifier looks at it once and not once per path.
+ */
 NW_HTTP_FN int nw_points_out(struct __sk_buff *ctx, __u32 seq, __u32 end_seq,
 			     __u64 now)
 {
 	struct nw_http_connection *c = nw_http_connection(ctx);
 	struct nw_points *p = c ? nw_points_of(c) : NULL;
 	struct bpf_sock *sk = ctx->sk;
+	const struct nw_http_dir *d;
+	const struct nw_flow *flow;
 	struct bpf_tcp_sock *tp;
-	struct nw_http_dir *d;
 
 	if (!p || !sk)
 		return 0;
@@ -204,14 +214,17 @@ NW_HTTP_FN int nw_points_out(struct __sk_buff *ctx, __u32 seq, __u32 end_seq,
 		nw_points_sent(p, seq, now);
 	else
 		nw_points_resent(c->points, seq, now);
+	if (d->first_ns != now && !p->fresh && p->settled == p->whole)
+		return 0;
+	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
 	if (d->first_ns == now)
-		nw_points_begin_out(sk, p, d->first_seq);
+		nw_points_begin_out(flow, p, d->first_seq);
 	if (nw_http_role(&c->http) == NW_HTTP_ROLE_CLIENT) {
 		NW_HTTP_LOOP
 		for (__u32 i = 0; i < NW_REQUESTS; i++) {
 			if (p->settled == p->whole)
 				break;
-			nw_settle_request(sk, p,
+			nw_settle_request(flow, p,
 					  nw_request_points(p, p->settled));
 			p->settled++;
 		}
@@ -222,13 +235,10 @@ NW_HTTP_FN int nw_points_out(struct __sk_buff *ctx, __u32 seq, __u32 end_seq,
 	p->fresh = 0;
 	NW_HTTP_LOOP
 	for (__u32 i = 0; i < NW_ENDED; i++) {
-		struct nw_ended *e = &p->ended[nw_masked(i, NW_ENDED - 1)];
-
-		if (e->state != NW_ENDED_NEW)
+		if (!nw_ended_is(p, i, NW_ENDED_NEW))
 			continue;
-		nw_settle_response(sk, p, e);
-		nw_http_barrier();
-		*(volatile __u32 *)&e->state = NW_ENDED_TO_ACK;
+		nw_settle_response(flow, p, i);
+		nw_ended_set(p, i, NW_ENDED_TO_ACK);
 	}
 	return 0;
 }

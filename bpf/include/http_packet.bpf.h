@@ -259,9 +259,9 @@ NW_HTTP_FN int nw_http_settle(struct __sk_buff *ctx, __u32 was, __u64 now)
 	return 0;
 }
 
-/* A packet of a connection that has points; `timed`: see timed_ingress. */
+/* A packet of a connection that has points. */
 static __always_inline void nw_http_explain(struct __sk_buff *ctx,
-					    struct nw_http_connection *c,
+					    const struct nw_http_connection *c,
 					    const struct nw_headers *h,
 					    __u32 way, __u64 now)
 {
@@ -318,9 +318,9 @@ static __always_inline __u32 nw_http_packet(struct __sk_buff *ctx,
 			nw_http_explain(ctx, c, h, way, now);
 		return 0;
 	}
-	if (explain && !c->points && h->payload_bytes &&
-	    nw_points_wanted(ctx, h))
-		nw_points_begin(c, &h->tuple);
+	if (explain && !c->points && h->payload_bytes)
+		nw_points_begin(ctx, &h->tuple, h->payload_offset,
+				h->payload_bytes);
 	heads = c->heads[way];
 	was = c->http.seen | (__u32)c->http.dir[way].resyncs << 8;
 	seq = h->seq + !!(h->flags & NW_TCP_SYN);

@@ -85,6 +85,13 @@ static __always_inline void nw_divide_client(struct nw_ended *e)
 		nw_within(r->run_queue_ns, r->part_ns[NW_CLIENT_RECEIVE_QUEUE]);
 }
 
+/* The caller makes it busy, unless somebody else has. */
+#define nw_ended_take(p, place, from)                               \
+	(nw_ended_is(p, place, from) &&                             \
+	 __sync_val_compare_and_swap(                               \
+		 &(p)->state[nw_masked(place, NW_ENDED - 1)], from, \
+		 NW_ENDED_BUSY) == (from))
+
 /* Global, so that the verifier looks at it once. The exchange is the caller's. */
 NW_HTTP_FN int nw_ended_emit(__u32 block, __u32 place)
 {
@@ -95,7 +102,7 @@ NW_HTTP_FN int nw_ended_emit(__u32 block, __u32 place)
 
 	if (!p)
 		return 0;
-	e = &p->ended[nw_masked(place, NW_ENDED - 1)];
+	e = nw_ended_at(p, place);
 	if (e->record.role == NW_HTTP_ROLE_SERVER)
 		nw_divide_server(e);
 	else
@@ -114,8 +121,7 @@ NW_HTTP_FN int nw_ended_emit(__u32 block, __u32 place)
 		key.outcome = e->record.outcome;
 		nw_http_count(&key, e->record.duration_ns);
 	}
-	nw_http_barrier();
-	*(volatile __u32 *)&e->state = NW_ENDED_FREE;
+	nw_ended_set(p, place, NW_ENDED_FREE);
 	return 0;
 }
 

@@ -50,42 +50,49 @@ static __always_inline void nw_points_filled(const struct nw_points *p,
 	*reordering_ns += nw_reordering(p, p->filled_ns);
 }
 
-static __always_inline void nw_points_read_responses(struct nw_points *p,
-						     __u32 block, __u32 copied,
-						     __u64 waited, __u64 now)
+/* Both global, so that the verifier looks at each once. */
+NW_HTTP_FN int nw_points_read_responses(__u32 block, __u32 copied, __u64 waited,
+					__u64 now)
 {
+	struct nw_points *p = nw_points_at(block);
+
+	if (!p)
+		return 0;
 	NW_HTTP_LOOP
 	for (__u32 i = 0; i < NW_ENDED; i++) {
-		struct nw_ended *e = &p->ended[nw_masked(i, NW_ENDED - 1)];
+		struct nw_ended *e = nw_ended_at(p, i);
 
-		if (e->state != NW_ENDED_TO_READ ||
-		    nw_seq_before(copied, e->end_seq) ||
-		    __sync_val_compare_and_swap(&e->state, NW_ENDED_TO_READ,
-						NW_ENDED_BUSY) !=
-			    NW_ENDED_TO_READ)
+		if (!nw_ended_is(p, i, NW_ENDED_TO_READ) ||
+		    nw_seq_before(copied, nw_ended_seq(p, i)) ||
+		    !nw_ended_take(p, i, NW_ENDED_TO_READ))
 			continue;
 		nw_points_filled(p, &e->at[4], &e->record.reordering_ns);
 		e->record.run_queue_ns = waited;
 		nw_client_ends(e, now);
 		nw_ended_emit(block, i);
 	}
+	return 0;
 }
 
-static __always_inline void nw_points_read_requests(struct nw_points *p,
-						    __u32 copied, __u64 waited,
-						    __u64 now)
+NW_HTTP_FN int nw_points_read_requests(__u32 block, __u32 copied, __u64 waited,
+				       __u64 now)
 {
+	struct nw_points *p = nw_points_at(block);
+
+	if (!p)
+		return 0;
 	NW_HTTP_LOOP
 	for (__u32 i = 0; i < NW_REQUESTS; i++) {
 		struct nw_request_points *r = nw_request_points(p, p->unread);
 
 		if (p->unread == p->whole || nw_seq_before(copied, r->end_seq))
-			return;
+			return 0;
 		nw_points_filled(p, &r->at[NW_POINT_WHOLE], &r->inner_ns);
 		r->at[NW_POINT_READ] = now;
 		r->other_ns = waited;
 		p->unread++;
 	}
+	return 0;
 }
 
 static __always_inline void nw_points_read(struct sock *sk)
@@ -108,9 +115,9 @@ static __always_inline void nw_points_read(struct sock *sk)
 	nw_points_reader(p);
 	waited = nw_run_queue(p);
 	if (nw_http_role(&c->http) == NW_HTTP_ROLE_CLIENT)
-		nw_points_read_responses(p, c->points, copied, waited, now);
+		nw_points_read_responses(c->points, copied, waited, now);
 	else
-		nw_points_read_requests(p, copied, waited, now);
+		nw_points_read_requests(c->points, copied, waited, now);
 }
 
 #endif /* NW_HTTP_READ_BPF_H */

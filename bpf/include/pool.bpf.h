@@ -40,20 +40,28 @@
 				       &name##_made, most);               \
 	}
 
+/* One that nobody has; 0: all are in use. */
+static __always_inline __u32 nw_pool_index(void *free, __u32 *made, __u32 most)
+{
+	__u32 index = 0;
+
+	if (!bpf_map_pop_elem(free, &index))
+		return index;
+	if (*(volatile __u32 *)made >= most)
+		return 0;
+	index = __sync_fetch_and_add(made, 1) + 1;
+	return index > most ? 0 : index;
+}
+
 /* 0: all are in use, or there is no memory for another one. */
 static __always_inline __u32 nw_pool_acquire(void *pool, void *free, void *zero,
 					     __u32 *made, __u32 most)
 {
-	__u32 index = 0, first = 0;
+	__u32 index = nw_pool_index(free, made, most), first = 0;
 	void *none;
 
-	if (bpf_map_pop_elem(free, &index)) {
-		if (*(volatile __u32 *)made >= most)
-			return 0;
-		index = __sync_fetch_and_add(made, 1) + 1;
-		if (index > most)
-			return 0;
-	}
+	if (!index)
+		return 0;
 	if (bpf_map_lookup_elem(pool, &index))
 		return index;
 	none = bpf_map_lookup_elem(zero, &first);

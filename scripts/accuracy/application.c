@@ -185,7 +185,7 @@ static void serve(int fd, struct stamps *at)
 		if (!at->server_first_read)
 			at->server_first_read = at->server_read;
 	}
-	if (is("application"))
+	if (is("application") || is("older connection"))
 		wait_ns(at->delay);
 	if (is("pipelining")) {
 		for (int i = 0; i < PIPELINED - 2; i++)

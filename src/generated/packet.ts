@@ -58,8 +58,8 @@ export function decodeEarly(view: DataView, at: number): Early {
 
 /** struct nw_ended: size and field offsets in bytes. */
 export const ENDED = {
-  size: 328,
-  at: { record: 0, at: 240, startNs: 296, resentUntilNs: 304, firstSeq: 312, endSeq: 316, state: 320 },
+  size: 320,
+  at: { record: 0, at: 240, startNs: 296, resentUntilNs: 304, firstSeq: 312 },
 } as const;
 
 export interface Ended {
@@ -68,8 +68,6 @@ export interface Ended {
   readonly startNs: number;
   readonly resentUntilNs: number;
   readonly firstSeq: number;
-  readonly endSeq: number;
-  readonly state: number;
 }
 
 export function decodeEnded(view: DataView, at: number): Ended {
@@ -79,8 +77,6 @@ export function decodeEnded(view: DataView, at: number): Ended {
     startNs: readU64(view, at + 296),
     resentUntilNs: readU64(view, at + 304),
     firstSeq: view.getUint32(at + 312, true),
-    endSeq: view.getUint32(at + 316, true),
-    state: view.getUint32(at + 320, true),
   };
 }
 
@@ -601,11 +597,13 @@ export function decodePending(view: DataView, at: number): Pending {
 /** struct nw_points: size and field offsets in bytes. */
 export const POINTS = {
   size: 4088,
-  at: { owner: 0, request: 8, ended: 1160, sent: 3784, beganNs: 3912, resentNs: 3920, resentUntilNs: 3928, writtenNs: 3936, gapNs: 3944, filledNs: 3952, reorderingNs: 3960, beganReorderingNs: 3968, runDelayNs: 3976, task: 3984, beganSeq: 3988, beganFullUs: 3992, resent: 3996, sentCount: 4000, whole: 4004, settled: 4008, unread: 4012, fresh: 4016, closing: 4020, pid: 4024, comm: 4028, localAddr: 4044, peerAddr: 4060, localPort: 4076, peerPort: 4078, family: 4080 },
+  at: { owner: 0, state: 8, endSeq: 40, request: 72, ended: 1224, sent: 3784, beganNs: 3912, resentNs: 3920, resentUntilNs: 3928, writtenNs: 3936, gapNs: 3944, filledNs: 3952, reorderingNs: 3960, beganReorderingNs: 3968, runDelayNs: 3976, task: 3984, beganSeq: 3988, beganFullUs: 3992, resent: 3996, sentCount: 4000, whole: 4004, settled: 4008, unread: 4012, fresh: 4016, closing: 4020, pid: 4024, comm: 4028, localAddr: 4044, peerAddr: 4060, localPort: 4076, peerPort: 4078, family: 4080 },
 } as const;
 
 export interface Points {
   readonly owner: number;
+  readonly state: readonly number[];
+  readonly endSeq: readonly number[];
   readonly request: readonly RequestPoints[];
   readonly ended: readonly Ended[];
   readonly sent: readonly SentAt[];
@@ -640,8 +638,10 @@ export interface Points {
 export function decodePoints(view: DataView, at: number): Points {
   return {
     owner: readU64(view, at),
-    request: Array.from({ length: 16 }, (_, i) => decodeRequestPoints(view, at + 8 + i * 72)),
-    ended: Array.from({ length: 8 }, (_, i) => decodeEnded(view, at + 1160 + i * 328)),
+    state: Array.from({ length: 8 }, (_, i) => view.getUint32(at + 8 + i * 4, true)),
+    endSeq: Array.from({ length: 8 }, (_, i) => view.getUint32(at + 40 + i * 4, true)),
+    request: Array.from({ length: 16 }, (_, i) => decodeRequestPoints(view, at + 72 + i * 72)),
+    ended: Array.from({ length: 8 }, (_, i) => decodeEnded(view, at + 1224 + i * 320)),
     sent: Array.from({ length: 16 }, (_, i) => decodeSentAt(view, at + 3784 + i * 8)),
     beganNs: readU64(view, at + 3912),
     resentNs: readU64(view, at + 3920),

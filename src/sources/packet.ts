@@ -89,7 +89,11 @@ const POINTS = new Set([
 /** The iterator that gives up on packets nobody has read. */
 const FLUSH = 'flush_unread';
 /** Nothing lies outside of a connection where HTTP is not looked for. */
-const noHttp = (): [string, number][] => [['http_deep', 1], ...emptyPools(['request_blocks'])];
+const noHttp = (): [string, number][] => [
+  ['http_deep', 1],
+  ['request_blocks_at_hand', 1],
+  ...emptyPools(['request_blocks']),
+];
 const emptyPools = (pools: readonly string[]): [string, number][] =>
   pools.flatMap((pool) => [
     [pool, 1],

@@ -151,9 +151,30 @@ static __always_inline int nw_http_wait(struct nw_http_dir *d, __u32 end_seq,
 	return 1;
 }
 
+/* The body that was waited for is whole. Rare, and so a function that is verified once. */
+NW_HTTP_FN int nw_http_caught_up(NW_HTTP_CTX *ctx, __u32 way, __u64 now)
+{
+	struct nw_http *h = nw_http_state(ctx);
+	struct nw_http_dir *d;
+
+	if (!h)
+		return 0;
+	d = way ? &h->dir[1] : &h->dir[0];
+	if (d->status)
+		nw_http_end_exchange(h, d, d->next_seq, now, NW_HTTP_ANSWERED);
+#ifdef NW_HTTP_ON_WHOLE
+	else
+		nw_http_on_whole(h, d, d->next_seq, now);
+#endif
+	nw_http_restart(d);
+	return 0;
+}
+
 /* The missing bytes have come: what passed before them follows now, unseen. */
-static __always_inline void
-nw_http_catch_up(struct nw_http *h, struct nw_http_dir *d, __u32 way, __u64 now)
+static __always_inline void nw_http_catch_up(NW_HTTP_CTX *ctx,
+					     struct nw_http *h,
+					     struct nw_http_dir *d, __u32 way,
+					     __u64 now)
 {
 	__s32 gap = d->ahead_seq - d->next_seq;
 
@@ -167,15 +188,8 @@ nw_http_catch_up(struct nw_http *h, struct nw_http_dir *d, __u32 way, __u64 now)
 		nw_http_lose(h, d, way);
 		return;
 	}
-	if (d->phase != NW_HTTP_BODY || d->left)
-		return;
-	if (d->status)
-		nw_http_finish(h, d, d->next_seq, now, NW_HTTP_ANSWERED);
-#ifdef NW_HTTP_ON_WHOLE
-	else
-		nw_http_on_whole(h, d, d->next_seq, now);
-#endif
-	nw_http_restart(d);
+	if (d->phase == NW_HTTP_BODY && !d->left)
+		nw_http_caught_up(ctx, way, now);
 }
 
 /* A method as they are registered: upper case letters, perhaps a hyphen. */
@@ -310,7 +324,7 @@ static __always_inline void nw_http_segment(NW_HTTP_CTX *ctx, struct nw_http *h,
 		nw_http_lose(h, d, way);
 	nw_http_take(ctx, h, d, way, offset + skip, bytes - skip, seq, skip,
 		     now);
-	nw_http_catch_up(h, d, way, now);
+	nw_http_catch_up(ctx, h, d, way, now);
 	if (h->old)
 		h->turn = 1 + way;
 }
