@@ -43,10 +43,9 @@ static __always_inline struct nw_many_writes *nw_many_writes(__u32 index)
 
 /*
  * A binary search: a bulk sender is dozens of writes ahead of what is sent.
- * Without branches, as the verifier would walk both sides of each; global, so that
- * it does so once.
+ * Without branches, as the verifier would walk both sides of each.
  */
-__noinline __u64 nw_written_among_many(__u32 index, __u64 sock,
+static __noinline __u64 nw_written_among_many(__u32 index, __u64 sock,
 					      __u32 seq)
 {
 	struct nw_many_writes *many = nw_many_writes(index);
