@@ -35,7 +35,7 @@ export {
 
 /** struct nw_owned: size and field offsets in bytes. */
 export const OWNED = {
-  size: 56,
+  size: 72,
   at: { sock: 0, owner: 8 },
 } as const;
 

@@ -71,7 +71,7 @@ static __always_inline void nw_fill_insight(struct nw_insight *e,
 	if (!s)
 		return;
 	e->age_ns = nw_between(s->open_ns, e->head.ts_ns);
-	e->accepted_by = nw_acceptor_of(&s->owner);
+	nw_fill_acceptor(e, &s->owner);
 	if (s->owner_source != NW_OWNER_NONE)
 		e->task = s->owner.task;
 }
@@ -171,7 +171,6 @@ static __noinline int nw_emit_insight(struct nw_insight *e, __u32 event)
 	if (!record)
 		return 0;
 	*record = *e;
-	nw_name_acceptor(&record->accepted_by_comm, e->accepted_by);
 	record->event = event;
 	nw_submit(record);
 	return 0;

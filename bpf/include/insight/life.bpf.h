@@ -9,14 +9,19 @@
 
 /*
  * When a socket that waits to be accepted was made, by its address: where
- * accept() returns, its storage is out of reach.
+ * accept() returns, its storage is out of reach. Leaves then, or as it closes.
  */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__type(key, __u64);
 	__type(value, __u64);
 } insight_waiting SEC(".maps");
+
+static __always_inline void nw_forget_waiting(__u64 sock)
+{
+	bpf_map_delete_elem(&insight_waiting, &sock);
+}
 
 static __always_inline void nw_begin_insight(struct sock *sk,
 					     struct nw_seen *seen, __u32 kind,
@@ -26,7 +31,7 @@ static __always_inline void nw_begin_insight(struct sock *sk,
 
 	nw_seen_begin(seen);
 	if (kind == NW_TURN_CHILD && nw_wants(NW_EVENT_ACCEPT))
-		bpf_map_update_elem(&insight_waiting, &key, &now, BPF_ANY);
+		nw_table_set(&insight_waiting, &key, &now);
 	if (state != TCP_SYN_SENT)
 		return;
 	seen->connecting = 1;
@@ -108,8 +113,11 @@ static __always_inline int nw_insight_turn(struct sock *sk,
 	    old_state == TCP_ESTABLISHED)
 		nw_tell_changes(&e, sk, turn.tp, seen);
 	nw_tell_last_timeout(&e, sk, turn.tp, old_state, state);
-	if (state == TCP_CLOSE)
+	if (state == TCP_CLOSE) {
 		nw_tell_close(&e, sk, turn.tp, turn.s, old_state);
+		if (nw_wants(NW_EVENT_ACCEPT))
+			nw_forget_waiting((__u64)sk);
+	}
 	return 0;
 }
 
@@ -131,7 +139,7 @@ static __always_inline int nw_insight_accepted(long fd)
 {
 	struct nw_owner owner = {};
 	struct nw_insight e = {};
-	struct sock *sk = nw_accepted_by(&owner, fd);
+	struct sock *sk = nw_accepted_by(&owner, fd, true);
 	__u64 key = (__u64)sk, *made;
 
 	if (!sk || !nw_wants(NW_EVENT_ACCEPT))
@@ -147,7 +155,7 @@ static __always_inline int nw_insight_accepted(long fd)
 	made = bpf_map_lookup_elem(&insight_waiting, &key);
 	if (made)
 		e.age_ns = e.head.ts_ns - *made;
-	bpf_map_delete_elem(&insight_waiting, &key);
+	nw_forget_waiting(key);
 	nw_probe_tuple(&e.tuple, sk);
 	nw_probe_values(&e, (struct tcp_sock *)sk);
 	if (nw_allowed(&e.tuple, &owner, sk))
