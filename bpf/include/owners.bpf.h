@@ -2,14 +2,15 @@
 /*
  * Keeps the owner of every TCP socket, for a source whose own hooks run where
  * nobody's process does: in the socket's storage, and by the two ends of the
- * connection, for packets that never reach their socket. The bodies of the
+ * connection, for packets that never reach their socket. With a filter by
+ * process it shows the reader who accepts what. The bodies of the
  * programs inet_sock_set_state, sys_exit_accept, sys_exit_accept4, task_file,
  * user_sends, user_receives, user_reads and forget_socket.
  */
 #ifndef NW_OWNERS_BPF_H
 #define NW_OWNERS_BPF_H
 
-#include "socket_life.bpf.h"
+#include "owner_record.bpf.h"
 
 struct nw_owned_ends {
 	struct nw_tuple tuple;
@@ -19,6 +20,7 @@ struct nw_owned_ends {
 struct nw_owned {
 	__u64 sock;
 	struct nw_owner owner; /* pid 0 = not known */
+	__u64 unaccepted; /* it is the listener's so far */
 };
 
 /* Connections from the handshake's end to their close. */
@@ -48,16 +50,25 @@ static __always_inline void nw_note_ends(struct sock *sk, struct tcp_sock *tp,
 	nw_sock_tuple(tp, &ends.tuple);
 	if (s->owner_source != NW_OWNER_NONE)
 		owned.owner = s->owner;
+	owned.unaccepted = s->role == NW_ROLE_SERVER &&
+			   s->owner_source <= NW_OWNER_LISTENER;
 	nw_table_set(&owners_by_ends, &ends, &owned);
 }
 
-/* A connection is over. */
-static __always_inline void nw_forget_ends(struct sock *sk, struct tcp_sock *tp)
+/* A connection is over; nobody may have accepted it. */
+static __always_inline void nw_forget_ends(struct sock *sk, struct tcp_sock *tp,
+					   struct nw_socket *s)
 {
 	struct nw_owned_ends ends = {.netns = nw_sock_netns(sk)};
+	int marks;
 
 	nw_sock_tuple(tp, &ends.tuple);
 	bpf_map_delete_elem(&owners_by_ends, &ends);
+	if (!s || !nw_owner_filtered())
+		return;
+	marks = nw_judge(sk, s, &ends.tuple);
+	if (marks != NW_OUT && (marks & NW_MARK_UNJUDGED))
+		nw_end_unaccepted(sk, s, &ends.tuple, marks);
 }
 
 /*
@@ -89,7 +100,7 @@ static __always_inline int nw_note_state(struct sock *sk, int old_state,
 	__u32 kind = nw_socket_turn(&turn, sk, old_state, state);
 
 	if (state == TCP_CLOSE && turn.tp)
-		nw_forget_ends(sk, turn.tp);
+		nw_forget_ends(sk, turn.tp, turn.s);
 	else if (state == TCP_ESTABLISHED && kind == NW_TURN_STATE)
 		nw_note_ends(sk, turn.tp, turn.s);
 	return 0;
@@ -98,10 +109,17 @@ static __always_inline int nw_note_state(struct sock *sk, int old_state,
 static __always_inline int nw_note_accept(long fd)
 {
 	struct nw_owner owner = {};
+	struct nw_tuple tuple = {};
 	struct sock *sk = nw_accepted_by(&owner, fd, true);
 
-	if (sk)
-		nw_note_owned(sk, &owner, false);
+	if (!sk)
+		return 0;
+	nw_note_owned(sk, &owner, false);
+	if (!nw_owner_filtered())
+		return 0;
+	nw_probe_tuple(&tuple, sk);
+	nw_emit_owner(sk, NW_KIND_CONNECTION_OWNER, nw_probe_netns(sk), &tuple,
+		      &owner, nw_allowed(&tuple, &owner, sk));
 	return 0;
 }
 
@@ -109,9 +127,17 @@ static __always_inline int nw_note_accept(long fd)
 static __always_inline int nw_note_user(struct sock *sk, struct nw_socket *s)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct nw_tuple tuple = {};
+	__u32 use = nw_take_over(s);
 
-	if (nw_take_over(s) != NW_USE_NONE && tp)
-		nw_note_ends(sk, tp, s);
+	if (use == NW_USE_NONE || !tp)
+		return 0;
+	nw_note_ends(sk, tp, s);
+	if (use != NW_USE_FIRST || !nw_owner_filtered())
+		return 0;
+	nw_sock_tuple(tp, &tuple);
+	nw_emit_owner(sk, NW_KIND_CONNECTION_OWNER, nw_sock_netns(sk), &tuple,
+		      &s->owner, nw_allowed(&tuple, &s->owner, sk));
 	return 0;
 }
 
@@ -134,19 +160,6 @@ static __always_inline int nw_note_file(struct bpf_iter__task_file *ctx)
 	nw_owner_of(&owner, task);
 	nw_note_owned(sk, &owner, true);
 	return 0;
-}
-
-/* Who owns a socket, as far as it is known. */
-static __always_inline void nw_fill_owner(struct nw_owner *owner,
-					  struct sock *sk)
-{
-	struct nw_socket *s = nw_socket_find(sk);
-
-	if (!s)
-		return;
-	nw_adopt_owner(s, sk);
-	if (s->owner_source != NW_OWNER_NONE)
-		*owner = s->owner;
 }
 
 #endif /* NW_OWNERS_BPF_H */
