@@ -156,7 +156,7 @@ static __always_inline int nw_accepted(long fd)
 {
 	struct nw_owner owner = {};
 	struct nw_tuple tuple = {};
-	struct sock *sk = nw_accepted_by(&owner, fd);
+	struct sock *sk = nw_accepted_by(&owner, fd, true);
 
 	if (!sk)
 		return 0;

@@ -5,7 +5,8 @@
  * Traces  skb:kfree_skb (drops: bad sequence numbers, bad checksums, no socket,
  *         firewall …), tcp:tcp_send_reset, tcp:tcp_receive_reset, and
  *         tcp:tcp_bad_csum where drops have no reason (before 5.17).
- * Emits   nw_fault per drop and per reset. Totals by reason in fault_totals.
+ * Emits   nw_fault per drop and per reset. Totals by reason in fault_totals, but
+ *         for what waits to be accepted (NW_MARK_UNJUDGED): the reader counts it.
  * Cost    none on packets that nobody drops; see `make bench` for ns per drop.
  */
 #include "ring.bpf.h"
@@ -14,6 +15,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 NW_RECORD(nw_fault);
+NW_ENUM(nw_mark);
 
 /* What the tracepoints of this kernel pass on; set by the reader. */
 const volatile bool nw_has_drop_reason = false;
@@ -62,7 +64,8 @@ static __always_inline void nw_emit_fault(struct nw_fault *f)
 {
 	struct nw_fault *record;
 
-	nw_count_fault(f);
+	if (!(f->marks & NW_MARK_UNJUDGED))
+		nw_count_fault(f);
 	record = nw_reserve(sizeof(*record));
 	if (!record)
 		return;
@@ -71,12 +74,27 @@ static __always_inline void nw_emit_fault(struct nw_fault *f)
 	nw_submit(record);
 }
 
-/* What has no socket is nobody's. */
-static __always_inline bool nw_fault_allowed(const struct nw_fault *f,
-					     struct sock *sk)
+/*
+ * Hands it over if the filter lets it through, or may. What has no socket is
+ * nobody's; what a listener resets nobody will accept.
+ */
+static __always_inline void nw_judge_fault(struct nw_fault *f, struct sock *sk)
 {
-	return sk ? nw_flow_allowed(&f->tuple, sk) :
-		    nw_allowed(&f->tuple, NULL, NULL);
+	struct nw_socket *s = NULL;
+	int marks = NW_MARK_NONE;
+
+	if (sk && nw_owner_filtered())
+		s = nw_socket_find(sk);
+	if (s)
+		nw_adopt_owner(s, sk);
+	if (s && !(f->head.kind == NW_KIND_RESET && f->state == TCP_LISTEN))
+		marks = nw_judge(sk, s, &f->tuple);
+	else if (!nw_allowed(&f->tuple, nw_known_owner(s), sk))
+		marks = NW_OUT;
+	if (marks == NW_OUT)
+		return;
+	f->marks = marks;
+	nw_emit_fault(f);
 }
 
 static __always_inline void nw_fill_headers(struct nw_fault *f,
@@ -109,8 +127,7 @@ static __always_inline int nw_drop(struct sk_buff *skb, __u32 reason,
 		f.head.sock = (__u64)sk;
 		f.state = sk->__sk_common.skc_state;
 	}
-	if (nw_fault_allowed(&f, sk))
-		nw_emit_fault(&f);
+	nw_judge_fault(&f, sk);
 	return 0;
 }
 
@@ -147,10 +164,8 @@ int BPF_PROG(tcp_bad_csum, struct sk_buff *skb)
 
 static __always_inline void nw_emit_reset(struct sock *sk, struct nw_fault *f)
 {
-	if (!nw_fault_allowed(f, sk))
-		return;
 	f->head.kind = NW_KIND_RESET;
-	nw_emit_fault(f);
+	nw_judge_fault(f, sk);
 }
 
 SEC("?tp_btf/tcp_send_reset")

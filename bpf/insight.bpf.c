@@ -39,6 +39,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 NW_RECORD(nw_insight);
 NW_RECORD(nw_insight_totals);
+NW_RECORD(nw_connection_owner);
+NW_ENUM(nw_mark);
 NW_ENUM(nw_event);
 NW_ENUM(nw_retransmit_type);
 
@@ -49,7 +51,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 }
 
 NW_ACCEPT_PROGRAMS(nw_insight_accepted)
-NW_USER_PROGRAMS(nw_note_used)
+NW_USER_PROGRAMS(nw_insight_used)
 
 SEC("?tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int bytes, int flags)
@@ -222,7 +224,7 @@ int open_connections(struct bpf_iter__tcp *ctx)
 	    sk->__sk_common.skc_state == TCP_CLOSE ||
 	    sk->__sk_common.skc_state == TCP_SYN_SENT)
 		return 0;
-	if (nw_fill_owned(&e, sk, tp))
+	if (nw_fill_owned(&e, sk, tp) && nw_counts(e.marks))
 		bpf_seq_write(ctx->meta->seq, &one, sizeof(one));
 	return 0;
 }

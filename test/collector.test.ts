@@ -612,8 +612,8 @@ t.test('a line of err.log tells a drop from a reset that was sent or received', 
 t.test('sockets without memory are told of once, with what to do', (t) => {
   const said: string[] = [];
   const warning = new SocketMemoryWarning((message) => said.push(message));
-  const sources = (...failures: (number | null)[]): { storageFailures(): number | null }[] =>
-    failures.map((count) => ({ storageFailures: () => count }));
+  const sources = (...failures: (number | null)[]) =>
+    failures.map((count) => ({ storageFailures: () => count, tableFailures: () => null }));
   warning.check(sources(0, null));
   t.strictSame(said, []);
   warning.check(sources(2, null, 3));

@@ -126,8 +126,7 @@ static __always_inline void nw_fill_remembered(struct nw_connection *c,
 	c->task = s->owner.task;
 	if (s->owner_source > NW_OWNER_LISTENER)
 		c->cgroup = s->owner.cgroup;
-	c->accepted_by = nw_acceptor_of(&s->owner);
-	nw_name_acceptor(&c->accepted_by_comm, c->accepted_by);
+	nw_fill_acceptor(c, &s->owner);
 	c->owner_source = s->owner_source;
 	__builtin_memcpy(c->retransmits, s->retransmits,
 			 sizeof(c->retransmits));

@@ -19,6 +19,9 @@
 	(NW_LIFE_BIT(NW_LIFE_CONNECT) | NW_LIFE_BIT(NW_LIFE_STATE))
 #define nw_wants_connect() (nw_life_filter.events & NW_LIFE_BY_CONNECT)
 
+/* Any but ACCEPT comes from a change of state. */
+#define nw_sees_states() (nw_life_filter.events & ~NW_LIFE_BIT(NW_LIFE_ACCEPT))
+
 /*
  * Sockets whose connect() has not been told, by address, and when it was. They
  * leave as they leave SYN_SENT; one that finds no room is a record lost.

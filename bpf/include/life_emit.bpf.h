@@ -73,7 +73,7 @@ static __always_inline void nw_fill_life(struct nw_life *e, struct sock *sk,
 	e->handshake_ns = s->handshake_ns ? s->handshake_ns : NW_UNKNOWN;
 	nw_sock_tuple(tp, &e->tuple);
 	e->role = s->role;
-	e->accepted_by = nw_acceptor_of(&s->owner);
+	nw_fill_acceptor(e, &s->owner);
 	if (s->owner_source != NW_OWNER_NONE)
 		e->task = s->owner.task;
 }
@@ -107,7 +107,6 @@ static __noinline int nw_emit_life(struct nw_life *e, __u32 event)
 	if (!record)
 		return 0;
 	*record = *e;
-	nw_name_acceptor(&record->accepted_by_comm, e->accepted_by);
 	record->event = event;
 	nw_submit(record);
 	return 0;

@@ -10,7 +10,7 @@ static __always_inline int nw_life_accepted(long fd)
 {
 	struct nw_owner owner = {};
 	struct nw_life e = {};
-	struct sock *sk = nw_accepted_by(&owner, fd);
+	struct sock *sk = nw_accepted_by(&owner, fd, nw_sees_states());
 
 	if (!sk)
 		return 0;

@@ -7,6 +7,7 @@
 #define NW_OWNER_BPF_H
 
 #include "filter.bpf.h"
+#include "storage.bpf.h"
 
 /* Whether a process is in the cgroup that the filter names. */
 enum nw_inside {
@@ -20,15 +21,16 @@ struct nw_owner {
 	__u64 cgroup; /* its id; 0 = not known */
 	__u32 inside; /* enum nw_inside */
 	__u32 accepted_by; /* pid; 0 = not known, or nobody had to */
+	nw_comm_t accepted_by_comm; /* if accepted_by */
 };
 
 /*
  * Who accepted a socket, by the socket's address: the syscall tracepoint that
  * knows the process cannot reach socket storage. Taken over at the next hook
- * that can.
+ * that can; leaves with the connection.
  */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__type(key, __u64);
 	__type(value, struct nw_owner);
@@ -37,21 +39,14 @@ struct {
 /*
  * Whose an MPTCP connection is, by the address of the socket that the process
  * has: the kernel makes and ends its subflows, each a TCP socket, by itself.
+ * Leaves when the connection has ended and its subflows begin to.
  */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__type(key, __u64);
 	__type(value, struct nw_owner);
 } shared_mptcp SEC(".maps");
-
-/* The names of processes that accept connections, by pid: fewer than these. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u32);
-	__type(value, nw_comm_t);
-} shared_acceptors SEC(".maps");
 
 #define NW_PF_KTHREAD 0x00200000
 
@@ -108,6 +103,14 @@ static __always_inline __u64 nw_mptcp_of(__u64 sock)
 	return (__u64)BPF_CORE_READ(subflow, conn);
 }
 
+/* The kernel's TCP_… state of the socket at this address. */
+static __always_inline __u8 nw_probe_state(__u64 sock)
+{
+	struct sock *sk = (struct sock *)sock;
+
+	return BPF_CORE_READ(sk, __sk_common.skc_state);
+}
+
 /*
  * The pid of the process that accepted it, if that is not its owner; else 0.
  * Without a branch, as nw_subflow_kind().
@@ -121,13 +124,21 @@ static __always_inline __u32 nw_acceptor_of(const struct nw_owner *owner)
 	return owner->accepted_by & -other;
 }
 
-static __always_inline void nw_name_acceptor(nw_comm_t *comm, __u32 pid)
-{
-	nw_comm_t *known =
-		pid ? bpf_map_lookup_elem(&shared_acceptors, &pid) : NULL;
+/* Fills what a record has of the acceptor. */
+#define nw_fill_acceptor(record, owner)                               \
+	do {                                                          \
+		(record)->accepted_by = nw_acceptor_of(owner);        \
+		__builtin_memcpy((record)->accepted_by_comm,          \
+				 (owner)->accepted_by_comm,           \
+				 sizeof((record)->accepted_by_comm)); \
+	} while (0)
 
-	if (known)
-		__builtin_memcpy(comm, known, sizeof(*comm));
+/* The process that `owner` is of accepts. */
+static __always_inline void nw_accepts(struct nw_owner *owner)
+{
+	owner->accepted_by = owner->task.pid;
+	__builtin_memcpy(owner->accepted_by_comm, owner->task.comm,
+			 sizeof(owner->accepted_by_comm));
 }
 
 static __always_inline void nw_task_of(struct nw_task *to,

@@ -23,8 +23,7 @@ static __always_inline void nw_emit_owner(struct sock *sk, __u32 kind,
 	record->head.netns = netns;
 	record->tuple = *tuple;
 	record->task = owner->task;
-	record->accepted_by = nw_acceptor_of(owner);
-	nw_name_acceptor(&record->accepted_by_comm, record->accepted_by);
+	nw_fill_acceptor(record, owner);
 	record->allowed = allowed;
 	nw_submit(record);
 }

@@ -339,7 +339,8 @@ struct nw_fault {
 	__u8 tcp_flags;
 	__u8 rx; /* of a reset: received, not sent */
 	__u8 state; /* TCP_… of the socket; 0 = none */
-	__u8 pad[5];
+	__u8 marks; /* enum nw_mark */
+	__u8 pad[4];
 };
 
 #endif /* NW_RECORD_H */

@@ -82,7 +82,7 @@ static __always_inline struct nw_socket *nw_socket_by_address(__u64 key)
 	s = bpf_map_lookup_elem(&shared_socket_table, &key);
 	if (s)
 		return s;
-	bpf_map_update_elem(&shared_socket_table, &key, &none, BPF_NOEXIST);
+	nw_table_add(&shared_socket_table, &key, &none);
 	return bpf_map_lookup_elem(&shared_socket_table, &key);
 }
 

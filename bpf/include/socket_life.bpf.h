@@ -87,7 +87,7 @@ static __always_inline void nw_begin_owner(struct nw_turn *t, struct sock *sk)
 	nw_current_owner(&s->owner);
 	key = nw_mptcp_of((__u64)sk);
 	if (key)
-		bpf_map_update_elem(&shared_mptcp, &key, &s->owner, BPF_ANY);
+		nw_table_set(&shared_mptcp, &key, &s->owner);
 }
 
 /* An MPTCP connection begins where another had its socket. */
@@ -98,12 +98,68 @@ static __noinline void nw_forget_mptcp(__u64 sock)
 	bpf_map_delete_elem(&shared_mptcp, &key);
 }
 
-/* The body of inet_sock_set_state: enum nw_turn_kind. */
-static __always_inline __u32 nw_socket_turn(struct nw_turn *t, struct sock *sk,
-					    int old_state, int state)
+/* A connection's own subflows are fewer. */
+#define NW_MPTCP_SUBFLOWS 16
+
+/*
+ * The socket of an MPTCP connection closes: its subflows, which close later,
+ * still ask whose it was. Where none is left nobody will.
+ */
+static __noinline void nw_mptcp_closes(__u64 sock)
+{
+	struct mptcp_sock *msk = (struct mptcp_sock *)sock;
+	struct mptcp_subflow_context *subflow;
+	struct list_head *node;
+
+	if (!nw_has_mptcp())
+		return;
+	node = BPF_CORE_READ(msk, conn_list.next);
+	for (int i = 0; i < NW_MPTCP_SUBFLOWS; i++) {
+		if ((__u64)node == sock + bpf_core_field_offset(msk->conn_list))
+			break;
+		subflow = (void *)node - bpf_core_field_offset(subflow->node);
+		if (nw_probe_state((__u64)BPF_CORE_READ(subflow, tcp_sock)) !=
+		    TCP_CLOSE)
+			return;
+		node = BPF_CORE_READ(node, next);
+	}
+	bpf_map_delete_elem(&shared_mptcp, &sock);
+}
+
+/* A subflow of a connection that has closed before. */
+static __noinline void nw_subflow_closes(__u64 sock)
+{
+	__u64 key = nw_mptcp_of(sock);
+
+	if (key && nw_probe_state(key) == TCP_CLOSE)
+		bpf_map_delete_elem(&shared_mptcp, &key);
+}
+
+/* What tables have of a socket that closes, by its address. */
+static __always_inline void nw_socket_closes(const struct nw_turn *t,
+					     struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 
+	if (!t->tp) {
+		if (sk->sk_protocol == NW_IPPROTO_MPTCP)
+			nw_mptcp_closes(key);
+		return;
+	}
+	if (!t->s || t->s->role != NW_ROLE_CLIENT)
+		bpf_map_delete_elem(&shared_accepted, &key);
+	if (t->subflow)
+		nw_subflow_closes(key);
+}
+
+/* enum nw_turn_kind */
+static __always_inline __u32 nw_turn(struct nw_turn *t, struct sock *sk,
+				     int old_state, int state)
+{
+	__u64 key = (__u64)sk;
+
+	t->s = NULL;
+	t->subflow = NW_SUBFLOW_NONE;
 	t->tp = nw_watched(sk);
 	if (!t->tp || BPF_CORE_READ_BITFIELD(t->tp, repair))
 		return NW_TURN_NONE;
@@ -140,10 +196,18 @@ static __always_inline __u32 nw_socket_turn(struct nw_turn *t, struct sock *sk,
 	if (sk->sk_socket && !t->s->given_ms)
 		t->s->given_ms = nw_clock_ms(t->now_ns);
 	nw_note_closer(t->s, state);
-	if (state == TCP_CLOSE && t->s->role == NW_ROLE_SERVER &&
-	    t->s->owner_source != NW_OWNER_ACCEPT)
-		bpf_map_delete_elem(&shared_accepted, &key);
 	return NW_TURN_STATE;
+}
+
+/* The body of inet_sock_set_state: enum nw_turn_kind. */
+static __always_inline __u32 nw_socket_turn(struct nw_turn *t, struct sock *sk,
+					    int old_state, int state)
+{
+	__u32 kind = nw_turn(t, sk, old_state, state);
+
+	if (state == TCP_CLOSE)
+		nw_socket_closes(t, sk);
+	return kind;
 }
 
 /* True of the end that called connect(), also if both did. */
@@ -155,29 +219,40 @@ static __always_inline bool nw_is_client(const struct nw_socket *s,
 	       (s->role == NW_ROLE_UNKNOWN && old_state == TCP_SYN_SENT);
 }
 
+/* Noted for the hook that can reach the socket's storage. */
+static __always_inline void nw_note_acceptor(struct sock *sk,
+					     const struct nw_owner *owner)
+{
+	__u64 key = (__u64)sk;
+
+	/* reset before it was accepted: no hook will take it over any more */
+	if (nw_probe_state(key) == TCP_CLOSE ||
+	    !nw_table_set(&shared_accepted, &key, owner))
+		return;
+	/* its last hook may have run between the two looks */
+	if (nw_probe_state(key) == TCP_CLOSE)
+		bpf_map_delete_elem(&shared_accepted, &key);
+}
+
 /*
- * accept() has returned a descriptor to the current process: its socket, with
- * `owner` told to all sources; NULL if it is none that is watched. To be read
- * field by field.
+ * accept() has returned a descriptor to the current process: its socket, NULL
+ * if it is none that is watched; to be read field by field. `noted`: `owner` is
+ * told to all sources, which a source does that sees sockets close.
  */
 static __always_inline struct sock *nw_accepted_by(struct nw_owner *owner,
-						   long fd)
+						   long fd, bool noted)
 {
 	struct sock *own = nw_sock_of_fd(fd);
 	struct sock *sk = own ? nw_tcp_of(own) : NULL;
-	__u64 key = (__u64)sk;
 
 	if (!sk || !nw_netns_allowed(nw_probe_netns(sk)))
 		return NULL;
 	nw_current_owner(owner);
-	owner->accepted_by = owner->task.pid;
-	bpf_map_update_elem(&shared_acceptors, &owner->accepted_by,
-			    &owner->task.comm, BPF_ANY);
-	if (own != sk)
+	nw_accepts(owner);
+	if (noted && own != sk)
 		nw_own_mptcp((__u64)own, true);
-	/* reset before it was accepted: no hook will take it over any more */
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
-		bpf_map_update_elem(&shared_accepted, &key, owner, BPF_ANY);
+	if (noted)
+		nw_note_acceptor(sk, owner);
 	return sk;
 }
 
@@ -232,8 +307,10 @@ static __always_inline void nw_hold_mptcp(struct task_struct *task,
 	struct nw_owner known = {};
 	__u64 key = (__u64)sk;
 
+	if (nw_probe_state(key) == TCP_CLOSE)
+		return;
 	nw_owner_of(&known, task);
-	bpf_map_update_elem(&shared_mptcp, &key, &known, BPF_NOEXIST);
+	nw_table_add(&shared_mptcp, &key, &known);
 }
 
 /* The body of iter/task_file: notes the holder of a TCP socket in it. */
@@ -294,7 +371,7 @@ static __always_inline int nw_note_accepted(long fd)
 {
 	struct nw_owner owner = {};
 
-	nw_accepted_by(&owner, fd);
+	nw_accepted_by(&owner, fd, true);
 	return 0;
 }
 

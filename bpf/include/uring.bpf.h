@@ -3,24 +3,26 @@
  * accept() through io_uring, for which no system call returns: the completion
  * carries the descriptor. One request may accept many times (multishot); those
  * completions name only the ring and the number that the process gave the
- * request, which its submission has noted. A socket that gets no descriptor, only
- * a place in the ring's own table, is known when it is used (user.bpf.h).
+ * request, which its submission has noted: since 6.10 only of such a request,
+ * before of each that accepts. A socket that gets no descriptor, only a place in
+ * the ring's own table, is known when it is used (user.bpf.h).
  */
 #ifndef NW_URING_BPF_H
 #define NW_URING_BPF_H
 
-#include "compat.bpf.h"
+#include "storage.bpf.h"
 
 #define NW_CQE_F_MORE 2
+#define NW_ACCEPT_MULTISHOT 1
 
 struct nw_ring_request {
 	__u64 ring;
 	__u64 number;
 };
 
-/* Requests to accept that have not ended. */
+/* Requests to accept again and again that have not ended. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, struct nw_ring_request);
 	__type(value, __u8);
@@ -29,24 +31,37 @@ struct {
 /* The tracepoint of a submission until 6.3. */
 struct trace_event_raw_io_uring_submit_sqe___until_6_3 {
 	void *ctx;
+	void *req;
 	unsigned long long user_data;
 	__u8 opcode;
 } __attribute__((preserve_access_index));
 
+/* False of a request that ends with its first completion, where that is known. */
+static __always_inline bool nw_ring_repeats(void *req)
+{
+	struct io_accept *accept = req;
+
+	return !bpf_core_field_exists(accept->iou_flags) ||
+	       (BPF_CORE_READ(accept, iou_flags) & NW_ACCEPT_MULTISHOT);
+}
+
+static __always_inline int nw_note_accepting(void *ring, __u64 number)
+{
+	struct nw_ring_request request = {
+		.ring = (__u64)ring,
+		.number = number,
+	};
+	__u8 one = 1;
+
+	nw_table_set(&accepting, &request, &one);
+	return 0;
+}
+
 /* `ctx` is of the tracepoint before 6.4 or since. */
-#define nw_ring_submitted(ctx_)                                         \
-	({                                                              \
-		struct nw_ring_request request = {};                    \
-		__u8 one = 1;                                           \
-                                                                        \
-		if ((ctx_)->opcode == IORING_OP_ACCEPT) {               \
-			request.ring = (__u64)(ctx_)->ctx;              \
-			request.number = (ctx_)->user_data;             \
-			bpf_map_update_elem(&accepting, &request, &one, \
-					    BPF_ANY);                   \
-		}                                                       \
-		0;                                                      \
-	})
+#define nw_ring_submitted(ctx)                                               \
+	((ctx)->opcode != IORING_OP_ACCEPT || !nw_ring_repeats((ctx)->req) ? \
+		 0 :                                                         \
+		 nw_note_accepting((ctx)->ctx, (ctx)->user_data))
 
 static __always_inline bool nw_ring_accepts(struct io_kiocb *req)
 {

@@ -69,11 +69,17 @@ static __noinline void nw_own_mptcp(__u64 key, bool accepts)
 
 	if (known && !accepts && nw_is_current(&known->task))
 		return;
+	/* it has ended: nobody would take the entry away again */
+	if (!known && nw_probe_state(key) == TCP_CLOSE)
+		return;
+	if (known)
+		now = *known;
 	nw_current_owner(&now);
-	now.accepted_by = accepts ? now.task.pid :
-			  known	  ? known->accepted_by :
-				    0;
-	bpf_map_update_elem(&shared_mptcp, &key, &now, BPF_ANY);
+	if (accepts)
+		nw_accepts(&now);
+	else if (known)
+		now.accepted_by = known->accepted_by;
+	nw_table_set(&shared_mptcp, &key, &now);
 }
 
 /*

@@ -291,6 +291,7 @@ export class Collector {
     await this.#pullConnections();
     this.#connections.source.detach();
     this.#intake.drainAll();
+    this.#intake.finishFaults();
     const lost = this.counts.lost;
     this.#memoryWarning.check(this.#sources);
     await this.#files.closeLogs();

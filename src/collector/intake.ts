@@ -11,12 +11,12 @@ import { KIND, PACKET } from '../generated/packet.js';
 import type { ConnectionRecord, ConnectionSource } from '../sources/connection.js';
 import type { FaultSource } from '../sources/fault.js';
 import { HttpExchanges } from '../sources/http-exchanges.js';
+import { KeptRecords } from '../sources/kept-records.js';
 import { isUnjudged, kindOf, type PacketSource } from '../sources/packet.js';
 import { ConnectionTable } from './connection-table.js';
 import { faultLine } from './fault-lines.js';
 import type { Files } from './files.js';
 import { HttpHeads } from './http-heads.js';
-import { KeptPackets } from './kept-packets.js';
 import type { ConnectionsOptions, TableOptions, WatchedOptions } from './options.js';
 
 /** What of the options decides what becomes of a record. */
@@ -57,7 +57,7 @@ export class Intake {
   readonly #parts: IntakeParts;
   readonly #text: PacketText;
   readonly #heads: HttpHeads;
-  readonly #kept: KeptPackets;
+  readonly #kept: KeptRecords;
   readonly #proxied = new ProxiedClients();
   /** Connections that nobody has accepted yet, by socket; their opening is news when somebody has. */
   readonly #unaccepted = new Map<number, Connection>();
@@ -105,7 +105,7 @@ export class Intake {
       toWallMs,
       (view, at) => this.#heads.find(view, at),
     );
-    this.#kept = new KeptPackets(this.#release, this.#drop);
+    this.#kept = new KeptRecords(PACKET, this.#release, this.#drop);
     parts.rows?.write(Buffer.from(rows.header), 1);
   }
 
@@ -193,7 +193,9 @@ export class Intake {
       if (connection !== undefined) this.table.opened(connection);
       if (isAccepted) this.table.owned(owner);
     } else this.#parts.connections.source.ring.takeBack(connection === undefined ? 1 : 2);
-    if (this.#parts.connections.awaitsOwners) this.#kept.judge(owner);
+    if (!this.#parts.connections.awaitsOwners) return;
+    this.#kept.judge(owner);
+    this.#parts.faults?.judge(owner);
   }
 
   /** Another process has it now, which the filter may ask for, or not. */
@@ -277,15 +279,24 @@ export class Intake {
   }
 
   #drainFaults(faults: FaultSource): number {
+    let lines = 0;
     const taken = faults.drain((record) => {
+      lines++;
       const timestampMs = this.#parts.clock.toWallMs(record.tsNs);
       faultLine(this.#faultLines, record, timestampMs);
       this.#parts.files.ndjson?.fault(record, timestampMs);
     });
-    this.#faults += taken;
-    if (taken > 0) this.#parts.files.err?.write(this.#faultLines.view(), taken);
+    this.#faults += lines;
+    if (lines > 0) this.#parts.files.err?.write(this.#faultLines.view(), lines);
     this.#faultLines.reset();
     return taken;
+  }
+
+  /** What nobody has accepted until the end. */
+  finishFaults(): void {
+    const { faults } = this.#parts;
+    faults?.finish();
+    if (faults !== null) this.#drainFaults(faults);
   }
 
   /**

@@ -5,13 +5,15 @@ import type { Snapshot } from '../metrics/snapshot.js';
 type Stage = LabelValue<'stage'>;
 /** Rows of standard output. */
 const ROWS = 'queue';
+/** Its table holds durations; those of sources, owners of sockets. */
+const HTTP = 'http';
 
 /** By the place of the loss; `of` is the source's name. */
 const LOST: Readonly<Record<Exclude<Stage, typeof ROWS>, (count: number, of: string) => string>> = {
   ringbuf: (n, of) => `${n} ${of} records (ring buffer)`,
   recursion: (n, of) => `${n} runs of ${of} programs (they interrupted themselves)`,
   socket_memory: (n, of) => `${n} notes of ${of} in sockets (no memory left in them)`,
-  map_full: (n, of) => `${n} durations of ${of} (table full)`,
+  map_full: (n, of) => `${n} ${of === HTTP ? 'durations' : 'owners'} of ${of} (table full)`,
   file: (n, of) => `${n} lines of ${of}`,
   decode: (n, of) => `${n} ${of} records (a bug kept them from becoming lines)`,
 };

@@ -109,8 +109,11 @@ function reading(source: Source, map: string, entries: number): MapReading {
 }
 
 function storageReading(source: Source): StorageReading[] {
-  const failures = source.storageFailures();
-  return failures === null ? [] : [{ source: source.name, failures }];
+  const counts = { socket_memory: source.storageFailures(), map_full: source.tableFailures() };
+  return (['socket_memory', 'map_full'] as const).flatMap((stage) => {
+    const failures = counts[stage];
+    return failures === null ? [] : [{ source: source.name, stage, failures }];
+  });
 }
 
 function ringReading(source: Source): RingReading {

@@ -3,6 +3,9 @@ import { readAddress, readComm, readIp, readU64 } from '../kernel/read.js';
 import { decodeOwner, type Owner } from './shared.js';
 
 export {
+  CONNECTION_OWNER,
+  decodeConnectionOwner,
+  type ConnectionOwner,
   FILTER,
   decodeFilter,
   type Filter,
@@ -31,23 +34,26 @@ export {
   decodeTuple,
   type Tuple,
   KIND,
+  MARK,
 } from './shared.js';
 
 /** struct nw_owned: size and field offsets in bytes. */
 export const OWNED = {
-  size: 56,
-  at: { sock: 0, owner: 8 },
+  size: 80,
+  at: { sock: 0, owner: 8, unaccepted: 72 },
 } as const;
 
 export interface Owned {
   readonly sock: number;
   readonly owner: Owner;
+  readonly unaccepted: number;
 }
 
 export function decodeOwned(view: DataView, at: number): Owned {
   return {
     sock: readU64(view, at),
     owner: decodeOwner(view, at + 8),
+    unaccepted: readU64(view, at + 72),
   };
 }
 
@@ -79,8 +85,8 @@ export function decodeOwnedEnds(view: DataView, at: number): OwnedEnds {
 
 /** struct nw_tcp_drop: size and field offsets in bytes. */
 export const TCP_DROP = {
-  size: 1144,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, startNs: 24, pid: 32, uid: 36, comm: 40, localAddr: 56, peerAddr: 72, localPort: 88, peerPort: 90, family: 92, location: 96, seq: 104, ack: 108, reason: 112, skbBytes: 116, stackBytes: 120, tcpFlags: 124, rx: 125, state: 126, fault: 127, stack: 128 },
+  size: 1168,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, startNs: 24, pid: 32, uid: 36, comm: 40, localAddr: 56, peerAddr: 72, localPort: 88, peerPort: 90, family: 92, location: 96, seq: 104, ack: 108, reason: 112, skbBytes: 116, stackBytes: 120, tcpFlags: 124, rx: 125, state: 126, fault: 127, acceptedBy: 128, acceptedByComm: 132, marks: 148, stack: 152 },
 } as const;
 
 export interface TcpDrop {
@@ -107,6 +113,9 @@ export interface TcpDrop {
   readonly rx: number;
   readonly state: number;
   readonly fault: number;
+  readonly acceptedBy: number;
+  readonly acceptedByComm: string;
+  readonly marks: number;
   readonly stack: readonly number[];
 }
 
@@ -135,7 +144,10 @@ export function decodeTcpDrop(view: DataView, at: number): TcpDrop {
     rx: view.getUint8(at + 125),
     state: view.getUint8(at + 126),
     fault: view.getUint8(at + 127),
-    stack: Array.from({ length: 127 }, (_, i) => readAddress(view, at + 128 + i * 8)),
+    acceptedBy: view.getUint32(at + 128, true),
+    acceptedByComm: readComm(view, at + 132),
+    marks: view.getUint8(at + 148),
+    stack: Array.from({ length: 127 }, (_, i) => readAddress(view, at + 152 + i * 8)),
   };
 }
 
@@ -153,9 +165,9 @@ export const RODATA = {
   nw_has_loop: { offset: 1, size: 1 },
   nw_lose_every: { offset: 4, size: 4 },
   nw_filter: { offset: 8, size: 1408 },
-  nw_has_drop_reason: { offset: 1432, size: 1 },
-  nw_has_drop_socket: { offset: 1433, size: 1 },
-  nw_only_faults: { offset: 1434, size: 1 },
-  nw_reasons: { offset: 1440, size: 32 },
-  nw_purge_reason: { offset: 1472, size: 4 },
+  nw_has_drop_reason: { offset: 1448, size: 1 },
+  nw_has_drop_socket: { offset: 1449, size: 1 },
+  nw_only_faults: { offset: 1450, size: 1 },
+  nw_reasons: { offset: 1456, size: 32 },
+  nw_purge_reason: { offset: 1488, size: 4 },
 } as const;

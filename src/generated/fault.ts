@@ -27,12 +27,13 @@ export {
   decodeTuple,
   type Tuple,
   KIND,
+  MARK,
 } from './shared.js';
 
 /** struct nw_fault: size and field offsets in bytes. */
 export const FAULT = {
   size: 88,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, localAddr: 24, peerAddr: 40, localPort: 56, peerPort: 58, family: 60, seq: 64, ack: 68, reason: 72, skbBytes: 76, tcpFlags: 80, rx: 81, state: 82 },
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, localAddr: 24, peerAddr: 40, localPort: 56, peerPort: 58, family: 60, seq: 64, ack: 68, reason: 72, skbBytes: 76, tcpFlags: 80, rx: 81, state: 82, marks: 83 },
 } as const;
 
 export interface Fault {
@@ -52,6 +53,7 @@ export interface Fault {
   readonly tcpFlags: number;
   readonly rx: number;
   readonly state: number;
+  readonly marks: number;
 }
 
 export function decodeFault(view: DataView, at: number): Fault {
@@ -72,6 +74,7 @@ export function decodeFault(view: DataView, at: number): Fault {
     tcpFlags: view.getUint8(at + 80),
     rx: view.getUint8(at + 81),
     state: view.getUint8(at + 82),
+    marks: view.getUint8(at + 83),
   };
 }
 
@@ -103,8 +106,8 @@ export const RODATA = {
   nw_has_loop: { offset: 1, size: 1 },
   nw_lose_every: { offset: 4, size: 4 },
   nw_filter: { offset: 8, size: 1408 },
-  nw_has_drop_reason: { offset: 1424, size: 1 },
-  nw_has_drop_socket: { offset: 1425, size: 1 },
-  nw_has_reset_reason: { offset: 1426, size: 1 },
-  nw_purge_reason: { offset: 1428, size: 4 },
+  nw_has_drop_reason: { offset: 1432, size: 1 },
+  nw_has_drop_socket: { offset: 1433, size: 1 },
+  nw_has_reset_reason: { offset: 1434, size: 1 },
+  nw_purge_reason: { offset: 1436, size: 4 },
 } as const;

@@ -2,6 +2,9 @@
 import { readAddress, readComm, readDuration, readIp, readU64 } from '../kernel/read.js';
 
 export {
+  CONNECTION_OWNER,
+  decodeConnectionOwner,
+  type ConnectionOwner,
   FILTER,
   decodeFilter,
   type Filter,
@@ -36,13 +39,14 @@ export {
   decodeTuple,
   type Tuple,
   KIND,
+  MARK,
   RETRANSMIT_TYPE,
 } from './shared.js';
 
 /** struct nw_insight: size and field offsets in bytes. */
 export const INSIGHT = {
   size: 248,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, ageNs: 24, bytes: 32, bytesSent: 40, bytesReceived: 48, startNs: 56, pid: 64, uid: 68, comm: 72, localAddr: 88, peerAddr: 104, localPort: 120, peerPort: 122, family: 124, tid: 128, srttUs: 132, oldSrttUs: 136, mdevUs: 140, minRttUs: 144, cwnd: 148, oldCwnd: 152, ssthresh: 156, rcvWnd: 160, oldRcvWnd: 164, sndWnd: 168, oldSndWnd: 172, cause: 176, segments: 180, seq: 184, queued: 188, error: 192, lostOut: 196, sackedOut: 200, rto: 204, acceptedBy: 208, acceptedByComm: 212, event: 228, state: 229, oldState: 230, caState: 231, oldCaState: 232, received: 233, dsack: 234, hasSock: 235 },
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, ageNs: 24, bytes: 32, bytesSent: 40, bytesReceived: 48, startNs: 56, pid: 64, uid: 68, comm: 72, localAddr: 88, peerAddr: 104, localPort: 120, peerPort: 122, family: 124, tid: 128, srttUs: 132, oldSrttUs: 136, mdevUs: 140, minRttUs: 144, cwnd: 148, oldCwnd: 152, ssthresh: 156, rcvWnd: 160, oldRcvWnd: 164, sndWnd: 168, oldSndWnd: 172, cause: 176, segments: 180, seq: 184, queued: 188, error: 192, lostOut: 196, sackedOut: 200, rto: 204, acceptedBy: 208, acceptedByComm: 212, event: 228, state: 229, oldState: 230, caState: 231, oldCaState: 232, received: 233, dsack: 234, hasSock: 235, marks: 236 },
 } as const;
 
 export interface Insight {
@@ -93,6 +97,7 @@ export interface Insight {
   readonly received: number;
   readonly dsack: number;
   readonly hasSock: number;
+  readonly marks: number;
 }
 
 export function decodeInsight(view: DataView, at: number): Insight {
@@ -144,6 +149,7 @@ export function decodeInsight(view: DataView, at: number): Insight {
     received: view.getUint8(at + 233),
     dsack: view.getUint8(at + 234),
     hasSock: view.getUint8(at + 235),
+    marks: view.getUint8(at + 236),
   };
 }
 

@@ -173,8 +173,8 @@ export const MARK = {
 
 /** struct nw_owner: size and field offsets in bytes. */
 export const OWNER = {
-  size: 48,
-  at: { startNs: 0, pid: 8, uid: 12, comm: 16, cgroup: 32, inside: 40, acceptedBy: 44 },
+  size: 64,
+  at: { startNs: 0, pid: 8, uid: 12, comm: 16, cgroup: 32, inside: 40, acceptedBy: 44, acceptedByComm: 48 },
 } as const;
 
 export interface Owner {
@@ -185,6 +185,7 @@ export interface Owner {
   readonly cgroup: number;
   readonly inside: number;
   readonly acceptedBy: number;
+  readonly acceptedByComm: string;
 }
 
 export function decodeOwner(view: DataView, at: number): Owner {
@@ -196,6 +197,7 @@ export function decodeOwner(view: DataView, at: number): Owner {
     cgroup: readU64(view, at + 32),
     inside: view.getUint32(at + 40, true),
     acceptedBy: view.getUint32(at + 44, true),
+    acceptedByComm: readComm(view, at + 48),
   };
 }
 
@@ -286,8 +288,8 @@ export function decodeRingRequest(view: DataView, at: number): RingRequest {
 
 /** struct nw_socket: size and field offsets in bytes. */
 export const SOCKET = {
-  size: 104,
-  at: { openNs: 0, stateNs: 8, handshakeNs: 16, owner: 24, retransmits: 72, lossHighSeq: 80, retransCounted: 84, rtosSeen: 88, retransKnown: 90, role: 91, ownerSource: 92, verdict: 93, uncounted: 94, lossCause: 95, synRecvUs: 96, givenMs: 100 },
+  size: 120,
+  at: { openNs: 0, stateNs: 8, handshakeNs: 16, owner: 24, retransmits: 88, lossHighSeq: 96, retransCounted: 100, rtosSeen: 104, retransKnown: 106, role: 107, ownerSource: 108, verdict: 109, uncounted: 110, lossCause: 111, synRecvUs: 112, givenMs: 116 },
 } as const;
 
 export interface Socket {
@@ -315,18 +317,18 @@ export function decodeSocket(view: DataView, at: number): Socket {
     stateNs: readU64(view, at + 8),
     handshakeNs: readU64(view, at + 16),
     owner: decodeOwner(view, at + 24),
-    retransmits: Array.from({ length: 2 }, (_, i) => view.getUint32(at + 72 + i * 4, true)),
-    lossHighSeq: view.getUint32(at + 80, true),
-    retransCounted: view.getUint32(at + 84, true),
-    rtosSeen: view.getUint16(at + 88, true),
-    retransKnown: view.getUint8(at + 90),
-    role: view.getUint8(at + 91),
-    ownerSource: view.getUint8(at + 92),
-    verdict: view.getUint8(at + 93),
-    uncounted: view.getUint8(at + 94),
-    lossCause: view.getUint8(at + 95),
-    synRecvUs: view.getUint32(at + 96, true),
-    givenMs: view.getUint32(at + 100, true),
+    retransmits: Array.from({ length: 2 }, (_, i) => view.getUint32(at + 88 + i * 4, true)),
+    lossHighSeq: view.getUint32(at + 96, true),
+    retransCounted: view.getUint32(at + 100, true),
+    rtosSeen: view.getUint16(at + 104, true),
+    retransKnown: view.getUint8(at + 106),
+    role: view.getUint8(at + 107),
+    ownerSource: view.getUint8(at + 108),
+    verdict: view.getUint8(at + 109),
+    uncounted: view.getUint8(at + 110),
+    lossCause: view.getUint8(at + 111),
+    synRecvUs: view.getUint32(at + 112, true),
+    givenMs: view.getUint32(at + 116, true),
   };
 }
 

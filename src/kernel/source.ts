@@ -58,6 +58,8 @@ export interface Attached {
   map(name: string, valueSize?: number): BpfMap;
   /** How often a socket had no memory for what is remembered in it; null: nothing is. */
   storageFailures(): number | null;
+  /** How often a table of sockets or their owners was full; null: it has none. */
+  tableFailures(): number | null;
   detach(): void;
   close(): void;
 }
@@ -73,6 +75,7 @@ const NO_TABLE = ['shared_socket_table', 1] as const;
 
 /** See bpf/include/storage.bpf.h. */
 const STORAGE_FAILURES = 'storage_failures';
+const TABLE_FAILURES = 'table_failures';
 
 const OBJECTS = fileURLToPath(new URL('../../bpf/', import.meta.url));
 const SUFFIX = '.bpf.o';
@@ -286,15 +289,15 @@ export function askForSource(spec: SourceSpec): ProgramState[] {
 
 function attached(spec: SourceSpec, loaded: Loaded): Attached {
   const { object } = loaded;
+  const failures = (map: string): number | null =>
+    object.hasMap(map) ? readU64(readArrayValue(object.map(map), 0), 0) : null;
   return {
     name: spec.name,
     object,
     programs: programStates(spec, loaded),
     map: (name, valueSize) => object.map(name, valueSize),
-    storageFailures: () =>
-      object.hasMap(STORAGE_FAILURES)
-        ? readU64(readArrayValue(object.map(STORAGE_FAILURES), 0), 0)
-        : null,
+    storageFailures: () => failures(STORAGE_FAILURES),
+    tableFailures: () => failures(TABLE_FAILURES),
     detach: () => {
       object.detachAll();
     },

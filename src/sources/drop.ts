@@ -2,11 +2,12 @@
  * Source `drop`: TCP packets that the kernel gave up, with reason and kernel stack. Kernel side:
  * bpf/drop.bpf.c.
  */
-import { decodeTcpDrop, RODATA, SEGMENT_FAULT, type TcpDrop } from '../generated/drop.js';
+import { decodeTcpDrop, RODATA, SEGMENT_FAULT, TCP_DROP, type TcpDrop } from '../generated/drop.js';
 import { areSymbolsHidden, kernelSymbols } from '../kernel/kallsyms.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { dropReasons, KFREE_SKB_REASON, KFREE_SKB_SOCKET, reasonNumber } from './drop-reasons.js';
 import { encodeFilter, type Filter } from './filter.js';
+import { LateRecords } from './late-records.js';
 import type { LiveSource } from './live.js';
 import { framesOf } from './stack.js';
 import { fitsKernel, OWNER_GAINS, seedOwners } from './owners.js';
@@ -143,6 +144,8 @@ export class DropSource implements LiveSource<DropRecord> {
   readonly #reasons = dropReasons();
   readonly #symbols = kernelSymbols();
   readonly #places = new Int32Array(BATCH);
+  readonly #records = new LateRecords(TCP_DROP, decodeTcpDrop);
+  #finished = false;
 
   constructor(options: DropOptions) {
     this.source = openSource(specOf(options));
@@ -150,18 +153,20 @@ export class DropSource implements LiveSource<DropRecord> {
   }
 
   drain(take: (record: DropRecord) => void): number {
-    return this.source.ring.drain(this.#places, (view, places, count) => {
-      for (let i = 0; i < count; i++) {
-        const wire = decodeTcpDrop(view, places[i] ?? 0);
-        const { reason, fault } = wire;
-        const reasonName = this.hasReasons ? (this.#reasons.get(reason) ?? `${reason}`) : null;
-        take({
-          ...wire,
-          reasonName,
-          fault: FOUND.get(fault) ?? FAULTS[reasonName ?? ''] ?? null,
-        });
-      }
+    const takeWire = (wire: TcpDrop): void => {
+      take(this.#named(wire));
+    };
+    const taken = this.source.ring.drain(this.#places, (view, places, count) => {
+      for (let i = 0; i < count; i++) this.#records.read(view, places[i] ?? 0, takeWire, takeWire);
     });
+    this.#records.giveUp(taken === 0 && this.#finished, takeWire);
+    return taken;
+  }
+
+  #named(wire: TcpDrop): DropRecord {
+    const { reason, fault } = wire;
+    const reasonName = this.hasReasons ? (this.#reasons.get(reason) ?? `${reason}`) : null;
+    return { ...wire, reasonName, fault: FOUND.get(fault) ?? FAULTS[reasonName ?? ''] ?? null };
   }
 
   /** The functions that led to a drop, the innermost first: `tcp_v4_rcv+0x9c7`. */
@@ -172,5 +177,6 @@ export class DropSource implements LiveSource<DropRecord> {
 
   finish(): void {
     this.source.detach();
+    this.#finished = true;
   }
 }

@@ -2,7 +2,15 @@
  * Source `fault`: drops and resets with the kernel's own reasons. Kernel side:
  * bpf/fault.bpf.c.
  */
-import { decodeFault, decodeFaultKey, KIND, RODATA } from '../generated/fault.js';
+import type { ConnectionOwner } from '../generated/connection.js';
+import {
+  decodeFault,
+  decodeFaultKey,
+  FAULT,
+  KIND,
+  RODATA,
+  type Fault,
+} from '../generated/fault.js';
 import { readHash } from '../kernel/map.js';
 import { readU64 } from '../kernel/read.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
@@ -15,6 +23,7 @@ import {
   resetReasons,
 } from './drop-reasons.js';
 import { encodeFilter, type Filter } from './filter.js';
+import { isUnjudgedIn, KeptRecords } from './kept-records.js';
 import { argumentFeature, has, type SourcePlan } from './plan.js';
 import { encodeLoss, TRIAL_RING, type RingOptions } from './ring-options.js';
 
@@ -40,6 +49,11 @@ export interface FaultTotal {
   readonly received: boolean;
   readonly count: number;
 }
+
+type Labelled = Pick<Fault, 'kind' | 'reason' | 'family' | 'rx'>;
+
+const keyOf = ({ kind, reason, family, received }: Omit<FaultTotal, 'count'>): string =>
+  `${kind} ${reason} ${family} ${received}`;
 
 const BATCH = 4096;
 
@@ -95,6 +109,18 @@ export const PLAN: SourcePlan = {
 
 export class FaultSource {
   readonly source: Source;
+  /** Of connections that nobody has accepted yet. */
+  readonly #kept = new KeptRecords(
+    FAULT,
+    (view, at) => this.#released.push(decodeFault(view, at)),
+    () => {
+      this.source.ring.takeBack(1);
+    },
+  );
+  /** That turned out to count since the last drain. */
+  readonly #released: Fault[] = [];
+  /** How often, by kind, reason, family and direction: the kernel has not counted them. */
+  readonly #late = new Map<string, FaultTotal>();
   readonly #dropReasons = dropReasons();
   readonly #resetReasons = resetReasons();
   readonly #hasDropReason = has(DROP_REASON);
@@ -110,32 +136,61 @@ export class FaultSource {
     return this.#resetReasons.get(reason) ?? `${reason}`;
   }
 
+  #label({ kind, reason, family, rx }: Labelled): Omit<FaultTotal, 'count'> {
+    const name = kind === KIND.NW_KIND_RESET ? 'reset' : 'drop';
+    return {
+      kind: name,
+      reason: this.#reason(name, reason),
+      family: ipVersion(family),
+      received: rx === 1,
+    };
+  }
+
+  #recordOf(wire: Fault): FaultRecord {
+    const { kind, reason, received } = this.#label(wire);
+    return { ...wire, kind, reason, received };
+  }
+
+  /** Hands over what has happened since, and what has turned out to count; returns what was read. */
   drain(take: (record: FaultRecord) => void): number {
-    return this.source.ring.drain(this.#places, (view, places, count) => {
+    const taken = this.source.ring.drain(this.#places, (view, places, count) => {
       for (let i = 0; i < count; i++) {
-        const wire = decodeFault(view, places[i] ?? 0);
-        const kind = wire.kind === KIND.NW_KIND_RESET ? 'reset' : 'drop';
-        take({
-          ...wire,
-          kind,
-          received: wire.rx === 1,
-          reason: this.#reason(kind, wire.reason),
-        });
+        const at = places[i] ?? 0;
+        if (isUnjudgedIn(FAULT, view, at)) this.#kept.keep(view, at);
+        else take(this.#recordOf(decodeFault(view, at)));
       }
     });
+    this.#kept.expire();
+    for (const wire of this.#released.splice(0)) {
+      this.#countLate(wire);
+      take(this.#recordOf(wire));
+    }
+    return taken;
+  }
+
+  /** It shows whose a connection is. */
+  judge(owner: ConnectionOwner): void {
+    this.#kept.judge(owner);
+  }
+
+  /** Nobody will accept any more: what was kept is its listener's, for the next drain. */
+  finish(): void {
+    this.#kept.finish();
+  }
+
+  #countLate(wire: Fault): void {
+    const label = this.#label(wire);
+    const key = keyOf(label);
+    this.#late.set(key, { ...label, count: 1 + (this.#late.get(key)?.count ?? 0) });
   }
 
   totals(): FaultTotal[] {
-    return [...readHash(this.source.map('fault_totals', 8), true).values()].map(([key, value]) => {
-      const wire = decodeFaultKey(key, 0);
-      const kind = wire.kind === KIND.NW_KIND_RESET ? 'reset' : 'drop';
-      return {
-        kind,
-        reason: this.#reason(kind, wire.reason),
-        family: ipVersion(wire.family),
-        received: wire.rx === 1,
-        count: readU64(value, 0),
-      };
-    });
+    const totals = new Map(this.#late);
+    for (const [key, value] of readHash(this.source.map('fault_totals', 8), true).values()) {
+      const label = this.#label(decodeFaultKey(key, 0));
+      const late = this.#late.get(keyOf(label))?.count ?? 0;
+      totals.set(keyOf(label), { ...label, count: late + readU64(value, 0) });
+    }
+    return [...totals.values()];
   }
 }

@@ -5,12 +5,14 @@
 import {
   decodeInsight,
   decodeInsightTotals,
+  INSIGHT,
   INSIGHT_FILTER,
   RODATA,
   type Insight,
   type InsightTotals,
 } from '../generated/insight.js';
 import { maskOf } from './insight-events.js';
+import { LateInsight } from './insight-totals.js';
 import { isWanted, type KernelHas } from './insight-probes.js';
 import { listNamespaces } from '../kernel/host.js';
 import { readIterator } from '../kernel/iterator.js';
@@ -20,6 +22,7 @@ import { sumPerCpu } from '../kernel/map.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { resetReasons } from './drop-reasons.js';
 import { encodeFilter, type Filter } from './filter.js';
+import { LateRecords } from './late-records.js';
 import type { LiveSource } from './live.js';
 import { acceptGains, isAcceptProgramWanted, OWNER_GAINS, seedOwners } from './owners.js';
 import { argumentFeature, has, TRIAL_RING_BYTES, type SourcePlan } from './plan.js';
@@ -196,7 +199,10 @@ export class InsightSource implements LiveSource<InsightRecord> {
     msPerJiffy: msPerJiffy(),
   };
   readonly #places = new Int32Array(BATCH);
+  readonly #records = new LateRecords(INSIGHT, decodeInsight);
+  readonly #late = new LateInsight();
   #active: number | null = null;
+  #finished = false;
 
   constructor(options: InsightOptions) {
     this.#filter = options.filter;
@@ -213,15 +219,19 @@ export class InsightSource implements LiveSource<InsightRecord> {
 
   /** Hands over what happened since the last call, a batch at most; returns how much it was. */
   drain(take: (record: InsightRecord) => void): number {
-    return this.source.ring.drain(this.#places, (view, places, count) => {
-      for (let i = 0; i < count; i++) {
-        take(decodeInsight(view, places[i] ?? 0));
-      }
+    const takeLate = (record: InsightRecord): void => {
+      this.#late.add(record);
+      take(record);
+    };
+    const taken = this.source.ring.drain(this.#places, (view, places, count) => {
+      for (let i = 0; i < count; i++) this.#records.read(view, places[i] ?? 0, take, takeLate);
     });
+    this.#records.giveUp(taken === 0 && this.#finished, takeLate);
+    return taken;
   }
 
   totals(): InsightTotals {
-    return decodeInsightTotals(sumPerCpu(this.source.map('insight_totals')), 0);
+    return this.#late.addedTo(decodeInsightTotals(sumPerCpu(this.source.map('insight_totals')), 0));
   }
 
   /** Connections that were open at the end and pass the filter; null if they were not counted. */
@@ -232,6 +242,7 @@ export class InsightSource implements LiveSource<InsightRecord> {
   finish(): void {
     this.#active = this.#openConnections();
     this.source.detach();
+    this.#finished = true;
   }
 
   #openConnections(): number | null {

@@ -47,10 +47,14 @@ class Counters {
   ): Promise<void> {
     const source = this.#tool;
     const failures = this.#source.storageFailures();
+    const refused = this.#source.tableFailures();
     this.#memoryWarning.check([this.#source]);
     await this.#file?.write((snapshot) => {
       fill(snapshot);
-      snapshot.add('netwatch_events_lost_total', { source, stage }, lost);
+      const counts = new Map<'ringbuf' | 'map_full', number>([[stage, lost]]);
+      if (refused !== null) counts.set('map_full', refused + (counts.get('map_full') ?? 0));
+      for (const [at, count] of counts)
+        snapshot.add('netwatch_events_lost_total', { source, stage: at }, count);
       if (failures !== null)
         snapshot.add('netwatch_events_lost_total', { source, stage: 'socket_memory' }, failures);
     }, this.#say);

@@ -12,11 +12,11 @@ const skip = needsRoot || needsCommands('bpftool');
 const EVERYTHING = ['-a', '-x', '-r', '-t', '-i', '-e', '--strict'];
 
 /**
- * What stands in for others on older kernels (drops without a reason, no storage in sockets), and
+ * What stands in for others on older kernels (drops without a reason, no storage in sockets, io_uring), and
  * the packet programs without layer times.
  */
 const INSTEAD = [
-  ...['tcp_bad_csum', 'forget_socket', 'user_reads'],
+  ...['tcp_bad_csum', 'forget_socket', 'user_reads', 'ring_submitted_sqe'],
   ...['packet_ingress', 'packet_egress', 'socket_begins'],
 ];
 

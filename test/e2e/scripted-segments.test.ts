@@ -4,14 +4,20 @@
 import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import t, { type Test } from 'tap';
+import { tracepointArguments } from '../../src/kernel/kernel-btf.js';
 import { startCollector, type Collector } from '../support/collector.js';
 import { startInsight, type Insight, type InsightEvent } from '../support/insight.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
 import { countFrom } from '../support/nstat.js';
 import { provoke } from '../support/provoke.js';
 import { select, total, type Sample } from '../support/samples.js';
-import { playSegments } from '../support/scripted-peer.js';
-import { COUNTERS, SCRIPTS, type Counter, type CountedScript } from '../support/segment-scripts.js';
+import { FAMILIES, playSegments, type Family } from '../support/scripted-peer.js';
+import {
+  COUNTERS,
+  scriptsOver,
+  type Counter,
+  type CountedScript,
+} from '../support/segment-scripts.js';
 import { needsCommands, needsRoot, unless } from '../support/skip.js';
 import { until } from '../support/wait.js';
 
@@ -19,6 +25,9 @@ const skip =
   needsRoot ||
   needsCommands('nstat', 'python3') ||
   unless(existsSync('/dev/net/tun'), 'needs /dev/net/tun');
+
+/** sk, skb, and since 6.10 the reason. */
+const RESET_REASON_ARGUMENTS = 3;
 
 type Counts = Readonly<Partial<Record<string, number>>>;
 
@@ -46,7 +55,8 @@ interface Totals {
   readonly causes: Counts;
   readonly failures: Counts;
   readonly roles: Counts;
-  readonly resetsSent: number;
+  /** By reason. */
+  readonly resetsSent: Counts;
 }
 
 function totalsOf(state: readonly Sample[]): Totals {
@@ -56,7 +66,11 @@ function totalsOf(state: readonly Sample[]): Totals {
     causes: byLabel(state, 'netwatch_tcp_retransmits_total', 'network_tcp_retransmit_type'),
     failures,
     roles: byLabel(state, 'netwatch_tcp_connections_total', 'network_tcp_handshake_role'),
-    resetsSent: total(state, 'netwatch_tcp_resets_total', { network_io_direction: 'transmit' }),
+    resetsSent: byLabel(
+      state.filter(({ labels }) => labels['network_io_direction'] === 'transmit'),
+      'netwatch_tcp_resets_total',
+      'reason',
+    ),
   };
 }
 
@@ -82,6 +96,7 @@ function oursOf(
   events: readonly InsightEvent[],
 ): Record<Counter, number> {
   const cause = (name: string): number => causes[name] ?? 0;
+  const reset = (reason: string): number => resetsSent[reason] ?? 0;
   const closes = events.filter(({ event }) => event === 'CLOSE');
   const timeouts = events.filter(({ event }) => event === 'TIMEOUT').length;
   return {
@@ -91,7 +106,7 @@ function oursOf(
     TcpEstabResets: closes.filter(({ state_before: state = '' }) =>
       ['ESTABLISHED', 'CLOSE_WAIT'].includes(state),
     ).length,
-    TcpOutRsts: resetsSent,
+    TcpOutRsts: sum(resetsSent),
     TcpRetransSegs: sum(causes),
     TcpExtTCPTimeouts: timeouts + cause('synack'),
     TcpExtTCPLossProbes: cause('tail_loss_probe'),
@@ -100,8 +115,18 @@ function oursOf(
     TcpExtTCPSynRetrans: cause('syn') + cause('synack'),
     TcpExtTCPAbortOnTimeout: closes.filter(({ details }) => details['error'] === 'ETIMEDOUT')
       .length,
+    // close() without lingering resets for its state, with a reason that is not its own
+    TcpExtTCPAbortOnData: reset('TCP_ABORT_ON_DATA') + reset('TCP_STATE'),
+    TcpExtTCPAbortOnClose: reset('TCP_ABORT_ON_CLOSE'),
+    TcpExtTCPAbortOnLinger: reset('TCP_ABORT_ON_LINGER'),
+    TcpExtTCPAbortOnMemory: reset('TCP_ABORT_ON_MEMORY'),
   };
 }
+
+/** Counters that resets are compared with by their reasons. */
+const isByReason = (name: Counter): boolean => /AbortOn(Data|Close|Linger|Memory)$/.test(name);
+const hasReasons = tracepointArguments('tcp_send_reset') >= RESET_REASON_ARGUMENTS;
+const COMPARED = COUNTERS.filter((name) => hasReasons || !isByReason(name));
 
 interface Watched {
   readonly namespace: Namespace;
@@ -119,11 +144,11 @@ interface Found {
   readonly again: number;
 }
 
-async function play(watched: Watched, script: CountedScript): Promise<Found> {
+async function play(watched: Watched, family: Family, script: CountedScript): Promise<Found> {
   const { namespace, collector, insight, before } = watched;
   const seen = insight.events().length;
   const grown = await countFrom(namespace);
-  const { again } = await playSegments(namespace, script);
+  const { again } = await playSegments(namespace, family, script);
   const counters = await grown();
   const after = totalsOf(await collector.pulled());
   watched.before = after;
@@ -131,10 +156,13 @@ async function play(watched: Watched, script: CountedScript): Promise<Found> {
     causes: less(after.causes, before.causes),
     failures: less(after.failures, before.failures),
     roles: less(after.roles, before.roles),
-    resetsSent: after.resetsSent - before.resetsSent,
+    resetsSent: less(after.resetsSent, before.resetsSent),
   };
-  const kernel = Object.fromEntries(COUNTERS.map((name) => [name, counters[name]]));
-  const ours = () => oursOf(totals, insight.events().slice(seen));
+  const kernel = Object.fromEntries(COMPARED.map((name) => [name, counters[name]]));
+  const ours = (): Counts => {
+    const all = oursOf(totals, insight.events().slice(seen));
+    return Object.fromEntries(COMPARED.map((name) => [name, all[name]]));
+  };
   const wanted = JSON.stringify(plan(script).ours);
   // its rows come when it has read them, or never
   await until(() => JSON.stringify(notZero(ours())) === wanted, {
@@ -153,7 +181,7 @@ async function play(watched: Watched, script: CountedScript): Promise<Found> {
 /** What is to be found, counters in the table's order. */
 function plan({ kernel, explained = {}, causes = {}, failures = {} }: CountedScript): Found {
   const inOrder = (of: (name: Counter) => number): Counts =>
-    notZero(Object.fromEntries(COUNTERS.map((name) => [name, of(name)])));
+    notZero(Object.fromEntries(COMPARED.map((name) => [name, of(name)])));
   return {
     kernel: inOrder((name) => kernel[name] ?? 0),
     ours: inOrder((name) => explained[name]?.[0] ?? kernel[name] ?? 0),
@@ -175,6 +203,7 @@ async function watch(t: Test): Promise<Watched> {
 /** Plays scripts one after another; each gives what was found, or throws what went wrong. */
 async function playAll(
   t: Test,
+  family: Family,
   scripts: readonly (readonly [name: string, script: CountedScript])[],
 ): Promise<[string, () => Found][]> {
   const watched = await watch(t);
@@ -183,7 +212,7 @@ async function playAll(
     const planned = plan(script);
     // on a busy machine a peer may answer after a timer has expired: then it is played anew
     const found = await provoke(
-      () => play(watched, script),
+      () => play(watched, family, script),
       (found) => isDeepStrictEqual(found, planned),
     ).catch((error: unknown) => () => {
       throw error;
@@ -196,13 +225,14 @@ async function playAll(
   return results;
 }
 
-t.test("netwatch's counts are the kernel's, script by script", { skip }, async (t) => {
-  const scripts = Object.entries(SCRIPTS);
+async function comparedOver(t: Test, family: Family): Promise<void> {
+  const scripts = Object.entries(scriptsOver(family));
   // most of the time goes by waiting for timers
   const lanes = await Promise.all(
     [0, 1].map((lane) =>
       playAll(
         t,
+        family,
         scripts.filter((_, i) => i % 2 === lane),
       ),
     ),
@@ -215,4 +245,9 @@ t.test("netwatch's counts are the kernel's, script by script", { skip }, async (
         t.comment(`${counter}: ${why}`);
       t.end();
     });
-});
+}
+
+for (const family of FAMILIES)
+  t.test(`netwatch's counts are the kernel's over IPv${family}, script by script`, { skip }, (t) =>
+    comparedOver(t, family),
+  );

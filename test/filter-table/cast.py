@@ -25,6 +25,9 @@ SO_DETACH_FILTER = 27
 SEGMENTS_SENT_AGAIN = 100
 # no initial sequence number of a clock that starts at random is just there
 OUT_OF_WINDOW = 0x12345678
+# NOP, NOP, SACK: of so many bytes
+SACKED_BYTES = 12345
+SACK = struct.pack('!4BII', 1, 1, 5, 10, OUT_OF_WINDOW, OUT_OF_WINDOW + SACKED_BYTES)
 ACK = 0x10
 RETURN_0 = struct.pack('HBBI', 0x06, 0, 0, 0)
 
@@ -145,10 +148,11 @@ class Deeds:
         self.held[name].setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
     def send_wrong(self, own, port, ip, to):
-        """A segment of this connection that is out of its window, past the socket."""
+        """A segment of this connection that is out of its window, past the socket, with a SACK block."""
         family = socket.AF_INET6 if ':' in ip else socket.AF_INET
         ends = socket.inet_pton(family, own) + socket.inet_pton(family, ip)
-        segment = struct.pack('!HHIIBBHHH', port, to, OUT_OF_WINDOW, 0, 5 << 4, ACK, 1000, 0, 0)
+        offset = (20 + len(SACK)) // 4 << 4
+        segment = struct.pack('!HHIIBBHHH', port, to, OUT_OF_WINDOW, 0, offset, ACK, 1000, 0, 0) + SACK
         pseudo = ends + struct.pack('!II', len(segment), socket.IPPROTO_TCP)
         segment = segment[:16] + checksum(pseudo + segment) + segment[18:]
         if family == socket.AF_INET:
@@ -343,13 +347,13 @@ class Party:
         self.play_lost()
 
     def play_prefork(self, way, workers, place):
-        """Two requests lie there before the second worker, then the first, accepts one."""
+        """Two requests lie there, and a wrong segment, before the second worker, then the first, accepts."""
         both = [self.connect(way, self.client, self.parent, place) for _ in workers]
         for connection in both:
             self.ask(connection, self.client)
+            self.wrong(connection, self.client)
         for connection, worker in zip(both, reversed(workers)):
             self.accept(connection, worker, place)
-            self.wrong(connection, self.client)
             self.answer(connection, worker, self.client)
             self.finish(connection, worker, self.client)
 

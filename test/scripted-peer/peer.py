@@ -1,10 +1,11 @@
 """A TCP that does what a script says, behind a TUN device, against the kernel's and a program of its own.
 
-peer.py NUMBER RTO_MIN < SCRIPT: plays the script's lines and prints a line of JSON: what the peer itself
-has seen. NUMBER gives the peer an address that no other script has used. The lines, one step each:
+peer.py FAMILY NUMBER RTO_MIN < SCRIPT: plays the script's lines over IPv4 or IPv6 (4, 6) and prints a line
+of JSON: what the peer itself has seen. NUMBER gives the peer an address that no other script has used. The
+lines, one step each:
 
   < FLAGS [seq=N] [ack=N] [data=N] [win=N] [mss=N] [sack=FROM-TO]   the peer sends a segment
-  < too-big MTU | < unreachable                                     or an ICMP error for the last one
+  < too-big MTU | < unreachable | < no-route                        or an ICMP error for the last one
   > FLAGS [FROM:TO]                                                  waits until the kernel sends one
   anything else                                                     a step of the program, see APPLICATION
 
@@ -24,11 +25,13 @@ import sys
 import time
 
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000
-HOST, PORT = '192.0.2.1', 8080
+PORT = 8080
+# segments of more than IPv6's least MTU fit too
+DEVICE_MTU = 4000
 PEER_ISN, WINDOW = 5_000_000, 60_000
 DEADLINE_S = 8
 FLAGS = {'F': 1, 'S': 2, 'R': 4, 'P': 8, 'A': 16, 'E': 64}
-TCP_FASTOPEN_CONNECT, TCP_USER_TIMEOUT, TCP_SYNCNT = 30, 18, 7
+TCP_FASTOPEN_CONNECT, TCP_USER_TIMEOUT, TCP_SYNCNT, TCP_LINGER2 = 30, 18, 7, 8
 AF_UNSPEC_ADDRESS = bytes(16)
 
 
@@ -40,18 +43,59 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def ip_packet(source, target, protocol, payload):
-    head = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 20 + len(payload), 0, 0x4000, 64, protocol, 0,
-                       socket.inet_aton(source), socket.inet_aton(target))
-    return head[:10] + struct.pack('!H', checksum(head)) + head[12:] + payload
+class IPv4:
+    family, version, host, prefix, table = socket.AF_INET, 4, '192.0.2.1', 24, '/proc/net/tcp'
+    # as numbers of type and code
+    errors = {'unreachable': (3, 1), 'no-route': (3, 0), 'too-big': (3, 4)}
+
+    @staticmethod
+    def peer(number):
+        return f'192.0.2.{10 + number}'
+
+    @staticmethod
+    def payload(packet):
+        """What TCP has sent; None: it is something else."""
+        return packet[(packet[0] & 15) * 4:] if packet[9] == socket.IPPROTO_TCP else None
+
+    @staticmethod
+    def packet(source, target, protocol, payload):
+        head = struct.pack('!BBHHHBBH', 0x45, 0, 20 + len(payload), 0, 0x4000, 64, protocol, 0) + source + target
+        return head[:10] + struct.pack('!H', checksum(head)) + head[12:] + payload
+
+    @staticmethod
+    def icmp(_ends, error, mtu, packet):
+        head = struct.pack('!BBHHH', *error, 0, 0, mtu) + packet[:28]
+        return socket.IPPROTO_ICMP, head[:2] + struct.pack('!H', checksum(head)) + head[4:]
+
+
+class IPv6:
+    family, version, host, prefix, table = socket.AF_INET6, 6, '2001:db8::1', 64, '/proc/net/tcp6'
+    errors = {'unreachable': (1, 3), 'no-route': (1, 0), 'too-big': (2, 0)}
+
+    @staticmethod
+    def peer(number):
+        return f'2001:db8::{10 + number:x}'
+
+    @staticmethod
+    def payload(packet):
+        return packet[40:] if packet[6] == socket.IPPROTO_TCP else None
+
+    @staticmethod
+    def packet(source, target, protocol, payload):
+        return struct.pack('!IHBB', 6 << 28, len(payload), protocol, 64) + source + target + payload
+
+    @staticmethod
+    def icmp(ends, error, mtu, packet):
+        head = struct.pack('!BBHI', *error, 0, mtu) + packet[:100]
+        pseudo = ends + struct.pack('!II', len(head), socket.IPPROTO_ICMPV6)
+        return socket.IPPROTO_ICMPV6, head[:2] + struct.pack('!H', checksum(pseudo + head)) + head[4:]
 
 
 class Segment:
     """One that the kernel has sent."""
 
-    def __init__(self, packet):
+    def __init__(self, packet, tcp):
         self.packet = packet
-        tcp = packet[(packet[0] & 15) * 4:]
         self.source, self.target, self.seq, self.ack = struct.unpack('!HHII', tcp[:12])
         self.flags = ''.join(name for name in 'SFRA' if tcp[13] & FLAGS[name])
         self.data = len(tcp) - (tcp[12] >> 4) * 4
@@ -59,16 +103,19 @@ class Segment:
 
 
 class Peer:
-    def __init__(self, number, rto_min):
-        self.host = f'192.0.2.{10 + number}'
-        self.hex = f'{int.from_bytes(socket.inet_aton(self.host), sys.byteorder):08X}'
+    def __init__(self, ip, number, rto_min):
+        self.ip, self.host = ip, ip.peer(number)
+        self.address, self.kernel = (socket.inet_pton(ip.family, host) for host in (self.host, ip.host))
+        words = struct.unpack(f'={len(self.address) // 4}I', self.address)
+        self.hex = ''.join(f'{word:08X}' for word in words)
         self.tun = os.open('/dev/net/tun', os.O_RDWR | os.O_NONBLOCK)
         name = struct.pack('16sH', b'peer0', IFF_TUN | IFF_NO_PI)
         fcntl.ioctl(self.tun, TUNSETIFF, name)
-        subprocess.run(['ip', 'addr', 'add', f'{HOST}/24', 'dev', 'peer0'], check=True)
-        subprocess.run(['ip', 'link', 'set', 'peer0', 'up'], check=True)
-        route = ['ip', 'route', 'replace', self.host, 'dev', 'peer0', 'rto_min', rto_min]
-        subprocess.run(route, check=True)
+        subprocess.run(['ip', 'link', 'set', 'peer0', 'mtu', str(DEVICE_MTU), 'up'], check=True)
+        own = ['addr', 'add', f'{ip.host}/{ip.prefix}', 'dev', 'peer0', *(['nodad'] if ip is IPv6 else [])]
+        route = ['route', 'replace', self.host, 'dev', 'peer0', 'rto_min', rto_min]
+        for command in (own, route):
+            subprocess.run(['ip', f'-{ip.version}', *command], check=True)
         self.port, self.kernel_port = 40_000 + number, PORT
         self.next_seq = self.seen_to = 0
         self.kernel_isn = self.last = None
@@ -82,8 +129,9 @@ class Peer:
                 packet = os.read(self.tun, 65536)
             except BlockingIOError:
                 return
-            if packet[0] >> 4 == 4 and packet[9] == socket.IPPROTO_TCP:
-                self.take(Segment(packet))
+            tcp = self.ip.payload(packet) if packet[0] >> 4 == self.ip.version else None
+            if tcp is not None:
+                self.take(Segment(packet, tcp))
 
     def take(self, segment):
         if 'S' in segment.flags and self.kernel_isn is None:
@@ -130,16 +178,18 @@ class Peer:
         data, win = int(data), int(win)
         tcp = struct.pack('!HHIIBBHHH', self.port, self.kernel_port, PEER_ISN + at, number,
                           (20 + len(options)) // 4 << 4, bits, win, 0, 0) + options + b'd' * data
-        ends = socket.inet_aton(self.host) + socket.inet_aton(HOST)
+        ends = self.address + self.kernel
         tcp = tcp[:16] + struct.pack(
             '!H', checksum(ends + struct.pack('!HH', socket.IPPROTO_TCP, len(tcp)) + tcp)) + tcp[18:]
         self.next_seq = max(self.next_seq, at + data + ('S' in flags) + ('F' in flags))
-        os.write(self.tun, ip_packet(self.host, HOST, socket.IPPROTO_TCP, tcp))
+        self.write(socket.IPPROTO_TCP, tcp)
 
-    def icmp(self, code, mtu=0):
-        head = struct.pack('!BBHHH', 3, code, 0, 0, mtu) + self.last.packet[:28]
-        icmp = head[:2] + struct.pack('!H', checksum(head)) + head[4:]
-        os.write(self.tun, ip_packet(self.host, HOST, socket.IPPROTO_ICMP, icmp))
+    def write(self, protocol, payload):
+        os.write(self.tun, self.ip.packet(self.address, self.kernel, protocol, payload))
+
+    def icmp(self, error, mtu=0):
+        ends = self.address + self.kernel
+        self.write(*self.ip.icmp(ends, self.ip.errors[error], int(mtu), self.last.packet))
 
 
 class Application:
@@ -157,8 +207,11 @@ class Application:
     def user_timeout(self, ms):
         self.option(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, ms)
 
+    def linger2(self, seconds):
+        self.option(socket.IPPROTO_TCP, TCP_LINGER2, seconds)
+
     def new(self):
-        one = socket.socket()
+        one = socket.socket(self.peer.ip.family)
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for option in self.options:
@@ -197,7 +250,7 @@ class Application:
 
     def listen(self):
         self.listener = self.new()
-        self.listener.bind((HOST, PORT))
+        self.listener.bind((self.peer.ip.host, PORT))
         self.listener.listen(5)
 
     def unlisten(self):
@@ -249,7 +302,7 @@ class Application:
         while states != ([] if name == 'gone' else [name]):
             if time.monotonic() > until:
                 raise TimeoutError(f'{states}, not {name}')
-            with open('/proc/net/tcp', encoding='ascii') as table:
+            with open(self.peer.ip.table, encoding='ascii') as table:
                 rows = [line.split() for line in table.readlines()[1:]]
             found = [STATES[int(row[3], 16)] for row in rows if row[2].startswith(self.peer.hex)]
             states = [state for state in found if state != 'TIME_WAIT']
@@ -276,10 +329,8 @@ def libc_connect(descriptor, address):
 
 def play(peer, application, line):
     word, *rest = line.split()
-    if line == '< unreachable':
-        peer.icmp(1)
-    elif word == '<' and rest[0] == 'too-big':
-        peer.icmp(4, int(rest[1]))
+    if word == '<' and rest[0] in peer.ip.errors:
+        peer.icmp(*rest)
     elif word == '<':
         peer.send(rest[0], **dict(value.split('=') for value in rest[1:]))
     elif word == '>':
@@ -289,7 +340,8 @@ def play(peer, application, line):
 
 
 def main():
-    peer = Peer(int(sys.argv[1]), sys.argv[2])
+    family, number, rto_min = sys.argv[1:]
+    peer = Peer(IPv4 if family == '4' else IPv6, int(number), rto_min)
     application = Application(peer)
     for number, line in enumerate([*sys.stdin.read().splitlines(), 'state gone'], 1):
         try:

@@ -54,6 +54,9 @@ export async function bpfObjectsGone(objects: BpfObjects, deadlineMs = 10_000): 
   });
 }
 
+/** Ids of the maps that a process holds. */
+export const bpfMapIds = (pid: number): readonly number[] => bpfObjectsOf(pid).maps;
+
 /** How many entries each hash has that a process holds, by name. */
 export function hashEntries(pid: number): Readonly<Record<string, number>> {
   const ids = new Set(bpfObjectsOf(pid).maps);

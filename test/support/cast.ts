@@ -36,6 +36,8 @@ export interface Cast {
   /** A request and its answer. */
   exchange(): Promise<void>;
   close(): Promise<void>;
+  /** The server stops listening: its process ends. */
+  end(): Promise<void>;
   /** Bytes that were taken by mapping pages. */
   mapped(): number;
 }
@@ -85,6 +87,10 @@ export async function startCast(
     },
     exchange: () => step('data'),
     close: () => step('close'),
+    end: async () => {
+      child.stdin?.end();
+      await until(() => child.exitCode !== null, { what: `the end of ${kind}` });
+    },
     mapped: () => Number(/mapped (\d+)/.exec(said)?.[1]),
   };
 }

@@ -201,6 +201,9 @@ const LIFE: readonly Source[] = [
 /** As the kernel writes "no peer". */
 const anyOf = ({ ip }: Place): string => (ip.includes(':') ? '[::]:0' : '0.0.0.0:0');
 
+/** Of the SACK block in the segment that is wrong. */
+const SACKED_BYTES = 12_345;
+
 /** Events of insight with a number that is known. */
 const INSIGHT: Source = {
   command: 'insight',
@@ -220,6 +223,8 @@ const INSIGHT: Source = {
       const any = `any event ${endsIn(o)}`;
       if (event === 'CONNECT' || event === 'ACCEPT') return [any, `${event} ${pidAndEnds(o)}`];
       if (event === 'CLOSE' || event === 'RESET') return [any, `${event} ${endsIn(o)}`];
+      // perhaps before accept(): without a filter by process it is the listener's
+      if (event === 'SACK' && bytes === SACKED_BYTES) return [any, `${event} ${endsIn(o)}`];
       if (event === 'RETRANSMIT') return [any, `${event} ${pidAndEnds(o)}`];
       if (event === 'SEND' || event === 'RECEIVE')
         return [any, `${event} ${pidAndEnds(o)} ${bytes}`];
@@ -241,6 +246,7 @@ const INSIGHT: Source = {
       ['caller', `CLOSE ${ends}`],
       ...(deed.early ? [] : [owned(deed.role === 'client' ? 'CONNECT' : 'ACCEPT')]),
       ...(deed.lost ? [owned('RETRANSMIT')] : []),
+      ...(deed.wrong && deed.role === 'server' ? [['owner', `SACK ${ends}`] as const] : []),
       ...(deed.reset ? [['owner', `RESET ${ends}`] as const] : []),
     ];
   },
@@ -340,16 +346,17 @@ const LOSS: readonly Source[] = [
     command: 'tcpdrop',
     args: [],
     flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER },
-    found: rows((o) => `${pidAndEnds(o)} ${reasonOf(o['reason'])}`),
-    facts: (deed) => dropsOf(deed).map((reason) => byPid(deed, `${endsOf(deed)} ${reason}`)),
+    // whose it is is not known before accept()
+    found: rows((o) => `${endsIn(o)} ${reasonOf(o['reason'])}`),
+    facts: (deed) => dropsOf(deed).map((reason) => ['owner', `${endsOf(deed)} ${reason}`]),
     once: true,
   },
   {
     command: 'tcp_inerrs',
     args: [],
     flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER },
-    found: rows(pidAndEnds),
-    facts: (deed) => (dropsOf(deed).includes('SEQUENCE') ? [byPid(deed, endsOf(deed))] : []),
+    found: rows(endsIn),
+    facts: (deed) => (dropsOf(deed).includes('SEQUENCE') ? [['owner', endsOf(deed)]] : []),
   },
   {
     command: 'tcpretrans',

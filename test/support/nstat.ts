@@ -34,6 +34,8 @@ const NAMES = [
   'TcpExtTCPWinProbe',
   'TcpExtTCPAbortOnData',
   'TcpExtTCPAbortOnClose',
+  'TcpExtTCPAbortOnLinger',
+  'TcpExtTCPAbortOnMemory',
   'TcpExtTCPAbortOnTimeout',
   'TcpExtListenOverflows',
   'TcpExtListenDrops',

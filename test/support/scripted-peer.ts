@@ -10,6 +10,9 @@ const PROGRAM = join(import.meta.dirname, '..', 'scripted-peer', 'peer.py');
 /** What holds in every script that does not ask for something else; below net/ipv4. */
 const SYSCTLS = { tcp_early_retrans: 0, tcp_fastopen: 0, tcp_ecn: 2, tcp_syn_linear_timeouts: 4 };
 
+export const FAMILIES = [4, 6] as const;
+export type Family = (typeof FAMILIES)[number];
+
 export interface SegmentScript {
   readonly lines: readonly string[];
   readonly sysctls?: Readonly<Record<string, string | number>>;
@@ -29,6 +32,7 @@ let played = 0;
 /** Plays a script to its end, when the kernel has no socket of it any more. */
 export async function playSegments(
   namespace: Namespace,
+  family: Family,
   { lines, sysctls = {}, rtoMinMs = 60_000 }: SegmentScript,
 ): Promise<PeerCounts> {
   const settings = Object.entries({ ...SYSCTLS, ...sysctls });
@@ -36,9 +40,10 @@ export async function playSegments(
     ...['-q', '-e'], // without those that are younger than the kernel
     ...settings.map(([name, value]) => `net.ipv4.${name}=${value}`),
   ]);
-  const text = await namespace.exec('python3', [PROGRAM, String(++played), `${rtoMinMs}ms`], {
-    input: lines.join('\n'),
-    timeoutMs: 30_000,
-  });
+  const text = await namespace.exec(
+    'python3',
+    [PROGRAM, `${family}`, `${++played}`, `${rtoMinMs}ms`],
+    { input: lines.join('\n'), timeoutMs: 30_000 },
+  );
   return JSON.parse(text) as PeerCounts;
 }

@@ -2,7 +2,7 @@
  * Scripts for a scripted peer, and what the kernel counts in each. What netwatch counts differently on
  * purpose stands beside it with its reason.
  */
-import type { SegmentScript } from './scripted-peer.js';
+import type { Family, SegmentScript } from './scripted-peer.js';
 
 /** The kernel's counters that netwatch has something to say about, by nstat's names. */
 export const COUNTERS = [
@@ -18,6 +18,10 @@ export const COUNTERS = [
   'TcpExtTCPSlowStartRetrans',
   'TcpExtTCPSynRetrans',
   'TcpExtTCPAbortOnTimeout',
+  'TcpExtTCPAbortOnData',
+  'TcpExtTCPAbortOnClose',
+  'TcpExtTCPAbortOnLinger',
+  'TcpExtTCPAbortOnMemory',
 ] as const;
 export type Counter = (typeof COUNTERS)[number];
 
@@ -44,28 +48,51 @@ const CHILD = ['listen', '< S data=5 mss=1000', '> SA'];
 const CLOSED = ['close', '> FA', '< FA', '> A'];
 const RESET = ['< RA', 'error ECONNRESET', 'close'];
 
+/** A path of the least MTU that its family has need of: what fits into a segment before and after. */
+const PATH = {
+  4: { mss: 1000, mtu: 600, less: 560 },
+  6: { mss: 2180, mtu: 1280, less: 1220 },
+} as const;
+
+const NOT_COUNTED =
+  'the kernel sends the same reset as for a close() without lingering, and counts only that';
 const UNSEEN = 'counted where the request is dropped, for which there is no socket';
 const TWICE = `the reset counts once for the request (${UNSEEN}) and once for its socket`;
 const NO_TIMEOUT = 'an expiry into a closed window asks again and is no timeout';
 
-export const SCRIPTS: Readonly<Record<string, CountedScript>> = {
+/** The path's MTU shrinks under three segments. */
+function shrinking(family: Family): string[] {
+  const { mss, mtu, less } = PATH[family];
+  const end = 3 * mss + 1;
+  return [
+    ...['connect', '> S', `< SA mss=${mss}`, '> A', `write ${3 * mss}`],
+    ...[`> A ${2 * mss + 1}:${end}`, `< too-big ${mtu}`, `> A ${5 * less + 1}:${end}`, '< A'],
+    ...CLOSED,
+  ];
+}
+
+/** The same under one, after another one has timed out and has been acknowledged. */
+function shrinkingLater(family: Family): string[] {
+  const { mss, mtu, less } = PATH[family];
+  const first = `> A 1:${mss + 1}`;
+  const end = 2 * mss + 1;
+  return [
+    ...['connect', '> S', `< SA mss=${mss}`, '> A', `write ${mss}`, first, first, '< A'],
+    ...[`write ${mss}`, `> A ${mss + 1}:${end}`, `< too-big ${mtu}`],
+    ...[`> A ${mss + less + 1}:${end}`, '< A'],
+    ...CLOSED,
+  ];
+}
+
+export const scriptsOver = (family: Family): Readonly<Record<string, CountedScript>> => ({
   'the path MTU shrinks': {
-    lines: [
-      ...CONNECTED,
-      ...['write 3000', '> A 2001:3001', '< too-big 600', '> A 2801:3001', '< A'],
-      ...CLOSED,
-    ],
+    lines: shrinking(family),
     kernel: { TcpActiveOpens: 1, TcpRetransSegs: 6, TcpExtTCPSlowStartRetrans: 6 },
     causes: { path_mtu: 6 },
   },
   'the path MTU shrinks after a timeout that is over': {
     rtoMinMs: 200,
-    lines: [
-      ...CONNECTED,
-      ...['write 1000', '> A 1:1001', '> A 1:1001', '< A', 'write 1000', '> A 1001:2001'],
-      ...['< too-big 600', '> A 1561:2001', '< A'],
-      ...CLOSED,
-    ],
+    lines: shrinkingLater(family),
     kernel: {
       ...{ TcpActiveOpens: 1, TcpRetransSegs: 3, TcpExtTCPTimeouts: 1 },
       TcpExtTCPSlowStartRetrans: 2,
@@ -163,7 +190,7 @@ export const SCRIPTS: Readonly<Record<string, CountedScript>> = {
   'a router reports after a timeout, later than the timer would have been without': {
     rtoMinMs: 200,
     lines: [
-      ...[...CONNECTED, 'write 1000', '> A 1:1001', '> A 1:1001', 'pause 300', '< unreachable'],
+      ...[...CONNECTED, 'write 1000', '> A 1:1001', '> A 1:1001', 'pause 300', '< no-route'],
       ...['> A 1:1001', '< A', ...CLOSED],
     ],
     kernel: { TcpActiveOpens: 1, TcpRetransSegs: 2, TcpExtTCPTimeouts: 2 },
@@ -234,19 +261,20 @@ export const SCRIPTS: Readonly<Record<string, CountedScript>> = {
   'a child of fast open is closed with data unread': {
     sysctls: SERVER,
     lines: [...CHILD, 'accept', 'readable', 'close', '> RA'],
-    kernel: { TcpPassiveOpens: 1, TcpOutRsts: 1 },
+    kernel: { TcpPassiveOpens: 1, TcpOutRsts: 1, TcpExtTCPAbortOnClose: 1 },
     failures: { closed: 1 },
   },
   'a child of fast open is closed without lingering': {
     sysctls: SERVER,
     lines: [...CHILD, 'accept', 'read', 'linger', 'close', '> RA'],
-    kernel: { TcpPassiveOpens: 1, TcpOutRsts: 1 },
+    kernel: { TcpPassiveOpens: 1, TcpOutRsts: 1, TcpExtTCPAbortOnData: 1 },
     failures: { closed: 1 },
   },
   'the listener of a child of fast open is closed': {
     sysctls: SERVER,
     lines: [...CHILD, 'unlisten', '> RA'],
     kernel: { TcpPassiveOpens: 1, TcpOutRsts: 1 },
+    explained: { TcpExtTCPAbortOnData: [1, NOT_COUNTED] },
     failures: { closed: 1 },
   },
   'a child of fast open is reset by its peer': {
@@ -305,4 +333,34 @@ export const SCRIPTS: Readonly<Record<string, CountedScript>> = {
     lines: [...ACCEPTED, ...RESET],
     kernel: { TcpPassiveOpens: 1, TcpEstabResets: 1 },
   },
-};
+  'a connection is closed with data unread': {
+    lines: [...ACCEPTED, '< A data=10', 'readable', 'close', '> RA'],
+    kernel: {
+      ...{ TcpPassiveOpens: 1, TcpEstabResets: 1, TcpOutRsts: 1 },
+      TcpExtTCPAbortOnClose: 1,
+    },
+  },
+  'a connection is closed without lingering': {
+    lines: [...ACCEPTED, 'linger', 'close', '> RA'],
+    kernel: {
+      ...{ TcpPassiveOpens: 1, TcpEstabResets: 1, TcpOutRsts: 1 },
+      TcpExtTCPAbortOnData: 1,
+    },
+  },
+  'a connection is called off by connect() to nowhere': {
+    lines: [...CONNECTED, 'disconnect', '> RA', 'close'],
+    kernel: { TcpActiveOpens: 1, TcpEstabResets: 1, TcpOutRsts: 1 },
+    explained: { TcpExtTCPAbortOnData: [1, NOT_COUNTED] },
+  },
+  'data comes after close()': {
+    lines: [...CONNECTED, 'close', '> FA', '< A data=10', '> R'],
+    kernel: { TcpActiveOpens: 1, TcpOutRsts: 1, TcpExtTCPAbortOnData: 1 },
+  },
+  'close() after shutdown() does not wait for the peer': {
+    lines: [
+      ...['linger2 -1', ...CONNECTED, 'shutdown', '> FA', '< A', 'state FIN_WAIT2', 'close'],
+      '> RA',
+    ],
+    kernel: { TcpActiveOpens: 1, TcpOutRsts: 1, TcpExtTCPAbortOnLinger: 1 },
+  },
+});

@@ -20,11 +20,14 @@ static __always_inline bool nw_fill_owned(struct nw_insight *e, struct sock *sk,
 					  struct tcp_sock *tp)
 {
 	struct nw_socket *s = nw_socket_find(sk);
+	int marks;
 
 	if (s)
 		nw_adopt_owner(s, sk);
 	nw_fill_insight(e, sk, tp, s);
-	return nw_insight_allowed(e, nw_known_owner(s), sk);
+	marks = nw_insight_judge(e, sk, s);
+	e->marks = marks == NW_OUT ? NW_MARK_NONE : marks;
+	return marks != NW_OUT;
 }
 
 static __always_inline void nw_emit_if(struct nw_insight *e, __u32 happened,

@@ -71,7 +71,7 @@ static __always_inline void nw_fill_insight(struct nw_insight *e,
 	if (!s)
 		return;
 	e->age_ns = nw_between(s->open_ns, e->head.ts_ns);
-	e->accepted_by = nw_acceptor_of(&s->owner);
+	nw_fill_acceptor(e, &s->owner);
 	if (s->owner_source != NW_OWNER_NONE)
 		e->task = s->owner.task;
 }
@@ -88,14 +88,13 @@ static __always_inline void nw_fill_current(struct nw_insight *e,
 }
 
 /*
- * A function of its own, after which the verifier goes on once and not once for
- * each way through the filter.
+ * NW_OUT, or the marks of the record. A function of its own, after which the
+ * verifier goes on once and not once for each way through the filter.
  */
-static __noinline bool nw_insight_allowed(const struct nw_insight *e,
-					  const struct nw_owner *owner,
-					  struct sock *sk)
+static __noinline int nw_insight_judge(const struct nw_insight *e,
+				       struct sock *sk, struct nw_socket *s)
 {
-	return nw_allowed(&e->tuple, owner, sk);
+	return nw_judge(sk, s, &e->tuple);
 }
 
 /* The filters by value; what is not known is in no range. */
@@ -159,19 +158,19 @@ static __always_inline void nw_count_event(const struct nw_insight *e,
 		nw_count_rtt(totals, e);
 }
 
-/* One event that nw_allowed() let through. */
+/* One event that the filter lets through, or may. */
 static __noinline int nw_emit_insight(struct nw_insight *e, __u32 event)
 {
 	struct nw_insight *record;
 
 	if (!nw_values_allowed(e, event))
 		return 0;
-	nw_count_event(e, event);
+	if (!(e->marks & NW_MARK_UNJUDGED))
+		nw_count_event(e, event);
 	record = nw_reserve(sizeof(*record));
 	if (!record)
 		return 0;
 	*record = *e;
-	nw_name_acceptor(&record->accepted_by_comm, e->accepted_by);
 	record->event = event;
 	nw_submit(record);
 	return 0;

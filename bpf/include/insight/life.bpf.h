@@ -3,20 +3,25 @@
 #ifndef NW_INSIGHT_LIFE_BPF_H
 #define NW_INSIGHT_LIFE_BPF_H
 
-#include "socket_life.bpf.h"
+#include "owner_record.bpf.h"
 #include "volume.bpf.h"
 #include "insight/recovery.bpf.h"
 
 /*
  * When a socket that waits to be accepted was made, by its address: where
- * accept() returns, its storage is out of reach.
+ * accept() returns, its storage is out of reach. Leaves then, or as it closes.
  */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__type(key, __u64);
 	__type(value, __u64);
 } insight_waiting SEC(".maps");
+
+static __always_inline void nw_forget_waiting(__u64 sock)
+{
+	bpf_map_delete_elem(&insight_waiting, &sock);
+}
 
 static __always_inline void nw_begin_insight(struct sock *sk,
 					     struct nw_seen *seen, __u32 kind,
@@ -26,7 +31,7 @@ static __always_inline void nw_begin_insight(struct sock *sk,
 
 	nw_seen_begin(seen);
 	if (kind == NW_TURN_CHILD && nw_wants(NW_EVENT_ACCEPT))
-		bpf_map_update_elem(&insight_waiting, &key, &now, BPF_ANY);
+		nw_table_set(&insight_waiting, &key, &now);
 	if (state != TCP_SYN_SENT)
 		return;
 	seen->connecting = 1;
@@ -55,7 +60,7 @@ nw_tell_connect(struct nw_insight *e, struct sock *sk, struct tcp_sock *tp,
 	e->tid = seen->connect_tid;
 	e->old_state = TCP_CLOSE;
 	e->state = TCP_SYN_SENT;
-	if (nw_insight_allowed(e, nw_known_owner(s), sk))
+	if (nw_insight_judge(e, sk, s) != NW_OUT)
 		nw_emit_insight(e, NW_EVENT_CONNECT);
 }
 
@@ -63,18 +68,24 @@ static __always_inline void nw_tell_close(struct nw_insight *e, struct sock *sk,
 					  struct tcp_sock *tp,
 					  struct nw_socket *s, int old_state)
 {
-	if (!nw_wants(NW_EVENT_CLOSE))
+	int marks;
+
+	if (!nw_wants(NW_EVENT_CLOSE) && !nw_owner_filtered())
 		return;
 	nw_clear(e);
 	nw_fill_insight(e, sk, tp, s);
+	marks = nw_insight_judge(e, sk, s);
+	if (marks != NW_OUT && (marks & NW_MARK_UNJUDGED))
+		marks = nw_end_unaccepted(sk, s, &e->tuple, marks);
+	if (marks == NW_OUT || !nw_wants(NW_EVENT_CLOSE))
+		return;
 	e->state = TCP_CLOSE;
 	e->old_state = old_state;
 	e->error = sk->sk_err;
 	nw_data_volume(sk, tp, s, old_state, &e->bytes_sent,
 		       &e->bytes_received);
 	e->bytes = e->bytes_sent + e->bytes_received;
-	if (nw_insight_allowed(e, nw_known_owner(s), sk))
-		nw_emit_insight(e, NW_EVENT_CLOSE);
+	nw_emit_insight(e, NW_EVENT_CLOSE);
 }
 
 /* `states`: the old one and the new one, the tracepoint's second and third. */
@@ -108,8 +119,11 @@ static __always_inline int nw_insight_turn(struct sock *sk,
 	    old_state == TCP_ESTABLISHED)
 		nw_tell_changes(&e, sk, turn.tp, seen);
 	nw_tell_last_timeout(&e, sk, turn.tp, old_state, state);
-	if (state == TCP_CLOSE)
+	if (state == TCP_CLOSE) {
 		nw_tell_close(&e, sk, turn.tp, turn.s, old_state);
+		if (nw_wants(NW_EVENT_ACCEPT))
+			nw_forget_waiting((__u64)sk);
+	}
 	return 0;
 }
 
@@ -126,15 +140,16 @@ static __always_inline void nw_probe_values(struct nw_insight *e,
 	e->has_sock = 1;
 }
 
-/* accept() has returned a descriptor. */
+/* accept() has returned a descriptor: what was kept of the connection is its. */
 static __always_inline int nw_insight_accepted(long fd)
 {
 	struct nw_owner owner = {};
 	struct nw_insight e = {};
-	struct sock *sk = nw_accepted_by(&owner, fd);
+	struct sock *sk = nw_accepted_by(&owner, fd, true);
 	__u64 key = (__u64)sk, *made;
+	bool allowed;
 
-	if (!sk || !nw_wants(NW_EVENT_ACCEPT))
+	if (!sk || !(nw_wants(NW_EVENT_ACCEPT) || nw_owner_filtered()))
 		return 0;
 	e.head.ts_ns = bpf_ktime_get_ns();
 	e.head.sock = key;
@@ -147,11 +162,29 @@ static __always_inline int nw_insight_accepted(long fd)
 	made = bpf_map_lookup_elem(&insight_waiting, &key);
 	if (made)
 		e.age_ns = e.head.ts_ns - *made;
-	bpf_map_delete_elem(&insight_waiting, &key);
+	nw_forget_waiting(key);
 	nw_probe_tuple(&e.tuple, sk);
 	nw_probe_values(&e, (struct tcp_sock *)sk);
-	if (nw_allowed(&e.tuple, &owner, sk))
+	allowed = nw_allowed(&e.tuple, &owner, sk);
+	if (nw_owner_filtered())
+		nw_emit_owner(sk, NW_KIND_CONNECTION_OWNER, e.head.netns,
+			      &e.tuple, &owner, allowed);
+	if (allowed && nw_wants(NW_EVENT_ACCEPT))
 		nw_emit_insight(&e, NW_EVENT_ACCEPT);
+	return 0;
+}
+
+/* A process uses it that no accept() has named: the same. */
+static __always_inline int nw_insight_used(struct sock *sk, struct nw_socket *s)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct nw_tuple tuple = {};
+
+	if (nw_take_over(s) != NW_USE_FIRST || !tp || !nw_owner_filtered())
+		return 0;
+	nw_sock_tuple(tp, &tuple);
+	nw_emit_owner(sk, NW_KIND_CONNECTION_OWNER, nw_sock_netns(sk), &tuple,
+		      &s->owner, nw_allowed(&tuple, &s->owner, sk));
 	return 0;
 }
 

@@ -66,6 +66,7 @@ nw_synack_retransmitted(struct sock *sk, const struct request_sock *req)
 	struct tcp_sock *tp = nw_watched(sk);
 	struct nw_socket *s;
 	struct nw_insight e = {};
+	int marks;
 
 	if (!tp)
 		return 0;
@@ -80,8 +81,11 @@ nw_synack_retransmitted(struct sock *sk, const struct request_sock *req)
 	nw_request_tuple(&e.tuple, req);
 	if (s && s->owner_source != NW_OWNER_NONE)
 		e.task = s->owner.task;
-	if (nw_allowed(&e.tuple, nw_known_owner(s), sk))
-		nw_emit_insight(&e, NW_EVENT_RETRANSMIT);
+	marks = nw_insight_judge(&e, sk, s);
+	if (marks == NW_OUT)
+		return 0;
+	e.marks = marks;
+	nw_emit_insight(&e, NW_EVENT_RETRANSMIT);
 	return 0;
 }
 

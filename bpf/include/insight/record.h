@@ -77,7 +77,8 @@ struct nw_insight {
 	__u8 received; /* RESET: by us */
 	__u8 dsack; /* SACK: the first block tells of a duplicate */
 	__u8 has_sock; /* cwnd and the rest of the socket's values are set */
-	__u8 pad[8];
+	__u8 marks; /* enum nw_mark */
+	__u8 pad[7];
 };
 
 /* What nw_filter does not cover. Nothing is left out: 0 and the largest. */
@@ -103,7 +104,11 @@ struct nw_insight_filter {
  */
 #define NW_RTT_BUCKETS 112
 
-/* Counted per CPU; u64 only, so that they can be added up. */
+/*
+ * Counted per CPU, but for what NW_MARK_UNJUDGED marks: that the reader counts
+ * when it shows whose it is (src/sources/insight-totals.ts). u64 only, so that they
+ * can be added up.
+ */
 struct nw_insight_totals {
 	__u64 events[NW_EVENTS];
 	__u64 bytes_sent; /* by SEND events */

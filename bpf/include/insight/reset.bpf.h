@@ -17,6 +17,7 @@ static __always_inline int nw_reset_sent(struct sock *sk, struct sk_buff *skb,
 	struct nw_socket *s = NULL;
 	struct tcp_sock *tp = NULL;
 	struct nw_insight e = {};
+	int marks = NW_MARK_NONE;
 
 	if (sk)
 		e.head.netns = nw_sock_netns(sk);
@@ -42,8 +43,15 @@ static __always_inline int nw_reset_sent(struct sock *sk, struct sk_buff *skb,
 	else if (!tp)
 		return 0;
 	e.cause = reason;
-	if (nw_allowed(&e.tuple, nw_known_owner(s), tp ? sk : NULL))
-		nw_emit_insight(&e, NW_EVENT_RESET);
+	/* what a listener resets nobody will accept */
+	if (tp && e.state != TCP_LISTEN)
+		marks = nw_insight_judge(&e, sk, s);
+	else if (!nw_allowed(&e.tuple, nw_known_owner(s), tp ? sk : NULL))
+		marks = NW_OUT;
+	if (marks == NW_OUT)
+		return 0;
+	e.marks = marks;
+	nw_emit_insight(&e, NW_EVENT_RESET);
 	return 0;
 }
 

@@ -60,15 +60,16 @@ export function addMaps(snapshot: Writes, maps: readonly MapReading[]): void {
   }
 }
 
-/** `failures` of a source, which keeps something in sockets, to make room there. */
+/** What a source had no room for in sockets, and in tables of them. */
 export interface StorageReading {
   readonly source: string;
+  readonly stage: 'socket_memory' | 'map_full';
   readonly failures: number;
 }
 
 export function addStorages(snapshot: Writes, storages: readonly StorageReading[]): void {
-  for (const { source, failures } of storages)
-    snapshot.add('netwatch_events_lost_total', { source, stage: 'socket_memory' }, failures);
+  for (const { source, stage, failures } of storages)
+    snapshot.add('netwatch_events_lost_total', { source, stage }, failures);
 }
 
 export interface RingReading {

@@ -4,6 +4,7 @@ import { formatAddress } from '../../metrics/address.js';
 import type { DropRecord, SegmentFault } from '../../sources/drop.js';
 import { column, columnWith, type Column } from '../../terminal/column.js';
 import {
+  acceptedByColumn,
   clockColumn,
   commColumn,
   endColumn,
@@ -70,6 +71,7 @@ export function dropColumns(
     STATE_AND_FLAGS,
     REASON,
     ...jsonFields<R>(isJson, (r) => ({ process: r.pid === 0 ? null : r.comm })),
+    ...acceptedByColumn<R>(isJson),
     ...jsonFields(isJson, packetFields),
     ...jsonFields<R>(isJson, (r) => ({ stack: frames(r) })),
   ];
@@ -107,6 +109,7 @@ export function faultColumns(
     endColumn('DADDR:DPORT', 24, receiver, { before: ' > ' }),
     FAULT,
     column('STATE', 0, 'state', ({ state }) => stateName(state)),
+    ...acceptedByColumn<R>(isJson),
     ...jsonFields<R>(isJson, ({ tcpFlags }) => ({ tcp_flags: flagNames(tcpFlags) })),
     ...jsonFields(isJson, packetFields),
   ];

@@ -5,6 +5,7 @@ import { stateName } from '../../sources/tcp-states.js';
 import type { InsightRecord } from '../../sources/insight.js';
 import { column, columnWith, type Column } from '../../terminal/column.js';
 import {
+  acceptedByColumn,
   clockColumn,
   endColumn,
   ipColumn,
@@ -52,5 +53,6 @@ export function retransmitColumns(
       segments: r.segments,
       bytes: r.bytes,
     })),
+    ...acceptedByColumn<R>(isJson),
   ];
 }

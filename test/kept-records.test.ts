@@ -1,6 +1,6 @@
 /** Packets that are kept until it shows whose they are: which of them count, and when. */
 import t from 'tap';
-import { KeptPackets } from '../src/collector/kept-packets.js';
+import { KeptRecords } from '../src/sources/kept-records.js';
 import { MARK, type ConnectionOwner } from '../src/generated/connection.js';
 import { PACKET } from '../src/generated/packet.js';
 import { OWNER_READ } from './fixtures/expected.js';
@@ -45,14 +45,14 @@ const owner = (seconds: number, allowed: boolean, peerPort = 12_345): Connection
 });
 
 /** What has been let go so far: seconds with + for those that count, - for the others. */
-function keeper(): { readonly kept: KeptPackets; readonly gone: () => string } {
+function keeper(): { readonly kept: KeptRecords; readonly gone: () => string } {
   const gone: string[] = [];
   const note =
     (sign: string) =>
     (view: DataView, at: number): void => {
       gone.push(`${sign}${readU64(view, at) / S}`);
     };
-  const kept = new KeptPackets(note('+'), note('-'));
+  const kept = new KeptRecords(PACKET, note('+'), note('-'));
   return { kept, gone: () => gone.splice(0).join(' ') };
 }
 
