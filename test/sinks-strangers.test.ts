@@ -159,7 +159,9 @@ for (const [name, { ready, act }] of Object.entries(swaps)) {
     const workWith = async (moment: number): Promise<number> => {
       const stage = setStage(t, { ready });
       const work = (): Promise<void> => workIn(stage.data);
+      const before = readdirSync('/proc/self/fd').length;
       const operations = await interrupted(moment, () => act(stage), work);
+      t.equal(readdirSync('/proc/self/fd').length, before, 'every descriptor is closed');
       t.strictSame(damage(stage), [], `before operation ${moment}`);
       return operations;
     };
