@@ -208,7 +208,7 @@ static __always_inline void nw_http_on_end(struct nw_http *h,
 	key.method = end->method;
 	key.version = end->version;
 	key.outcome = end->outcome;
-	r = nw_reserve(sizeof(*r));
+	r = nw_reserve_http(sizeof(*r));
 	if (!r) {
 		nw_http_count(&key, ns);
 		return;

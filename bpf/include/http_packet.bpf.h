@@ -148,7 +148,7 @@ static __always_inline void nw_http_on_head(struct __sk_buff *ctx,
 		nw_early_head(c, w);
 		return;
 	}
-	r = nw_reserve(sizeof(*r));
+	r = nw_reserve_http(sizeof(*r));
 	if (!r)
 		return;
 	c->heads[w->way & 1]++;
@@ -168,7 +168,7 @@ static __always_inline void nw_http_on_proxy(struct __sk_buff *ctx,
 		nw_early_proxy(w);
 		return;
 	}
-	r = nw_reserve(sizeof(*r));
+	r = nw_reserve_http(sizeof(*r));
 	if (!r)
 		return;
 	nw_fill_head(r, w, c->sock);

@@ -248,6 +248,7 @@ export class Collector {
       counters: this.#counters,
       dropped: this.#dropped,
       undecoded: this.#intake.undecoded,
+      httpRecords: this.#intake.httpRecords,
       droppedRows: this.#hooks.rows?.dropped ?? null,
       lastEventMs: this.#intake.lastEventMs,
     });
@@ -269,7 +270,8 @@ export class Collector {
 
   /** Records read so far, for the status line. */
   get counts(): { readonly records: number; readonly lost: number } {
-    const lost = this.#sources.reduce((sum, source) => sum + source.ringCounts().lost, 0);
+    const counts = this.#sources.map((source) => source.ringCounts());
+    const lost = counts.reduce((sum, ring) => sum + ring.lost + ring.lostHttp, 0);
     const { packets, connections, faults } = this.#intake.counts;
     return { records: packets + connections + faults, lost };
   }

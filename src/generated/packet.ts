@@ -34,6 +34,30 @@ export {
   MARK,
 } from './shared.js';
 
+/** struct nw_answer: size and field offsets in bytes. */
+export const ANSWER = {
+  size: 32,
+  at: { skb: 0, device: 8, ports: 16, seq: 20, ack: 24 },
+} as const;
+
+export interface Answer {
+  readonly skb: number;
+  readonly device: number;
+  readonly ports: number;
+  readonly seq: number;
+  readonly ack: number;
+}
+
+export function decodeAnswer(view: DataView, at: number): Answer {
+  return {
+    skb: readU64(view, at),
+    device: readU64(view, at + 8),
+    ports: view.getUint32(at + 16, true),
+    seq: view.getUint32(at + 20, true),
+    ack: view.getUint32(at + 24, true),
+  };
+}
+
 /** struct nw_early: size and field offsets in bytes. */
 export const EARLY = {
   size: 2496,

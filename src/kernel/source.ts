@@ -12,6 +12,7 @@ import { hasSocketStorage } from './kernel-btf.js';
 import { readArrayValue, sumPerCpu } from './map.js';
 import { BpfObject, type BpfMap, type Program, type Rodata } from './object.js';
 import { openRing, type RingReader } from './ring.js';
+import { decodeRingCounts } from '../generated/shared.js';
 import { readU64 } from './read.js';
 import { openCgroupRoot } from './host.js';
 
@@ -48,6 +49,8 @@ export interface RingCounts {
   /** Read and lost together; what still lies in the ring comes with its reading. */
   readonly accepted: number;
   readonly lost: number;
+  /** Records of HTTP messages that the ring of the packets could not take, in neither of the above. */
+  readonly lostHttp: number;
 }
 
 /** A source whose programs are at work. */
@@ -246,8 +249,8 @@ export function openSource(spec: SourceSpec): Source {
     const ring = openRing(events.fd, events.maxEntries);
     const counts = object.map('ring_counts');
     const ringCounts = (): RingCounts => {
-      const lost = readU64(sumPerCpu(counts), 0);
-      return { accepted: ring.records + lost, lost };
+      const totals = decodeRingCounts(sumPerCpu(counts), 0);
+      return { accepted: ring.records + totals.lost, ...totals };
     };
     return (source) => ({ ...source, ring, ringCounts });
   });
