@@ -48,6 +48,8 @@ export interface Summary {
   readonly written: ReadonlyMap<string, number>;
   /** What netwatch.prom says in the end. */
   readonly state: Snapshot;
+  /** Failed writes of netwatch.prom, the last one too, by the name of the error. */
+  readonly stateErrors: ReadonlyMap<string, number>;
   readonly traffic: Traffic;
   /** Connections that are still open. */
   readonly open: readonly Connection[];
@@ -310,6 +312,7 @@ export class Collector {
       lost,
       written,
       state,
+      stateErrors: this.#files.stateErrors,
       traffic: table.traffic,
       open: [...table.entries.values()].map(({ last }) => last),
     };

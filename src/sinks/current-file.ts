@@ -150,7 +150,8 @@ export class CurrentFile {
    */
   async rotateTo(target: string): Promise<SinkError | null> {
     const directory = this.#directory;
-    if (directory === null) return { code: 'io', operation: 'rotate', path: this.path, errno: 'EBADF' };
+    if (directory === null)
+      return { code: 'io', operation: 'rotate', path: this.path, errno: 'EBADF' };
     const renamed = await attempt('rotate', this.path, () => directory.rename(this.#name, target));
     if (!renamed.ok) return renamed.error;
     await this.close();

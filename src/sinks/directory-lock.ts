@@ -62,7 +62,8 @@ async function lockIn(directory: Directory, name: string): Promise<Result<Direct
     const { handle: file, created } = opened.value;
     const refusal = flock(file, LOCK.EXCLUSIVE | LOCK.AT_ONCE);
     // Its owner may have removed the file after we opened it: then that lock is of no directory.
-    if (refusal === 0 && (await isAt(directory, name, file))) return keep(directory, name, { file, created });
+    if (refusal === 0 && (await isAt(directory, name, file)))
+      return keep(directory, name, { file, created });
     const pid = refusal === EAGAIN ? await pidIn(file) : null;
     await file.close();
     if (refusal === 0) continue;

@@ -157,11 +157,7 @@ export class Retention {
   /**
    * Compresses the file if asked to and if the copy fits under the cap; else it is kept as it is.
    */
-  async #compress(
-    directory: Directory,
-    file: string,
-    bytes: number,
-  ): Promise<SinkError | null> {
+  async #compress(directory: Directory, file: string, bytes: number): Promise<SinkError | null> {
     const { gzip, keepBytes, rotateBytes } = this.#options;
     const copy = gzipBound(bytes);
     if (!gzip || this.#bytes + copy + rotateBytes > keepBytes) return null;

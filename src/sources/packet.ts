@@ -113,8 +113,7 @@ const DROP_SOCKET = argumentFeature(['kfree_skb', 'socket', KFREE_SKB_SOCKET], U
 const REPLY_PARAMETERS = 10;
 
 /** Whether cgroup_skb does not see what TIME_WAIT answers with. */
-const hidesAnswers = (): boolean =>
-  functionParameters('ip_send_unicast_reply') >= REPLY_PARAMETERS;
+const hidesAnswers = (): boolean => functionParameters('ip_send_unicast_reply') >= REPLY_PARAMETERS;
 
 function specOf(options: PacketOptions): SourceSpec {
   const noSocket = reasonNumber('NO_SOCKET');

@@ -19,7 +19,17 @@ export function asStranger(script: string): void {
 type Operation = (...args: unknown[]) => unknown;
 type Operations = Record<string, Operation>;
 
-const ASYNC = ['open', 'lstat', 'stat', 'rename', 'unlink', 'rmdir', 'readdir', 'readlink', 'statfs'];
+const ASYNC = [
+  'open',
+  'lstat',
+  'stat',
+  'rename',
+  'unlink',
+  'rmdir',
+  'readdir',
+  'readlink',
+  'statfs',
+];
 /** Of node:fs: by the package, and where no other turn may come between. */
 const SYNC = ['mkdirSync', 'access'];
 
