@@ -14,6 +14,7 @@
  *         nw_http_exchange per request and its response.
  * Cost    see `make bench`: ns per packet, without and with layer times.
  */
+#include "answer.bpf.h"
 #include "http_end.bpf.h"
 #include "sight.bpf.h"
 
@@ -162,72 +163,11 @@ int packet_unowned(__u64 *ctx)
 	return 0;
 }
 
-/*
- * The last answer of a CPU: where devices lie upon each other (VLAN, bond),
- * each of them queues the packet anew.
- */
-struct nw_answer {
-	__u64 skb;
-	__u64 device;
-	__u32 ports;
-	__u32 seq;
-	__u32 ack;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct nw_answer);
-} last_answer SEC(".maps");
-
-static __always_inline bool nw_answer_is_new(const struct sk_buff *skb,
-					     const struct nw_headers *h)
-{
-	__u32 zero = 0;
-	struct nw_answer *last = bpf_map_lookup_elem(&last_answer, &zero);
-	__u64 device = nw_number(skb->dev);
-
-	if (!last)
-		return false;
-	if (last->skb == nw_number(skb) && last->device != device &&
-	    last->ports == h->ports && last->seq == h->seq &&
-	    last->ack == h->ack)
-		return false;
-	last->skb = nw_number(skb);
-	last->device = device;
-	last->ports = h->ports;
-	last->seq = h->seq;
-	last->ack = h->ack;
-	return true;
-}
-
-/*
- * What TIME_WAIT answers with. From 6.13 on that is sent in the name of its own
- * socket, which is no whole one, so that cgroup_skb does not see it; before, in
- * the name of the kernel's, which is one.
- */
+/* See answer.bpf.h. */
 SEC("?tp_btf/net_dev_queue")
-int packet_answer(__u64 *ctx)
+int BPF_PROG(packet_answer, struct sk_buff *skb)
 {
-	struct sk_buff *skb = (struct sk_buff *)ctx[0];
-	struct nw_headers headers = {};
-	struct sock *sk = skb->sk;
-	struct nw_packet packet;
-	__u32 netns;
-
-	if (!sk || sk->__sk_common.skc_state != TCP_TIME_WAIT)
-		return 0;
-	netns = nw_sock_netns(sk);
-	if (!nw_netns_allowed(netns) || nw_task_filtered() ||
-	    nw_filter.cgroup || !nw_skb_headers(skb, false, &headers) ||
-	    !nw_tuple_allowed(&headers.tuple) ||
-	    !nw_answer_is_new(skb, &headers))
-		return 0;
-	nw_fill_packet(&packet, &headers, 0, netns, false);
-	packet.head.ts_ns = bpf_ktime_get_ns();
-	nw_finish_packet(&packet);
-	return 0;
+	return nw_queue_answer(skb);
 }
 
 /* A socket begins a connection: as a listener's child, or once more. */

@@ -2,7 +2,6 @@
 /** The program: runs the command line and turns what was thrown into a message and an exit code. */
 import { CommanderError } from 'commander';
 import { NetwatchError } from './failure.js';
-import { errnoOf } from './sinks/errors.js';
 import { guardStandardStreams, leave, messages } from './process/streams.js';
 import { buildProgram } from './program.js';
 
@@ -11,8 +10,9 @@ const EXIT_USAGE = 2;
 
 /** What is wrong with the process that it was started in is no bug, wherever it shows. */
 function expected(error: unknown): unknown {
-  const errno = errnoOf(error);
-  if (error instanceof Error && 'syscall' in error && error.syscall === 'uv_cwd')
+  if (!(error instanceof Error)) return error;
+  const { code: errno, syscall }: NodeJS.ErrnoException = error;
+  if (syscall === 'uv_cwd')
     return new NetwatchError({
       code: 'environment',
       message: `the working directory cannot be used: ${errno ?? error.message}`,

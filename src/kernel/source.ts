@@ -12,7 +12,6 @@ import { hasSocketStorage } from './kernel-btf.js';
 import { readArrayValue, sumPerCpu } from './map.js';
 import { BpfObject, type BpfMap, type Program, type Rodata } from './object.js';
 import { openRing, type RingReader } from './ring.js';
-import { decodeRingCounts } from '../generated/shared.js';
 import { readU64 } from './read.js';
 import { openCgroupRoot } from './host.js';
 
@@ -73,6 +72,10 @@ export interface Source extends Attached {
 
 /** The table that stands in for socket storage takes no memory where it is not needed. */
 const NO_TABLE = ['shared_socket_table', 1] as const;
+
+/** In struct nw_ring_counts, see bpf/include/ring.bpf.h. */
+const LOST_AT = 0;
+const LOST_HTTP_AT = 16;
 
 /** See bpf/include/storage.bpf.h. */
 const STORAGE_FAILURES = 'storage_failures';
@@ -249,8 +252,9 @@ export function openSource(spec: SourceSpec): Source {
     const ring = openRing(events.fd, events.maxEntries);
     const counts = object.map('ring_counts');
     const ringCounts = (): RingCounts => {
-      const totals = decodeRingCounts(sumPerCpu(counts), 0);
-      return { accepted: ring.records + totals.lost, ...totals };
+      const totals = sumPerCpu(counts);
+      const lost = readU64(totals, LOST_AT);
+      return { accepted: ring.records + lost, lost, lostHttp: readU64(totals, LOST_HTTP_AT) };
     };
     return (source) => ({ ...source, ring, ringCounts });
   });

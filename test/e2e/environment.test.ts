@@ -29,7 +29,7 @@ const noCompiler = skip || needsCommands('cc');
 const QUIET = ['--quiet', '--interval', '0.2'];
 
 /** Without what tap loads into every process: it opens files, and looks at the working directory. */
-const WITHOUT_HOOKS = ['env', '--unset=NODE_OPTIONS', 'sh', '-c'];
+const WITHOUT_HOOKS = ['env', '--unset=NODE_OPTIONS', 'sh', '-c'] as const;
 
 /** How it ends and what it says where it cannot start. */
 async function refusal(
@@ -105,8 +105,9 @@ t.test('a removed working directory is one sentence for each command', { skip },
   };
   for (const [name, args] of Object.entries(cases)) {
     const script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"';
-    const [command = '', ...line] = [...WITHOUT_HOOKS, script, 'sh', process.execPath, PROGRAM];
-    const { status, stderr } = spawnSync(command, [...line, ...args], {
+    const [command, ...shell] = WITHOUT_HOOKS;
+    const line = [...shell, script, 'sh', process.execPath, PROGRAM, ...args];
+    const { status, stderr } = spawnSync(command, line, {
       cwd: temporaryFolder(t),
       encoding: 'utf8',
     });
