@@ -8,11 +8,13 @@
  *         net:netif_receive_skb_list_entry, net:netif_receive_skb,
  *         net:net_dev_queue, net:net_dev_start_xmit, tcp:tcp_sendmsg_locked,
  *         tcp:tcp_rcv_space_adjust, tcp:tcp_destroy_sock; skb:kfree_skb for
- *         packets without a whole socket (TIME_WAIT).
+ *         packets without a whole socket (TIME_WAIT), net:net_dev_queue for
+ *         the answers to them.
  * Emits   nw_packet per packet, nw_http_head per HTTP message,
  *         nw_http_exchange per request and its response.
  * Cost    see `make bench`: ns per packet, without and with layer times.
  */
+#include "answer.bpf.h"
 #include "http_end.bpf.h"
 #include "sight.bpf.h"
 
@@ -163,6 +165,13 @@ int packet_unowned(__u64 *ctx)
 		nw_set_times(&packet, nw_times_of(skb, true));
 	nw_finish_packet(&packet);
 	return 0;
+}
+
+/* See answer.bpf.h. */
+SEC("?tp_btf/net_dev_queue")
+int BPF_PROG(packet_answer, struct sk_buff *skb)
+{
+	return nw_queue_answer(skb);
 }
 
 static __always_inline void nw_http_forget_points(struct sock *sk)

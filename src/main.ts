@@ -8,7 +8,26 @@ import { buildProgram } from './program.js';
 const EXIT_BUG = 1;
 const EXIT_USAGE = 2;
 
-function report(error: unknown): void {
+/** What is wrong with the process that it was started in is no bug, wherever it shows. */
+function expected(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { code: errno, syscall }: NodeJS.ErrnoException = error;
+  if (syscall === 'uv_cwd')
+    return new NetwatchError({
+      code: 'environment',
+      message: `the working directory cannot be used: ${errno ?? error.message}`,
+      next: 'it has been removed: change to another one',
+    });
+  if (errno !== 'EMFILE' && errno !== 'ENFILE') return error;
+  return new NetwatchError({
+    code: 'environment',
+    message: `not enough files may be open: ${errno}`,
+    next: 'raise the limit: ulimit -n 1024, or LimitNOFILE= in the unit',
+  });
+}
+
+function report(thrown: unknown): void {
+  const error = expected(thrown);
   if (error instanceof CommanderError) {
     // Commander has printed its message; help and version end well.
     process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;

@@ -413,7 +413,7 @@ t.test('netwatch reports its programs, its rings and its files', (t) => {
       },
     ]);
     const ring = { source: 'packet', usedBytes: 96, capacityBytes: 4096 };
-    addRings(snapshot, [{ ...ring, counts: { accepted: 9, lost: 1 } }]);
+    addRings(snapshot, [{ ...ring, counts: { accepted: 9, lost: 1, lostHttp: 0 } }], null);
     addMaps(snapshot, [{ map: 'http_durations', entries: 5, capacity: 4096 }]);
     const stats = { pending: 0, bytesWritten: 0, rotations: 0, down: false };
     const writeErrors = new Map([['ENOSPC', 4]]);

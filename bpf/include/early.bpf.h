@@ -30,7 +30,7 @@ static __always_inline void nw_early_emit_heads(struct nw_early *early,
 	for (int i = 0; i < NW_EARLY_HEADS; i++) {
 		if (i >= early->heads)
 			return;
-		record = nw_reserve(sizeof(*record));
+		record = nw_reserve_http(sizeof(*record));
 		if (!record)
 			continue;
 		*record = early->head[i];

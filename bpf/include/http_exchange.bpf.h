@@ -234,7 +234,7 @@ static __always_inline void nw_http_on_end(struct nw_http *h,
 		e->first_seq = end->first_seq;
 		p->fresh = 1;
 	}
-	r = e ? &e->record : nw_reserve(sizeof(*r));
+	r = e ? &e->record : nw_reserve_http(sizeof(*r));
 	if (!r) {
 		key.status = end->status;
 		key.server_port = nw_http_whole(h)->server_port;

@@ -95,7 +95,7 @@ static __always_inline void nw_early_head(struct nw_http_connection *c,
 	place = early->heads;
 	barrier_var(place);
 	if (place >= NW_EARLY_HEADS) {
-		nw_lose_record();
+		nw_count_lost(true);
 		return;
 	}
 	nw_fill_head(&early->head[place], w, &c->http, 0);
@@ -128,7 +128,7 @@ static __always_inline void nw_http_on_head(struct __sk_buff *ctx,
 		nw_early_head(c, w);
 		return;
 	}
-	r = nw_reserve(sizeof(*r));
+	r = nw_reserve_http(sizeof(*r));
 	if (!r)
 		return;
 	c->heads[w->way & 1]++;
@@ -148,7 +148,7 @@ static __always_inline void nw_http_on_proxy(struct __sk_buff *ctx,
 		nw_early_proxy(c, w);
 		return;
 	}
-	r = nw_reserve(sizeof(*r));
+	r = nw_reserve_http(sizeof(*r));
 	if (!r)
 		return;
 	nw_fill_head(r, w, &c->http, c->sock);

@@ -108,7 +108,7 @@ NW_HTTP_FN int nw_ended_emit(__u32 block, __u32 place)
 	else
 		nw_divide_client(e);
 	nw_http_fill_ends(&e->record, p);
-	record = nw_reserve(sizeof(*record));
+	record = nw_reserve_http(sizeof(*record));
 	if (record) {
 		*record = e->record;
 		nw_submit(record);

@@ -21,6 +21,7 @@ struct {
 struct nw_ring_counts {
 	__u64 lost; /* records the filter let through and the reader never gets */
 	__u64 asked; /* only with nw_lose_every */
+	__u64 lost_http; /* of those in the ring of the packets, not in `lost` */
 };
 
 struct {
@@ -36,15 +37,21 @@ struct {
  */
 const volatile __u32 nw_lose_every = 0;
 
-/* Something to be told has happened that was not seen in time. */
-static __always_inline void nw_lose_record(void)
+static __always_inline void nw_count_lost(bool http)
 {
 	__u32 zero = 0;
 	struct nw_ring_counts *counts =
 		bpf_map_lookup_elem(&ring_counts, &zero);
 
 	if (counts)
-		__sync_fetch_and_add(&counts->lost, 1);
+		__sync_fetch_and_add(http ? &counts->lost_http : &counts->lost,
+				     1);
+}
+
+/* Something to be told has happened that was not seen in time. */
+static __always_inline void nw_lose_record(void)
+{
+	nw_count_lost(false);
 }
 
 /*
@@ -66,16 +73,27 @@ static __always_inline bool nw_lose_this(void)
 	return counts->asked % nw_lose_every == 0;
 }
 
-/* Room for a record; NULL: there is none, and the loss is counted. */
-static __always_inline void *nw_reserve(__u64 size)
+static __always_inline void *nw_reserve_counted(__u64 size, bool http)
 {
 	void *record = NULL;
 
 	if (!nw_lose_this())
 		record = bpf_ringbuf_reserve(&events, size, 0);
 	if (!record)
-		nw_lose_record();
+		nw_count_lost(http);
 	return record;
+}
+
+/* Room for a record; NULL: there is none, and the loss is counted. */
+static __always_inline void *nw_reserve(__u64 size)
+{
+	return nw_reserve_counted(size, false);
+}
+
+/* The same for what HTTP tells: packets and heads have counts of their own. */
+static __always_inline void *nw_reserve_http(__u64 size)
+{
+	return nw_reserve_counted(size, true);
 }
 
 static __always_inline void nw_submit(void *record)

@@ -48,6 +48,8 @@ export interface Summary {
   readonly written: ReadonlyMap<string, number>;
   /** What netwatch.prom says in the end. */
   readonly state: Snapshot;
+  /** Failed writes of netwatch.prom, the last one too, by the name of the error. */
+  readonly stateErrors: ReadonlyMap<string, number>;
   readonly traffic: Traffic;
   /** Connections that are still open. */
   readonly open: readonly Connection[];
@@ -248,6 +250,7 @@ export class Collector {
       counters: this.#counters,
       dropped: this.#dropped,
       undecoded: this.#intake.undecoded,
+      httpRecords: this.#intake.httpRecords,
       droppedRows: this.#hooks.rows?.dropped ?? null,
       lastEventMs: this.#intake.lastEventMs,
     });
@@ -269,7 +272,8 @@ export class Collector {
 
   /** Records read so far, for the status line. */
   get counts(): { readonly records: number; readonly lost: number } {
-    const lost = this.#sources.reduce((sum, source) => sum + source.ringCounts().lost, 0);
+    const counts = this.#sources.map((source) => source.ringCounts());
+    const lost = counts.reduce((sum, ring) => sum + ring.lost + ring.lostHttp, 0);
     const { packets, connections, faults } = this.#intake.counts;
     return { records: packets + connections + faults, lost };
   }
@@ -309,6 +313,7 @@ export class Collector {
       lost,
       written,
       state,
+      stateErrors: this.#files.stateErrors,
       traffic: table.traffic,
       open: [...table.entries.values()].map(({ last }) => last),
     };

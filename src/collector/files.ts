@@ -1,7 +1,7 @@
 /** The files of one data directory: lock, logs, and who is told of trouble. */
 import { logHeader } from '../metrics/exposition.js';
 import type { DirectoryLock } from '../sinks/directory-lock.js';
-import { explainSinkError, type SinkError } from '../sinks/errors.js';
+import { errorName, explainSinkError, type SinkError } from '../sinks/errors.js';
 import { ownDirectory, usable } from '../sinks/own-directory.js';
 import { RotatingLog, type RotatingLogOptions, type RotatingLogStats } from '../sinks/rotating.js';
 import type { Ndjson } from './ndjson.js';
@@ -92,7 +92,7 @@ export class Files {
   }
 
   stateFailed(error: SinkError): void {
-    const name = error.code === 'io' ? error.errno : error.code;
+    const name = errorName(error);
     this.#stateErrors.set(name, (this.#stateErrors.get(name) ?? 0) + 1);
     if (performance.now() - this.#stateWarnedMs < WARN_MS) return;
     this.#stateWarnedMs = performance.now();

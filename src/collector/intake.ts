@@ -69,6 +69,7 @@ export class Intake {
   #connections = 0;
   #faults = 0;
   #undecoded = 0;
+  #httpRecords = 0;
   #lastEventMs = 0;
 
   constructor(options: IntakeOptions, parts: IntakeParts) {
@@ -121,6 +122,11 @@ export class Intake {
   /** Records that a bug kept from becoming a line. */
   get undecoded(): number {
     return this.#undecoded;
+  }
+
+  /** Records of HTTP messages that were read out of the ring of the packets. */
+  get httpRecords(): number {
+    return this.#httpRecords;
   }
 
   /** When the last record was read, in ms since 1970; 0 = none yet. */
@@ -217,6 +223,7 @@ export class Intake {
   readonly #drop = (view: DataView, at: number): void => {
     const heads = view.getUint8(at + PACKET.at.httpHeads);
     if (heads > 0) this.#heads.take(view, at);
+    this.#httpRecords -= heads;
     this.#parts.packets?.source.ring.takeBack(1 + heads);
   };
 
@@ -233,8 +240,10 @@ export class Intake {
       for (let i = 0; i < count; i++) {
         const at = places[i]!;
         const kind = kindOf(view, at);
-        if (kind !== KIND.NW_KIND_PACKET) this.#takeHttp(kind, view, at);
-        else if (isUnjudged(view, at)) this.#kept.keep(view, at);
+        if (kind !== KIND.NW_KIND_PACKET) {
+          this.#httpRecords++;
+          this.#takeHttp(kind, view, at);
+        } else if (isUnjudged(view, at)) this.#kept.keep(view, at);
         else if (this.#addPacket(view, at)) records++;
       }
     }, end);

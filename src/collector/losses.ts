@@ -1,6 +1,7 @@
 /** Everything that netwatch.prom counts as lost, in words, each with its number. */
 import type { LabelValue } from '../metrics/families.js';
 import type { Snapshot } from '../metrics/snapshot.js';
+import { PROM_FILE } from './files.js';
 
 type Stage = LabelValue<'stage'>;
 /** Rows of standard output. */
@@ -20,9 +21,10 @@ const LOST: Readonly<Record<Exclude<Stage, typeof ROWS>, (count: number, of: str
 
 /**
  * Empty: nothing was lost. Without the rows of standard output, of which some are lost after the last
- * netwatch.prom.
+ * netwatch.prom. `stateErrors`: failed writes of that file by the name of the error, of which the
+ * last one cannot be in it.
  */
-export function losses(state: Snapshot): string[] {
+export function losses(state: Snapshot, stateErrors: ReadonlyMap<string, number>): string[] {
   // Each program of a source has its own count.
   const found = new Map<string, { stage: keyof typeof LOST; source: string; count: number }>();
   for (const { labels, value } of state.samplesOf('netwatch_events_lost_total')) {
@@ -31,17 +33,12 @@ export function losses(state: Snapshot): string[] {
     const key = `${stage} ${source}`;
     found.set(key, { stage, source, count: value + (found.get(key)?.count ?? 0) });
   }
-  const writes = state
-    .samplesOf('netwatch_file_write_errors_total')
-    .filter(({ labels }) => labels['file']?.endsWith('.prom'));
   const series = state
     .samplesOf('netwatch_series_dropped_total')
     .reduce((sum, { value }) => sum + value, 0);
   return [
     ...[...found.values()].map(({ stage, source, count }) => LOST[stage](count, source)),
-    ...writes.map(
-      ({ labels, value }) => `${value} writes of ${labels['file']} (${labels['errno']})`,
-    ),
+    ...[...stateErrors].map(([errno, count]) => `${count} writes of ${PROM_FILE} (${errno})`),
     ...(series > 0
       ? [`${series} series left out of netwatch.prom (their families were full)`]
       : []),

@@ -42,6 +42,8 @@ export interface StateReadings extends Omit<IntakeReading, 'intervalSeconds'> {
   readonly self: SelfWatch;
   /** Kept from one snapshot to the next. */
   readonly counters: NeverFalling;
+  /** Records of HTTP messages that were read; they are in the ring of the packets. */
+  readonly httpRecords: number;
   readonly dropped: Map<string, number>;
 }
 
@@ -89,7 +91,8 @@ function addBusiest(snapshot: Snapshot, { options, entries, dropped }: StateRead
   if (left > 0) dropped.set(family, (dropped.get(family) ?? 0) + left);
 }
 
-function addHealth(snapshot: Snapshot, { sources, programs, files, self }: StateReadings): void {
+function addHealth(snapshot: Snapshot, readings: StateReadings): void {
+  const { options, sources, programs, files, self, httpRecords } = readings;
   addPrograms(
     snapshot,
     programs.map((program) => ({
@@ -97,7 +100,7 @@ function addHealth(snapshot: Snapshot, { sources, programs, files, self }: State
       info: program.fd >= 0 ? programInfo(program.fd) : null,
     })),
   );
-  addRings(snapshot, sources.map(ringReading));
+  addRings(snapshot, sources.map(ringReading), options.http ? httpRecords : null);
   addStorages(snapshot, sources.flatMap(storageReading));
   addFiles(snapshot, files.stats());
   addStateErrors(snapshot, PROM_FILE, files.stateErrors);

@@ -170,7 +170,7 @@ function closeWaitLine(open: readonly Connection[]): string | null {
 export function summaryLines(summary: Summary, rowsNotShown: number): string[] {
   const { seconds, connections, packets, faults, lost, written, state, traffic, open } = summary;
   const files = [...written].map(([name, records]) => `${records} in ${name}`);
-  const missing = losses(state);
+  const missing = losses(state, summary.stateErrors);
   const lines = [
     `${seconds.toFixed(1)} s: ${packets} packets, ${connections} connections closed, ${faults} drops and resets; ${lost} records lost`,
     connectionLine(state),

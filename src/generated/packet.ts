@@ -34,6 +34,30 @@ export {
   MARK,
 } from './shared.js';
 
+/** struct nw_answer: size and field offsets in bytes. */
+export const ANSWER = {
+  size: 32,
+  at: { skb: 0, device: 8, ports: 16, seq: 20, ack: 24 },
+} as const;
+
+export interface Answer {
+  readonly skb: number;
+  readonly device: number;
+  readonly ports: number;
+  readonly seq: number;
+  readonly ack: number;
+}
+
+export function decodeAnswer(view: DataView, at: number): Answer {
+  return {
+    skb: readU64(view, at),
+    device: readU64(view, at + 8),
+    ports: view.getUint32(at + 16, true),
+    seq: view.getUint32(at + 20, true),
+    ack: view.getUint32(at + 24, true),
+  };
+}
+
 /** struct nw_early: size and field offsets in bytes. */
 export const EARLY = {
   size: 2560,
@@ -597,7 +621,7 @@ export function decodePending(view: DataView, at: number): Pending {
 /** struct nw_points: size and field offsets in bytes. */
 export const POINTS = {
   size: 4088,
-  at: { owner: 0, state: 8, endSeq: 40, request: 72, ended: 1224, sent: 3784, beganNs: 3912, resentNs: 3920, resentUntilNs: 3928, writtenNs: 3936, gapNs: 3944, filledNs: 3952, reorderingNs: 3960, beganReorderingNs: 3968, runDelayNs: 3976, task: 3984, beganSeq: 3988, beganFullUs: 3992, resent: 3996, sentCount: 4000, whole: 4004, settled: 4008, unread: 4012, fresh: 4016, closing: 4020, pid: 4024, comm: 4028, localAddr: 4044, peerAddr: 4060, localPort: 4076, peerPort: 4078, family: 4080 },
+  at: { owner: 0, state: 8, endSeq: 40, request: 72, ended: 1224, sent: 3784, beganNs: 3912, resentNs: 3920, resentUntilNs: 3928, writtenNs: 3936, gapNs: 3944, filledNs: 3952, reorderingNs: 3960, beganReorderingNs: 3968, runDelayNs: 3976, task: 3984, beganSeq: 3988, beganFullUs: 3992, resent: 3996, sentCount: 4000, whole: 4004, settled: 4008, unread: 4012, fresh: 4016, place: 4020, closing: 4024, pid: 4028, comm: 4032, localAddr: 4048, peerAddr: 4064, localPort: 4080, peerPort: 4082, family: 4084 },
 } as const;
 
 export interface Points {
@@ -625,6 +649,7 @@ export interface Points {
   readonly settled: number;
   readonly unread: number;
   readonly fresh: number;
+  readonly place: number;
   readonly closing: number;
   readonly pid: number;
   readonly comm: string;
@@ -661,14 +686,15 @@ export function decodePoints(view: DataView, at: number): Points {
     settled: view.getUint32(at + 4008, true),
     unread: view.getUint32(at + 4012, true),
     fresh: view.getUint32(at + 4016, true),
-    closing: view.getUint32(at + 4020, true),
-    pid: view.getUint32(at + 4024, true),
-    comm: readComm(view, at + 4028),
-    localAddr: readIp(view, at + 4044),
-    peerAddr: readIp(view, at + 4060),
-    localPort: view.getUint16(at + 4076, true),
-    peerPort: view.getUint16(at + 4078, true),
-    family: view.getUint8(at + 4080),
+    place: view.getUint32(at + 4020, true),
+    closing: view.getUint32(at + 4024, true),
+    pid: view.getUint32(at + 4028, true),
+    comm: readComm(view, at + 4032),
+    localAddr: readIp(view, at + 4048),
+    peerAddr: readIp(view, at + 4064),
+    localPort: view.getUint16(at + 4080, true),
+    peerPort: view.getUint16(at + 4082, true),
+    family: view.getUint8(at + 4084),
   };
 }
 
@@ -1070,10 +1096,10 @@ export const RODATA = {
   nw_has_loop: { offset: 1, size: 1 },
   nw_filter: { offset: 8, size: 1408 },
   nw_lose_every: { offset: 1416, size: 4 },
-  nw_http_on: { offset: 1420, size: 1 },
-  nw_http_explains: { offset: 1421, size: 1 },
-  nw_time: { offset: 1422, size: 1 },
-  nw_records: { offset: 1423, size: 1 },
+  nw_time: { offset: 1420, size: 1 },
+  nw_records: { offset: 1421, size: 1 },
+  nw_http_on: { offset: 1422, size: 1 },
+  nw_http_explains: { offset: 1423, size: 1 },
   nw_http_sees_buffer: { offset: 1424, size: 1 },
   nw_exact: { offset: 1425, size: 1 },
   nw_has_drop_socket: { offset: 1552, size: 1 },

@@ -252,19 +252,21 @@ export const RETRANSMIT_TYPE = {
 
 /** struct nw_ring_counts: size and field offsets in bytes. */
 export const RING_COUNTS = {
-  size: 16,
-  at: { lost: 0, asked: 8 },
+  size: 24,
+  at: { lost: 0, asked: 8, lostHttp: 16 },
 } as const;
 
 export interface RingCounts {
   readonly lost: number;
   readonly asked: number;
+  readonly lostHttp: number;
 }
 
 export function decodeRingCounts(view: DataView, at: number): RingCounts {
   return {
     lost: readU64(view, at),
     asked: readU64(view, at + 8),
+    lostHttp: readU64(view, at + 16),
   };
 }
 

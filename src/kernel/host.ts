@@ -3,13 +3,19 @@ import { existsSync, openSync, readdirSync, readFileSync, realpathSync, statSync
 import { relative } from 'node:path';
 import { NetwatchError } from '../failure.js';
 
+/** The kernel writes blanks, line ends and backslashes as octal numbers. */
+const unescaped = (field: string): string =>
+  field.replaceAll(/\\([0-7]{3})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+
 /** Mount points of a file system type, oldest first. */
 export function mountsOf(type: string): string[] {
   return readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
     .map((line) => line.split(' '))
     .filter((fields) => fields[2] === type)
-    .map((fields) => (fields[1] ?? '').replaceAll('\\040', ' '));
+    .map((fields) => unescaped(fields[1] ?? ''));
 }
 
 /** Where cgroup v2 is mounted; null if it is not. */

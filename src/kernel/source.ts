@@ -48,6 +48,8 @@ export interface RingCounts {
   /** Read and lost together; what still lies in the ring comes with its reading. */
   readonly accepted: number;
   readonly lost: number;
+  /** Records of HTTP messages that the ring of the packets could not take, in neither of the above. */
+  readonly lostHttp: number;
 }
 
 /** A source whose programs are at work. */
@@ -72,6 +74,10 @@ export interface Source extends Attached {
 
 /** The table that stands in for socket storage takes no memory where it is not needed. */
 const NO_TABLE = ['shared_socket_table', 1] as const;
+
+/** In struct nw_ring_counts, see bpf/include/ring.bpf.h. */
+const LOST_AT = 0;
+const LOST_HTTP_AT = 16;
 
 /** See bpf/include/storage.bpf.h. */
 const STORAGE_FAILURES = 'storage_failures';
@@ -249,8 +255,9 @@ export function openSource(spec: SourceSpec): Source {
     const ring = openRing(events.fd, events.maxEntries);
     const counts = object.map('ring_counts');
     const ringCounts = (): RingCounts => {
-      const lost = readU64(sumPerCpu(counts), 0);
-      return { accepted: ring.records + lost, lost };
+      const totals = sumPerCpu(counts);
+      const lost = readU64(totals, LOST_AT);
+      return { accepted: ring.records + lost, lost, lostHttp: readU64(totals, LOST_HTTP_AT) };
     };
     return (source) => ({ ...source, ring, ringCounts });
   });

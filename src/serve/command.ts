@@ -44,6 +44,8 @@ export default jobTool(
     help: HELP,
   },
   async ({ data: directory, listen, webConfig = null, child: isChild }) => {
+    // Packages ask for it while they are loaded, and would end the process with a stack.
+    process.cwd();
     const { runServe } = await import('./run.js');
     await runServe({ directory, listen, webConfig, isChild });
   },

@@ -2,7 +2,8 @@
  * The log file being written: one open descriptor and what is known about it. It reports failures
  * and never retries.
  */
-import { lstat, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Directory } from './directory.js';
 import { attempt, failure, success, type Result, type SinkError } from './errors.js';
 import {
   appendAll,
@@ -29,14 +30,25 @@ export interface Appended {
 /** Not safe for concurrent use: the caller awaits each call before the next. */
 export class CurrentFile {
   readonly path: string;
+  readonly #directoryPath: string;
+  readonly #name: string;
   readonly #header: Buffer;
   readonly #openFile: OpenFile;
+  /** The one that the file is in, kept until the next `open()`. */
+  #directory: Directory | null = null;
   #handle: LogHandle | null = null;
   #size = 0;
   #modifiedMs = 0;
 
-  constructor(path: string, header: Buffer, openFile: OpenFile = openOnDisk) {
-    this.path = path;
+  constructor(
+    directoryPath: string,
+    name: string,
+    header: Buffer,
+    openFile: OpenFile = openOnDisk,
+  ) {
+    this.path = join(directoryPath, name);
+    this.#directoryPath = directoryPath;
+    this.#name = name;
     this.#header = header;
     this.#openFile = openFile;
   }
@@ -60,9 +72,19 @@ export class CurrentFile {
     return this.#modifiedMs;
   }
 
-  /** Opens the file under its name, repaired and with its header. */
+  /** Opens the file under its name, repaired and with its header, and makes its directory. */
   async open(): Promise<SinkError | null> {
-    const opened = await openLogFile(this.path, this.#header, this.#openFile);
+    const made = await attempt('create the directory', this.#directoryPath, () =>
+      Directory.make(this.#directoryPath),
+    );
+    if (!made.ok) return made.error;
+    await this.#leaveDirectory();
+    this.#directory = made.value;
+    return this.#openIn(made.value);
+  }
+
+  async #openIn(directory: Directory): Promise<SinkError | null> {
+    const opened = await openLogFile(directory, this.#name, this.#header, this.#openFile);
     if (!opened.ok) return opened.error;
     this.#handle = opened.value;
     const checked = await this.checkDescriptor();
@@ -94,11 +116,12 @@ export class CurrentFile {
    * its place.
    */
   async checkPath(): Promise<boolean> {
-    const handle = this.#handle;
-    if (handle === null) return false;
+    const [handle, directory] = [this.#handle, this.#directory];
+    if (handle === null || directory === null) return false;
     const same = await attempt('look at', this.path, async () => {
-      const [byPath, byHandle] = await Promise.all([lstat(this.path), handle.stat()]);
-      return byPath.ino === byHandle.ino && byPath.dev === byHandle.dev;
+      if (!(await directory.isAtPath())) return false;
+      const [byName, byHandle] = await Promise.all([directory.look(this.#name), handle.stat()]);
+      return byName.ino === byHandle.ino && byName.dev === byHandle.dev;
     });
     return same.ok && same.value;
   }
@@ -122,14 +145,17 @@ export class CurrentFile {
   }
 
   /**
-   * Renames the file to `target` and starts a new one. After an error writing goes on where it was,
-   * or nothing is open.
+   * Renames the file to `target` in its directory and starts a new one there. After an error writing
+   * goes on where it was, or nothing is open.
    */
   async rotateTo(target: string): Promise<SinkError | null> {
-    const renamed = await attempt('rotate', this.path, () => rename(this.path, target));
+    const directory = this.#directory;
+    if (directory === null)
+      return { code: 'io', operation: 'rotate', path: this.path, errno: 'EBADF' };
+    const renamed = await attempt('rotate', this.path, () => directory.rename(this.#name, target));
     if (!renamed.ok) return renamed.error;
     await this.close();
-    return this.open();
+    return this.#openIn(directory);
   }
 
   /** Closes the descriptor; an error of close(2) tells nothing that could still be acted upon. */
@@ -137,6 +163,18 @@ export class CurrentFile {
     const handle = this.#handle;
     this.#handle = null;
     if (handle !== null) await attempt('close', this.path, () => handle.close());
+  }
+
+  /** Lets go of file and directory. */
+  async end(): Promise<void> {
+    await this.close();
+    await this.#leaveDirectory();
+  }
+
+  async #leaveDirectory(): Promise<void> {
+    const directory = this.#directory;
+    this.#directory = null;
+    if (directory !== null) await attempt('close', this.path, () => directory.close());
   }
 
   #failed(complete: number, errno: string): Appended {

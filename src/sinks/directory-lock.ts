@@ -5,15 +5,17 @@
  * has to be cleaned up after a crash; it holds across PID namespaces too.
  */
 import { constants } from 'node:fs';
-import { open, stat, type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { constants as system } from 'node:os';
-import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errno } from '../kernel/ffi.js';
 import { c } from '../kernel/libc.js';
 import { errnoName } from '../kernel/system-error.js';
 import { removeIfThere } from './ageing.js';
+import { Directory } from './directory.js';
 import { attempt, failure, success, type Result } from './errors.js';
+import { openOrCreate, type Opened } from './log-file.js';
+import { refuseForeign } from './refusal.js';
 
 /** Who writes `netwatch.prom` and the logs; of a tool it is its name. */
 const COLLECTOR = 'netwatch';
@@ -35,31 +37,38 @@ export interface DirectoryLock {
   readonly release: () => Promise<void>;
 }
 
-const lockPath = (directory: string, writer: string): string =>
-  join(resolve(directory), `.${writer}.lock`);
+const lockName = (writer: string): string => `.${writer}.lock`;
 
 /**
- * Takes the lock of `directory`, which must exist, for the writer of WRITER.prom;
+ * Takes the lock of the directory at `path`, which must exist, for the writer of WRITER.prom;
  * `already-running` when another process has it.
  */
 export async function lockDirectory(
-  directory: string,
+  path: string,
   writer = COLLECTOR,
 ): Promise<Result<DirectoryLock>> {
-  const path = lockPath(directory, writer);
-  const { O_RDWR, O_CREAT } = constants;
+  const opened = await attempt('lock', path, () => Directory.open(path));
+  if (!opened.ok) return opened;
+  const lock = await lockIn(opened.value, lockName(writer));
+  if (!lock.ok) await opened.value.close();
+  return lock;
+}
+
+async function lockIn(directory: Directory, name: string): Promise<Result<DirectoryLock>> {
+  const path = directory.pathOf(name);
   for (let tries = 1; ; tries += 1) {
-    const opened = await attempt('lock', path, () => openLock(path, O_RDWR | O_CREAT));
+    const opened = await attempt('lock', path, () => openLock(directory, name));
     if (!opened.ok) return opened;
-    const file = opened.value;
+    const { handle: file, created } = opened.value;
     const refusal = flock(file, LOCK.EXCLUSIVE | LOCK.AT_ONCE);
     // Its owner may have removed the file after we opened it: then that lock is of no directory.
-    if (refusal === 0 && (await isAt(path, file))) return keep(path, file);
+    if (refusal === 0 && (await isAt(directory, name, file)))
+      return keep(directory, name, { file, created });
     const pid = refusal === EAGAIN ? await pidIn(file) : null;
     await file.close();
     if (refusal === 0) continue;
     if (tries >= TRIES && pid !== null)
-      return failure({ code: 'already-running', pid, directory: resolve(directory) });
+      return failure({ code: 'already-running', pid, directory: directory.path });
     if (refusal !== EAGAIN || tries >= 2 * TRIES)
       return failure({ code: 'io', operation: 'lock', path, errno: errnoName(refusal) });
     await sleep(WAIT_MS);
@@ -67,19 +76,30 @@ export async function lockDirectory(
 }
 
 /** Pid of the collector that writes to `directory`; null: none does, or it cannot be read. */
-export async function lockHolder(directory: string): Promise<number | null> {
-  const path = lockPath(directory, COLLECTOR);
-  const opened = await attempt('read', path, () => openLock(path, constants.O_RDONLY));
-  if (!opened.ok) return null;
-  const isHeld = flock(opened.value, LOCK.SHARED | LOCK.AT_ONCE) === EAGAIN;
-  const pid = isHeld ? await pidIn(opened.value) : null;
-  await opened.value.close();
-  return pid;
+export async function lockHolder(path: string): Promise<number | null> {
+  const pid = await attempt('read', path, async () => {
+    const directory = await Directory.open(path);
+    try {
+      return await holderIn(directory);
+    } finally {
+      await directory.close();
+    }
+  });
+  return pid.ok ? pid.value : null;
 }
 
-/** Never through a link, and never waiting for the other end of a pipe. */
-function openLock(path: string, flags: number): Promise<FileHandle> {
-  return open(path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, MODE);
+async function holderIn(directory: Directory): Promise<number | null> {
+  const file = await directory.open(lockName(COLLECTOR), constants.O_RDONLY);
+  try {
+    const isHeld = flock(file, LOCK.SHARED | LOCK.AT_ONCE) === EAGAIN;
+    return isHeld ? await pidIn(file) : null;
+  } finally {
+    await file.close();
+  }
+}
+
+function openLock(directory: Directory, name: string): Promise<Opened<FileHandle>> {
+  return openOrCreate((flags) => directory.open(name, flags, MODE), constants.O_RDWR);
 }
 
 /** 0 if it was done, else the number of the error; EAGAIN if somebody else has the lock. */
@@ -88,9 +108,16 @@ function flock({ fd }: FileHandle, operation: number): number {
 }
 
 /** Writes who we are into the file, whose descriptor is the lock from now on. */
-async function keep(path: string, file: FileHandle): Promise<Result<DirectoryLock>> {
+async function keep(
+  directory: Directory,
+  name: string,
+  { file, created }: { readonly file: FileHandle; readonly created: boolean },
+): Promise<Result<DirectoryLock>> {
+  const path = directory.pathOf(name);
   const written = await attempt('lock', path, async () => {
-    await file.chmod(MODE);
+    // What was there is only written to if nobody else can have put it there.
+    if (created) await file.chmod(MODE);
+    else refuseForeign(path, await file.stat());
     await file.truncate();
     await file.write(`${process.pid}\n`, 0);
   });
@@ -99,17 +126,19 @@ async function keep(path: string, file: FileHandle): Promise<Result<DirectoryLoc
     if (!isOurs) return;
     isOurs = false;
     // Removed while it is still locked: nobody can have taken it meanwhile.
-    if (await isAt(path, file)) await attempt('unlock', path, () => removeIfThere(path));
+    if (await isAt(directory, name, file)) await removeIfThere(directory, name);
     await file.close();
+    await directory.close();
   };
   if (written.ok) return success({ path, release });
-  await release();
+  await file.close();
   return written;
 }
 
-/** Whether the file is still what the path names. */
-async function isAt(path: string, file: FileHandle): Promise<boolean> {
-  const [own, there] = [await file.stat(), await attempt('look at', path, () => stat(path))];
+/** Whether the file is still the one of that name. */
+async function isAt(directory: Directory, name: string, file: FileHandle): Promise<boolean> {
+  const own = await file.stat();
+  const there = await attempt('look at', name, () => directory.look(name));
   return there.ok && there.value.ino === own.ino && there.value.dev === own.dev;
 }
 

@@ -3,6 +3,8 @@
  * feeds it.
  */
 
+import { Refusal, UnsuitableDirectory } from './refusal.js';
+
 /**
  * Why a sink could not do its work. `errno` is the kernel's symbolic name, for example `ENOSPC`.
  */
@@ -14,6 +16,8 @@ export type SinkError =
       readonly path: string;
       readonly errno: string;
     }
+  /** Something is there that others may have put there; `reason` goes on after the path. */
+  | { readonly code: 'refused'; readonly path: string; readonly reason: string }
   | { readonly code: 'unsuitable-directory'; readonly path: string; readonly fileSystem: string }
   | { readonly code: 'already-running'; readonly pid: number; readonly directory: string };
 
@@ -58,14 +62,30 @@ export async function attempt<T>(
   try {
     return success(await action());
   } catch (thrown) {
+    const known = knownError(thrown);
+    if (known !== null) return failure(known);
     const errno = errnoOf(thrown);
     if (errno === null) throw thrown;
     return failure({ code: 'io', operation, path, errno });
   }
 }
 
+/** What the directory itself has found out. */
+function knownError(thrown: unknown): SinkError | null {
+  if (thrown instanceof Refusal) {
+    const { path, reason } = thrown;
+    return { code: 'refused', path, reason };
+  }
+  if (thrown instanceof UnsuitableDirectory) {
+    const { path, fileSystem } = thrown;
+    return { code: 'unsuitable-directory', path, fileSystem };
+  }
+  return null;
+}
+
 /** The short name under which an error is counted in metrics. */
 export function errorName(error: SinkError): string {
+  if (error.code === 'refused') return 'EPERM';
   return error.code === 'io' ? error.errno : error.code;
 }
 
@@ -74,6 +94,8 @@ export function explainSinkError(error: SinkError): string {
   switch (error.code) {
     case 'io':
       return `cannot ${error.operation} ${error.path}: ${error.errno}`;
+    case 'refused':
+      return `cannot use ${error.path}: it ${error.reason}`;
     case 'unsuitable-directory':
       return `${error.path} is on a ${error.fileSystem} file system, which holds no ordinary files; choose another directory`;
     case 'already-running':

@@ -1,7 +1,7 @@
 /**
- * Opening a log file so that it can be trusted: never through a link, never a directory or a pipe,
- * mode 0640 whatever the umask, always appending, starting with its header and ending with a whole
- * line.
+ * Opening a log file so that it can be trusted: never through a link, never what another user has
+ * put there, mode 0640 whatever the umask, always appending, starting with its header and ending
+ * with a whole line.
  *
  * Why an own descriptor and not rotating-file-stream's: it ignores the count that write(2) returns,
  * so a short write on a nearly full disk is reported as success and the records are gone uncounted;
@@ -19,6 +19,8 @@ import {
   type Result,
   type SinkError,
 } from './errors.js';
+import type { Directory } from './directory.js';
+import { refuseForeign } from './refusal.js';
 
 /** rw-r-----, see the directory's mode. */
 export const LOG_MODE = 0o640;
@@ -34,28 +36,34 @@ const NEWLINE = 10;
  */
 const OPEN_FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW;
 
+/** For a file that must not be there yet. */
+const NEW = constants.O_CREAT | constants.O_EXCL;
+
 /** The part of a file handle that logs use: what a test has to imitate. */
 export type LogHandle = Pick<
   FileHandle,
   'write' | 'read' | 'stat' | 'truncate' | 'chmod' | 'close'
 >;
 
-/** Opens a file; tests pass one whose disk misbehaves. */
+/** Opens a file of a directory by `Directory.at()`; tests pass one whose disk misbehaves. */
 export type OpenFile = (path: string, flags: number, mode: number) => Promise<LogHandle>;
 
 /** The real disk. */
 export const openOnDisk: OpenFile = (path, flags, mode) => open(path, flags, mode);
 
 /**
- * Opens `path` for appending, cuts a torn last line off it and writes `header` if it is empty.
- * The handle is closed again when any of this fails.
+ * Opens the file `name` for appending, cuts a torn last line off it and writes `header` if it is
+ * empty. The handle is closed again when any of this fails.
  */
 export async function openLogFile(
-  path: string,
+  directory: Directory,
+  name: string,
   header: Buffer,
   openFile: OpenFile,
 ): Promise<Result<LogHandle>> {
-  const opened = await attempt('open', path, () => openOrCreate(path, openFile));
+  const path = directory.pathOf(name);
+  const open = (flags: number): Promise<LogHandle> => openFile(directory.at(name), flags, LOG_MODE);
+  const opened = await attempt('open', path, () => openOrCreate(open, OPEN_FLAGS));
   if (!opened.ok) return opened;
   const { handle, created } = opened.value;
   const prepared = await attempt('prepare', path, () => prepare(handle, path, header, created));
@@ -65,21 +73,26 @@ export async function openLogFile(
   return failure(error);
 }
 
-interface Opened {
-  readonly handle: LogHandle;
+/** An open file. */
+export interface Opened<H> {
+  readonly handle: H;
+  /** False: it was there, whoever has made it. */
   readonly created: boolean;
 }
 
-async function openOrCreate(path: string, openFile: OpenFile): Promise<Opened> {
+/** Opens with `flags`, and with those that create a file if there is none. */
+export async function openOrCreate<H>(
+  open: (flags: number) => Promise<H>,
+  flags: number,
+): Promise<Opened<H>> {
   for (let tries = 0; ; tries += 1) {
     try {
-      const flags = OPEN_FLAGS | constants.O_CREAT | constants.O_EXCL;
-      return { handle: await openFile(path, flags, LOG_MODE), created: true };
+      return { handle: await open(flags | NEW), created: true };
     } catch (thrown) {
       if (errnoOf(thrown) !== 'EEXIST') throw thrown;
     }
     try {
-      return { handle: await openFile(path, OPEN_FLAGS, LOG_MODE), created: false };
+      return { handle: await open(flags), created: false };
     } catch (thrown) {
       // Removed between the two calls: once more, but not for ever.
       if (errnoOf(thrown) !== 'ENOENT' || tries > 0) throw thrown;
@@ -97,6 +110,7 @@ async function prepare(
   if (created) await handle.chmod(LOG_MODE);
   const found = await handle.stat();
   if (!found.isFile()) return { code: 'io', operation: 'use as a log', path, errno: 'EINVAL' };
+  refuseForeign(path, found);
   const size = await cutTornTail(handle, found.size);
   if (!(await isTornHeader(handle, size, header))) return null;
   await handle.truncate(0);

@@ -3,13 +3,29 @@
  * be aged (`.0.gz` while it is being compressed), `.1` … `.N` or `.1.gz` … `.N.gz` are history, the
  * highest number the oldest.
  */
+import type { Stats } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { attempt, success, type Result } from './errors.js';
 
+/** Where the files of a log are: an open directory, or for readers a path. */
+export interface Place {
+  readonly path: string;
+  /** Names of all that is there. */
+  list(): Promise<string[]>;
+  /** What is under a name, the link itself if it is one. */
+  look(name: string): Promise<Stats>;
+}
+
+const placeAt = (path: string): Place => ({
+  path,
+  list: () => readdir(path),
+  look: (name) => lstat(join(path, name)),
+});
+
 /** One rotated file on disk. */
 export interface RotatedFile {
-  readonly path: string;
+  readonly name: string;
   /** 0 for the file that waits to be aged. */
   readonly index: number;
   readonly compressed: boolean;
@@ -19,9 +35,9 @@ export interface RotatedFile {
   readonly modifiedMs: number;
 }
 
-/** Where the file that was just rotated waits to be compressed and aged. */
-export function stagingPath(directory: string, name: string): string {
-  return join(directory, `${name}.0`);
+/** The name under which the file that was just rotated waits to be compressed and aged. */
+export function stagingName(name: string): string {
+  return `${name}.0`;
 }
 
 /** The suffix a rotated file carries after its number. */
@@ -29,23 +45,22 @@ export function suffixOf(compressed: boolean): '' | '.gz' {
   return compressed ? '.gz' : '';
 }
 
-/** Everything in `directory` that carries the name of a rotated file of `name`, oldest first. */
+/** Everything in a place that carries the name of a rotated file of `name`, oldest first. */
 export async function listRotated(
-  directory: string,
+  place: Place,
   name: string,
 ): Promise<Result<readonly RotatedFile[]>> {
-  const listed = await attempt('list', directory, () => readdir(directory));
+  const listed = await attempt('list', place.path, () => place.list());
   if (!listed.ok) return listed;
   const files: RotatedFile[] = [];
   for (const entry of listed.value) {
     const parsed = parseName(entry, name);
     if (parsed === null) continue;
-    const path = join(directory, entry);
-    const found = await attempt('look at', path, () => lstat(path));
+    const found = await attempt('look at', entry, () => place.look(entry));
     // Gone between the listing and the look: somebody cleaned up, nothing to report.
     if (!found.ok) continue;
     const { size: bytes, mtimeMs: modifiedMs } = found.value;
-    files.push({ ...parsed, path, regular: found.value.isFile(), bytes, modifiedMs });
+    files.push({ ...parsed, name: entry, regular: found.value.isFile(), bytes, modifiedMs });
   }
   return success(oldestFirst(files));
 }
@@ -58,7 +73,8 @@ export async function logFilesOldestFirst(
   directory: string,
   name: string,
 ): Promise<Result<readonly string[]>> {
-  const rotated = await listRotated(directory, name);
+  const place = placeAt(directory);
+  const rotated = await listRotated(place, name);
   if (!rotated.ok) return rotated;
   // An empty file is one that ageing is about to remove.
   const regular = rotated.value.filter((file) => file.regular && file.bytes > 0);
@@ -66,10 +82,10 @@ export async function logFilesOldestFirst(
   const complete = regular.filter(
     (file) => !(file.index === 0 && file.compressed && halfCompressed),
   );
-  const current = join(directory, name);
-  const found = await attempt('look at', current, () => lstat(current));
-  const paths = complete.map((file) => file.path);
-  return success(found.ok && found.value.isFile() ? [...paths, current] : paths);
+  const found = await attempt('look at', name, () => place.look(name));
+  const names = complete.map((file) => file.name);
+  const all = found.ok && found.value.isFile() ? [...names, name] : names;
+  return success(all.map((file) => join(directory, file)));
 }
 
 function parseName(entry: string, name: string): { index: number; compressed: boolean } | null {

@@ -74,6 +74,7 @@ export class LogPump {
     await this.#loop;
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#retry = null;
+    // From here on nothing else starts a run: what this one writes is counted.
     if (this.pending > 0) this.kick();
     await this.#loop;
   }
@@ -96,8 +97,9 @@ export class LogPump {
     } finally {
       this.#loop = null;
     }
-    // Something may have come in while the last step was finding nothing to do.
-    if (this.#queue.records > 0) this.kick();
+    // Something may have come in while the last step was finding nothing to do. At the end nothing
+    // comes in, and one more run would write what its owner has given up by then.
+    if (this.#state === 'open' && this.#queue.records > 0) this.kick();
   }
 
   /** One unit of work; false when there is none or none can be done. */

@@ -2,12 +2,10 @@
  * Decides where the next lines go: the open file, a new one after a rotation, nowhere when the disk
  * cap is reached. Knows bytes and lines; records are counted by its caller.
  */
-import { join } from 'node:path';
 import { backoffMs } from './backoff.js';
 import { CurrentFile } from './current-file.js';
 import type { SinkError } from './errors.js';
-import { stagingPath } from './log-names.js';
-import { makeDirectory } from './make-directory.js';
+import { stagingName } from './log-names.js';
 import { Retention } from './retention.js';
 import { effectiveRotateBytes, type RotatingLogOptions } from './rotating-options.js';
 
@@ -44,7 +42,7 @@ export class LogWriter {
     this.#options = options;
     this.#onError = onError;
     this.#rotateBytes = effectiveRotateBytes(options);
-    this.#file = new CurrentFile(join(directory, name), Buffer.from(header), openFile);
+    this.#file = new CurrentFile(directory, name, Buffer.from(header), openFile);
     const failed = (error: SinkError): void => this.#rotationFailed(error);
     const keepFiles = Math.max(1, Math.floor(options.keepFiles));
     const limits = { ...options, keepFiles, rotateBytes: this.#rotateBytes };
@@ -57,8 +55,6 @@ export class LogWriter {
 
   /** Opens the file, its directory too, and takes up what a crash left half done. */
   async open(): Promise<SinkError | null> {
-    const made = await makeDirectory(this.#options.directory);
-    if (!made.ok) return made.error;
     const error = await this.#file.open();
     if (error !== null) return error;
     const { hasRecords, modifiedMs, size } = this.#file;
@@ -122,13 +118,19 @@ export class LogWriter {
     await this.#file.close();
   }
 
+  /** Lets go of everything, when nothing is under way any more. */
+  async end(): Promise<void> {
+    await this.#stopRetention();
+    await this.#file.end();
+  }
+
   /** The end is near: who waits for a compression goes on at once, the next start takes it up. */
   hurry(): void {
     if (this.#retention.isRunning()) this.#retention.abort();
   }
 
   /** Stops a compression that is on and waits until nothing is on any more. */
-  async stopRetention(): Promise<void> {
+  async #stopRetention(): Promise<void> {
     this.#retention.abort();
     await this.#retention.settled();
   }
@@ -157,8 +159,7 @@ export class LogWriter {
   async #moveOver(): Promise<'rotated' | 'unchanged' | SinkError> {
     const moved = this.#file.size;
     await this.#retention.makeRoomForRotation(moved);
-    const { directory, name } = this.#options;
-    const error = await this.#file.rotateTo(stagingPath(directory, name));
+    const error = await this.#file.rotateTo(stagingName(this.#options.name));
     if (error !== null && this.#file.isOpen) {
       this.#rotationFailed(error);
       return 'unchanged';

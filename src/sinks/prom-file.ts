@@ -3,42 +3,55 @@
  * mixture.
  */
 import { randomBytes } from 'node:crypto';
-import { open, readdir, rename } from 'node:fs/promises';
+import { constants } from 'node:fs';
 import { basename, join } from 'node:path';
 import { removeIfThere } from './ageing.js';
-import { attempt, failure, success, type Result } from './errors.js';
+import { Directory } from './directory.js';
+import { attempt, failure, type Result } from './errors.js';
 
 /** rw-r--r--: node_exporter reads the file under its own user. */
 const PROM_MODE = 0o644;
+const { O_WRONLY, O_CREAT, O_EXCL } = constants;
 
 /**
- * Writes `bytes` as `directory`/`name`: into a temporary file beside it, to the disk, then renamed.
+ * Writes `bytes` as `path`/`name`: into a temporary file beside it, to the disk, then renamed.
  * Calls may overlap; the last rename wins. On failure the old version stays and no temporary file
  * of this call is left.
  */
 export async function writePromFile(
-  directory: string,
+  path: string,
   name: string,
   bytes: Uint8Array,
 ): Promise<Result<null>> {
-  const path = join(directory, name);
+  const file = join(path, name);
   if (name === '' || name !== basename(name)) {
-    return failure({ code: 'io', operation: 'write', path, errno: 'EINVAL' });
+    return failure({ code: 'io', operation: 'write', path: file, errno: 'EINVAL' });
   }
-  await removeStale(directory, name);
-  const temporary = join(directory, `${ownPrefix(name)}${randomBytes(6).toString('hex')}.tmp`);
-  const written = await attempt('write', path, async () => {
-    await writeDurably(temporary, bytes);
-    await rename(temporary, path);
+  return attempt('write', file, async () => {
+    const directory = await Directory.open(path);
+    try {
+      await replace(directory, name, bytes);
+    } finally {
+      await directory.close();
+    }
+    return null;
   });
-  if (written.ok) return success(null);
-  await removeIfThere(temporary);
-  return written;
 }
 
-async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
-  // wx: a link that somebody put there is refused, not followed.
-  const handle = await open(path, 'wx', PROM_MODE);
+async function replace(directory: Directory, name: string, bytes: Uint8Array): Promise<void> {
+  await removeStale(directory, name);
+  const temporary = `${ownPrefix(name)}${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    await writeDurably(directory, temporary, bytes);
+    await directory.rename(temporary, name);
+  } catch (thrown) {
+    await removeIfThere(directory, temporary);
+    throw thrown;
+  }
+}
+
+async function writeDurably(directory: Directory, name: string, bytes: Uint8Array): Promise<void> {
+  const handle = await directory.open(name, O_WRONLY | O_CREAT | O_EXCL, PROM_MODE);
   try {
     await handle.chmod(PROM_MODE);
     await handle.writeFile(bytes);
@@ -65,9 +78,9 @@ function commonPrefix(name: string): string {
  * Removes what earlier processes left when they crashed; one collector per directory is the rule,
  * so it is nobody else's.
  */
-async function removeStale(directory: string, name: string): Promise<void> {
+async function removeStale(directory: Directory, name: string): Promise<void> {
   // When the directory cannot be listed, writing says why.
-  const listed = await attempt('list', directory, () => readdir(directory));
+  const listed = await attempt('list', directory.path, () => directory.list());
   if (!listed.ok) return;
   const shape = /^\d+-\d+-[0-9a-f]{12}\.tmp$/;
   const common = commonPrefix(name);
@@ -77,5 +90,5 @@ async function removeStale(directory: string, name: string): Promise<void> {
       shape.test(entry.slice(common.length)) &&
       !entry.startsWith(ownPrefix(name)),
   );
-  await Promise.all(stale.map((entry) => removeIfThere(join(directory, entry))));
+  await Promise.all(stale.map((entry) => removeIfThere(directory, entry)));
 }

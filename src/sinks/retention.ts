@@ -2,10 +2,10 @@
  * Keeps the history of one log within its limits: compresses and ages the file that was just
  * rotated, in the background, and deletes the oldest so that the disk cap holds at every moment.
  */
-import { unlink } from 'node:fs/promises';
 import { ageFiles, compressFile, gzipBound, removeIfThere, sizeIfThere } from './ageing.js';
+import { Directory } from './directory.js';
 import { attempt, type SinkError } from './errors.js';
-import { listRotated, stagingPath, suffixOf } from './log-names.js';
+import { listRotated, stagingName, suffixOf } from './log-names.js';
 
 /** Limits of one log's history. */
 export interface RetentionOptions {
@@ -87,7 +87,11 @@ export class Retention {
    */
   async makeRoom(bytes: number): Promise<boolean> {
     if (this.#run !== null) return this.#bytes + bytes <= this.#options.keepBytes;
-    await this.#trim(bytes);
+    const error = await this.#inDirectory(async (directory) => {
+      await this.#trim(directory, bytes);
+      return null;
+    });
+    if (error !== null) this.#options.onError(error);
     return this.#bytes + bytes <= this.#options.keepBytes;
   }
 
@@ -104,8 +108,11 @@ export class Retention {
   async #age(): Promise<void> {
     let error: SinkError | null = null;
     try {
-      error = await this.#putAway();
-      await this.#trim(0);
+      error = await this.#inDirectory(async (directory) => {
+        const failed = await this.#putAway(directory);
+        await this.#trim(directory, 0);
+        return failed;
+      });
     } finally {
       this.#occupied = error !== null;
       this.#run = null;
@@ -113,22 +120,36 @@ export class Retention {
     if (error !== null && !this.#abort.signal.aborted) this.#options.onError(error);
   }
 
-  async #putAway(): Promise<SinkError | null> {
-    const { directory, name, keepFiles } = this.#options;
-    const staging = stagingPath(directory, name);
+  /** A descriptor of its own: the log's may be left for another while a run is on. */
+  async #inDirectory(
+    work: (directory: Directory) => Promise<SinkError | null>,
+  ): Promise<SinkError | null> {
+    const { directory: path } = this.#options;
+    const opened = await attempt('open', path, () => Directory.open(path));
+    if (!opened.ok) return opened.error;
+    try {
+      return await work(opened.value);
+    } finally {
+      await opened.value.close();
+    }
+  }
+
+  async #putAway(directory: Directory): Promise<SinkError | null> {
+    const { name, keepFiles } = this.#options;
+    const staging = stagingName(name);
     const packed = staging + suffixOf(true);
     // Empty: what rotating-file-stream started and a crash kept us from removing.
-    if ((await sizeIfThere(staging)) === 0) await removeIfThere(staging);
-    if ((await sizeIfThere(packed)) === 0) await removeIfThere(packed);
-    const bytes = await sizeIfThere(staging);
+    if ((await sizeIfThere(directory, staging)) === 0) await removeIfThere(directory, staging);
+    if ((await sizeIfThere(directory, packed)) === 0) await removeIfThere(directory, packed);
+    const bytes = await sizeIfThere(directory, staging);
     if (bytes !== null) {
       // With its source still there a compressed file is half of one, left by a crash.
-      await removeIfThere(packed);
-      const error = await this.#compress(staging, bytes);
+      await removeIfThere(directory, packed);
+      const error = await this.#compress(directory, staging, bytes);
       if (error !== null) return error;
     }
-    const base = (await sizeIfThere(packed)) === null ? staging : packed;
-    if ((await sizeIfThere(base)) === null) return null;
+    const base = (await sizeIfThere(directory, packed)) === null ? staging : packed;
+    if ((await sizeIfThere(directory, base)) === null) return null;
     const aged = await ageFiles(directory, name, base, keepFiles);
     return aged.ok ? null : aged.error;
   }
@@ -136,18 +157,18 @@ export class Retention {
   /**
    * Compresses the file if asked to and if the copy fits under the cap; else it is kept as it is.
    */
-  async #compress(path: string, bytes: number): Promise<SinkError | null> {
+  async #compress(directory: Directory, file: string, bytes: number): Promise<SinkError | null> {
     const { gzip, keepBytes, rotateBytes } = this.#options;
     const copy = gzipBound(bytes);
     if (!gzip || this.#bytes + copy + rotateBytes > keepBytes) return null;
     this.#bytes += copy;
-    const done = await compressFile(path, this.#abort.signal);
+    const done = await compressFile(directory, file, this.#abort.signal);
     return done.ok ? null : done.error;
   }
 
   /** Counts what is on disk and deletes the oldest while there are too many files or bytes. */
-  async #trim(extraBytes: number): Promise<void> {
-    const { directory, name, keepBytes, keepFiles } = this.#options;
+  async #trim(directory: Directory, extraBytes: number): Promise<void> {
+    const { name, keepBytes, keepFiles } = this.#options;
     const listed = await listRotated(directory, name);
     if (!listed.ok) return;
     const regular = listed.value.filter((file) => file.regular);
@@ -157,7 +178,9 @@ export class Retention {
     for (const [position, file] of history.entries()) {
       const fits = total + extraBytes <= keepBytes;
       if (fits && history.length - position <= keepFiles) break;
-      const gone = await attempt('remove', file.path, () => unlink(file.path));
+      const gone = await attempt('remove', directory.pathOf(file.name), () =>
+        directory.unlink(file.name),
+      );
       if (gone.ok) total -= file.bytes;
       else this.#options.onError(gone.error);
     }

@@ -55,7 +55,10 @@ export class RotatingLog {
   static async open(options: RotatingLogOptions): Promise<Result<RotatingLog>> {
     const log = new RotatingLog(options);
     const error = await log.#writer.open();
-    if (error !== null) return failure(error);
+    if (error !== null) {
+      await log.#writer.end();
+      return failure(error);
+    }
     // Only now: the pump and this function must not both be opening the file.
     log.#check = setInterval(() => log.#pump.check(), options.checkMs ?? CHECK_MS);
     // Looking after the file is no reason to keep the process alive.
@@ -138,8 +141,7 @@ export class RotatingLog {
     const drained = await withDeadline(this.#pump.drainLast(), timeoutMs);
     this.#lost += this.#pump.stop();
     this.#state = 'closed';
-    const rest = this.#writer.stopRetention().then(() => this.#writer.close());
-    return (await withDeadline(rest, endMs - performance.now())) && drained;
+    return (await withDeadline(this.#writer.end(), endMs - performance.now())) && drained;
   }
 
   #report(error: SinkError): void {

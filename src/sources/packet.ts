@@ -22,7 +22,7 @@ import {
   type HttpTotals,
   type LayerTotals,
 } from '../generated/packet.js';
-import { hasFunction, hasHelper } from '../kernel/kernel-btf.js';
+import { functionParameters, hasFunction, hasHelper } from '../kernel/kernel-btf.js';
 import { whyNoTrampoline } from '../kernel/trampoline.js';
 import { KFREE_SKB_SOCKET, reasonNumber } from './drop-reasons.js';
 import { readIterator } from '../kernel/iterator.js';
@@ -57,7 +57,8 @@ const HTTP_ENDS = 'http_ends';
 const PLAIN = new Set(['packet_ingress', 'packet_egress', 'socket_begins']);
 const TIMED = new Set(['timed_ingress', 'timed_egress', 'timed_socket_begins']);
 const ESSENTIAL = new Set(['packet_ingress', 'packet_egress', 'timed_ingress', 'timed_egress']);
-const WITHOUT_TIMES = new Set([...PLAIN, 'packet_unowned', HTTP_ENDS]);
+const ANSWERS = 'packet_answer';
+const WITHOUT_TIMES = new Set([...PLAIN, 'packet_unowned', ANSWERS, HTTP_ENDS]);
 
 /**
  * Layer times need atomic operations that give the old value: 5.12, which also brought this helper.
@@ -121,6 +122,12 @@ const UNOWNED = {
 } as const;
 const DROP_SOCKET = argumentFeature(['kfree_skb', 'socket', KFREE_SKB_SOCKET], UNOWNED);
 
+/** Parameters of the function from 6.13 on: the socket in whose name it answers is one of them. */
+const REPLY_PARAMETERS = 10;
+
+/** Whether cgroup_skb does not see what TIME_WAIT answers with. */
+const hidesAnswers = (): boolean => functionParameters('ip_send_unicast_reply') >= REPLY_PARAMETERS;
+
 function specOf(options: PacketOptions): SourceSpec {
   const noSocket = reasonNumber('NO_SOCKET');
   const canTime = hasHelper(ATOMICS);
@@ -159,6 +166,7 @@ function specOf(options: PacketOptions): SourceSpec {
     ]),
     wants: (program) => {
       if (program === HTTP_ENDS) return options.http;
+      if (program === ANSWERS) return hidesAnswers();
       return (
         chosen.has(program) ||
         (!PLAIN.has(program) && (WITHOUT_TIMES.has(program) || wantsTimed(program)))
@@ -187,6 +195,7 @@ export const PLAN: SourcePlan = {
     packet_ingress: { gives: 'received packets' },
     packet_egress: { gives: 'sent packets' },
     packet_unowned: UNOWNED,
+    [ANSWERS]: { gives: 'what connections in TIME_WAIT answer with' },
     http_ends: { gives: 'requests that are never answered', since: '5.13' },
     socket_begins: { gives: 'the connection of data that comes with the last ACK of a handshake' },
     timed_socket_begins: timed('the times of data that comes with the last ACK of a handshake'),

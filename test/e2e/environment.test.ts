@@ -1,9 +1,15 @@
 // The collector on machines that lack something: it says what, and what to do; what can run, runs.
+import { spawnSync } from 'node:child_process';
 import t, { type Test } from 'tap';
 import type { Capability } from '../../src/kernel/capabilities.js';
 import { countLines, countPackets, PROM } from '../support/account.js';
 import { blast } from '../support/blast.js';
-import { startCollector, type CollectorOptions } from '../support/collector.js';
+import {
+  PROGRAM,
+  startCollector,
+  temporaryFolder,
+  type CollectorOptions,
+} from '../support/collector.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
 import { copyProgram } from '../support/program-copy.js';
 import { select, total } from '../support/samples.js';
@@ -21,6 +27,9 @@ import { CLOSED_PORT, runTcp, TCP_PORT } from '../support/traffic.js';
 const skip = needsRoot || needsCommands('unshare', 'setpriv', 'perl', 'nstat');
 const noCompiler = skip || needsCommands('cc');
 const QUIET = ['--quiet', '--interval', '0.2'];
+
+/** Without what tap loads into every process: it opens files, and looks at the working directory. */
+const WITHOUT_HOOKS = ['env', '--unset=NODE_OPTIONS', 'sh', '-c'] as const;
 
 /** How it ends and what it says where it cannot start. */
 async function refusal(
@@ -75,6 +84,45 @@ for (const path of ['/sys/fs/cgroup', '/sys/fs/cgroup/unified'])
     t.match(await collector.stop(), { code: 0 });
     t.equal(countLines(collector.dataFolder, 'packets.log'), await seen());
   });
+
+// mount points come with octal numbers in place of blanks, tabs, newlines and backslashes
+t.test('with cgroup v2 at an odd name every packet is seen', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const wrapper = withCgroup2At('"/sys/fs/cgroup/a\tb \\\\c"');
+  const collector = await startCollector(t, namespace, [...QUIET, '--strict'], { wrapper });
+  const seen = await countPackets(namespace);
+  await blast(t, namespace, { port: TCP_PORT, rounds: 101 });
+  t.match(await collector.stop(), { code: 0 });
+  t.equal(countLines(collector.dataFolder, 'packets.log'), await seen());
+});
+
+t.test('a removed working directory is one sentence for each command', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const cases = {
+    data: ['--netns', namespace.name, '--data', 'data'],
+    serve: ['serve', '--data', '.'],
+    export: ['export', 'data/packets.log'],
+  };
+  for (const [name, args] of Object.entries(cases)) {
+    const script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"';
+    const [command, ...shell] = WITHOUT_HOOKS;
+    const line = [...shell, script, 'sh', process.execPath, PROGRAM, ...args];
+    const { status, stderr } = spawnSync(command, line, {
+      cwd: temporaryFolder(t),
+      encoding: 'utf8',
+    });
+    t.equal(status, 3, name);
+    t.match(stderr, /^netwatch: [^\n]+\n {2}[^\n]+\n$/, 'one sentence, one line of advice');
+  }
+});
+
+t.test('where few files may be open it says so in one sentence', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const wrapper = [...WITHOUT_HOOKS, 'ulimit -n 40; exec "$@"', 'sh'];
+  const { code, says } = await refusal(t, namespace, { wrapper });
+  t.equal(code, 3);
+  t.match(says, message('not enough files may be open: EMFILE', 'ulimit -n'));
+});
 
 t.test('without cgroup v2 all but packets are seen, and that is said once', { skip }, async (t) => {
   const namespace = createNamespace(t);

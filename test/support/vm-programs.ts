@@ -142,6 +142,8 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     packet_ingress: plain,
     packet_egress: plain,
     socket_begins: plain,
+    // from then on cgroup_skb does not see what TIME_WAIT answers with
+    packet_answer: () => (since('6.13') ? 'attached' : 'unasked'),
     http_ends: (asked) => (!asked('-i') ? 'unasked' : since('5.13') ? 'attached' : 'missing'),
     timed_socket_begins: points,
     timed_ingress: points,

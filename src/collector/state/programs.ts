@@ -79,10 +79,23 @@ export interface RingReading {
   readonly capacityBytes: number;
 }
 
-export function addRings(snapshot: Writes, rings: readonly RingReading[]): void {
+/** The ring in which the records of HTTP messages are, too. */
+const PACKETS = 'packet';
+
+/** `httpRecords`: how many of HTTP messages were read; null where HTTP is not looked for. */
+export function addRings(
+  snapshot: Writes,
+  rings: readonly RingReading[],
+  httpRecords: number | null,
+): void {
+  const add = (source: string, all: number, lost: number): void => {
+    snapshot.add('netwatch_events_total', { source }, all);
+    snapshot.add('netwatch_events_lost_total', { source, stage: 'ringbuf' }, lost);
+  };
   for (const { source, counts, usedBytes, capacityBytes } of rings) {
-    snapshot.add('netwatch_events_total', { source }, counts.accepted);
-    snapshot.add('netwatch_events_lost_total', { source, stage: 'ringbuf' }, counts.lost);
+    const http = source === PACKETS ? httpRecords : null;
+    add(source, counts.accepted - (http ?? 0), counts.lost);
+    if (http !== null) add('http', http + counts.lostHttp, counts.lostHttp);
     snapshot.add('netwatch_ringbuf_used_bytes', { source }, usedBytes);
     snapshot.add('netwatch_ringbuf_capacity_bytes', { source }, capacityBytes);
   }
