@@ -39,7 +39,7 @@ export interface WebServer {
 export const FILE = { path: '/file', bytes: 100_003 } as const;
 
 /** What every server here is told to log, in its own words for it. */
-const LINE = /^(\d+) (\d+) (\S+) (.*)$/;
+const LINE = /^(\d+) (\d+) (\S+) (.*?)(?: HTTP\/1\.\d)?$/;
 
 function answersIn(text: string): LoggedAnswer[] {
   return text.split('\n').flatMap((line) => {
@@ -173,7 +173,7 @@ export async function startApache(t: Teardown, namespace: Namespace): Promise<We
   enable('sites', '000-default.conf');
   writeFileSync(
     join(own, 'conf-enabled', 'zz-log.conf'),
-    `LogFormat "%{remote}p %>s %m %U%q" combined\nServerName localhost\n`,
+    `LogFormat "%{remote}p %>s %r" combined\nServerName localhost\n`,
   );
   writeFileSync(join(folder, 'mime.types'), '');
   for (const file of readdirSync(own, { recursive: true, encoding: 'utf8' })) {
