@@ -2,69 +2,15 @@
 // silence. The witness is the script that plays them.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import t, { type Test } from 'tap';
-import { startCollector, type Collector } from '../support/collector.js';
-import { createNamespace, type Namespace } from '../support/netns.js';
+import t from 'tap';
+import { startCollector } from '../support/collector.js';
+import { counted, play, PORT, SIDES, stopped, TIMES } from '../support/http-play.js';
+import { createNamespace } from '../support/netns.js';
 import { parseNdjson } from '../support/ndjson.js';
-import { select, total, type Sample } from '../support/samples.js';
+import { select, total } from '../support/samples.js';
 import { needsCommands, needsRoot } from '../support/skip.js';
 
-const SCRIPT = join(import.meta.dirname, '..', 'http-exchanges', 'play.py');
-/** As play.py has it. */
-const TIMES = 5;
-const PORT = 7200;
-const SIDES = ['server', 'client'] as const;
 const skip = needsRoot || needsCommands('python3', 'nft');
-
-interface Player {
-  /** Waits until the script says that it is ready. */
-  ready(): Promise<void>;
-  go(): void;
-  ended(): Promise<void>;
-}
-
-function play(namespace: Namespace, kind: string, port = PORT): Player {
-  const child = namespace.spawn('python3', [SCRIPT, kind, String(port)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
-  const exit = new Promise<number | null>((resolve) => child.once('exit', resolve));
-  return {
-    ready: async () => {
-      await lines.next();
-    },
-    go: () => child.stdin?.write('\n'),
-    ended: async () => {
-      const code = await exit;
-      if (code !== 0) throw new Error(`${kind} ended with ${String(code)}`);
-    },
-  };
-}
-
-/** Exchanges by side, method, status and error. */
-function counted(state: readonly Sample[], side: string, port = PORT): Record<string, number> {
-  const counts: Record<string, number> = {};
-  const name = `http_${side}_request_duration_seconds_count`;
-  for (const { labels, value } of select(state, name, { server_port: String(port) })) {
-    const {
-      http_request_method: method,
-      http_response_status_code: status = '-',
-      error_type: error = '-',
-    } = labels;
-    counts[`${method} ${status} ${error}`] = value;
-  }
-  return counts;
-}
-
-async function stopped(t: Test, collector: Collector): Promise<readonly Sample[]> {
-  t.strictSame(await collector.stop(), { code: 0, signal: null });
-  const state = collector.samples('netwatch.prom');
-  t.equal(total(state, 'netwatch_events_lost_total'), 0, 'nothing is lost');
-  for (const side of SIDES)
-    t.equal(total(state, `http_${side}_active_requests`), 0, 'none is under way any more');
-  return state;
-}
 
 const FROM_THE_BEGINNING: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   reset: { 'GET - reset': TIMES },

@@ -1,8 +1,11 @@
 """Plays HTTP exchanges of one kind on loopback, byte by byte: play.py KIND PORT. Kinds that begin before
 netwatch say `ready` and go on when they read a line."""
+import os
 import socket
 import struct
 import sys
+import tempfile
+import threading
 import time
 
 ONE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -11,6 +14,7 @@ HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf"
 CHUNK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
 TO_CLOSE = b"HTTP/1.0 200 OK\r\n\r\nall of it"
 TIMES = 5
+BODY = 1_000_003
 
 kind, port = sys.argv[1], int(sys.argv[2])
 listener = socket.socket()
@@ -235,7 +239,150 @@ def unfolded():
     server.close()
 
 
+def never_answered():
+    """The next connection has the number of the one that nobody answered."""
+    client = socket.create_connection(("127.0.0.1", port))
+    server, _ = listener.accept()
+    number = client.fileno()
+    tell(client, server, GET)
+    time.sleep(0.5)
+    client.close()
+    drained(server)
+    before = time.monotonic()
+    again = socket.create_connection(("127.0.0.1", port))
+    assert again.fileno() == number
+    other, _ = listener.accept()
+    exchange(again, other)
+    print(time.monotonic() - before, flush=True)
+    for end in (again, other, server):
+        end.close()
+
+
+def interim():
+    """Each alone, and all in one segment."""
+    parts = (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", ONE)
+    for pieces in (parts, [b"".join(parts)]):
+        client, server = pair()
+        for _ in range(TIMES):
+            tell(client, server, GET)
+            for piece in pieces:
+                tell(server, client, piece)
+        client.close()
+        server.close()
+
+
+def without_copy():
+    """BODY bytes each: by sendfile(), by splice() through a pipe, by MSG_ZEROCOPY."""
+    file = tempfile.TemporaryFile()
+    file.write(b"z" * BODY)
+    file.flush()
+
+    def by_sendfile(server):
+        sent = 0
+        while sent < BODY:
+            sent += os.sendfile(server.fileno(), file.fileno(), sent, BODY - sent)
+
+    def by_splice(server):
+        out, into = os.pipe()
+        sent = 0
+        while sent < BODY:
+            there = os.splice(file.fileno(), into, min(65536, BODY - sent), offset_src=sent)
+            sent += there
+            while there:
+                there -= os.splice(out, server.fileno(), there)
+        os.close(out)
+        os.close(into)
+
+    def by_zerocopy(server):
+        server.setsockopt(socket.SOL_SOCKET, 60, 1)  # SO_ZEROCOPY
+        rest = memoryview(b"z" * BODY)
+        while rest:
+            rest = rest[server.send(rest, 0x4000000) :]
+
+    for send in (by_sendfile, by_splice, by_zerocopy):
+        client, server = pair()
+        for _ in range(2):
+            tell(client, server, GET)
+            tell(server, client, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BODY)
+            reader = threading.Thread(target=take, args=(client, BODY))
+            reader.start()
+            send(server)
+            reader.join()
+        client.close()
+        server.close()
+
+
+def seams():
+    """Heads of these sizes, whole and in two segments with the seam around every 512 bytes."""
+    for size in (1023, 1024, 1025, 4096, 65536):
+        client, server = pair()
+        head = b"GET /a HTTP/1.1\r\nX: "
+        head += b"x" * (size - len(head) - 4) + b"\r\n\r\n"
+        near = [at + by for at in (512, 1024, size) for by in range(-4, 5)]
+        for cut in sorted({0} | {at for at in near if at < size}):
+            if cut:
+                tell(client, server, head[:cut])
+            tell(client, server, head[cut:])
+            tell(server, client, ONE)
+        client.close()
+        server.close()
+
+
+def half_closed():
+    client, server = pair()
+    tell(client, server, GET)
+    client.shutdown(socket.SHUT_WR)
+    drained(server)
+    reader = threading.Thread(target=drained, args=(client,))
+    reader.start()
+    server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BODY + b"b" * BODY)
+    server.close()
+    reader.join()
+    client.close()
+
+
+def in_pieces():
+    """One byte to a segment, both ways."""
+    client, server = pair()
+    for text, source, target in ((GET, client, server), (ONE, server, client)) * 2:
+        for at in range(len(text)):
+            tell(source, target, text[at : at + 1])
+    client.close()
+    server.close()
+
+
+def slow_heads():
+    """Clients that never end their heads, and one that does."""
+    slow = [pair() for _ in range(TIMES)]
+    for client, server in slow:
+        tell(client, server, b"GET /slow HTTP/1.1\r\n")
+    for header in range(20):
+        for client, server in slow:
+            tell(client, server, b"X-%d: y\r\n" % header)
+    client, server = pair()
+    exchange(client, server)
+    for a, b in slow + [(client, server)]:
+        a.close()
+        b.close()
+
+
+def rest_of_chunks(client, server):
+    tell(server, client, b"5\r\nworld\r\n" * 3 + b"0\r\n\r\n")
+    for _ in range(10):
+        exchange(client, server)
+
+
 KINDS = {
+    "never-answered": never_answered,
+    "interim": interim,
+    "without-copy": without_copy,
+    "seams": seams,
+    "half-closed": half_closed,
+    "in-pieces": in_pieces,
+    "slow-heads": slow_heads,
+    "older-chunks": lambda: older(
+        lambda c, s: exchange(c, s, GET, CHUNK), rest_of_chunks
+    ),
     "reset": lambda: unfinished(b"", server_resets),
     "given-up": lambda: unfinished(b"", client_gives_up),
     "cut": lambda: unfinished(HALF, server_closes),

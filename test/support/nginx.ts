@@ -27,16 +27,19 @@ export interface NginxAnswer {
   readonly seconds: number;
 }
 
-/** Starts nginx and returns when it listens and its workers run. `/file` is sent with sendfile. */
+/**
+ * Starts nginx and returns when it listens and its workers run. `/file` is sent with sendfile; `listen` has
+ * options of that directive, as in `deferred`.
+ */
 export async function startNginx(
   t: Teardown,
   namespace: Namespace,
-  { port = 8080, workers = 2, fileBytes = 100_003 } = {},
+  { port = 8080, workers = 2, fileBytes = 100_003, listen = '' } = {},
 ): Promise<Nginx> {
   const folder = mkdtempSync(join(tmpdir(), 'nwtest-nginx-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   writeFileSync(join(folder, 'file'), Buffer.alloc(fileBytes, 'n'));
-  writeFileSync(join(folder, 'nginx.conf'), configuration(folder, port, workers));
+  writeFileSync(join(folder, 'nginx.conf'), configuration({ folder, port, workers, listen }));
   const arguments_ = ['-p', folder, '-c', join(folder, 'nginx.conf')];
   const child = namespace.spawn('nginx', arguments_, { stdio: ['ignore', 'ignore', 'pipe'] });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
@@ -59,7 +62,14 @@ export async function startNginx(
   return { port, pid, workers: childrenOf(pid), answers: () => answersIn(folder), stop };
 }
 
-function configuration(folder: string, port: number, workers: number): string {
+interface Settings {
+  readonly folder: string;
+  readonly port: number;
+  readonly workers: number;
+  readonly listen: string;
+}
+
+function configuration({ folder, port, workers, listen }: Settings): string {
   return `daemon off; master_process on; worker_processes ${workers}; user root;
     pid ${folder}/pid; error_log stderr warn;
     events { worker_connections 256; }
@@ -70,7 +80,7 @@ function configuration(folder: string, port: number, workers: number): string {
       uwsgi_temp_path ${folder}; scgi_temp_path ${folder};
       sendfile on; keepalive_requests 1000000;
       server {
-        listen 127.0.0.1:${port}; listen [::1]:${port};
+        listen 127.0.0.1:${port} ${listen}; listen [::1]:${port} ${listen};
         location /file { root ${folder}; }
         location / { return 200 "ok\\n"; }
       }
