@@ -64,6 +64,7 @@ export async function openEndpoint(options: EndpointOptions): Promise<Endpoint> 
       authenticator: new Authenticator(limits.passwordChecks),
       isLoopback: isLoopback(address.address),
       mostAnswers: limits.answers,
+      turnMs: limits.turnMs,
     }),
   );
   configFile.watch(limits.reloadMs, http.update);

@@ -22,6 +22,8 @@ export interface Limits {
   readonly headerBytes: number;
   /** Answers made or sent at the same time: each may hold many megabytes. */
   readonly answers: number;
+  /** For the turn of another one, before it is told to come again, milliseconds. */
+  readonly turnMs: number;
   /** Pages that follow the stream. */
   readonly streams: number;
   /** Passwords that wait to be checked: each check is 60 ms of CPU. */
@@ -40,6 +42,7 @@ export const LIMITS: Limits = {
   connections: 1024,
   headerBytes: 8192,
   answers: 40,
+  turnMs: 1000,
   streams: 64,
   passwordChecks: 16,
 };
