@@ -2,6 +2,8 @@
  * How much of anybody's time and memory the endpoint spends. Node.js itself would wait a minute for
  * a request's head and five for its end.
  */
+import type { TurnLimits } from './turns.js';
+
 export interface Limits {
   /** For the head of a request, milliseconds. */
   readonly headersMs: number;
@@ -27,7 +29,7 @@ export interface Limits {
   /** Pages that follow the stream. */
   readonly streams: number;
   /** Passwords that wait to be checked: each check is 60 ms of CPU. */
-  readonly passwordChecks: number;
+  readonly passwordChecks: TurnLimits;
 }
 
 export const LIMITS: Limits = {
@@ -44,5 +46,5 @@ export const LIMITS: Limits = {
   answers: 40,
   turnMs: 1000,
   streams: 64,
-  passwordChecks: 16,
+  passwordChecks: { perAddress: 16, inAll: 64 },
 };
