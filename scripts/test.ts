@@ -1,11 +1,11 @@
 /**
  * Runs the tests and ends with one line `N passed, N failed[, N skipped]`.
  *
- *   scripts/test.ts [--unit] [FILE…]
+ *   scripts/test.ts [--unit | --faults] [FILE…]
  *
- * Unit tests (test/, without e2e and vm) and end-to-end tests (test/e2e, root) run two files at a
- * time: each of the latter owns its network namespaces, cgroups and folders, and waits more than it
- * computes. The TAP itself stays in .tap/.
+ * Unit tests (test/, without the other folders), end-to-end tests (test/e2e, root) and faults
+ * (test/faults, root) run two files at a time: each but the first owns its network namespaces,
+ * cgroups and folders, and waits more than it computes. The TAP itself stays in .tap/.
  */
 import { spawn } from 'node:child_process';
 import {
@@ -43,13 +43,19 @@ function testFiles(directory: string, without: readonly string[] = []): string[]
     .sort();
 }
 
-function suites(unitOnly: boolean, files: readonly string[]): Suite[] {
+const SUITES: readonly Suite[] = [
+  { name: 'unit', files: testFiles('test', ['e2e/', 'vm/', 'faults/']) },
+  { name: 'e2e', files: testFiles('test/e2e') },
+  { name: 'faults', files: testFiles('test/faults') },
+];
+
+/** `only`: the name of one suite; null: all of them. */
+function suites(only: string | null, files: readonly string[]): Suite[] {
   const chosen = (file: string): boolean =>
     files.length === 0 || files.some((wanted) => resolve(wanted) === join(root, file));
-  return [
-    { name: 'unit', files: testFiles('test', ['e2e/', 'vm/']).filter(chosen) },
-    ...(unitOnly ? [] : [{ name: 'e2e', files: testFiles('test/e2e').filter(chosen) }]),
-  ].filter((suite) => suite.files.length > 0);
+  return SUITES.filter(({ name }) => only === null || name === only)
+    .map(({ name, files: all }) => ({ name, files: all.filter(chosen) }))
+    .filter((suite) => suite.files.length > 0);
 }
 
 function print({ file, ms, passed, failed, skipped, notes }: FileResult): void {
@@ -94,7 +100,8 @@ async function run(suite: Suite): Promise<Counts> {
 
 const args = process.argv.slice(2);
 const files = args.filter((arg) => !arg.startsWith('--'));
-const chosen = suites(args.includes('--unit'), files);
+const only = SUITES.find(({ name }) => args.includes(`--${name}`))?.name ?? null;
+const chosen = suites(only, files);
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 mkdirSync(join(root, '.tap'), { recursive: true });
 rmSync(join(root, '.tap/closing-line'), { force: true });

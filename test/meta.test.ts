@@ -86,7 +86,8 @@ t.test('only src/kernel knows koffi', (t) => {
  */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'tcp-insight.ts': ['main.ts'],
-  'main.ts': ['program.ts', 'process', 'failure.ts'],
+  'main.ts': ['command-line.ts', 'process'],
+  'command-line.ts': ['program.ts', 'process', 'failure.ts'],
   'program.ts': ['collector', 'cli', 'commands.ts', 'symptoms.ts', 'terminal', 'version.ts'],
   doctor: [
     ...['collector', 'commands.ts', 'terminal', 'cli', 'sources', 'sinks', 'kernel'],

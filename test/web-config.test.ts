@@ -43,6 +43,7 @@ function certificates(t: Test): string {
     const signed = ['-in', `${name}.csr`, '-CA', 'ca.crt', '-CAkey', 'ca.key', '-extfile', ext];
     openssl('x509', '-req', ...signed, '-out', `${name}.crt`, '-days', '2');
   }
+  execFileSync('mkfifo', ['fifo'], { cwd: folder });
   return folder;
 }
 
@@ -138,6 +139,7 @@ const BAD: readonly (readonly [text: string, says: RegExp])[] = [
   ['tls_server_config: {cert_file: server.crt}', /lacks a certificate or its key/],
   ['tls_server_config: {min_version: TLS12}', /lacks a certificate or its key/],
   [TLS.replace('server.key', 'no.key'), /key_file cannot be read: ENOENT/],
+  [TLS.replace('server.crt', 'fifo'), /cert_file cannot be read: .*fifo is not a regular file/],
   [TLS.replace('server.key', 'ca.key'), /cannot be used: .*key values mismatch/],
   [TLS.replace('server.crt', 'ext'), /tls_server_config cannot be used/],
   [`${TLS}  cert: x`, /cert and cert_file exclude each other/],
@@ -192,44 +194,65 @@ t.test('without the right password there is nothing to see', async (t) => {
   t.equal(endpoint.store.requests.length, 2);
 });
 
+const [HERE, THERE] = ['192.0.2.1', '192.0.2.2'] as const;
+
 t.test('a password is checked once; a stranger costs as much as a user', async (t) => {
   const checked: string[] = [];
   const compare = (password: string, hash: string): Promise<boolean> => {
     checked.push(`${password} ${hash.slice(0, 7)}`);
     return bcrypt.compare(password, hash);
   };
-  const auth = new Authenticator(2, compare);
+  const auth = new Authenticator({ perAddress: 2, inAll: 3 }, compare);
   const cost12 = HASH.replace('$04$', '$12$');
   const users = new Map([['ada', HASH]]);
-  t.equal(await auth.check(users, basic('ada', 'secret')), 'right');
-  t.equal(await auth.check(users, basic('ada', 'secret')), 'right');
+  t.equal(await auth.check(users, basic('ada', 'secret'), HERE), 'right');
+  t.equal(await auth.check(users, basic('ada', 'secret'), HERE), 'right');
   t.strictSame(checked.splice(0), ['secret $2b$04$'], 'remembered');
   t.equal(
-    await auth.check(new Map([['ada', bcrypt.hashSync('other', 4)]]), basic('ada', 'secret')),
+    await auth.check(new Map([['ada', bcrypt.hashSync('other', 4)]]), basic('ada', 'secret'), HERE),
     'wrong',
   );
   t.equal(checked.splice(0).length, 1, 'not with another hash');
-  t.equal(await auth.check(users, undefined), 'wrong');
-  t.equal(await auth.check(users, basic('eve', 'fakepassword')), 'wrong');
+  t.equal(await auth.check(users, undefined, HERE), 'wrong');
+  t.equal(await auth.check(users, basic('eve', 'fakepassword'), HERE), 'wrong');
   t.strictSame(checked.splice(0), ['fakepassword $2y$10$'], 'somebody unknown is checked, too');
-  const costly = new Authenticator(2, (_password, hash) => Promise.resolve(checked.push(hash) > 0));
-  t.equal(await costly.check(new Map([['ada', cost12]]), basic('eve', 'x')), 'wrong', 'even then');
+  const costly = new Authenticator({ perAddress: 2, inAll: 3 }, (_password, hash) =>
+    Promise.resolve(checked.push(hash) > 0),
+  );
+  t.equal(
+    await costly.check(new Map([['ada', cost12]]), basic('eve', 'x'), HERE),
+    'wrong',
+    'even then',
+  );
   t.match(checked.splice(0), [/^\$2y\$12\$/], 'at the cost of the others');
 });
 
 t.test('only so many passwords wait to be checked, one after the other', async (t) => {
-  const waiting: ((matches: boolean) => void)[] = [];
-  const auth = new Authenticator(2, () => new Promise((resolve) => waiting.push(resolve)));
+  const checked: string[] = [];
+  let answer: (matches: boolean) => void = () => undefined;
+  const most = { perAddress: 3, inAll: 4 };
+  const auth = new Authenticator(most, (password) => {
+    checked.push(password);
+    return new Promise((resolve) => (answer = resolve));
+  });
   const users = new Map([['ada', HASH]]);
-  const [one, two] = ['a', 'b'].map((password) => auth.check(users, basic('ada', password)));
-  t.equal(await auth.check(users, basic('ada', 'c')), 'busy');
-  await until(() => waiting.length === 1, { what: 'one is checked' });
-  waiting[0]?.(true);
-  t.equal(await one, 'right');
-  t.equal(await auth.check(users, basic('ada', 'a')), 'right', 'known ones never wait');
-  await until(() => waiting.length === 2, { what: 'the next is checked' });
-  waiting[1]?.(false);
-  t.equal(await two, 'wrong');
+  const check = (password: string, address: string): Promise<string> =>
+    auth.check(users, basic('ada', password), address);
+  const [a, b, c] = ['a', 'b', 'c'].map((password) => check(password, HERE));
+  t.equal(await check('x', HERE), 'busy', 'three of one address');
+  const d = check('d', THERE);
+  t.equal(await check('x', THERE), 'busy', 'four in all');
+  for (const [turn, [verdict, matches]] of [[a, true] as const, [b, false] as const].entries()) {
+    await until(() => checked.length === turn + 1, { what: `check ${turn + 1}` });
+    answer(matches);
+    t.equal(await verdict, matches ? 'right' : 'wrong');
+  }
+  t.equal(await check('a', HERE), 'right', 'known ones never wait');
+  for (const verdict of [d, c]) {
+    answer(true);
+    t.equal(await verdict, 'right');
+  }
+  t.strictSame(checked, ['a', 'b', 'd', 'c'], 'addresses take turns');
 });
 
 t.test('user and password may hold colons and any letters', (t) => {

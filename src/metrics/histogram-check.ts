@@ -24,18 +24,28 @@ export function boundOf(name: string, labels: Sample['labels']): number {
   return bound;
 }
 
-/** What is wrong with a whole histogram, or null. */
-export function histogramFault({ name, buckets, count, hasSum }: HistogramCheck): string | null {
-  const sorted = buckets.toSorted(([a], [b]) => a - b);
-  const last = sorted.at(-1);
-  if (last?.[0] !== Infinity) return `histogram ${name} has no +Inf bucket`;
+const sortedBuckets = ({ buckets }: HistogramCheck): HistogramCheck['buckets'] =>
+  buckets.toSorted(([a], [b]) => a - b);
+
+/** What a histogram lacks, or null; a scrape takes one without, and whoever asks for it gets NaN. */
+export function histogramGap(check: HistogramCheck): string | null {
+  const { name, count, hasSum } = check;
+  if (sortedBuckets(check).at(-1)?.[0] !== Infinity) return `histogram ${name} has no +Inf bucket`;
+  return count === null || !hasSum ? `histogram ${name} lacks _sum or _count` : null;
+}
+
+/** Where the lines of a histogram contradict each other, or null. */
+export function histogramContradiction(check: HistogramCheck): string | null {
+  const { name, count } = check;
+  const sorted = sortedBuckets(check);
   for (const [i, [bound, total]] of sorted.entries()) {
     const before = sorted[i - 1];
     if (before !== undefined && total < before[1]) {
       return `histogram ${name}: bucket le="${bound}" is smaller than the one before`;
     }
   }
-  if (count === null || !hasSum) return `histogram ${name} lacks _sum or _count`;
-  if (count !== last[1]) return `histogram ${name}: _count is not the +Inf bucket`;
-  return null;
+  const [bound, last] = sorted.at(-1) ?? [];
+  return count !== null && bound === Infinity && count !== last
+    ? `histogram ${name}: _count is not the +Inf bucket`
+    : null;
 }

@@ -4,7 +4,7 @@
  * lose without a word (two samples of one series, a histogram that does not add up).
  */
 import { isUtf8 } from 'node:buffer';
-import { boundOf, histogramFault } from './histogram-check.js';
+import { boundOf, histogramContradiction, histogramGap } from './histogram-check.js';
 import type { HistogramCheck } from './histogram-check.js';
 import { ExpositionError, parseComment, parseSample, seriesKey } from './sample.js';
 import type { MetricType, Sample } from './sample.js';
@@ -17,6 +17,8 @@ export interface ParseRules {
   readonly unique: boolean;
   /** Every family has HELP and TYPE. */
   readonly documented: boolean;
+  /** Also what a scrape takes and only a careful reader refuses: `le` without TYPE, half a histogram. */
+  readonly asScraped?: boolean;
 }
 
 export interface ParseIssue {
@@ -30,6 +32,8 @@ export interface ParsedFamily {
   type: MetricType | null;
   help: string | null;
   samples: number;
+  /** A histogram that lacks its +Inf bucket, its sum or its count. */
+  isIncomplete: boolean;
 }
 
 /** Takes a sample that keeps the rules, the number of its line and its family. */
@@ -69,7 +73,10 @@ export class ExpositionParser {
   /** After the last line: what can only be seen now. */
   end(): readonly ParseIssue[] {
     for (const check of this.#histograms.values()) {
-      const message = histogramFault(check);
+      const gap = histogramGap(check);
+      if (gap !== null) this.#family(check.name).isIncomplete = true;
+      const message =
+        (this.#rules.asScraped === true ? null : gap) ?? histogramContradiction(check);
       if (message !== null) this.issues.push({ line: check.line, message });
     }
     if (this.#rules.documented) {
@@ -110,7 +117,7 @@ export class ExpositionParser {
     if (this.#rules.grouped) this.#enter(family.name);
     if (this.#rules.unique) this.#checkUnique(sample);
     if (family.type === 'histogram') this.#checkHistogram(family.name, sample);
-    else if (sample.labels.some(([label]) => label === 'le')) {
+    else if (this.#refusesLe(family) && sample.labels.some(([label]) => label === 'le')) {
       throw new ExpositionError(`label "le" on ${sample.name}, which is no histogram`);
     }
     if (family.type === 'counter' && !(sample.value >= 0)) {
@@ -120,10 +127,15 @@ export class ExpositionParser {
     this.#onSample(sample, this.#line, family);
   }
 
+  #refusesLe({ type }: ParsedFamily): boolean {
+    return this.#rules.asScraped !== true || (type !== null && type !== 'untyped');
+  }
+
   #family(name: string): ParsedFamily {
     let family = this.families.get(name);
     if (family === undefined) {
-      this.families.set(name, (family = { name, type: null, help: null, samples: 0 }));
+      family = { name, type: null, help: null, samples: 0, isIncomplete: false };
+      this.families.set(name, family);
     }
     return family;
   }
@@ -177,21 +189,30 @@ export class ExpositionParser {
   }
 }
 
-/** Feeds a whole document to a parser that has read nothing yet; returns its issues. */
+/**
+ * Feeds a whole document to a parser that has read nothing yet, or with `toFirstIssue` no more than
+ * shows that something is wrong; returns its issues.
+ */
 export function readExposition(
   body: string | Uint8Array,
   parser: ExpositionParser,
+  { toFirstIssue = false } = {},
 ): readonly ParseIssue[] {
   if (typeof body !== 'string' && !isUtf8(body)) {
     parser.issues.push({ line: 0, message: 'invalid UTF-8' });
+    if (toFirstIssue) return parser.issues;
   }
   const text =
     typeof body === 'string' ? body : new TextDecoder('utf-8', { ignoreBOM: true }).decode(body);
-  const lines = text.split('\n');
-  const rest = lines.pop() ?? '';
-  for (const line of lines) parser.line(line);
-  if (rest !== '') {
-    parser.issues.push({ line: lines.length + 1, message: 'unexpected end of input stream' });
+  let lines = 0;
+  let at = 0;
+  for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', at)) {
+    lines += 1;
+    if (!parser.line(text.slice(at, end)) && toFirstIssue) return parser.issues;
+    at = end + 1;
+  }
+  if (at < text.length) {
+    parser.issues.push({ line: lines + 1, message: 'unexpected end of input stream' });
   }
   return parser.end();
 }

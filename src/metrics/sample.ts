@@ -2,6 +2,7 @@
  * One line of the Prometheus text format 0.0.4, read strictly: what any consumer refuses is an
  * `ExpositionError`.
  */
+import { clip } from './text.js';
 
 /** A line or a document that breaks the format; the message names the rule. */
 export class ExpositionError extends Error {}
@@ -41,6 +42,9 @@ const INTEGER = /^[+-]?\d+$/;
 /** `# HELP name text`, `# TYPE name type`; any other line that starts with `#` is a remark. */
 const COMMENT = /^[ \t]*#[ \t]+(HELP|TYPE)(?:[ \t]+([^ \t]+)(?:[ \t]+(.*))?)?$/s;
 
+/** Of a value that a message names. */
+const MOST_QUOTED_CHARS = 60;
+
 function fail(message: string): never {
   throw new ExpositionError(message);
 }
@@ -65,18 +69,18 @@ export function parseValue(text: string): number {
     const infinite = INFINITE.exec(text);
     if (infinite !== null) return infinite[1] === '-' ? -Infinity : Infinity;
   }
-  return fail(`expected float as value, got ${JSON.stringify(text)}`);
+  return fail(`expected float as value, got ${quoted(text)}`);
 }
 
 const INT64_MAX = 2n ** 63n - 1n;
 
 /** Milliseconds since 1970. */
 export function parseTimestamp(text: string): number {
-  if (!INTEGER.test(text)) fail(`expected integer as timestamp, got ${JSON.stringify(text)}`);
+  if (!INTEGER.test(text)) fail(`expected integer as timestamp, got ${quoted(text)}`);
   if (text.length <= 15) return Number(text);
   const exact = BigInt(text.replace('+', ''));
   if (exact > INT64_MAX || exact < -INT64_MAX - 1n) {
-    fail(`expected integer as timestamp, got ${JSON.stringify(text)}`);
+    fail(`expected integer as timestamp, got ${quoted(text)}`);
   }
   return Number(exact);
 }
@@ -91,11 +95,14 @@ function unescape(text: string, quote: boolean): string {
   });
 }
 
+/** Text of a stranger inside a message: its beginning, in quotes. */
+const quoted = (text: string): string => JSON.stringify(clip(text, MOST_QUOTED_CHARS));
+
 /** Where the quoted value that starts at `at` has its closing quote. */
 function closingQuote(line: string, at: number): number {
   for (let end = at; ; end++) {
     end = line.indexOf('"', end);
-    if (end < 0) return fail(`label value ${JSON.stringify(line.slice(at))} is not closed`);
+    if (end < 0) return fail(`label value ${quoted(line.slice(at))} is not closed`);
     let slashes = 0;
     while (end - slashes > at && line[end - slashes - 1] === '\\') slashes++;
     if (slashes % 2 === 0) return end;
@@ -110,12 +117,12 @@ function parseLabels(
   labels: [string, string][],
 ): number {
   let at = skipBlanks(line, brace + 1);
+  const seen = new Set<string>();
   while (line[at] !== '}') {
     const label = match(LABEL_NAME, line, at) ?? fail(`invalid label name for metric "${name}"`);
     if (label === '__name__') fail('label name "__name__" is reserved');
-    if (labels.some(([other]) => other === label)) {
-      fail(`duplicate label names for metric "${name}"`);
-    }
+    if (seen.has(label)) fail(`duplicate label names for metric "${name}"`);
+    seen.add(label);
     at = skipBlanks(line, at + label.length);
     if (line[at] !== '=')
       fail(`expected '=' after label name, found '${line[at] ?? 'end of line'}'`);
@@ -128,7 +135,7 @@ function parseLabels(
     labels.push([label, unescape(text, true)]);
     at = skipBlanks(line, end + 1);
     if (line[at] === ',') at = skipBlanks(line, at + 1);
-    else if (line[at] !== '}') fail(`unexpected end of label value "${text}"`);
+    else if (line[at] !== '}') fail(`unexpected end of label value ${quoted(text)}`);
   }
   return at + 1;
 }
@@ -144,7 +151,7 @@ export function parseSample(line: string): Sample {
   if (line.includes('\0')) fail('a line must not contain NUL');
   const [valueText = '', timestamp, ...rest] = line.slice(at).split(/[ \t]/);
   const value = parseValue(valueText);
-  if (rest.length > 0) fail(`spurious string after timestamp: ${JSON.stringify(rest.join(' '))}`);
+  if (rest.length > 0) fail(`spurious string after timestamp: ${quoted(rest.join(' '))}`);
   const timestampMs = timestamp === undefined ? null : parseTimestamp(timestamp);
   return { name, labels, value, valueText, timestampMs };
 }
@@ -156,7 +163,7 @@ export function parseComment(line: string): Comment | null {
   const [, kind, name = '', text = ''] = parts;
   if (match(METRIC_NAME, name, 0) !== name) fail('invalid metric name in comment');
   if (kind === 'HELP') return { kind, name, help: unescape(text, false) };
-  if (!METRIC_TYPES.has(text)) fail(`unknown metric type ${JSON.stringify(text)}`);
+  if (!METRIC_TYPES.has(text)) fail(`unknown metric type ${quoted(text)}`);
   return { kind: 'TYPE', name, type: text as MetricType };
 }
 

@@ -1,4 +1,5 @@
 /** The end of a run: a signal, its time is over, nobody reads any more, or a bug. */
+import { listenForEnd } from './signals.js';
 import { isTerminal } from './streams.js';
 
 const EXIT_INTERRUPTED = 130;
@@ -31,9 +32,10 @@ export class End {
   };
 
   /**
-   * SIGINT or SIGTERM, first: an orderly end; second: at once. SIGHUP: an orderly end, for who was
-   * not started on a terminal `hangUp` instead. A terminal that goes away sends more than one (the
-   * kernel, the shell, the kernel again when the shell is gone), so those never count as a second.
+   * SIGINT, SIGTERM or SIGQUIT, first: an orderly end; second: at once. SIGHUP: an orderly end, for
+   * who was not started on a terminal `hangUp` instead. A terminal that goes away sends more than one
+   * (the kernel, the shell, the kernel again when the shell is gone), so those never count as a
+   * second. Any other signal that would kill is an orderly end, see signals.ts.
    */
   listen(hangUp?: () => void): void {
     let asked = false;
@@ -42,9 +44,11 @@ export class End {
       asked = true;
       this.come();
     };
-    process.on('SIGINT', stop);
-    process.on('SIGTERM', stop);
-    process.on('SIGHUP', hangUp === undefined || isTerminal(STDIN) ? this.come : hangUp);
+    listenForEnd({
+      asked: stop,
+      hungUp: hangUp === undefined || isTerminal(STDIN) ? this.come : hangUp,
+      struck: this.come,
+    });
   }
 
   /** Comes after so long; undefined: never by itself. */

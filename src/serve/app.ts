@@ -1,5 +1,10 @@
 /** The paths behind their guards, as one express application. */
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import express, {
+  type ErrorRequestHandler,
+  type Express,
+  type RequestHandler,
+  type Response,
+} from 'express';
 import { quietWarnings } from '../sinks/warnings.js';
 import { sendText } from './answer.js';
 import type { Authenticator } from './basic-auth.js';
@@ -10,7 +15,7 @@ import { routesOf, type RouteParts } from './routes.js';
 import type { Streams } from './streams.js';
 import type { WebConfig } from './web-config.js';
 
-export interface AppParts extends Omit<RouteParts, 'own'> {
+export interface AppParts extends Omit<RouteParts, 'own' | 'endOf'> {
   readonly connections: Connections;
   readonly streams: Streams;
   readonly metrics: OwnMetrics;
@@ -21,6 +26,8 @@ export interface AppParts extends Omit<RouteParts, 'own'> {
   readonly isLoopback: boolean;
   /** Most answers made or sent at the same time. */
   readonly mostAnswers: number;
+  /** How long another one waits for its turn, milliseconds. */
+  readonly turnMs: number;
   /** One-sentence messages for the person at the terminal. */
   readonly say: (message: string) => void;
 }
@@ -36,14 +43,14 @@ export function createApp(parts: AppParts): Express {
   if (parts.isLoopback) app.use(ownHostOnly);
   app.use(basicAuth(parts.config, parts.authenticator), readOnly);
   app.get('/api/v1/stream', streamRoute(parts));
-  app.use(fewAtATime(connections, parts.mostAnswers));
+  app.use(fewAtATime(parts));
   const own = (): Buffer =>
     metrics.render({
       directory: store.status(),
       connections: connections.count,
       streamClients: streams.count,
     });
-  for (const { path, handler, answer } of routesOf({ ...parts, own })) {
+  for (const { path, handler, answer } of routesOf({ ...parts, own, endOf: endIn(connections) })) {
     handlers.set(path, handler);
     app.get(path, answer);
   }
@@ -83,19 +90,52 @@ function streamRoute({ store, streams, connections }: AppParts): RequestHandler 
   };
 }
 
-/** Each answer may hold many megabytes until its client has taken it. */
-function fewAtATime(connections: Connections, most: number): RequestHandler {
+function endIn(connections: Connections): (response: Response) => AbortSignal {
+  return (response) => {
+    const end = new AbortController();
+    connections.onEnd(response, () => {
+      end.abort();
+    });
+    return end.signal;
+  };
+}
+
+/**
+ * Each answer may hold many megabytes until its client has taken it. Beyond the most a request waits
+ * for its turn, then is told to come again.
+ */
+function fewAtATime({ connections, mostAnswers, turnMs }: AppParts): RequestHandler {
   let answers = 0;
+  const queue = new Set<() => void>();
+  const leave = (): void => {
+    answers -= 1;
+    const [first] = queue;
+    first?.();
+  };
   return (_request, response, next) => {
-    if (answers >= most) {
-      sendText(response, 503, 'Too many requests at a time; try again.', { 'retry-after': '1' });
+    const enter = (): void => {
+      answers += 1;
+      connections.onEnd(response, leave);
+      next();
+    };
+    if (answers < mostAnswers) {
+      enter();
       return;
     }
-    answers += 1;
-    connections.onEnd(response, () => {
-      answers -= 1;
-    });
-    next();
+    const refuse = setTimeout(() => {
+      queue.delete(take);
+      sendText(response, 503, 'Too many requests at a time; try again.', { 'retry-after': '1' });
+    }, turnMs);
+    const giveUp = (): void => {
+      clearTimeout(refuse);
+      queue.delete(take);
+    };
+    const take = (): void => {
+      giveUp();
+      enter();
+    };
+    queue.add(take);
+    connections.onEnd(response, giveUp);
   };
 }
 

@@ -1,14 +1,17 @@
 /**
  * Users and passwords (HTTP basic authentication) against bcrypt hashes. A check costs 60 ms of CPU,
- * so what was right once is remembered, and only so many checks may wait.
+ * so what was right once is remembered, and only so many checks may wait; addresses take turns.
  */
 import { createHmac, randomBytes } from 'node:crypto';
-import bcrypt from 'bcryptjs';
+import { Turns, type TurnLimits } from './turns.js';
 
 export type Verdict = 'right' | 'wrong' | 'busy';
 
 /** User names and their bcrypt hashes. */
 export type Users = ReadonlyMap<string, string>;
+
+/** Whether a password has this hash; asked again only when it has answered. */
+export type Compare = (password: string, hash: string) => Promise<boolean>;
 
 const MOST_REMEMBERED = 128;
 
@@ -36,32 +39,29 @@ function hashOfNobody(users: Users): string {
 }
 
 export class Authenticator {
-  readonly #mostWaiting: number;
-  readonly #compare: (password: string, hash: string) => Promise<boolean>;
+  readonly #turns: Turns;
+  readonly #compare: Compare;
   /** Passwords are not kept, only keyed digests; the key dies with the process. */
   readonly #key = randomBytes(32);
   readonly #remembered = new Set<string>();
-  #waiting = 0;
-  #last: Promise<unknown> = Promise.resolve();
 
-  /** `mostWaiting`: checks under way or waiting, beyond which the answer is `busy`. */
-  constructor(
-    mostWaiting: number,
-    compare: (password: string, hash: string) => Promise<boolean> = bcrypt.compare,
-  ) {
-    this.#mostWaiting = mostWaiting;
+  /** `most`: checks under way or waiting, beyond which the answer is `busy`. */
+  constructor(most: TurnLimits, compare: Compare) {
+    this.#turns = new Turns(most);
     this.#compare = compare;
   }
 
-  async check(users: Users, authorization: string | undefined): Promise<Verdict> {
+  /** `address`: of who asks. */
+  async check(users: Users, authorization: string | undefined, address: string): Promise<Verdict> {
     const given = credentialsOf(authorization);
     if (given === null) return 'wrong';
     const known = users.get(given.user);
     const hash = known ?? hashOfNobody(users);
     const digest = this.#digest(given, hash);
     if (this.#remembered.has(digest)) return 'right';
-    if (this.#waiting >= this.#mostWaiting) return 'busy';
-    const matches = await this.#inTurn(() => this.#compare(given.password, hash));
+    // One check after the other: two would not be faster, and leave less for everything else.
+    const matches = await this.#turns.take(address, () => this.#compare(given.password, hash));
+    if (matches === null) return 'busy';
     if (!matches || known === undefined) return 'wrong';
     this.#remember(digest);
     return 'right';
@@ -71,18 +71,6 @@ export class Authenticator {
     return createHmac('sha256', this.#key)
       .update(JSON.stringify([user, password, hash]))
       .digest('base64');
-  }
-
-  /** One check after the other: two would not be faster, and leave less for everything else. */
-  async #inTurn(check: () => Promise<boolean>): Promise<boolean> {
-    this.#waiting += 1;
-    const mine = this.#last.then(check, check);
-    this.#last = mine;
-    try {
-      return await mine;
-    } finally {
-      this.#waiting -= 1;
-    }
   }
 
   #remember(digest: string): void {

@@ -8,12 +8,15 @@ import { pageSnapshot, snapshotJson } from './page-model.js';
 import { directoryIdentity, readContent, stampFiles, type FileStamp } from './prom-files.js';
 import { linesOf, scanExposition, type Scan, type ScanResult } from './scan.js';
 import { parseSample } from '../metrics/sample.js';
+import { clip, oneLine } from '../metrics/text.js';
 import { collectorState, STATE_FILE, type CollectorFile } from './staleness.js';
 import type { CollectorState, TextFile } from './types.js';
 import type { Answer, KeyedBody, Question, SnapshotBytes, Version } from './worker-protocol.js';
 
 /** Of all files together; no exporter of files has a tenth of it. */
 const LIMIT_BYTES = 2 ** 30;
+/** Of the sentence about a file: what it says of the content is a stranger's. */
+const MOST_ERROR_CHARS = 400;
 const INTERVAL_FAMILY = 'netwatch_collection_interval_seconds';
 
 interface KnownFile {
@@ -47,7 +50,7 @@ export class Catalog {
     return {
       version: isChanged ? this.#version(collectorFile, collector) : null,
       snapshot: isNewState ? this.#snapshot(collectorFile, collector, nowMs) : null,
-      bodies: this.#bodies(isChanged ? wanted : missing),
+      bodies: this.#bodies(isChanged ? [...wanted, ...missing] : missing),
       directoryIdentity: identity,
     };
   }
@@ -64,8 +67,8 @@ export class Catalog {
     });
   }
 
-  #scan({ name }: FileStamp, limitBytes: number): ScanResult {
-    const content = readContent(this.#directory, name, limitBytes);
+  #scan(stamp: FileStamp, limitBytes: number): ScanResult {
+    const content = readContent(this.#directory, stamp, limitBytes);
     return content.ok ? scanExposition(content.bytes) : content;
   }
 
@@ -97,7 +100,8 @@ export class Catalog {
         name,
         mtimeMs,
         bytes,
-        error: error === null ? null : `${name} is left out: ${error}`,
+        error:
+          error === null ? null : oneLine(clip(`${name} is left out: ${error}`, MOST_ERROR_CHARS)),
       };
     });
     return { files, collectorFile, collector };
@@ -117,8 +121,9 @@ export class Catalog {
   }
 
   #bodies(kinds: readonly BodyKind[]): readonly KeyedBody[] {
-    return kinds.map((kind) => ({
-      key: keyOf(kind),
+    const byKey = new Map(kinds.map((kind) => [keyOf(kind), kind]));
+    return Array.from(byKey, ([key, kind]) => ({
+      key,
       body: prepareBody(this.#merged.families, kind),
     }));
   }

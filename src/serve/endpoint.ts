@@ -9,6 +9,7 @@ import { Authenticator } from './basic-auth.js';
 import { isLoopback } from './hosts.js';
 import type { Limits } from './limits.js';
 import { OwnMetrics } from './own-metrics.js';
+import { PasswordThread } from './password-thread.js';
 import { createHttpServer, type HttpServer } from './server.js';
 import { Streams } from './streams.js';
 import type { TailedLog } from './tail.js';
@@ -46,9 +47,11 @@ export async function openEndpoint(options: EndpointOptions): Promise<Endpoint> 
   const metrics = new OwnMetrics();
   const http = createHttpServer(config, limits, metrics);
   const address = await listen(http, options.listen);
+  // Before root is given up: the program's own files may be closed to others.
+  const passwords = configFile.exists ? await PasswordThread.start() : null;
   const content = await options.open().catch(async (error: unknown) => {
     http.server.close();
-    await http.connections.end(0);
+    await Promise.all([http.connections.end(0), passwords?.close()]);
     throw error;
   });
   const { store } = content;
@@ -61,9 +64,10 @@ export async function openEndpoint(options: EndpointOptions): Promise<Endpoint> 
     createApp({
       ...content,
       ...{ connections, streams, metrics, config, say },
-      authenticator: new Authenticator(limits.passwordChecks),
+      authenticator: new Authenticator(limits.passwordChecks, passwords?.compare ?? nobody),
       isLoopback: isLoopback(address.address),
       mostAnswers: limits.answers,
+      turnMs: limits.turnMs,
     }),
   );
   configFile.watch(limits.reloadMs, http.update);
@@ -74,10 +78,13 @@ export async function openEndpoint(options: EndpointOptions): Promise<Endpoint> 
       http.server.close();
       streams.close();
       await connections.end(limits.stopMs);
-      await store.close();
+      await Promise.all([store.close(), passwords?.close()]);
     },
   };
 }
+
+/** Without a web configuration there are no users. */
+const nobody = (): Promise<boolean> => Promise.resolve(false);
 
 async function listen({ server }: HttpServer, { host, port }: ListenAddress): Promise<AddressInfo> {
   server.listen(host === null ? { port } : { host, port });

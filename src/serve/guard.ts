@@ -54,11 +54,13 @@ export const ownHostOnly: RequestHandler = (request, response, next) => {
 export function basicAuth(config: () => WebConfig, authenticator: Authenticator): RequestHandler {
   return async (request, response, next) => {
     const { users } = config();
+    const { socket, headers } = request;
+    const { authorization } = headers;
     if (users.size === 0) {
       next();
       return;
     }
-    switch (await authenticator.check(users, request.headers.authorization)) {
+    switch (await authenticator.check(users, authorization, socket.remoteAddress ?? '')) {
       case 'right':
         next();
         return;

@@ -2,6 +2,8 @@
  * How much of anybody's time and memory the endpoint spends. Node.js itself would wait a minute for
  * a request's head and five for its end.
  */
+import type { TurnLimits } from './turns.js';
+
 export interface Limits {
   /** For the head of a request, milliseconds. */
   readonly headersMs: number;
@@ -22,10 +24,12 @@ export interface Limits {
   readonly headerBytes: number;
   /** Answers made or sent at the same time: each may hold many megabytes. */
   readonly answers: number;
+  /** For the turn of another one, before it is told to come again, milliseconds. */
+  readonly turnMs: number;
   /** Pages that follow the stream. */
   readonly streams: number;
   /** Passwords that wait to be checked: each check is 60 ms of CPU. */
-  readonly passwordChecks: number;
+  readonly passwordChecks: TurnLimits;
 }
 
 export const LIMITS: Limits = {
@@ -40,6 +44,7 @@ export const LIMITS: Limits = {
   connections: 1024,
   headerBytes: 8192,
   answers: 40,
+  turnMs: 1000,
   streams: 64,
-  passwordChecks: 16,
+  passwordChecks: { perAddress: 16, inAll: 64 },
 };

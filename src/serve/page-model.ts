@@ -74,9 +74,13 @@ function histogramFamily({ name }: FamilyPart, samples: readonly Sample[]): Hist
   return sideBySide([...found.values()]);
 }
 
-/** All series of netwatch have the same buckets; one that has others could not be shown beside. */
-function sideBySide(found: readonly GrowingSeries[]): HistogramFamily {
-  for (const { buckets } of found) buckets.sort(([a], [b]) => a - b);
+/**
+ * All series of netwatch have the same buckets, the last one +Inf; one that has others could not be
+ * shown beside.
+ */
+function sideBySide(all: readonly GrowingSeries[]): HistogramFamily {
+  for (const { buckets } of all) buckets.sort(([a], [b]) => a - b);
+  const found = all.filter(({ buckets }) => buckets.at(-1)?.[0] === Infinity);
   const boundsOf = ({ buckets }: GrowingSeries): number[] => buckets.slice(0, -1).map(([le]) => le);
   const bounds = found[0] === undefined ? [] : boundsOf(found[0]);
   const series = found

@@ -50,11 +50,6 @@ export class PreparedBodies {
     return [...this.#entries.values()].map(({ kind }) => kind);
   }
 
-  /** Those of them that there is no version of. */
-  missing(): readonly BodyKind[] {
-    return [...this.#entries.values()].filter(({ body }) => body === null).map(({ kind }) => kind);
-  }
-
   #trim(): void {
     for (const [key] of this.#entries) {
       if (this.#entries.size <= 1) return;

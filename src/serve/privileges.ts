@@ -2,7 +2,8 @@
  * Giving up root: what listens to the network needs no right but to read one directory. With the user
  * id go all capabilities.
  */
-import { readdir, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { lstat, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../sinks/errors.js';
 import { NetwatchError } from '../failure.js';
@@ -55,18 +56,30 @@ function actAs(id: number): void {
   if (id !== ROOT) process.seteuid?.(id);
 }
 
-/** The directory's, and those of its files that others cannot read: logs are 0640. */
+/**
+ * The directory's, and those of its files that others cannot read: logs are 0640. A link is not what
+ * it leads to, which may be any file of the machine. Root's group opens much that is not ours, so no
+ * file brings it: only a directory that is open to nobody else but root's group.
+ */
 async function groupsOf(directory: string): Promise<number[]> {
-  const names = await readdir(directory);
+  const names = await readdir(directory, { encoding: 'buffer' });
   const found = await Promise.all(
-    names.map((name) => stat(join(directory, name)).catch(() => null)),
+    names.map((name) => lstat(pathOf(directory, name)).catch(() => null)),
   );
-  const closed = found.filter(
-    (file) => file?.isFile() === true && (file.mode & READ_ALL) === READ_GROUP,
-  );
-  const { gid } = await stat(directory);
-  return [...new Set([gid, ...closed.flatMap((file) => file?.gid ?? [])])];
+  const closed = found.flatMap((file) => (file?.isFile() === true && isClosed(file) ? file : []));
+  const groups = new Set(closed.map(({ gid }) => gid));
+  const own = await stat(directory);
+  groups.add(own.gid);
+  if (own.gid !== ROOT || !isClosed(own)) groups.delete(ROOT);
+  return [...groups];
 }
+
+/** To all but its owner and its group. */
+const isClosed = ({ mode }: Stats): boolean => (mode & READ_ALL) === READ_GROUP;
+
+/** A name may be any bytes. */
+const pathOf = (directory: string, name: Buffer): Buffer =>
+  Buffer.concat([Buffer.from(`${directory}/`), name]);
 
 async function pathForNobody(directory: string): Promise<string> {
   try {

@@ -2,6 +2,7 @@
  * The `*.prom` files of a directory, as node_exporter's textfile collector sees them: regular files
  * without a leading dot. All calls are synchronous: this runs in the worker, where nobody waits.
  */
+import { isUtf8 } from 'node:buffer';
 import {
   closeSync,
   constants,
@@ -23,6 +24,8 @@ export interface FileStamp {
   readonly bytes: number;
   /** Equal for an unchanged file. */
   readonly identity: string;
+  /** False: `name` only shows what the name is like, and opens nothing. */
+  readonly isNameUtf8: boolean;
 }
 
 export type Content =
@@ -36,22 +39,43 @@ const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
  * directory that is missing or closed to us has none.
  */
 export function stampFiles(directory: string): readonly FileStamp[] {
-  const names = orNull(() => readdirSync(directory)) ?? [];
-  const wanted = names.filter((name) => name.endsWith('.prom') && !name.startsWith('.'));
-  const rank = (name: string): number => (name === STATE_FILE ? 0 : 1);
-  wanted.sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
-  return wanted.flatMap((name) => {
-    // Gone between the listing and the look: there is nothing to report.
-    const found = orNull(() => lstatSync(join(directory, name), { bigint: true }));
-    if (found === null) return [];
-    const { dev, ino, size, mtimeNs, ctimeNs } = found;
-    const identity = [dev, ino, size, mtimeNs, ctimeNs].join();
-    return [{ name, mtimeMs: Number(found.mtimeMs), bytes: Number(size), identity }];
-  });
+  const listed = orNull(() => readdirSync(directory, { encoding: 'buffer' })) ?? [];
+  const named = listed.map((raw): Named => ({ raw, name: String(raw), isNameUtf8: isUtf8(raw) }));
+  const wanted = named.filter(({ name }) => name.endsWith('.prom') && !name.startsWith('.'));
+  const rank = ({ name }: Named): number => (name === STATE_FILE ? 0 : 1);
+  wanted.sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1));
+  const first = new Map<string, Named>();
+  for (const one of wanted) {
+    // Names that are not UTF-8 may look the same; one of them stands for all.
+    const before = first.get(one.name);
+    if (before === undefined || (one.isNameUtf8 && !before.isNameUtf8)) first.set(one.name, one);
+  }
+  return [...first.values()].flatMap((one) => stampOf(directory, one));
+}
+
+interface Named {
+  readonly raw: Buffer;
+  readonly name: string;
+  readonly isNameUtf8: boolean;
+}
+
+/** None if it has gone between the listing and the look: there is nothing to report. */
+function stampOf(directory: string, { raw, name, isNameUtf8 }: Named): readonly FileStamp[] {
+  const path = Buffer.concat([Buffer.from(`${directory}/`), raw]);
+  const found = orNull(() => lstatSync(path, { bigint: true }));
+  if (found === null) return [];
+  const { dev, ino, size, mtimeNs, ctimeNs } = found;
+  const identity = [dev, ino, size, mtimeNs, ctimeNs].join();
+  return [{ name, isNameUtf8, identity, mtimeMs: Number(found.mtimeMs), bytes: Number(size) }];
 }
 
 /** Reads at most `limitBytes`; the error is one sentence without its end. */
-export function readContent(directory: string, name: string, limitBytes: number): Content {
+export function readContent(
+  directory: string,
+  { name, isNameUtf8 }: FileStamp,
+  limitBytes: number,
+): Content {
+  if (!isNameUtf8) return { ok: false, error: 'its name is not UTF-8; rename it' };
   try {
     const fd = openSync(join(directory, name), FLAGS);
     try {

@@ -55,13 +55,15 @@ type OpenType = Exclude<MetricType, 'untyped'> | 'unknown';
 
 /**
  * How OpenMetrics calls a family. A counter loses its `_total`; one that has none, or whose short
- * name another family has, can only be `unknown` there.
+ * name another family has, can only be `unknown` there, as can half a histogram.
  */
 function openTitle(
-  { name, type }: MergedFamily,
+  { name, type, sources }: MergedFamily,
   names: ReadonlySet<string>,
 ): { readonly name: string; readonly type: OpenType } {
   if (type === 'untyped') return { name, type: 'unknown' };
+  if (type === 'histogram' && sources.some(({ part }) => part.isIncomplete))
+    return { name, type: 'unknown' };
   if (type !== 'counter') return { name, type };
   const short = name.replace(/_total$/, '');
   if (short === name || short === '' || names.has(short)) return { name, type: 'unknown' };

@@ -25,6 +25,8 @@ export interface RouteParts {
   readonly assets: readonly Asset[];
   /** The endpoint's own families in the text format. */
   readonly own: () => Uint8Array;
+  /** Aborts when the answer is over, or its connection. */
+  readonly endOf: (response: Response) => AbortSignal;
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8';
@@ -47,7 +49,7 @@ function groupsOf(query: URLSearchParams): ReadonlySet<Group> | null | undefined
     : undefined;
 }
 
-function metricsRoute({ store, own }: RouteParts): RequestHandler {
+function metricsRoute({ store, own, endOf }: RouteParts): RequestHandler {
   return async (request, response) => {
     const groups = groupsOf(queryOf(request));
     if (groups === undefined) {
@@ -56,13 +58,15 @@ function metricsRoute({ store, own }: RouteParts): RequestHandler {
     }
     const { format, contentType } = negotiate(request);
     const gzip = acceptsGzip(request);
+    const left = endOf(response);
     await store.ready;
-    const body = await store.metrics({
-      format,
-      gzip,
-      groups,
-      own: groups === null || groups.has('netwatch') ? own() : NONE,
+    const ownPart = groups === null || groups.has('netwatch') ? own() : NONE;
+    const asked = { format, gzip, groups, own: ownPart, left };
+    const body = await store.metrics(asked).catch((error: unknown) => {
+      if (!left.aborted) throw error;
+      return null;
     });
+    if (body === null) return;
     response.vary('Accept, Accept-Encoding');
     const headers: Record<string, string> = gzip ? { 'content-encoding': 'gzip' } : {};
     send(response, { type: contentType, body, headers });

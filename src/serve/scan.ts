@@ -5,7 +5,12 @@
  * what is wrong.
  */
 import { isUtf8 } from 'node:buffer';
-import { boundOf, histogramFault, type HistogramCheck } from '../metrics/histogram-check.js';
+import {
+  boundOf,
+  histogramContradiction,
+  histogramGap,
+  type HistogramCheck,
+} from '../metrics/histogram-check.js';
 import {
   ExpositionError,
   parseComment,
@@ -22,6 +27,8 @@ export interface FamilyPart {
   readonly name: string;
   type: MetricType | null;
   help: string | null;
+  /** A histogram that lacks its +Inf bucket, its sum or its count. */
+  isIncomplete: boolean;
   /** Where its lines stand in the bytes of the scan: start, end, start, end … */
   readonly ranges: number[];
 }
@@ -100,8 +107,9 @@ class Scanner {
       if (!this.#chunk()) return false;
       this.#base = end;
     }
-    for (const check of this.#histograms.values()) if (histogramFault(check) !== null) return false;
-    return true;
+    return [...this.#histograms.values()].every(
+      (check) => histogramGap(check) === null && histogramContradiction(check) === null,
+    );
   }
 
   #chunk(): boolean {
@@ -208,7 +216,8 @@ class Scanner {
   #family(name: string): FamilyPart {
     let family = this.families.get(name);
     if (family === undefined) {
-      this.families.set(name, (family = { name, type: null, help: null, ranges: [] }));
+      family = { name, type: null, help: null, isIncomplete: false, ranges: [] };
+      this.families.set(name, family);
     }
     return family;
   }

@@ -28,6 +28,12 @@ const UNSIGNED = String.raw`(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d
 const NUMBER = `(?:[+-]?${UNSIGNED}|NaN|[+-]?Inf)`;
 const POSITIVE = String.raw`\+?(?:${UNSIGNED}|Inf)`;
 
+/**
+ * Beyond this V8 may refuse to compile a pattern, and thousands of compiled ones are many megabytes;
+ * ninety labels fit.
+ */
+const MOST_PATTERN_CHARS = 4096;
+
 /** The shape of a sample of a family of `type`, or null if it has none that is beyond doubt. */
 export function shapeOf(sample: Sample, family: string, type: MetricType | null): Shape | null {
   const { name } = sample;
@@ -40,6 +46,7 @@ export function shapeOf(sample: Sample, family: string, type: MetricType | null)
     part === 'plain'
       ? `${name}${braces(labels.map(labelPattern).join(','))} ${number}\n`
       : `${name}${histogramLabels(labels)} (${number})\n`;
+  if (pattern.length > MOST_PATTERN_CHARS) return null;
   return {
     name,
     sortedLabels: labels.toSorted().join(),

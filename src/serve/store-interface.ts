@@ -8,6 +8,8 @@ export interface MetricsRequest {
   readonly groups: ReadonlySet<Group> | null;
   /** The endpoint's own families in the text format, appended as they are now. */
   readonly own: Uint8Array;
+  /** Aborts when who asked has gone: what it would get is not made. */
+  readonly left?: AbortSignal;
 }
 
 /** The data directory, read in the background and ready to be served. */
@@ -15,7 +17,7 @@ export interface Store {
   /** Resolves when the directory has been read for the first time. */
   readonly ready: Promise<void>;
   status(): DirectoryStatus;
-  /** The whole body of /metrics, encoded as asked. */
+  /** The whole body of /metrics, encoded as asked; rejects when who asked has gone. */
   metrics(request: MetricsRequest): Promise<Buffer>;
   /** The newest `PageSnapshot` as JSON. */
   snapshotJson(): Buffer;

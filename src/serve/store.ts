@@ -4,7 +4,7 @@
  * a file.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { finishBody, type PreparedBody } from './body.js';
+import { finishBody, keyOf, type PreparedBody } from './body.js';
 import { History } from './history.js';
 import { pageSnapshot, snapshotJson } from './page-model.js';
 import { PreparedBodies } from './prepared.js';
@@ -12,6 +12,7 @@ import { collectorState } from './staleness.js';
 import type { MetricsRequest, Store } from './store-interface.js';
 import type { CollectorState, DirectoryStatus } from './types.js';
 import { DirectoryWatch } from './watch.js';
+import { WaitingBodies } from './waiting-bodies.js';
 import { WorkerClient } from './worker-client.js';
 import type { Answer, SnapshotBytes, Version } from './worker-protocol.js';
 
@@ -32,6 +33,8 @@ const POLL_MS = 1000;
  * It takes 2 s only where the other files have 300 MB; the scrape then gets the old ones once more.
  */
 const PATIENCE_MS = 1000;
+/** Bodies that the worker makes at a stretch; between two it looks at the directory. */
+const MADE_AT_ONCE = 4;
 
 const EMPTY: Version = {
   files: [],
@@ -51,6 +54,7 @@ class DirectoryStore implements Store {
   readonly #worker: WorkerClient;
   readonly #watch: DirectoryWatch;
   readonly #prepared = new PreparedBodies();
+  readonly #waiting = new WaitingBodies();
   readonly #history = new History();
   readonly #listeners = new Set<(json: Buffer) => void>();
   #version = EMPTY;
@@ -80,11 +84,13 @@ class DirectoryStore implements Store {
 
   async metrics(request: MetricsRequest): Promise<Buffer> {
     await this.ready;
-    this.#prepared.want(request, this.#now());
     if (this.#collector() !== this.#version.collector) {
       await Promise.race([this.#look(), sleep(PATIENCE_MS, null, { ref: false })]);
     }
-    return finishBody(this.#prepared.get(request) ?? (await this.#prepare(request)), request);
+    const body = this.#prepared.get(request) ?? (await this.#made(request));
+    this.#prepared.want(request, this.#now());
+    this.#prepared.put(keyOf(request), body);
+    return finishBody(body, request);
   }
 
   snapshotJson(): Buffer {
@@ -106,6 +112,7 @@ class DirectoryStore implements Store {
     this.#isClosed = true;
     this.#watch.close();
     this.#listeners.clear();
+    this.#waiting.fail(new Error('the store is closed'));
     await this.#worker.close();
   }
 
@@ -113,13 +120,11 @@ class DirectoryStore implements Store {
     return collectorState(this.#version.collectorFile, this.#now());
   }
 
-  async #prepare(request: MetricsRequest): Promise<PreparedBody> {
-    await this.#look();
-    const body = this.#prepared.get(request);
-    if (body !== null) return body;
-    // So many others were asked for meanwhile that it had to make room.
-    this.#prepared.want(request, this.#now());
-    return this.#prepare(request);
+  #made(request: MetricsRequest): Promise<PreparedBody> {
+    if (this.#isClosed) return Promise.reject(new Error('the store is closed'));
+    const body = this.#waiting.wait(request, request.left);
+    this.#lookSoon();
+    return body;
   }
 
   #lookSoon(): void {
@@ -140,13 +145,19 @@ class DirectoryStore implements Store {
     if (this.#isClosed) throw new Error('the store is closed');
     const nowMs = this.#now();
     const wanted = this.#prepared.wanted(nowMs);
-    this.#take(await this.#worker.ask({ nowMs, wanted, missing: this.#prepared.missing() }));
+    this.#take(
+      await this.#worker.ask({ nowMs, wanted, missing: this.#waiting.next(MADE_AT_ONCE) }),
+    );
   }
 
   #take({ version, snapshot, bodies, directoryIdentity }: Answer): void {
     if (this.#isClosed) return;
     if (version !== null) this.#change(version);
-    for (const { key, body } of bodies) this.#prepared.put(key, body);
+    for (const { key, body } of bodies) {
+      this.#prepared.put(key, body);
+      this.#waiting.give(key, body);
+    }
+    if (!this.#waiting.isEmpty) this.#lookSoon();
     this.#watch.found(directoryIdentity);
     if (snapshot !== null) this.#show(snapshot);
   }

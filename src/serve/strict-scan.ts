@@ -13,6 +13,7 @@ const TEXTFILE_RULES: ParseRules = {
   grouped: false,
   unique: true,
   documented: false,
+  asScraped: true,
 };
 
 /** Each line becomes objects of a kilobyte, and the worker's heap has an end. */
@@ -35,19 +36,19 @@ export function strictScan(bytes: Buffer): ScanResult {
   const parser = new ExpositionParser(TEXTFILE_RULES, (sample, _, { name }) => {
     let family = found.get(name);
     if (family === undefined) {
-      const part = { name, type: null, help: null, ranges: [] };
+      const part = { name, type: null, help: null, isIncomplete: false, ranges: [] };
       found.set(name, (family = { part, lines: [] }));
     }
     family.lines.push(spell(sample));
   });
-  const [issue] = readExposition(bytes, parser);
+  const [issue] = readExposition(bytes, parser, { toFirstIssue: true });
   if (issue !== undefined) {
     const { line, message } = issue;
     return { ok: false, error: line === 0 ? message : `line ${line}: ${message}` };
   }
-  for (const { name, type, help } of parser.families.values()) {
+  for (const { name, type, help, isIncomplete } of parser.families.values()) {
     const part = found.get(name)?.part;
-    if (part !== undefined) Object.assign(part, { type, help });
+    if (part !== undefined) Object.assign(part, { type, help, isIncomplete });
   }
   return { ok: true, scan: layOut(found) };
 }

@@ -2,9 +2,10 @@
  * The web configuration as it is now: read again when one of its files changes. A version that is
  * broken, or cannot be read any more, is said once and leaves the one before in force.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { NetwatchError } from '../failure.js';
 import { NO_WEB_CONFIG, readWebConfig, type WebConfig } from './web-config.js';
+import { readRegularFile } from './regular-file.js';
 
 export class WebConfigFile {
   readonly #path: string | null;
@@ -31,6 +32,11 @@ export class WebConfigFile {
     this.#say = say;
     this.#current = current;
     this.#files = files;
+  }
+
+  /** Whether there is such a file: only then can there ever be users. */
+  get exists(): boolean {
+    return this.#path !== null;
   }
 
   get current(): WebConfig {
@@ -87,7 +93,7 @@ class ReadFiles {
   readonly read = async (path: string): Promise<string> => {
     // Looked at before it is read, so that no change can come between the two.
     this.#looks.set(path, await lookOf(path));
-    return readFile(path, 'utf8');
+    return readRegularFile(path);
   };
 
   /** Whether one of them has changed since, has come or has gone. */

@@ -3,10 +3,10 @@
  * (prometheus/exporter-toolkit). What netwatch cannot do is an error, so that nobody believes to be
  * protected by a line that has no effect.
  */
-import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { NetwatchError } from '../failure.js';
 import type { Users } from './basic-auth.js';
+import { readRegularFile } from './regular-file.js';
 import { readTls, type ReadText, type TlsConfig } from './web-config-tls.js';
 import { YamlMapping } from './yaml-mapping.js';
 
@@ -26,13 +26,14 @@ export const NO_WEB_CONFIG: WebConfig = {
   headers: new Map(),
 };
 
-const readText: ReadText = (path) => readFile(path, 'utf8');
-
 /**
  * Reads the file and those it names, relative to itself, all of them through `read`. Throws
  * NetwatchError.
  */
-export async function readWebConfig(file: string, read: ReadText = readText): Promise<WebConfig> {
+export async function readWebConfig(
+  file: string,
+  read: ReadText = readRegularFile,
+): Promise<WebConfig> {
   const root = YamlMapping.parse(file, await textOf(file, read));
   const tls = await readTls(root.mapping('tls_server_config'), dirname(file), read);
   const headers = readHttp(root.mapping('http_server_config'));

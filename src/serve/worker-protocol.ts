@@ -14,7 +14,7 @@ export interface Question {
   readonly nowMs: number;
   /** Bodies to prepare if anything has changed. */
   readonly wanted: readonly BodyKind[];
-  /** Bodies to prepare in any case: nobody has them yet. */
+  /** Bodies to prepare in any case: somebody waits for them. */
   readonly missing: readonly BodyKind[];
 }
 

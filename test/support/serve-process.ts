@@ -25,6 +25,8 @@ export async function startServe(
 ): Promise<ServeProcess> {
   const line = ['serve', '--data', dataFolder, '--listen', `127.0.0.1:${port}`, ...args];
   const child = spawn(process.execPath, [PROGRAM, ...line], {
+    // without the hooks with which tap follows child processes: nobody cannot write what they note
+    env: { ...process.env, NODE_OPTIONS: '' },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let stderr = '';
