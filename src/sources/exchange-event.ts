@@ -1,5 +1,4 @@
 /** An HTTP exchange as a flat object: a line of requests.ndjson, and of `netwatch requests -o json`. */
-import { HTTP_OUTCOME } from '../generated/packet.js';
 import { pathOf } from '../http/route.js';
 import { formatAddress } from '../metrics/address.js';
 import { timeOf, type NdjsonEvent, type NdjsonValue } from '../metrics/ndjson.js';
@@ -73,7 +72,3 @@ export function exchangeEvent(
     partly_explained: causeOf(exchange.unexplained),
   };
 }
-
-/** Whether it has a whole response. */
-export const isAnswered = ({ outcome }: Exchange): boolean =>
-  outcome === HTTP_OUTCOME.NW_HTTP_ANSWERED;

@@ -174,8 +174,12 @@ export function isError({
   outcome,
 }: Pick<HttpExchange, 'role' | 'status' | 'outcome'>): boolean {
   const first = sideOf(role) === 'server' ? FIRST_SERVER_ERROR : FIRST_CLIENT_ERROR;
-  return outcome !== HTTP_OUTCOME.NW_HTTP_ANSWERED || status >= first;
+  return !isAnswered({ outcome }) || status >= first;
 }
+
+/** Whether it has a whole response. */
+export const isAnswered = ({ outcome }: Pick<HttpExchange, 'outcome'>): boolean =>
+  outcome === HTTP_OUTCOME.NW_HTTP_ANSWERED;
 
 /** The part that took longest, if parts are known. */
 export function largestPart(exchange: HttpExchange): ExchangePart | null {

@@ -105,8 +105,10 @@ export class RequestLines {
     const number = view.getInt32(at + HEAD.number, true);
     let queue = this.#queues.get(sock);
     // another connection at this address
-    if (queue !== undefined && ((number - this.#numbers[queue.last]!) | 0) <= 0)
-      queue = this.#drop(sock, queue);
+    if (queue !== undefined && ((number - this.#numbers[queue.last]!) | 0) <= 0) {
+      while (queue.count > 0) this.#release(sock, queue);
+      queue = undefined;
+    }
     if (queue?.count === this.#limits.perConnection) this.#forget(sock, queue);
     else if (this.#size === this.#limits.all) this.#forgetOldest();
     const slot = this.#take();
@@ -184,11 +186,6 @@ export class RequestLines {
     this.#behind[slot] = this.#free;
     this.#free = slot;
     this.#size--;
-  }
-
-  #drop(sock: number, queue: Queue): undefined {
-    while (queue.count > 0) this.#release(sock, queue);
-    return undefined;
   }
 
   #forget(sock: number, queue: Queue): void {
