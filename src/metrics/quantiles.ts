@@ -68,7 +68,8 @@ export class Quantiles {
     for (; before + this.#bins[bin]! < rank; bin++) before += this.#bins[bin]!;
     const inside = (rank - before - 0.5) / this.#bins[bin]!;
     const from = boundOf(bin);
-    const value = from + (boundOf(bin + 1) - from) * inside;
+    // whole numbers: the last one in it is below its end
+    const value = from + (boundOf(bin + 1) - 1 - from) * inside;
     return Math.min(this.#most, Math.max(this.#least, value));
   }
 }
