@@ -7,7 +7,12 @@ import { RequestLines } from '../src/sources/request-lines.js';
 import { formatter, jsonFields } from '../src/terminal/format.js';
 import { keysIn } from '../src/terminal/screen.js';
 import { exchangeColumns } from '../src/tools/requests/columns.js';
-import { amountOf, groupColumns, sharesText } from '../src/tools/requests/group-columns.js';
+import {
+  amountOf,
+  fittingColumns,
+  groupColumns,
+  sharesText,
+} from '../src/tools/requests/group-columns.js';
 import { Groups } from '../src/tools/requests/groups.js';
 import { CLIENT, exchangeRecord, headRecord, type ExchangeFields } from './support/exchanges.js';
 
@@ -159,6 +164,17 @@ t.test('exchanges are added up by route and process, the most time first', (t) =
   t.strictSame(groups.largest(1, amountOf('count'))[0]?.name, 'GET /orders/*');
   groups.clear();
   t.strictSame([groups.count, groups.largest(9, amountOf('time'))], [0, []]);
+  t.end();
+});
+
+t.test('a narrow terminal has fewer columns, and always that of the sort', (t) => {
+  const titles = (width: number, sort: 'rate' | 'p99'): string[] =>
+    fittingColumns('target', false, sort, width).map(({ title }) => title);
+  t.equal(titles(200, 'p99').length, 11);
+  const names = ['ROUTE', 'SIDE', 'PROCESS'];
+  t.strictSame(titles(80, 'p99'), [...names, 'P99 ms', 'WHERE THE TIME GOES']);
+  t.strictSame(titles(80, 'rate'), [...names, 'RATE/s', 'P99 ms', 'WHERE THE TIME GOES']);
+  t.strictSame(titles(104, 'p99'), [...names, 'COUNT', 'P95 ms', 'P99 ms', 'WHERE THE TIME GOES']);
   t.end();
 });
 

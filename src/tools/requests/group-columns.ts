@@ -81,7 +81,7 @@ function durationColumn(title: string, sort: Sort): Column<Group> {
   const value = VALUES[sort];
   return columnWith(
     title,
-    10,
+    9,
     (group) => {
       const ns = value(group);
       return ns === null ? null : milliseconds(ns);
@@ -91,34 +91,17 @@ function durationColumn(title: string, sort: Sort): Column<Group> {
   );
 }
 
-/** The columns that a table can be sorted by come first, in the order of {@link SORTS}. */
-export function groupColumns(by: Grouping): readonly Column<Group>[] {
-  const count = VALUES.count;
+const NAME_WIDTH = 28;
+
+function namesOf(by: Grouping, wide: boolean): readonly Column<Group>[] {
+  const process = ({ process }: Group): string | null => process;
   return [
-    columnWith('COUNT', 7, count, (group) => ({ count: count(group) }), RIGHT),
     columnWith(
-      'RATE/s',
-      8,
-      ({ rate }) => rate.toFixed(1),
-      ({ rate }) => ({ rate }),
-      RIGHT,
-    ),
-    columnWith(
-      'TIME s',
-      9,
-      ({ durations }) => (durations.sum / NS_PER_S).toFixed(3),
-      ({ durations }) => ({ time_seconds: seconds(durations.sum) }),
-      RIGHT,
-    ),
-    durationColumn('P50 ms', 'p50'),
-    durationColumn('P95 ms', 'p95'),
-    durationColumn('P99 ms', 'p99'),
-    columnWith(
-      'ERRORS',
-      6,
-      ({ errors }) => errors,
-      ({ errors }) => ({ errors }),
-      RIGHT,
+      by === 'target' ? 'ROUTE' : by.toUpperCase(),
+      NAME_WIDTH,
+      ({ name }) => name,
+      ({ name }) => ({ [FIELDS[by]]: name }),
+      wide ? {} : { most: NAME_WIDTH },
     ),
     columnWith(
       'SIDE',
@@ -127,21 +110,79 @@ export function groupColumns(by: Grouping): readonly Column<Group>[] {
       ({ side }) => ({ side }),
     ),
     ...(by === 'target'
-      ? [
-          columnWith<Group>(
-            'PROCESS',
-            15,
-            ({ process }) => process,
-            ({ process }) => ({ process }),
-          ),
-        ]
+      ? [columnWith('PROCESS', 15, process, (group: Group) => ({ process: process(group) }))]
       : []),
-    columnWith(
-      by === 'target' ? 'ROUTE' : by.toUpperCase(),
-      24,
-      ({ name }) => name,
-      ({ name }) => ({ [FIELDS[by]]: name }),
-    ),
+  ];
+}
+
+const sortColumns: Readonly<Record<Sort, Column<Group>>> = {
+  count: columnWith(
+    'COUNT',
+    7,
+    ({ durations }) => durations.count,
+    ({ durations }) => ({ count: durations.count }),
+    RIGHT,
+  ),
+  rate: columnWith(
+    'RATE/s',
+    7,
+    ({ rate }) => rate.toFixed(1),
+    ({ rate }) => ({ rate }),
+    RIGHT,
+  ),
+  time: columnWith(
+    'TIME s',
+    8,
+    ({ durations }) => (durations.sum / NS_PER_S).toFixed(3),
+    ({ durations }) => ({ time_seconds: seconds(durations.sum) }),
+    RIGHT,
+  ),
+  p50: durationColumn('P50 ms', 'p50'),
+  p95: durationColumn('P95 ms', 'p95'),
+  p99: durationColumn('P99 ms', 'p99'),
+  errors: columnWith(
+    'ERRORS',
+    6,
+    ({ errors }) => errors,
+    ({ errors }) => ({ errors }),
+    RIGHT,
+  ),
+};
+
+/** The head of the column that a table is sorted by. */
+export const sortTitle = (sort: Sort): string => sortColumns[sort].title;
+
+/** `without`: sorts that have no column. */
+export function groupColumns(
+  by: Grouping,
+  wide = false,
+  without: readonly Sort[] = [],
+): readonly Column<Group>[] {
+  return [
+    ...namesOf(by, wide),
+    ...SORTS.filter((sort) => !without.includes(sort)).map((sort) => sortColumns[sort]),
     columnWith('WHERE THE TIME GOES', 0, sharesText, shareFields),
   ];
+}
+
+/** Characters for the parts; a narrow terminal has no room for all columns beside them. */
+const PARTS_WIDTH = 24;
+/** What it does without, first that which tells least. */
+const DISPENSABLE: readonly Sort[] = ['rate', 'p50', 'errors', 'time', 'p95', 'count'];
+
+/** The columns that fit into so many characters, with that of the sort. */
+export function fittingColumns(
+  by: Grouping,
+  wide: boolean,
+  sort: Sort,
+  width: number,
+): readonly Column<Group>[] {
+  const without: Sort[] = [];
+  const widthOf = (columns: readonly Column<Group>[]): number =>
+    columns.reduce((sum, column) => sum + column.width + 1, PARTS_WIDTH - 1);
+  for (const one of DISPENSABLE) {
+    if (widthOf(groupColumns(by, wide, without)) <= width) break;
+    if (one !== sort) without.push(one);
+  }
+  return groupColumns(by, wide, without);
 }

@@ -10,7 +10,14 @@ import type { Format } from '../../terminal/format.js';
 import { reportText, rowsBlock, textBlock } from '../../terminal/report.js';
 import type { Run, Surroundings } from '../../terminal/run-common.js';
 import { reversed, Screen, type Key } from '../../terminal/screen.js';
-import { amountOf, groupColumns, SORTS, type Sort } from './group-columns.js';
+import {
+  amountOf,
+  fittingColumns,
+  groupColumns,
+  SORTS,
+  sortTitle,
+  type Sort,
+} from './group-columns.js';
 import { Groups, type Grouping } from './groups.js';
 
 const MS_PER_S = 1000;
@@ -22,6 +29,8 @@ export interface TopOptions {
   readonly top: number;
   readonly by: Grouping;
   readonly sort: Sort;
+  /** Names as long as they are. */
+  readonly wide: boolean;
   /** Seconds between two tables. */
   readonly interval: number;
 }
@@ -154,9 +163,12 @@ export class TopRun implements Run {
 
   /** Columns and rows as blocks know them. */
   #text(): string {
-    const { output, top, by } = this.#options;
+    const { output, top, by, wide } = this.#options;
     const now = Date.now();
-    const block = rowsBlock(groupColumns(by), this.#groups.largest(top, amountOf(this.#sort)));
+    const block = rowsBlock(
+      groupColumns(by, wide),
+      this.#groups.largest(top, amountOf(this.#sort)),
+    );
     const time = new Date(now).toISOString();
     return reportText(
       [textBlock(`${clockTime(now)} ${this.#title}`), block],
@@ -173,20 +185,19 @@ export class TopRun implements Run {
 
   #refresh(): void {
     if (this.#screen === null) return;
-    const { top, by } = this.#options;
+    const { top, by, wide } = this.#options;
     const { columns, rows } = this.#screen.size;
-    const titles = groupColumns(by);
+    const fitting = fittingColumns(by, wide, this.#sort, columns);
     const shown = Math.min(top, rows - LINES_ABOVE);
     const groups = this.#groups.largest(Math.max(0, shown), amountOf(this.#sort));
-    const [head = '', ...lines] = rowsBlock(titles, groups).table();
+    const [head = '', ...lines] = rowsBlock(fitting, groups).table();
     const { lost } = this.#source.source.ringCounts();
     const losses = lost > 0 ? `, ${lost} records lost` : '';
     const keys = 'arrows sort, c clears, q ends';
     const title = `${clockTime(Date.now())} ${this.#title}${losses}; ${keys}`;
-    const sorted = titles[SORTS.indexOf(this.#sort)]?.title ?? '';
     this.#screen.show([
       title.slice(0, columns),
-      markedHead(head, sorted, columns),
+      markedHead(head, sortTitle(this.#sort), columns),
       ...lines.map((line) => oneLine(line).slice(0, columns)),
     ]);
   }
