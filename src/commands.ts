@@ -23,6 +23,17 @@ export function commandNames(): string[] {
   return [...tools, ...jobs].sort();
 }
 
+/** Other words for a command, by its name. */
+const SECOND_NAMES: ReadonlyMap<string, readonly string[]> = new Map([['requests', ['http']]]);
+
+export const secondNamesOf = (name: string): readonly string[] => SECOND_NAMES.get(name) ?? [];
+
+/** The name of the command that a word stands for; the word itself if it is no second name. */
+export function commandNamed(word: string): string {
+  for (const [name, others] of SECOND_NAMES) if (others.includes(word)) return name;
+  return word;
+}
+
 /** The definition of a command, from its file. */
 export async function loadCommand(name: string): Promise<Tool> {
   const file = existsSync(fileOfJob(name)) ? fileOfJob(name) : fileOfTool(name);

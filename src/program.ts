@@ -7,7 +7,7 @@ import { Command, CommanderError, Help } from 'commander';
 import { addCollectorOptions, collectorOptionsOf } from './collector/options.js';
 import { helpHint } from './cli/options.js';
 import { addArgpOptions } from './cli/usage.js';
-import { commandNames, loadCommand } from './commands.js';
+import { commandNamed, commandNames, loadCommand, secondNamesOf } from './commands.js';
 import { symptomTable } from './symptoms.js';
 import { TOOL_GROUPS, type Tool } from './terminal/tool.js';
 import { VERSION } from './version.js';
@@ -17,7 +17,9 @@ const HELP_FLAGS: readonly string[] = ['-h', '--help', '-?'];
 /** Which tools a command line needs: help shows them all, a run only the one that is named. */
 function toolsFor(args: readonly string[]): string[] {
   const names = commandNames();
-  const asked = names.find((name) => name === args[0] || (args[0] === 'help' && name === args[1]));
+  const [first = '', second = ''] = args;
+  const word = commandNamed(first === 'help' ? second : first);
+  const asked = names.find((name) => name === word);
   if (asked !== undefined) return [asked];
   const wantsHelp = args.some((arg) => HELP_FLAGS.includes(arg)) || args[0] === 'help';
   return wantsHelp ? names : [];
@@ -41,7 +43,8 @@ function helpWithSymptoms(command: Command, helper: Help): string {
 /** The word where a command should be and that is none; null if all is well. */
 function strangerIn([first, second]: readonly string[]): string | null {
   const word = first === 'help' ? second : first;
-  const isCommand = (name: string): boolean => name === 'help' || commandNames().includes(name);
+  const isCommand = (name: string): boolean =>
+    name === 'help' || commandNames().includes(commandNamed(name));
   return word === undefined || word.startsWith('-') || isCommand(word) ? null : word;
 }
 
@@ -71,7 +74,8 @@ export async function buildProgram(args: readonly string[]): Promise<Command> {
   const stranger = strangerIn(args);
   if (stranger !== null) refuse(program, stranger);
   for (const tool of await loadTools(toolsFor(args))) {
-    program.addCommand(tool.command().exitOverride().summary(tool.summary).helpGroup(tool.group));
+    const command = tool.command().aliases(secondNamesOf(tool.name));
+    program.addCommand(command.exitOverride().summary(tool.summary).helpGroup(tool.group));
   }
   // Without a tool beside it commander would leave the help command out.
   program.helpCommand('help [command]', 'show help for a command');

@@ -112,17 +112,17 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'collector/*': ['process', 'sources', 'sinks', 'generated', 'kernel', 'metrics', 'version.ts'],
   serve: ['terminal', 'process', 'cli', 'sinks', 'metrics', 'failure.ts'],
   export: ['terminal', 'process', 'cli', 'sinks', 'metrics', 'failure.ts'],
-  tools: ['tools/*', 'terminal', 'cli', 'sources', 'metrics', 'failure.ts'],
+  tools: ['tools/*', 'terminal', 'cli', 'sources', 'http', 'metrics', 'failure.ts'],
   // A topic's columns and arithmetic.
   'tools/*': [
-    ...['terminal', 'cli', 'sources', 'sinks', 'dns', 'generated', 'kernel', 'metrics'],
-    'failure.ts',
+    ...['terminal', 'process', 'cli', 'sources', 'http', 'sinks', 'dns', 'generated', 'kernel'],
+    ...['metrics', 'failure.ts'],
   ],
   terminal: ['process', 'cli', 'sources', 'sinks', 'kernel', 'metrics', 'failure.ts'],
   // Start, announcement, end and standard streams of whatever runs until it is told to end.
   process: ['sinks', 'kernel'],
   cli: ['sources'],
-  sources: ['dns', 'generated', 'kernel', 'metrics', 'failure.ts'],
+  sources: ['dns', 'generated', 'http', 'kernel', 'metrics', 'failure.ts'],
   sinks: ['kernel', 'metrics', 'failure.ts'],
   http: ['metrics'],
   dns: ['kernel'],

@@ -57,7 +57,7 @@ let lastMs = NaN;
 let lastTime = '';
 
 /** RFC 3339 in UTC; events of the same millisecond, which come together, share the text. */
-function timeOf(timestampMs: number): string {
+export function timeOf(timestampMs: number): string {
   if (timestampMs === lastMs) return lastTime;
   lastMs = timestampMs;
   return (lastTime = new Date(timestampMs).toISOString());

@@ -14,7 +14,7 @@ const { O_WRONLY, O_NOCTTY, O_NONBLOCK } = constants;
 type Done = (error?: Error | null) => void;
 
 /** Null where it may not be opened: the terminal of another user. */
-function openUnblocked(fd: number): number | null {
+export function openUnblocked(fd: number): number | null {
   try {
     return openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NOCTTY | O_NONBLOCK);
   } catch {

@@ -47,6 +47,8 @@ export interface PacketOptions {
   readonly time: boolean;
   /** Find HTTP/1 heads and time requests. */
   readonly http: boolean;
+  /** Packets come as records; absent: they do. */
+  readonly records?: boolean;
   readonly ring: RingOptions;
 }
 
@@ -156,7 +158,7 @@ function specOf(options: PacketOptions): SourceSpec {
       [RODATA.nw_has_loop, flag(hasHelper('loop'))],
       [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],
       [RODATA.nw_no_socket_reason, Uint8Array.of(noSocket, 0, 0, 0)],
-      [RODATA.nw_records, flag(true)],
+      [RODATA.nw_records, flag(options.records ?? true)],
     ],
     mapSizes: new Map([
       ['events', options.ring.bytes],
@@ -222,6 +224,10 @@ export const PLAN: SourcePlan = {
   },
   features: [RECEIVE_TIMES, DROP_SOCKET],
 };
+
+/** What a tool loads that is about requests and no packets. */
+export const exchangeSpec = (filter: Filter): SourceSpec =>
+  specOf({ filter, time: false, http: true, records: false, ring: TRIAL_RING });
 
 /** A batch of packet records, oldest first, to be read with {@link PACKET}.at. */
 export type TakePackets = (view: DataView, places: Int32Array, count: number) => void;

@@ -1,15 +1,14 @@
 /** Requests, with how long they took, and how the parser got on. */
 import {
   HTTP_CAUSE,
-  HTTP_METHOD,
   HTTP_OUTCOME,
-  HTTP_ROLE,
   HTTP_TAKEN,
   type HttpKey,
   type HttpTotals,
 } from '../../generated/packet.js';
 import { BODY_SIZE_BYTES, OTEL_HTTP_SECONDS } from '../../metrics/histogram.js';
 import type { Part } from '../../metrics/snapshot.js';
+import { httpMethod, isError, outcomeOf, sideOf, SIDES } from '../../sources/exchange.js';
 import {
   OTHER_PORT,
   OTHER_STATUS,
@@ -36,35 +35,8 @@ type Writes = Part<
 
 const NS_PER_S = 1e9;
 
-/** Method names by code; what OpenTelemetry does not list is `_OTHER`. */
-const HTTP_METHODS = new Map<number, string>(
-  Object.entries(HTTP_METHOD).map(([name, code]) => [code, name.replace('NW_HTTP_', '')]),
-);
-
-function httpMethod(code: number): string {
-  return code === HTTP_METHOD.NW_HTTP_NONE || code === HTTP_METHOD.NW_HTTP_OTHER
-    ? '_OTHER'
-    : (HTTP_METHODS.get(code) ?? '_OTHER');
-}
-
-const FIRST_CLIENT_ERROR = 400;
-const FIRST_SERVER_ERROR = 500;
 const NO_STATUS = 0;
 const OTHER = '_OTHER';
-
-type Side = 'server' | 'client';
-const SIDES = ['server', 'client'] as const;
-
-const sideOf = ({ role }: HttpKey): Side =>
-  role === HTTP_ROLE.NW_HTTP_ROLE_SERVER ? 'server' : 'client';
-
-/** `error_type` by outcome. */
-const BROKEN = new Map<number, string>([
-  [HTTP_OUTCOME.NW_HTTP_RESET, 'reset'],
-  [HTTP_OUTCOME.NW_HTTP_CLOSED, 'closed'],
-  [HTTP_OUTCOME.NW_HTTP_TIMEOUT, 'timeout'],
-  [HTTP_OUTCOME.NW_HTTP_TRUNCATED, 'truncated'],
-]);
 
 const statusOf = ({ status }: HttpKey): string =>
   status === NO_STATUS ? '' : status === OTHER_STATUS ? OTHER : String(status);
@@ -72,17 +44,17 @@ const statusOf = ({ status }: HttpKey): string =>
 const portOf = ({ serverPort }: HttpKey): string =>
   serverPort === OTHER_PORT ? OTHER : String(serverPort);
 
-/** How an exchange failed; null if it did not. Of a server a 4xx is an answer, to a client it is a failure (OpenTelemetry). */
+/** How an exchange failed; null if it did not. */
 function errorOf(key: HttpKey): string | null {
-  const first = sideOf(key) === 'server' ? FIRST_SERVER_ERROR : FIRST_CLIENT_ERROR;
-  return BROKEN.get(key.outcome) ?? (key.status >= first ? statusOf(key) : null);
+  if (!isError(key)) return null;
+  return key.outcome === HTTP_OUTCOME.NW_HTTP_ANSWERED ? statusOf(key) : outcomeOf(key.outcome);
 }
 
 export function addHttp(snapshot: Writes, counts: readonly HttpCounts[]): void {
   for (const { key, duration } of counts) {
     const error = errorOf(key);
     snapshot.histogram(
-      `http_${sideOf(key)}_request_duration_seconds`,
+      `http_${sideOf(key.role)}_request_duration_seconds`,
       {
         http_request_method: httpMethod(key.method),
         http_response_status_code: statusOf(key),
@@ -147,7 +119,7 @@ function byMethod(counts: readonly HttpCounts[]): ByMethod[] {
 
 function addByMethod(snapshot: Writes, counts: readonly HttpCounts[]): void {
   for (const { key, firstByte, requestBody, responseBody } of byMethod(counts)) {
-    const side = sideOf(key);
+    const side = sideOf(key.role);
     const labels = { http_request_method: httpMethod(key.method), server_port: portOf(key) };
     const scheme = { ...labels, url_scheme: 'http' } as const;
     if (!firstByte.isEmpty)

@@ -1,0 +1,231 @@
+// `netwatch requests`: every request at both ends, as the client's own list has them; groups of them on a
+// terminal's other screen, which is given back however the program ends.
+import { spawn, type ChildProcess } from 'node:child_process';
+import t, { type Test } from 'tap';
+import { PROGRAM, type Exit } from '../support/collector.js';
+import { createNamespace, type Namespace } from '../support/netns.js';
+import type { Json } from '../support/ndjson.js';
+import { needsRoot } from '../support/skip.js';
+import { openTerminal, type Terminal } from '../support/terminal.js';
+import { startTool, type RunningTool } from '../support/tool.js';
+import { runHttp } from '../support/traffic.js';
+import { until } from '../support/wait.js';
+
+const skip = needsRoot;
+const SLOW_MS = 150;
+
+const PATHS: Readonly<Record<string, number>> = {
+  '/orders/17?token=abc': 200,
+  '/status/404': 404,
+  '/status/503': 503,
+  [`/delay/${SLOW_MS}`]: 200,
+};
+const REQUESTS = Object.keys(PATHS).map((path) => ({ path }));
+const EACH = 3;
+const TOTAL = EACH * REQUESTS.length;
+const SIDES = ['server', 'client'];
+
+/** So many of each request, one after the other; how long they took the client. */
+async function ask(namespace: Namespace): Promise<readonly number[]> {
+  const { client } = await runHttp(namespace, { total: TOTAL, requests: REQUESTS });
+  if (client.responses !== TOTAL) throw new Error(`${client.responses} responses`);
+  return client.durationsMs;
+}
+
+/** Waits until `count` rows are there, and ends it. */
+async function rowsOf(running: RunningTool, count: number): Promise<Json[]> {
+  await until(() => running.objects().length >= count, { what: `${count} rows` });
+  await running.stop();
+  return running.objects();
+}
+
+const path = (shown: string): string => shown.replace(/\?.*/, '');
+
+t.test('each request is a row at either end, with all its fields', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const running = await startTool(t, namespace, 'requests', ['-o', 'json']);
+  const durations = await ask(namespace);
+  const rows = await rowsOf(running, 2 * TOTAL);
+  t.equal(rows.length, 2 * TOTAL);
+  for (const side of SIDES) {
+    const own = rows.filter((row) => row['side'] === side);
+    t.strictSame(
+      own.map((row) => [row['url_path'], row['http_response_status_code']]),
+      Array.from({ length: EACH }, () => Object.entries(PATHS))
+        .flat()
+        .map(([target, status]) => [path(target), status]),
+      `${side}: in order, without query`,
+    );
+    t.ok(own.every((row) => row['event'] === 'http_exchange' && row['outcome'] === 'answered'));
+    t.ok(own.every((row) => row['http_request_method'] === 'GET'));
+    const seconds = own.map((row) => Number(row['total_seconds']));
+    t.ok(
+      seconds.every((total, i) => total > 0 && total * 1000 < durations[i]!),
+      'no request is longer than its client found it',
+    );
+    t.ok(seconds.every((total, i) => i % 4 !== 3 || total * 1000 >= SLOW_MS));
+    t.equal(new Set(own.map((row) => row['sock'])).size, 1, 'one connection');
+  }
+  const fields = new Map(SIDES.map((side) => [side, rows.find((row) => row['side'] === side)]));
+  const parts = {
+    server: 'request_transfer receive_queue behind application response_write send_wait delivery',
+    client: 'request_write send_wait remote response_transfer receive_queue',
+  };
+  for (const [side, names] of Object.entries(parts))
+    for (const name of names.split(' '))
+      t.ok(`${name}_seconds` in (fields.get(side) ?? {}), `${side} has ${name}`);
+});
+
+t.test('--slow and --side leave out what they say, the table has the rest', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const args = ['--slow', String(SLOW_MS), '--side', 'client'];
+  const [slow, csv, table, http] = await Promise.all([
+    startTool(t, namespace, 'requests', [...args, '-o', 'json']),
+    startTool(t, namespace, 'requests', [...args, '-o', 'csv']),
+    startTool(t, namespace, 'requests', ['--side', 'server', '--targets', 'path']),
+    startTool(t, namespace, 'http', ['-o', 'json', '--port', '1']),
+  ]);
+  await ask(namespace);
+  await until(() => table.lines().length > TOTAL, { what: 'all rows' });
+  const rows = await rowsOf(slow, EACH);
+  t.strictSame(
+    rows.map((row) => [row['side'], row['url_path']]),
+    Array.from({ length: EACH }, () => ['client', `/delay/${SLOW_MS}`]),
+  );
+  await csv.stop();
+  const [head = '', ...lines] = csv.lines();
+  t.match(head, /^TIME,PROCESS,PID,SIDE,METHOD,TARGET,STATUS,TOTAL,/);
+  t.equal(lines.length, EACH);
+  await table.stop();
+  const [titles = '', ...shown] = table.lines();
+  t.match(titles, /^TIME +PROCESS +PID +SIDE +METHOD +TARGET +STATUS +TOTAL +REQ_XFER +RECV_Q +/);
+  t.equal(shown.length, TOTAL);
+  t.ok(shown.every((line) => / server +GET +\/[a-z0-9/]+ +\d{3} +\d+\.\d{3} /.test(line)));
+  await http.stop();
+  t.strictSame(http.objects(), [], 'of a port that nobody uses');
+});
+
+t.test('--top adds up by route, as blocks where there is no terminal', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const top = ['--top', '2', '--side', 'server'];
+  const [json, table, statuses] = await Promise.all([
+    startTool(t, namespace, 'requests', [...top, '-o', 'json', '-i', '100']),
+    startTool(t, namespace, 'requests', [...top, '-i', '100']),
+    startTool(t, namespace, 'requests', ['--top', '9', '--by', 'status', '-o', 'json', '-i', '1']),
+  ]);
+  await ask(namespace);
+  await until(() => statuses.objects().some((row) => row['status'] === '503'), {
+    what: 'a report',
+  });
+  await Promise.all([json, table, statuses].map((tool) => tool.stop()));
+  const [first, second, ...more] = json.objects();
+  t.strictSame(more, []);
+  t.match(first, { route: 'GET /delay/*', side: 'server', count: EACH, errors: 0 });
+  t.ok(Number(first?.['p50_seconds']) * 1000 >= SLOW_MS);
+  t.ok(Number(second?.['p99_seconds']) * 1000 < SLOW_MS);
+  t.match(table.lines()[0], new RegExp(`^[\\d:]{8} ${TOTAL} requests by target, most time first$`));
+  t.match(
+    table.lines()[1],
+    /^ROUTE +SIDE +PROCESS +COUNT +RATE\/s +TIME s +P50 ms .+ WHERE THE TIME GOES/,
+  );
+  t.match(table.lines()[2], /^GET \/delay\/\* /);
+  t.equal(table.lines().length, 4);
+  const last = new Map(
+    statuses.objects().map((row) => [`${String(row['side'])} ${String(row['status'])}`, row]),
+  );
+  t.strictSame(
+    SIDES.flatMap((side) =>
+      ['200', '404', '503'].map((status) => {
+        const { count, errors } = last.get(`${side} ${status}`) ?? {};
+        return [side, status, count, errors];
+      }),
+    ),
+    [
+      ...[
+        ['server', '200', 2 * EACH, 0],
+        ['server', '404', EACH, 0],
+        ['server', '503', EACH, EACH],
+      ],
+      ['client', '200', 2 * EACH, 0],
+      ['client', '404', EACH, EACH],
+      ['client', '503', EACH, EACH],
+    ],
+  );
+});
+
+const ENTER = '\u001b[?1049h\u001b[?25l';
+const LEAVE = '\u001b[?25h\u001b[?1049l';
+const RIGHT = '\u001b[C';
+/** Something that nobody has thought of. */
+const CRASH = `data:text/javascript,process.on('SIGUSR2',()=>{throw new Error('a bug')})`;
+
+interface OnScreen {
+  readonly terminal: Terminal;
+  readonly child: ChildProcess;
+  readonly exited: Promise<Exit>;
+  /** What the picture shows now: the last one. */
+  readonly picture: () => string;
+}
+
+async function startOnScreen(t: Test, namespace: Namespace): Promise<OnScreen> {
+  const terminal = openTerminal(t);
+  const { fd } = terminal;
+  const args = ['--import', CRASH, PROGRAM, 'requests', '--netns', namespace.name, '--top', '5'];
+  const child = spawn(process.execPath, args, { stdio: [fd, fd, 'pipe'] });
+  let said = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (said += text));
+  const exited = new Promise<Exit>((resolve) =>
+    child.once('close', (code, signal) => {
+      resolve({ code, signal });
+    }),
+  );
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    await exited;
+  });
+  await until(() => said.includes(' ready after '), { what: 'it is ready', deadlineMs: 90_000 });
+  const picture = (): string => terminal.shown().split('\u001b[H').at(-1) ?? '';
+  return { terminal, child, exited, picture };
+}
+
+t.test(
+  'on a terminal the groups are a picture of their own, and keys sort',
+  { skip },
+  async (t) => {
+    const namespace = createNamespace(t);
+    const { terminal, exited, picture } = await startOnScreen(t, namespace);
+    await until(() => picture().includes('0 requests by target'), { what: 'a picture' });
+    t.ok(terminal.shown().startsWith(ENTER));
+    await ask(namespace);
+    const shows = (text: string): Promise<unknown> =>
+      until(() => picture().includes(text), { what: text });
+    await shows(`${2 * TOTAL} requests by target, most time first`);
+    t.match(picture().split('\r\n')[2], /^GET \/delay\/\* +(server|client) /);
+    terminal.press(RIGHT);
+    await shows('most p50 first');
+    terminal.press('\u001b[D');
+    terminal.press('\u001b[D');
+    await shows('most rate first');
+    terminal.press('c');
+    await shows('0 requests by target');
+    t.equal(terminal.shown().split(ENTER).length, 2, 'entered once');
+    terminal.press('q');
+    t.strictSame(await exited, { code: 0, signal: null });
+    await until(() => terminal.shown().includes(LEAVE), { what: 'the terminal is given back' });
+    t.match(terminal.shown().split(LEAVE)[1], / COUNT +RATE/, 'the last table stays');
+  },
+);
+
+for (const [how, end] of [
+  ['SIGTERM', (child: ChildProcess) => child.kill('SIGTERM')],
+  ['a bug', (child: ChildProcess) => child.kill('SIGUSR2')],
+] as const) {
+  t.test(`the terminal is given back after ${how}`, { skip }, async (t) => {
+    const { terminal, child, exited, picture } = await startOnScreen(t, createNamespace(t));
+    await until(() => picture().includes('requests by target'), { what: 'a picture' });
+    end(child);
+    t.equal((await exited).code === 0, how === 'SIGTERM');
+    await until(() => terminal.shown().includes(LEAVE), { what: 'the terminal is given back' });
+    t.equal(terminal.shown().split(LEAVE).length, 2);
+  });
+}
