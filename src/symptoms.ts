@@ -7,7 +7,7 @@ export interface Symptom {
 }
 
 export const SYMPTOMS: readonly Symptom[] = [
-  { symptom: 'requests are slow', command: 'sudo netwatch -i -t' },
+  { symptom: 'requests are slow', command: 'sudo netwatch requests' },
   { symptom: 'connecting takes long', command: 'sudo netwatch tcpconnlat' },
   { symptom: 'the network is slow', command: 'sudo netwatch tcprtt -i 5' },
   { symptom: 'an application is slow to read', command: 'sudo netwatch tcppktlat 1000' },
