@@ -103,6 +103,13 @@ export class Directory {
     return this.#run(lstat(this.at(name)));
   }
 
+  /** Where a link leads; refused if another user may have put it there. */
+  async readOwnLink(name: string): Promise<string> {
+    const [link, here] = [await this.look(name), await this.#handle.stat()];
+    refuseOthersLink(this.pathOf(name), link, here);
+    return this.#run(readlink(this.at(name)));
+  }
+
   list(): Promise<string[]> {
     return this.#run(readdir(below(this.#handle)));
   }
@@ -222,11 +229,7 @@ async function step(here: FileHandle, { name, at, make }: Step): Promise<FileHan
       throw new Refusal(join(at, name), 'was replaced while it was made');
     }
     if (!found.isSymbolicLink()) throw Object.assign(new Error(place), { code: 'ENOTDIR' });
-    if (!isOurs(found) || mayOthersReplaceIn(await here.stat()))
-      throw new Refusal(
-        join(at, name),
-        'is a link that another user may have put there; name the directory itself',
-      );
+    refuseOthersLink(join(at, name), found, await here.stat());
     const target = await readlink(place);
     await next.close();
     return target;
@@ -255,6 +258,12 @@ async function openOrMake(
     return { next: await open(place, O_PATH | O_NOFOLLOW), isNew: false };
   }
   return { next: await open(place, O_PATH | O_NOFOLLOW), isNew: true };
+}
+
+function refuseOthersLink(path: string, link: Stats, directory: Stats): void {
+  if (isOurs(link) && !mayOthersReplaceIn(directory)) return;
+  const reason = 'is a link that another user may have put there; name what it leads to';
+  throw new Refusal(path, reason);
 }
 
 /** Whether others can put another link in the place of one that is ours. */

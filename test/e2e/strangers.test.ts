@@ -1,6 +1,6 @@
 // Root's program in a directory of another user: nothing of root's is written, opened to others or
 // copied, whatever that user puts there, before or meanwhile. (At every moment: sinks-strangers.test.ts.)
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { packetAccount, PROM } from '../support/account.js';
 import { blast } from '../support/blast.js';
-import { startCollector, temporaryFolder } from '../support/collector.js';
+import { PROGRAM, startCollector, temporaryFolder } from '../support/collector.js';
 import { createNamespace } from '../support/netns.js';
 import { needsCommands, needsRoot } from '../support/skip.js';
 import { asStranger, STRANGER } from '../support/stranger.js';
@@ -148,6 +148,35 @@ t.test('the files of a tool follow no link either', { skip }, async (t) => {
     /ended \(3\): .*another user may have put there/,
   );
   checkVault(t, stage);
+});
+
+t.test('an export of root goes where nobody else leads it', { skip }, (t) => {
+  const stage = setStage(t);
+  const log = join(stage.vault, '..', 'a.log');
+  writeFileSync(log, '# HELP x X.\n# TYPE x gauge\nx 1 1795248000000\n');
+  const run = (out: string): ReturnType<typeof spawnSync> =>
+    spawnSync(process.execPath, [PROGRAM, 'export', '--out', out, log], { encoding: 'utf8' });
+  const isPiped = lstatSync('/dev/stdout').isSymbolicLink();
+  // a pipe: what Node.js itself would give it is a socket, which has no name to open
+  const line = [process.execPath, PROGRAM, 'export', '--out', '/dev/stdout', log];
+  const piped = execFileSync('sh', ['-c', '"$@" 2>&1 | cat', 'sh', ...line], { encoding: 'utf8' });
+  t.match(piped, /^x 1 1795248000$/m);
+  t.equal(lstatSync('/dev/stdout').isSymbolicLink(), isPiped, 'it is not replaced');
+
+  asStranger(`cd ${stage.data}; ln -s ${stage.vault}/new file; ln -s ${stage.secret} there`);
+  asStranger(`cd ${stage.data}; ln -s ${stage.vault} folder`);
+  for (const out of ['file', 'there', 'folder/new']) {
+    const refused = run(join(stage.data, out));
+    t.equal(refused.status, 3);
+    t.match(
+      refused.stderr,
+      /^netwatch: cannot use \S+: it is a link that another user may have put there[^\n]*\n[^\n]+\n$/,
+    );
+  }
+  checkVault(t, stage);
+  t.equal(run(join(stage.data, 'plain')).status, 0);
+  t.match(readFileSync(join(stage.data, 'plain'), 'utf8'), /^x 1 1795248000$/m);
+  t.end();
 });
 
 t.test('another PID and mount namespace is no way around the lock', { skip }, async (t) => {
