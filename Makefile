@@ -47,7 +47,7 @@ C_FILES := $(BPF_SRC) $(wildcard bpf/include/*.h bpf/include/http/*.h bpf/includ
 TS_SRC := $(shell find src -path src/page -prune -o -name '*.ts' -print -o -type d -print)
 PAGE_SRC := $(shell find src/page)
 
-.PHONY: all setup bpf bpf-arm64 generate contrib build docs install uninstall deb check fmt test test-unit test-vm run demo bench accuracy clean help
+.PHONY: all setup bpf bpf-arm64 generate contrib build docs install uninstall deb check fmt test test-unit test-faults test-vm run demo bench accuracy clean help
 .PHONY: setup-test check-lint check-format check-c check-types check-generated
 
 all: setup ## set up what is missing, compile, make ./netwatch
@@ -102,7 +102,7 @@ generate: $(BPF_OBJ) node_modules/.package-lock.json ## write src/generated from
 	@$(OWNER) $(call run-script,generate)
 	@$(OWNER) touch $(CACHE)/generated
 
-contrib: node_modules/.package-lock.json ## write contrib/grafana, contrib/prometheus and the table in docs/ from the metric families
+contrib: node_modules/.package-lock.json ## write contrib/grafana, contrib/prometheus and the tables in docs/ from families and faults
 	@$(OWNER) $(call run-script,contrib) >/dev/null
 
 build: build/.built build/page/.built ## compile TypeScript into build/
@@ -170,7 +170,7 @@ check-types: node_modules/.package-lock.json
 	@echo tsc; $(OWNER) $(BIN)/tsc -p tsconfig.test.json --skipLibCheck
 	@$(OWNER) $(BIN)/tsc -p tsconfig.page.json --skipLibCheck
 
-GENERATED := src/generated contrib/grafana contrib/prometheus docs/files-and-metrics.md
+GENERATED := src/generated contrib/grafana contrib/prometheus docs/files-and-metrics.md docs/reliability.md
 check-generated: generate contrib
 	@echo 'git diff $(GENERATED)'; $(OWNER) git diff --exit-code --stat -- $(GENERATED)
 	@new=$$($(OWNER) git ls-files --others --exclude-standard -- $(GENERATED)); \
@@ -192,6 +192,12 @@ test: setup-test ## set up, build, run all tests (root); FILES="test/x.test.ts" 
 
 test-unit: node_modules/.package-lock.json ## tests that need no root, no clang, no network
 	@$(call run-tests,--unit)
+
+test-faults: setup-test ## only the suite test/faults (root): what docs/reliability.md is made of
+	@[ "$$(id -u)" = 0 ] || { echo 'netwatch: faults are tried as root' >&2; \
+		echo '  run: sudo make test-faults' >&2; exit 3; }
+	@$(MAKE) all docs
+	@$(call run-tests,--faults)
 
 # One line per kernel and test; --quick (as CI runs it): an old and a new kernel, the sharpest tests.
 test-vm: setup-test ## kernel-facing tests on several kernels in qemu (root); KERNELS="5.10 6.1", VM_ARGS=--quick

@@ -12,6 +12,8 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import t, { type Test } from 'tap';
+import { keyOf } from '../src/serve/body.js';
+import { WaitingBodies } from '../src/serve/waiting-bodies.js';
 import { openStore, type StoreOptions } from '../src/serve/store.js';
 import type { MetricsRequest, Store } from '../src/serve/store-interface.js';
 import type { PageSnapshot } from '../src/serve/types.js';
@@ -300,6 +302,30 @@ t.test(
     t.equal(got.length, 4, 'nobody listens any more');
   },
 );
+
+t.test('a body whose clients have left is not made', async (t) => {
+  const waiting = new WaitingBodies();
+  const [one, two] = [new AbortController(), new AbortController()];
+  const tcp = { format: 'text', gzip: false, groups: new Set(['tcp'] as const) } as const;
+  const asked = [one, two].map(({ signal }) => waiting.wait(tcp, signal));
+  const rest = waiting.wait(TEXT);
+  t.strictSame(waiting.next(4), [tcp, TEXT], 'made once for both, in the order of asking');
+  one.abort();
+  await t.rejects(asked[0]!, /has gone/);
+  t.equal(waiting.next(4).length, 2, 'one still waits');
+  two.abort();
+  await t.rejects(asked[1]!, /has gone/);
+  t.strictSame(waiting.next(4), [TEXT], 'nobody waits');
+  await t.rejects(waiting.wait(tcp, two.signal), /has gone/, 'nor does who left before');
+  const body = { bytes: new Uint8Array(1), textBytes: 1, crc: 0 };
+  waiting.give(keyOf(TEXT), body);
+  t.equal(await rest, body);
+  t.ok(waiting.isEmpty);
+
+  const { store, write } = storeOn(t);
+  write('a.prom', `${GAUGE}x 1\n`);
+  await t.rejects(store.metrics({ ...TEXT, left: one.signal }), /has gone/);
+});
 
 t.test('closing ends what waits for the store', async (t) => {
   const { store } = storeOn(t);

@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import { alertRules } from './alerts.js';
 import { dashboard, provisioning } from './dashboard.js';
 import { withFamilyTable } from './family-table.js';
+import { reliabilityDocument } from './reliability.js';
 import { recordingRules } from './recording.js';
 import { ruleTests } from './rule-tests.js';
 import { kubernetesScrapeConfig, scrapeConfig } from './scrape.js';
@@ -45,5 +46,6 @@ export async function outputs(root: string): Promise<Map<string, string>> {
     made.set(path, await format(text(), { ...options, filepath }));
   }
   made.set(DOCUMENT, withFamilyTable(readFileSync(`${root}/${DOCUMENT}`, 'utf8')));
+  made.set('docs/reliability.md', reliabilityDocument());
   return made;
 }

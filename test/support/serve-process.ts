@@ -24,9 +24,9 @@ export async function startServe(
   { port = 0, args = [] }: { readonly port?: number; readonly args?: readonly string[] } = {},
 ): Promise<ServeProcess> {
   const line = ['serve', '--data', dataFolder, '--listen', `127.0.0.1:${port}`, ...args];
-  const child = spawn(process.execPath, [PROGRAM, ...line], {
-    // without the hooks with which tap follows child processes: nobody cannot write what they note
-    env: { ...process.env, NODE_OPTIONS: '' },
+  // without the hooks with which tap follows child processes: nobody cannot write what they note
+  const plain = ['-u', 'NODE_OPTIONS', process.execPath, PROGRAM];
+  const child = spawn('env', [...plain, ...line], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let stderr = '';
