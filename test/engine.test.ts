@@ -261,7 +261,7 @@ t.test('the sizes of what programs share with the reader are those of the C stru
     retransmitTotals: 9 * 8,
     layerTotals: (2 * 3 * 2 * 41 + 2 * 3) * 8,
     faultKey: 16,
-    ringCounts: 16,
+    ringCounts: 24,
   });
   t.end();
 });

@@ -145,6 +145,24 @@ t.test('tcpdrop tells programs everything, and null where nothing is known', (t)
   t.end();
 });
 
+t.test('JSON names who accepted the connection, where another process has it', (t) => {
+  const accepted = { acceptedBy: 4700, acceptedByComm: 'sshd' };
+  const named = { accepted_by: { pid: 4700, process: 'sshd' } };
+  const json = <R>(columns: readonly Column<R>[], one: R): unknown =>
+    JSON.parse(shown(columns, [one], 'json')[1] ?? '');
+  const ofDrop = dropColumns(true, wallMs, () => []);
+  const ofRetransmit = retransmitColumns(
+    { isJson: true, lossprobe: false, sequence: false },
+    wallMs,
+  );
+  t.match(json(ofDrop, { ...DROP, ...accepted }), named);
+  t.match(json(faultColumns(true, wallMs), { ...DROP, ...accepted }), named);
+  t.match(json(ofRetransmit, { ...INSIGHT_RECORD, ...accepted }), named);
+  t.notOk('accepted_by' in Object(json(ofDrop, DROP)));
+  t.notOk('accepted_by' in Object(json(ofRetransmit, INSIGHT_RECORD)));
+  t.end();
+});
+
 t.test('flags of a segment have names from the lowest bit on', (t) => {
   t.strictSame(flagNames(0), []);
   t.strictSame(flagNames(0x12), ['SYN', 'ACK']);
