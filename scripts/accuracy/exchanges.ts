@@ -11,7 +11,7 @@ import { kindOf, PacketSource } from '../../src/sources/packet.js';
 export type Side = 'server' | 'client';
 
 /** In order of time, as in bpf/include/record.h. */
-export const PARTS = {
+const PARTS = {
   server: [
     'request_transfer',
     'receive_queue',

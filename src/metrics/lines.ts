@@ -37,7 +37,7 @@ export interface PlainText {
   readonly to: number;
   toString(): string;
 }
-export const PLAIN_MAX = 256;
+const PLAIN_MAX = 256;
 
 /**
  * What a packet line says beyond its connection. Times are nanoseconds in the layer, null if not
