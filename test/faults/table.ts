@@ -121,6 +121,12 @@ export const FAULT_GROUPS: readonly FaultGroup[] = [
         [ENVIRONMENT, 'without cgroup v2 all but packets are seen, and that is said once'],
       ),
       fault(
+        'the working directory is removed, few files may be open, a mount point with a tab | the exit code | one sentence, or nothing to notice',
+        [ENVIRONMENT, 'a removed working directory is one sentence for each command'],
+        [ENVIRONMENT, 'where few files may be open it says so in one sentence'],
+        [ENVIRONMENT, 'with cgroup v2 at an odd name every packet is seen'],
+      ),
+      fault(
         'a program fails to load | `netwatch_program_attached` | the others run; `--strict` ends',
         [EXIT, 'a program that the kernel refuses is left out, and said to be'],
       ),
@@ -220,6 +226,19 @@ export const FAULT_GROUPS: readonly FaultGroup[] = [
         'rotation under load | the lines of all files | nothing lost, the cap holds',
         [FILES, "rotation under load loses nothing (${gzip.join() || 'plain'})"],
         [FILES, "the files never take more than they may (${gzip.join() || 'plain'})"],
+      ),
+      fault(
+        'another user swaps names between a look and a use, or puts links and files of its own there | that user, at every moment | refused with a sentence; nothing of root changes, nothing is read',
+        ['sinks-strangers.test.ts', '${name}, at any moment'],
+        ['e2e/strangers.test.ts', 'what another user has put there before is refused at the start'],
+        [
+          'e2e/strangers.test.ts',
+          '${name} in place of the log that is rotated: neither written nor packed',
+        ],
+      ),
+      fault(
+        'a second collector in a PID and mount namespace of its own | both processes | refused: the lock holds',
+        ['e2e/strangers.test.ts', 'another PID and mount namespace is no way around the lock'],
       ),
       fault('a rotation is in the way of something | the log | the writing goes on', [
         FILES,
