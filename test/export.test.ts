@@ -210,7 +210,7 @@ t.test('torn and foreign lines are left out and named', async (t) => {
     `    ${logs[0]}:5: timestamp 179524800000 is not one in milliseconds, or torn`,
     `    ${logs[0]}:6: timestamp 1795248000 is not one in milliseconds, or torn`,
     `    ${logs[0]}:7: no timestamp: not a line of a history log, or torn`,
-    `    ${logs[0]}:8: unexpected end of label value "1\ufffd[2J"`,
+    `    ${logs[0]}:8: unexpected end of label value "1\\u001b[2J"`,
     '    and 5 more',
   ]);
 });
@@ -472,7 +472,15 @@ function writeLogs(directory: string): ReadonlyMap<string, string> {
   flush('info.log', 'connects');
   for (let i = 0; i < 503; i++) {
     const packet = {
-      ...{ seq: i * 1448, ack: i, received: i % 2 === 0, macNs: i * 10, ipNs: null, tcpNs: 1 },
+      ...{
+        seq: i * 1448,
+        ack: i,
+        received: i % 2 === 0,
+        retransmitted: i % 3 === 0,
+        macNs: i * 10,
+        ipNs: null,
+        tcpNs: 1,
+      },
       ...{ httpInfo: HOSTILE[i % HOSTILE.length]![0], lengthBytes: i, timestampMs: timeOf(i) },
     };
     packetLine(out, connections[i % 7]!.prefix, packet, { times: true, http: true });

@@ -76,7 +76,16 @@ function addLabels(to: Written['labels'], labels: ts.Expression): void {
 /** What the packets' own line has, which is written without a call for each label. */
 function addPackets({ families, labels }: Written): void {
   const out = new ByteWriter(1);
-  const packet = { seq: 1, ack: 2, received: true, macNs: 1, ipNs: 2, tcpNs: 3, httpInfo: 'GET /' };
+  const packet = {
+    seq: 1,
+    ack: 2,
+    received: true,
+    retransmitted: true,
+    macNs: 1,
+    ipNs: 2,
+    tcpNs: 3,
+    httpInfo: 'GET /',
+  };
   const all = { ...packet, lengthBytes: 1, timestampMs: 1 };
   packetLine(out, packetPrefix('s', 'a', 'b'), all, { times: true, http: true });
   const sample = parseSample(out.view().toString().trimEnd());

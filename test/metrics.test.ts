@@ -403,6 +403,7 @@ const PACKET = {
   seq: 4294967295,
   ack: 7,
   received: true,
+  retransmitted: false,
   macNs: 312,
   ipNs: null,
   tcpNs: 12_340_000,
@@ -427,6 +428,8 @@ t.test('a packet line has the labels whose option is on', (t) => {
   t.match(line(true, true), 'tcp_time="12340",http_info="GET /a');
   t.match(line(false, true, { ...PACKET, httpInfo: null as never }), 'http_info="-"} 1448');
   t.match(line(false, false, { ...PACKET, received: false }), 'rx="0"}');
+  const again = { ...PACKET, received: false, retransmitted: true };
+  t.match(line(false, false, again), 'rx="0",retransmit="1"}');
   const parser = new ExpositionParser(LOG_RULES);
   for (const text of logHeader('packets').toString().trimEnd().split('\n')) parser.line(text);
   for (const [hostile] of HOSTILE) {

@@ -103,14 +103,25 @@ t.test(
       ...{ time: '1970-01-04T22:30:46.904Z', event: 'packet', sock: 'ffff881234567ac0' },
       ...{ network_local_address: '10.77.0.1', network_local_port: 80 },
       ...{ network_peer_address: '10.77.0.2', network_peer_port: 12_345 },
-      ...{ network_io_direction: 'receive', seq: 3_735_928_559, ack: 3_405_691_582 },
+      ...{
+        network_io_direction: 'receive',
+        seq: 3_735_928_559,
+        ack: 3_405_691_582,
+        retransmit: false,
+      },
       length_bytes: 1234,
     };
     const ipv6 = {
       ...{ time: '1970-11-19T18:50:24.623Z', event: 'packet', sock: null },
       ...{ network_local_address: 'fd77::1', network_local_port: 65_535 },
       ...{ network_peer_address: '2001:db8:0:1::a', network_peer_port: 1 },
-      ...{ network_io_direction: 'transmit', seq: 0, ack: 4_294_967_295, length_bytes: 0 },
+      ...{
+        network_io_direction: 'transmit',
+        seq: 0,
+        ack: 4_294_967_295,
+        retransmit: true,
+        length_bytes: 0,
+      },
     };
     const both = [IPV4, IPV6];
     t.strictSame((await packets(t, both, { times: false, http: false })).events, [ends, ipv6]);

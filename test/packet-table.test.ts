@@ -215,7 +215,15 @@ t.test('the table of lmp has its columns, its widths and its names', (t) => {
       'ffff881234567ac0       3735928559 3405691582 2          -          5000000    1     GET / HTTP/1.1\n' +
       '-                      0          4294967295 -          -          -          0     -\n',
   );
-  const row = { seq: 1, ack: 2, received: false, ipNs: 1499, tcpNs: 3.6e12, httpInfo: null };
+  const row = {
+    seq: 1,
+    ack: 2,
+    received: false,
+    retransmitted: false,
+    ipNs: 1499,
+    tcpNs: 3.6e12,
+    httpInfo: null,
+  };
   t.equal(
     lmpRow(address('ffff000011223340'), { ...row, macNs: 0 }),
     'ffff000011223340       1          2          0          1          3600000000 0     -\n',

@@ -160,7 +160,15 @@ t.test('the configuration of Fluent Bit connects its plugins, those of the examp
 });
 
 const PACKET = {
-  ...{ seq: 1, ack: 2, received: true, macNs: null, ipNs: 8643, tcpNs: 1_449_000 },
+  ...{
+    seq: 1,
+    ack: 2,
+    received: true,
+    retransmitted: false,
+    macNs: null,
+    ipNs: 8643,
+    tcpNs: 1_449_000,
+  },
   ...{ httpInfo: 'GET / HTTP/1.1', lengthBytes: 92, timestampMs: 1_795_237_097_833 },
 };
 const ENDS = {

@@ -2,7 +2,7 @@
  * Packets as lines of packets.log and as rows of the table: straight from the
  * kernel's record to bytes. The ns per line are in docs/cost.md.
  */
-import { PACKET } from '../generated/packet.js';
+import { MARK, PACKET } from '../generated/packet.js';
 import { readAddress, readDuration, readIp } from '../kernel/read.js';
 import { formatAddress, formatEndpoint } from '../metrics/address.js';
 import type { ByteWriter } from '../metrics/bytes.js';
@@ -79,6 +79,7 @@ export class PacketText {
       seq: words[(at + FIELD.seq) >> 2]! >>> 0,
       ack: words[(at + FIELD.ack) >> 2]! >>> 0,
       received: view.getUint8(at + FIELD.rx) === 1,
+      retransmitted: (view.getUint8(at + FIELD.marks) & MARK.NW_MARK_RETRANSMITTED) !== 0,
       macNs: labels.times ? duration(words, view, at + FIELD.macNs) : null,
       ipNs: labels.times ? duration(words, view, at + FIELD.ipNs) : null,
       tcpNs: labels.times ? duration(words, view, at + FIELD.tcpNs) : null,

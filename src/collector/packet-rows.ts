@@ -2,7 +2,7 @@
  * The packet table on the screen: who sent what to whom, and the columns whose option is on. Pure but
  * for the names of processes.
  */
-import { MARK as RECORD_MARK, PACKET } from '../generated/packet.js';
+import { PACKET } from '../generated/packet.js';
 import type { PacketLabels, PacketSample } from '../metrics/lines.js';
 import { oneLine } from '../metrics/text.js';
 import { clockTime } from '../metrics/wall-clock.js';
@@ -151,7 +151,7 @@ export function packetRows(options: PacketRowOptions, names: ProcessNames): Pack
         ? names.find(key)
         : names.findOfSyn(key, pid, !received && (flags & SYN_ACK) === SYN);
     const isAgain =
-      (view.getUint8(at + FIELD.marks) & RECORD_MARK.NW_MARK_RETRANSMITTED) !== 0 ||
+      packet.retransmitted ||
       (!received && (flags & SYN_ACK) === SYN_ACK && synAcks.isAgain(key, seq));
     const layers = times ? [packet.macNs, packet.ipNs, packet.tcpNs] : [];
     return joined(

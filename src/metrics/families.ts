@@ -194,7 +194,7 @@ export const FAMILIES = {
     'packets',
     'One TCP packet: payload length; mac_time, ip_time and tcp_time are microseconds in the layer.',
     [...CONNECTION_LABELS, 'seq', 'ack', 'rx'],
-    { optional: ['mac_time', 'ip_time', 'tcp_time', 'http_info'] },
+    { optional: ['retransmit', 'mac_time', 'ip_time', 'tcp_time', 'http_info'] },
   ),
   netwatch_tcp_error: family(
     'gauge',

@@ -47,6 +47,8 @@ export interface PacketSample {
   readonly seq: number;
   readonly ack: number;
   readonly received: boolean;
+  /** It was sent before; known of sent packets only. */
+  readonly retransmitted: boolean;
   readonly macNs: number | null;
   readonly ipNs: number | null;
   readonly tcpNs: number | null;
@@ -71,6 +73,7 @@ export function packetPrefix(sock: string, src: string, dst: string): Buffer {
 const ACK = Buffer.from('",ack="');
 const RECEIVED = Buffer.from('",rx="1"');
 const SENT = Buffer.from('",rx="0"');
+const RETRANSMIT = Buffer.from(',retransmit="1"');
 const MAC_TIME = Buffer.from(',mac_time="');
 const IP_TIME = Buffer.from('",ip_time="');
 const TCP_TIME = Buffer.from('",tcp_time="');
@@ -98,6 +101,7 @@ export function packetLine(
   at = putShort(buffer, at, ACK);
   at = putUint(buffer, at, packet.ack);
   at = putShort(buffer, at, packet.received ? RECEIVED : SENT);
+  if (packet.retransmitted) at = putShort(buffer, at, RETRANSMIT);
   if (has.times) {
     at = putMicroseconds(buffer, putShort(buffer, at, MAC_TIME), packet.macNs);
     at = putMicroseconds(buffer, putShort(buffer, at, IP_TIME), packet.ipNs);

@@ -87,6 +87,7 @@ export function packetEvent(
     network_io_direction: packet.received ? 'receive' : 'transmit',
     seq: packet.seq,
     ack: packet.ack,
+    retransmit: packet.retransmitted,
     length_bytes: packet.lengthBytes,
   };
   if (has.times) {

@@ -59,6 +59,7 @@ export function packetJson(sample: Sample): Json {
     network_io_direction: labels['rx'] === '1' ? 'receive' : 'transmit',
     seq: Number(labels['seq']),
     ack: Number(labels['ack']),
+    retransmit: labels['retransmit'] === '1',
     length_bytes: value,
     ...Object.fromEntries(Object.entries(optional).filter(([, of]) => of !== undefined)),
   };
