@@ -20,6 +20,7 @@ import { lossCause, LossWarning } from './loss-warning.js';
 import { openSources, programsOf, sourcesOf, type OpenSources } from './open-sources.js';
 import { filterOf, namespacesOf, type CollectorOptions } from './options.js';
 import { nextWaitMs } from '../sources/pace.js';
+import type { RequestSummary } from './requests.js';
 import { takeSnapshot } from './state.js';
 import { SelfWatch } from './state/self.js';
 import { NeverFalling } from './state/totals.js';
@@ -49,6 +50,7 @@ export interface Summary {
   /** What netwatch.prom says in the end. */
   readonly state: Snapshot;
   readonly traffic: Traffic;
+  readonly requests: RequestSummary;
   /** Connections that are still open. */
   readonly open: readonly Connection[];
 }
@@ -243,6 +245,7 @@ export class Collector {
       programs: this.programs,
       entries: this.#intake.table.entries,
       exchanges: this.#intake.exchanges,
+      requests: this.#intake.requests,
       files: this.#files,
       self: this.#self,
       counters: this.#counters,
@@ -309,6 +312,7 @@ export class Collector {
       written,
       state,
       traffic: table.traffic,
+      requests: this.#intake.requests,
       open: [...table.entries.values()].map(({ last }) => last),
     };
   }
