@@ -55,7 +55,7 @@ async function openLog(
 
 /** The three files, in a folder of the test. */
 async function openNdjson(t: Test, directory: string): Promise<Ndjson> {
-  return Ndjson.open(true, (name) => openLog(t, directory, { name }));
+  return Ndjson.open({ http: false, err: true }, (name) => openLog(t, directory, { name }));
 }
 
 async function closeAll(ndjson: Ndjson): Promise<void> {

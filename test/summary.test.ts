@@ -7,13 +7,18 @@ import { Traffic } from '../src/collector/traffic.js';
 import { familyOf, type HistogramName } from '../src/metrics/families.js';
 import { quantileBound } from '../src/metrics/histogram.js';
 import { Snapshot } from '../src/metrics/snapshot.js';
+import { readExchange } from '../src/sources/exchange.js';
+import { ExchangeParts } from '../src/sources/exchange-parts.js';
+import { RequestLines } from '../src/sources/request-lines.js';
 import { CLOSED, collectorTable, at } from './fixtures/collector.js';
 import { CONNECTION } from './fixtures/records.js';
+import { CLIENT, exchangeRecord, headRecord } from './support/exchanges.js';
 
 const EMPTY: Summary = {
   ...{ seconds: 61.26, packets: 0, connections: 0, faults: 0, lost: 0, open: [] },
   ...{ written: new Map([['connects.log', 0]]), state: new Snapshot(), traffic: new Traffic() },
   stateErrors: new Map(),
+  requests: { counts: new ExchangeParts(), slowest: [] },
 };
 const FIRST = '61.3 s: 0 packets, 0 connections closed, 0 drops and resets; 0 records lost';
 const FILES = 'lines written: 0 in connects.log';
@@ -183,5 +188,38 @@ t.test('a quantile is no more than the bound of its bucket', (t) => {
   t.equal(quantileBound(0.5, [1, 1, 0, 0], bounds), 1);
   t.equal(quantileBound(0.51, [1, 1, 0, 0], bounds), 2);
   t.equal(quantileBound(0.99, [98, 0, 0, 2], bounds), Infinity);
+  t.end();
+});
+
+t.test('requests are told with true quantiles, the part that dominates and the slowest', (t) => {
+  const state = new Snapshot();
+  const served = 'http_server_request_duration_seconds';
+  const labels = {
+    http_request_method: 'GET',
+    http_response_status_code: 200,
+    url_scheme: 'http',
+    network_protocol_version: '1.1',
+    server_port: 80,
+  } as const;
+  state.histogram(served, labels, counts(served, { 0: 99, 7: 1 }), 1);
+  state.histogram('http_client_request_duration_seconds', labels, counts(served, { 0: 1 }), 1);
+  const parts = new ExchangeParts();
+  for (let i = 1; i < 100; i++) parts.add(exchangeRecord({ durationNs: 1000 * i }), 0);
+  const slow = exchangeRecord({
+    durationNs: 300_000_000,
+    partNs: [0, 0, 0, 290_000_000, 0, 10_000_000],
+  });
+  parts.add(slow, 0);
+  const reset = { role: CLIENT, durationNs: 2_000_000, partNs: [], pid: 0, status: 0, outcome: 1 };
+  parts.add(exchangeRecord(reset), 0);
+  const lines = new RequestLines();
+  lines.add(headRecord({ line: `GET /${'a b/'.repeat(30)} HTTP/1.1` }), 0);
+  const slowest = [readExchange(slow, 0, lines), readExchange(exchangeRecord(reset), 0, lines)];
+  const said = summaryLines({ ...EMPTY, state, requests: { counts: parts, slowest } }, 0);
+  t.strictSame(said.slice(1, 4), [
+    'requests served: 100, p50 50.2 us, p95 95.2 us, p99 99 us; mostly application (97 %)',
+    'requests made: 1, p50 2 ms, p95 2 ms, p99 2 ms',
+    `slowest requests: 300 ms GET /${'a b/'.repeat(13)}a b… 200 (server of nginx, application 290 ms); 2 ms GET reset (client)`,
+  ]);
   t.end();
 });

@@ -8,6 +8,7 @@ const END = '<!-- /families -->';
 const FILES: Readonly<Record<FamilyFile, string>> = {
   connects: 'connects.log',
   packets: 'packets.log',
+  requests: 'requests.log',
   err: 'err.log',
   prom: '*.prom',
   endpoint: 'the endpoint alone',

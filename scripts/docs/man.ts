@@ -42,6 +42,7 @@ const PLACES: Readonly<Record<FamilyFile, string>> = {
   prom: 'netwatch.prom',
   connects: 'connects.log, and netwatch.prom with -x',
   packets: 'packets.log',
+  requests: 'requests.log',
   err: 'err.log',
   endpoint: '/metrics only',
 };

@@ -1,6 +1,7 @@
 /** Options that are right one by one and make no sense together: refused before anything is done. */
 import { NetwatchError } from '../failure.js';
 import { logHeader } from '../metrics/exposition.js';
+import type { HistoryLog } from '../metrics/families.js';
 import { leastKeepBytes } from '../sinks/rotating-options.js';
 import type { EndpointOptions, FileOptions } from './options.js';
 
@@ -14,8 +15,11 @@ export function checkOptions(options: EndpointOptions & FileOptions): void {
 }
 
 /** A file begins with the lines that explain it: no other line may fit behind them. */
-function checkKeepBytes({ keepBytes, gzip, err }: FileOptions): void {
-  for (const log of ['connects', 'packets', ...(err ? (['err'] as const) : [])] as const) {
+function checkKeepBytes({ keepBytes, gzip, err, http }: FileOptions): void {
+  const logs: HistoryLog[] = ['connects', 'packets'];
+  if (http) logs.push('requests');
+  if (err) logs.push('err');
+  for (const log of logs) {
     const header = logHeader(log).toString();
     const least = leastKeepBytes({ header, gzip });
     if (keepBytes >= least) continue;

@@ -20,6 +20,7 @@ import { lossCause, LossWarning } from './loss-warning.js';
 import { openSources, programsOf, sourcesOf, type OpenSources } from './open-sources.js';
 import { filterOf, namespacesOf, type CollectorOptions } from './options.js';
 import { nextWaitMs } from '../sources/pace.js';
+import type { RequestSummary } from './requests.js';
 import { takeSnapshot } from './state.js';
 import { SelfWatch } from './state/self.js';
 import { NeverFalling } from './state/totals.js';
@@ -51,6 +52,7 @@ export interface Summary {
   /** Failed writes of netwatch.prom, the last one too, by the name of the error. */
   readonly stateErrors: ReadonlyMap<string, number>;
   readonly traffic: Traffic;
+  readonly requests: RequestSummary;
   /** Connections that are still open. */
   readonly open: readonly Connection[];
 }
@@ -245,6 +247,7 @@ export class Collector {
       programs: this.programs,
       entries: this.#intake.table.entries,
       exchanges: this.#intake.exchanges,
+      requests: this.#intake.requests,
       files: this.#files,
       self: this.#self,
       counters: this.#counters,
@@ -315,6 +318,7 @@ export class Collector {
       state,
       stateErrors: this.#files.stateErrors,
       traffic: table.traffic,
+      requests: this.#intake.requests,
       open: [...table.entries.values()].map(({ last }) => last),
     };
   }

@@ -1,5 +1,6 @@
 /** The files of one data directory: lock, logs, and who is told of trouble. */
 import { logHeader } from '../metrics/exposition.js';
+import type { HistoryLog } from '../metrics/families.js';
 import type { DirectoryLock } from '../sinks/directory-lock.js';
 import { errorName, explainSinkError, type SinkError } from '../sinks/errors.js';
 import { ownDirectory, usable } from '../sinks/own-directory.js';
@@ -21,6 +22,8 @@ type Log = Pick<RotatingLog, 'stats' | 'reopen' | 'close'>;
 export class Files {
   readonly connects: RotatingLog;
   readonly packets: RotatingLog;
+  /** Null without -i. */
+  readonly requests: RotatingLog | null;
   readonly err: RotatingLog | null;
   /** Null without --ndjson. */
   readonly ndjson: Ndjson | null;
@@ -42,11 +45,12 @@ export class Files {
       };
       const connects = await open(linesOf('connects'));
       const packets = await open(linesOf('packets'));
+      const requests = options.http ? await open(linesOf('requests')) : null;
       const err = options.err ? await open(linesOf('err')) : null;
       const ndjson = options.ndjson
         ? await openNdjson(options, (name) => open(objectsIn(name)))
         : null;
-      return new Files(lock, say, { connects, packets, err, ndjson });
+      return new Files(lock, say, { connects, packets, requests, err, ndjson });
     } catch (error) {
       await Promise.all(opened.map((log) => log.close()));
       await lock.release();
@@ -57,12 +61,13 @@ export class Files {
   private constructor(
     lock: DirectoryLock,
     say: (message: string) => void,
-    logs: Pick<Files, 'connects' | 'packets' | 'err' | 'ndjson'>,
+    logs: Pick<Files, 'connects' | 'packets' | 'requests' | 'err' | 'ndjson'>,
   ) {
     this.#lock = lock;
     this.#say = say;
     this.connects = logs.connects;
     this.packets = logs.packets;
+    this.requests = logs.requests;
     this.err = logs.err;
     this.ndjson = logs.ndjson;
   }
@@ -72,6 +77,7 @@ export class Files {
     return new Map<string, Log>([
       ['connects.log', this.connects],
       ['packets.log', this.packets],
+      ...(this.requests === null ? [] : [['requests.log', this.requests] as const]),
       ...(this.err === null ? [] : [['err.log', this.err] as const]),
       ...(this.ndjson?.logs ?? []),
     ]);
@@ -117,7 +123,7 @@ export class Files {
 /** What tells one log from another. */
 type Contents = Pick<RotatingLogOptions, 'name' | 'header' | 'maxBufferedBytes'>;
 
-function linesOf(log: 'connects' | 'packets' | 'err'): Contents {
+function linesOf(log: HistoryLog): Contents {
   const header = logHeader(log).toString();
   return { name: `${log}.log`, header, maxBufferedBytes: MAX_BUFFERED_BYTES };
 }
@@ -134,7 +140,7 @@ async function openNdjson(
   open: (name: string) => Promise<RotatingLog>,
 ): Promise<Ndjson> {
   const { Ndjson } = await import('./ndjson.js');
-  return Ndjson.open(options.err, open);
+  return Ndjson.open(options, open);
 }
 
 function logOptions(

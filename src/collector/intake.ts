@@ -16,6 +16,7 @@ import { isUnjudged, kindOf, type PacketSource } from '../sources/packet.js';
 import { ConnectionTable } from './connection-table.js';
 import { faultLine } from './fault-lines.js';
 import type { Files } from './files.js';
+import { Handshakes } from './handshakes.js';
 import { HttpHeads } from './http-heads.js';
 import type { ConnectionsOptions, TableOptions, WatchedOptions } from './options.js';
 
@@ -26,6 +27,7 @@ import { PacketText, type PacketEvents } from './packet-lines.js';
 import { packetRows } from './packet-rows.js';
 import { ProxiedClients } from './proxied-clients.js';
 import { ProcessNames } from './process-names.js';
+import { Requests } from './requests.js';
 
 /** A record that was lost may leave one behind. */
 const MAX_UNACCEPTED = 65_536;
@@ -54,11 +56,13 @@ export interface IntakeParts {
 export class Intake {
   readonly table: ConnectionTable;
   readonly exchanges = new HttpExchanges();
+  readonly requests: Requests;
   readonly #parts: IntakeParts;
   readonly #text: PacketText;
   readonly #heads: HttpHeads;
   readonly #kept: KeptRecords;
   readonly #proxied = new ProxiedClients();
+  readonly #handshakes = new Handshakes();
   /** Connections that nobody has accepted yet, by socket; their opening is news when somebody has. */
   readonly #unaccepted = new Map<number, Connection>();
   readonly #connectLines = new ByteWriter(1 << 16);
@@ -90,6 +94,10 @@ export class Intake {
       ndjson?.connections ?? null,
       names,
     );
+    this.requests = new Requests(options.targets, {
+      ...{ log: parts.files.requests, ndjson, toWallMs },
+      handshakes: this.#handshakes,
+    });
     const labels = { times: options.time, http: options.http };
     const events: PacketEvents | null =
       ndjson === null
@@ -177,6 +185,7 @@ export class Intake {
 
   #open(connection: Connection): void {
     this.#proxied.opened(connection.sock, connection.tsNs);
+    this.#handshakes.opened(connection);
     if ((connection.marks & MARK.NW_MARK_UNJUDGED) === 0) this.table.opened(connection);
     else this.#unaccepted.set(connection.sock, connection);
     if (this.#unaccepted.size > MAX_UNACCEPTED)
@@ -253,9 +262,13 @@ export class Intake {
   }
 
   #takeHttp(kind: number, view: DataView, at: number): void {
-    if (kind === KIND.NW_KIND_HTTP_HEAD) this.#heads.add(view, at);
-    else if (kind === KIND.NW_KIND_HTTP_EXCHANGE) this.exchanges.add(view, at);
-    else this.#proxied.add(view, at);
+    if (kind === KIND.NW_KIND_HTTP_HEAD) {
+      this.#heads.add(view, at);
+      this.requests.head(view, at);
+    } else if (kind === KIND.NW_KIND_HTTP_EXCHANGE) {
+      this.exchanges.add(view, at);
+      this.requests.exchange(view, at);
+    } else this.#proxied.add(view, at);
   }
 
   /** False after a bug: what is whole stays, the record is counted. */
@@ -285,6 +298,7 @@ export class Intake {
     }
     lines.reset();
     rows.reset();
+    this.requests.flush();
   }
 
   #drainFaults(faults: FaultSource): number {

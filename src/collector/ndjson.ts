@@ -1,6 +1,6 @@
 /**
- * Option --ndjson: the events of the logs once more, as objects in connects.ndjson, packets.ndjson
- * and err.ndjson. Loaded only with the option.
+ * Option --ndjson: the events of the logs once more, as objects in connects.ndjson, packets.ndjson,
+ * requests.ndjson and err.ndjson. Loaded only with the option.
  */
 import { OWNER_SOURCE, ROLE } from '../generated/connection.js';
 import { PACKET } from '../generated/packet.js';
@@ -19,41 +19,54 @@ import {
 import { NdjsonLog } from '../sinks/ndjson-log.js';
 import type { RotatingLog } from '../sinks/rotating.js';
 import type { Connection } from '../sources/connection.js';
+import type { Exchange } from '../sources/exchange.js';
+import { exchangeEvent } from '../sources/exchange-event.js';
 import type { FaultRecord } from '../sources/fault.js';
 import type { ConnectionEvents, Entry } from './connection-table.js';
 import { faultType } from './fault-lines.js';
+import type { FileOptions } from './options.js';
 import type { ProxiedClients } from './proxied-clients.js';
 
 /** Takes one object; `NdjsonLog.write`. */
 export type TakeEvent = (event: NdjsonEvent) => void;
 
-/** The three files, and what the collector's records become in them. */
+/** The files, and what the collector's records become in them. */
 export class Ndjson {
   /** By file name. */
   readonly logs: ReadonlyMap<string, NdjsonLog>;
   readonly connections: ConnectionEvents;
   readonly #connects: NdjsonLog;
   readonly #packets: NdjsonLog;
+  readonly #requests: NdjsonLog | null;
   readonly #errors: NdjsonLog | null;
 
-  /** @param open opens the file of that name; err.ndjson only with -e */
+  /** @param open opens the file of that name; requests.ndjson only with -i, err.ndjson with -e */
   static async open(
-    errors: boolean,
+    { http, err }: Pick<FileOptions, 'http' | 'err'>,
     open: (name: string) => Promise<RotatingLog>,
   ): Promise<Ndjson> {
     const log = async (name: string): Promise<NdjsonLog> => new NdjsonLog(await open(name));
     const connects = await log('connects.ndjson');
     const packets = await log('packets.ndjson');
-    return new Ndjson(connects, packets, errors ? await log('err.ndjson') : null);
+    const requests = http ? await log('requests.ndjson') : null;
+    const errors = err ? await log('err.ndjson') : null;
+    return new Ndjson(connects, packets, requests, errors);
   }
 
-  private constructor(connects: NdjsonLog, packets: NdjsonLog, errors: NdjsonLog | null) {
+  private constructor(
+    connects: NdjsonLog,
+    packets: NdjsonLog,
+    requests: NdjsonLog | null,
+    errors: NdjsonLog | null,
+  ) {
     this.#connects = connects;
     this.#packets = packets;
+    this.#requests = requests;
     this.#errors = errors;
     this.logs = new Map([
       ['connects.ndjson', connects],
       ['packets.ndjson', packets],
+      ...(requests === null ? [] : [['requests.ndjson', requests] as const]),
       ...(errors === null ? [] : [['err.ndjson', errors] as const]),
     ]);
     this.connections = new ChangedValues((event) => {
@@ -74,6 +87,10 @@ export class Ndjson {
         ? null
         : proxied.at(readAddress(view, at + PACKET.at.sock), readU64(view, at + PACKET.at.tsNs));
     this.#packets.write(packetEvent(ends, packet, has, client));
+  }
+
+  exchange(exchange: Exchange, timestampMs: number, connectNs: number | null): void {
+    this.#requests?.write(exchangeEvent(exchange, timestampMs, { connectNs }));
   }
 
   fault(fault: FaultRecord, timestampMs: number): void {

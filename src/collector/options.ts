@@ -114,7 +114,7 @@ const ROTATION = {
 };
 /** Which files are written, and how they rotate. */
 export type FileOptions = ValuesOf<typeof DIRECTORY & typeof ROTATION> &
-  Pick<WatchedOptions, 'err'>;
+  Pick<WatchedOptions, 'err' | 'http'>;
 
 const RINGS = {
   ...option('--ring <BYTES>', 'ring buffer for packets, a power of two', {

@@ -9,11 +9,13 @@ import type { PacketSource } from '../sources/packet.js';
 import type { Entry } from './connection-table.js';
 import { PROM_FILE, type Files } from './files.js';
 import type { CollectorOptions, ConnectionsOptions, WatchedOptions } from './options.js';
+import type { Requests } from './requests.js';
 import { addConnections, busiest } from './state/each-connection.js';
 import { addFaults } from './state/faults.js';
 import { addFiles, addIntake, addStateErrors, type IntakeReading } from './state/files.js';
 import { addHttp, addHttpHealth } from './state/http.js';
 import { addLayers } from './state/packets.js';
+import { addRequests } from './state/requests.js';
 import {
   addMaps,
   addPrograms,
@@ -34,6 +36,7 @@ export interface StateReadings extends Omit<IntakeReading, 'intervalSeconds'> {
   readonly packets: PacketSource | null;
   readonly faults: FaultSource | null;
   readonly exchanges: HttpExchanges;
+  readonly requests: Requests;
   readonly sources: readonly Source[];
   /** All that were asked for. */
   readonly programs: readonly ProgramState[];
@@ -56,7 +59,7 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   const live = sumLive(from.entries.values());
   addConnectionTotals(snapshot, totals, live, from.counters);
   if (retrans) addRetransmits(snapshot, from.connections.retransmits());
-  if (from.packets !== null) addPackets(snapshot, from.packets, from.exchanges, { http, time });
+  if (from.packets !== null) addPackets(snapshot, from.packets, from, { http, time });
   if (from.faults !== null) {
     const totals = from.faults.totals();
     addFaults(snapshot, totals);
@@ -72,7 +75,7 @@ export function takeSnapshot(from: StateReadings): Snapshot {
 function addPackets(
   snapshot: Snapshot,
   packets: PacketSource,
-  exchanges: HttpExchanges,
+  { exchanges, requests }: Pick<StateReadings, 'exchanges' | 'requests'>,
   { http, time }: Pick<WatchedOptions, 'http' | 'time'>,
 ): void {
   if (time) addLayers(snapshot, packets.layers());
@@ -80,6 +83,7 @@ function addPackets(
   const durations = packets.httpDurations();
   exchanges.takeOver(durations);
   addHttp(snapshot, exchanges.counts());
+  addRequests(snapshot, requests.counts, requests.forgottenLines);
   addMaps(snapshot, [reading(packets.source, 'http_durations', durations.length)]);
   addHttpHealth(snapshot, packets.httpTotals(), packets.seesHttpEnds);
 }

@@ -5,9 +5,21 @@
  */
 import { familyOf, type HistogramName, type ScalarName } from '../metrics/families.js';
 import { quantileBound } from '../metrics/histogram.js';
+import type { Quantiles } from '../metrics/quantiles.js';
 import type { Snapshot } from '../metrics/snapshot.js';
-import { oneLine } from '../metrics/text.js';
+import { clip, oneLine } from '../metrics/text.js';
 import type { Connection } from '../sources/connection.js';
+import {
+  httpMethod,
+  isAnswered,
+  largestPart,
+  outcomeOf,
+  PARTS,
+  sideOf,
+  type Exchange,
+  type Side,
+} from '../sources/exchange.js';
+import type { SideTotals } from '../sources/exchange-parts.js';
 import type { Summary } from './collector.js';
 import { losses } from './losses.js';
 import type { Traffic } from './traffic.js';
@@ -15,6 +27,9 @@ import type { Traffic } from './traffic.js';
 /** Names in one line, the largest first. */
 const MOST_NAMES = 5;
 const TCP_CLOSE_WAIT = 8;
+const NS_PER_S = 1e9;
+/** Characters of a request's target in one line with others. */
+const TARGET_MAX = 60;
 
 type Counts = ReadonlyMap<string, number>;
 
@@ -69,6 +84,40 @@ function quantiles(counts: readonly number[], name: HistogramName): string {
   return [0.5, 0.95, 0.99].map(text).join(', ');
 }
 
+function exactQuantiles(durations: Quantiles): string {
+  return [0.5, 0.95, 0.99]
+    .map((q) => `p${q * 100} ${duration((durations.at(q) ?? NaN) / NS_PER_S)}`)
+    .join(', ');
+}
+
+/** The part that took most of the time; empty: no part is known. */
+function mostly(side: Side, partNs: readonly number[]): string {
+  const all = partNs.reduce((sum, ns) => sum + ns, 0);
+  if (all === 0) return '';
+  const [largest] = [...PARTS[side]].sort((a, b) => partNs[b.index]! - partNs[a.index]!);
+  if (largest === undefined) return '';
+  return `; mostly ${words(largest.name)} (${Math.round((100 * partNs[largest.index]!) / all)} %)`;
+}
+
+/** The slowest requests, each with the part that took longest. */
+function slowestLine(slowest: readonly Exchange[]): string | null {
+  if (slowest.length === 0) return null;
+  const shown = slowest.map((exchange) => {
+    const { request, method, status, role, pid, comm, durationNs, outcome } = exchange;
+    const target = request === null ? httpMethod(method) : `${request.method} ${request.target}`;
+    const answer = isAnswered(exchange) ? String(status) : outcomeOf(outcome);
+    const whose = pid === 0 ? '' : ` of ${oneLine(comm)}`;
+    const part = largestPart(exchange);
+    const longest =
+      part === null
+        ? ''
+        : `, ${words(part.name)} ${duration((exchange.partNs[part.index] ?? 0) / NS_PER_S)}`;
+    const took = duration((durationNs ?? 0) / NS_PER_S);
+    return `${took} ${clip(target, TARGET_MAX)} ${answer} (${sideOf(role)}${whose}${longest})`;
+  });
+  return `slowest requests: ${shown.join('; ')}`;
+}
+
 /** All label sets of a histogram together. */
 function merged(state: Snapshot, name: HistogramName): number[] {
   const all: number[] = [];
@@ -117,9 +166,11 @@ function retransmitLine(state: Snapshot): string | null {
 
 function requestLine(
   state: Snapshot,
-  name: 'http_server_request_duration_seconds' | 'http_client_request_duration_seconds',
+  side: Side,
   what: string,
+  { durations, partNs }: SideTotals,
 ): string | null {
+  const name = `http_${side}_request_duration_seconds` as const;
   const counts = merged(state, name);
   const all = counts.reduce((sum, count) => sum + count, 0);
   if (all === 0) return null;
@@ -131,7 +182,9 @@ function requestLine(
   }
   const statuses = [...errors].map(([status, count]) => [`with ${status}`, count] as const);
   const failed = statuses.length > 0 ? `; ${listed(new Map(statuses))}` : '';
-  return `${what}: ${all}, ${quantiles(counts, name)}${failed}`;
+  // of requests whose records were lost only the histogram knows
+  const shown = durations.count === 0 ? quantiles(counts, name) : exactQuantiles(durations);
+  return `${what}: ${all}, ${shown}${failed}${mostly(side, partNs)}`;
 }
 
 /** Null without -e. */
@@ -168,15 +221,17 @@ function closeWaitLine(open: readonly Connection[]): string | null {
 
 /** `rowsNotShown`: rows that standard output did not take. */
 export function summaryLines(summary: Summary, rowsNotShown: number): string[] {
-  const { seconds, connections, packets, faults, lost, written, state, traffic, open } = summary;
+  const { seconds, connections, packets, faults, lost, written, state, open } = summary;
+  const { traffic, requests } = summary;
   const files = [...written].map(([name, records]) => `${records} in ${name}`);
   const missing = losses(state, summary.stateErrors);
   const lines = [
     `${seconds.toFixed(1)} s: ${packets} packets, ${connections} connections closed, ${faults} drops and resets; ${lost} records lost`,
     connectionLine(state),
     rttLine(state),
-    requestLine(state, 'http_server_request_duration_seconds', 'requests served'),
-    requestLine(state, 'http_client_request_duration_seconds', 'requests made'),
+    requestLine(state, 'server', 'requests served', requests.counts.totals('server')),
+    requestLine(state, 'client', 'requests made', requests.counts.totals('client')),
+    slowestLine(requests.slowest),
     retransmitLine(state),
     faultLine(state),
     ...trafficLines(traffic),

@@ -4,7 +4,7 @@
  */
 import type { CONNECTION_LABELS } from './connection-families.js';
 import { familiesIn, familyOf } from './families.js';
-import type { FamilyName, HistogramName, LabelsOf, RequiredLabel } from './families.js';
+import type { FamilyName, HistogramName, LabelsOf, HistoryLog, RequiredLabel } from './families.js';
 import { cumulative } from './histogram.js';
 import { escapeHelp, escapeLabel, formatBound, formatValue } from './text.js';
 
@@ -15,7 +15,7 @@ export function familyHeader(name: FamilyName): string {
 }
 
 /** The first lines of a history log, also of each rotated one. */
-export function logHeader(file: 'connects' | 'packets' | 'err'): Buffer {
+export function logHeader(file: HistoryLog): Buffer {
   return Buffer.from(familiesIn(file).map(familyHeader).join(''));
 }
 

@@ -12,12 +12,13 @@ import {
   timing,
   type Family,
   type FamilyFile,
+  type HistoryLog,
   type FamilyType,
 } from './family.js';
 import { BODY_SIZE_BYTES, log2Seconds, OTEL_HTTP_SECONDS } from './histogram.js';
 import { TOOL_FAMILIES } from './tool-families.js';
 
-export type { Family, FamilyFile, FamilyType };
+export type { Family, FamilyFile, FamilyType, HistoryLog };
 
 /** Labels whose values are a closed list. */
 export const LABEL_VALUES = {
@@ -53,7 +54,23 @@ export const LABEL_VALUES = {
   stage: ['map_full', 'ringbuf', 'recursion', 'socket_memory', 'queue', 'file', 'decode'],
   url_scheme: ['http'],
   side: ['server', 'client'],
-  cause: ['lost', 'midstream', 'too_deep', 'unasked'],
+  cause: [
+    ...(['lost', 'midstream', 'too_deep', 'unasked'] as const),
+    ...(['kernel', 'old', 'no_room', 'no_read', 'no_write', 'unfinished'] as const),
+  ],
+  outcome: ['answered', 'reset', 'closed', 'timeout', 'truncated'],
+  /** In order of time: those of a server, then those that only a client has. */
+  part: [
+    'request_transfer',
+    'receive_queue',
+    'behind',
+    'application',
+    'response_write',
+    'send_wait',
+    'request_write',
+    'remote',
+    'response_transfer',
+  ],
   taken_for: ['http', 'http2', 'tls', 'other', 'midstream', 'tunnel'],
 } as const;
 
@@ -70,6 +87,22 @@ const bodies = (help: string) =>
   family('histogram', 'prom', help, ['http_request_method', 'url_scheme', 'server_port'], {
     buckets: BODY_SIZE_BYTES,
   });
+
+/** Of one exchange; each side has some of the durations. */
+const EXCHANGE_LABELS = [
+  ...(['pid', 'process', 'url_path', 'http_response_status_code'] as const),
+  ...(['request_transfer_seconds', 'request_transfer_reordering_seconds'] as const),
+  ...(['request_write_seconds', 'request_write_send_buffer_seconds'] as const),
+  ...(['receive_queue_seconds', 'receive_queue_run_queue_seconds'] as const),
+  ...(['behind_seconds', 'application_seconds'] as const),
+  ...(['response_write_seconds', 'response_write_send_buffer_seconds'] as const),
+  ...(['send_wait_seconds', 'send_wait_retransmit_seconds'] as const),
+  ...(['remote_seconds', 'remote_network_seconds', 'remote_retransmit_seconds'] as const),
+  ...(['response_transfer_seconds', 'response_transfer_reordering_seconds'] as const),
+  ...(['delivery_seconds', 'delivery_retransmit_seconds'] as const),
+  ...(['retransmits', 'connect_seconds', 'name_lookup_seconds'] as const),
+  ...(['early', 'partly_explained'] as const),
+] as const;
 
 export const FAMILIES = {
   // HTTP/1.x
@@ -109,6 +142,19 @@ export const FAMILIES = {
     'Time from the first byte of an HTTP request to the first byte of its response.',
     OTEL_HTTP_SECONDS,
     ['side', 'http_request_method', 'server_port'],
+  ),
+  netwatch_http_request_part_seconds: timing(
+    'Time that an HTTP request spent in one of its parts, which add up to its duration.',
+    log2Seconds(6, 24),
+    ['side', 'part', 'server_port'],
+  ),
+  netwatch_http_requests_unanswered_total: counter(
+    'HTTP requests without a whole response, by how they ended.',
+    ['side', 'outcome'],
+  ),
+  netwatch_http_requests_partly_explained_total: counter(
+    'HTTP requests of which not all parts are known, by cause: no hook in this kernel, a connection older than netwatch, no room, no read or write seen, no end, segments that passed unseen.',
+    ['cause'],
   ),
   netwatch_http_responses_unmatched_total: counter(
     'HTTP responses in no histogram, as it is not known when their request began, by cause.',
@@ -195,6 +241,13 @@ export const FAMILIES = {
     'One TCP packet: payload length; mac_time, ip_time and tcp_time are microseconds in the layer.',
     [...CONNECTION_LABELS, 'seq', 'ack', 'rx'],
     { optional: ['retransmit', 'mac_time', 'ip_time', 'tcp_time', 'http_info'] },
+  ),
+  netwatch_http_exchange_seconds: family(
+    'gauge',
+    'requests',
+    'One HTTP request that has ended: its duration; labels are its parts and what lies inside them, in seconds; absent: not known.',
+    [...CONNECTION_LABELS, 'side', 'http_request_method', 'outcome'],
+    { optional: EXCHANGE_LABELS },
   ),
   netwatch_tcp_error: family(
     'gauge',
@@ -311,8 +364,8 @@ export type HistogramName = Where<'type', 'histogram'>;
 /** Families whose sample is one number. */
 export type ScalarName = Exclude<FamilyName, HistogramName>;
 /** Families of the history logs, whose lines carry a timestamp. */
-export type LogName = Where<'file', 'connects' | 'packets' | 'err'>;
-/** Families that may stand in a snapshot; those of one packet or one error never do. */
+export type LogName = Where<'file', HistoryLog>;
+/** Families that may stand in a snapshot; those of one packet, request or error never do. */
 export type SnapshotName = Where<'file', 'prom' | 'connects' | 'endpoint'>;
 
 type Values = typeof LABEL_VALUES;

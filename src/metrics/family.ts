@@ -1,10 +1,11 @@
 /** What a metric family is made of; the families themselves are in families.ts. */
 
-/**
- * `connects`, `packets`, `err`: the history logs. `prom`: the state file. `endpoint`: only the HTTP
- * endpoint.
- */
-export type FamilyFile = 'prom' | 'connects' | 'packets' | 'err' | 'endpoint';
+/** The history logs, by what stands before `.log`. */
+export const LOG_FILES = ['connects', 'packets', 'requests', 'err'] as const;
+export type HistoryLog = (typeof LOG_FILES)[number];
+
+/** `prom`: the state file. `endpoint`: only the HTTP endpoint. */
+export type FamilyFile = 'prom' | 'endpoint' | HistoryLog;
 export type FamilyType = 'counter' | 'gauge' | 'histogram';
 
 export interface Family {

@@ -8,7 +8,7 @@ const HELP = `
   /metrics                   all *.prom files of the directory as one, and the
                              endpoint's own; ?collect[]=tcp&collect[]=http for parts
   /metrics/connects?last=N   the newest samples of connects.log; also packets,
-                             err
+                             requests, err
   /-/healthy  /-/ready       for probes
   /api/v1/status             also snapshot, history, stream: what the page reads
 

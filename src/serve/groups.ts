@@ -5,6 +5,7 @@ import type { Group } from './types.js';
 /** The first prefix that fits decides. */
 const PREFIXES: readonly (readonly [prefix: string, group: Group])[] = [
   ['http_', 'http'],
+  ['netwatch_http_request', 'http'],
   ['netwatch_connection_', 'connections'],
   ['netwatch_packet_', 'packets'],
   ['netwatch_skb_', 'packets'],

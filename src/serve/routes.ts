@@ -5,12 +5,10 @@ import { acceptsGzip, send, sendCompressed, sendText } from './answer.js';
 import type { Asset } from './assets.js';
 import { negotiate } from './negotiate.js';
 import type { Handler } from './own-metrics.js';
+import { LOG_FILES } from '../metrics/family.js';
 import { MOST_TAIL_SAMPLES, type TailedLog } from './tail.js';
 import type { Store } from './store-interface.js';
 import { GROUPS, type Group } from './types.js';
-
-/** The logs whose newest lines can be asked for. */
-const LOGS: readonly TailedLog[] = ['connects', 'packets', 'err'];
 
 export interface Route {
   readonly path: string;
@@ -153,7 +151,7 @@ export function routesOf(parts: RouteParts): Route[] {
   };
   return [
     route('/metrics', 'metrics', metricsRoute(parts)),
-    ...LOGS.map((log) => route(`/metrics/${log}`, 'history', historyRoute(log, tail))),
+    ...LOG_FILES.map((log) => route(`/metrics/${log}`, 'history', historyRoute(log, tail))),
     ...assets.map((asset) => route(asset.path, 'page', assetRoute(asset))),
     route('/favicon.ico', 'page', noIcon),
     route('/-/healthy', 'health', (_request, response) => {

@@ -8,13 +8,13 @@ import { lstat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { NetwatchError } from '../failure.js';
 import { familyHeader } from '../metrics/exposition.js';
-import { familiesIn, familyOf, type FamilyName } from '../metrics/families.js';
+import { familiesIn, familyOf, type FamilyName, type HistoryLog } from '../metrics/families.js';
 import { checkTime, ExpositionError, parseSample, seriesKey } from '../metrics/sample.js';
 import { errnoOf } from '../sinks/errors.js';
 import { logFilesOldestFirst } from '../sinks/log-names.js';
 import { linesBackwards } from './backwards.js';
 
-export type TailedLog = 'connects' | 'packets' | 'err';
+export type TailedLog = HistoryLog;
 
 /** More than anybody reads; a larger `last` counts as this. */
 export const MOST_TAIL_SAMPLES = 10_000;

@@ -1,5 +1,4 @@
 /** An HTTP exchange as a flat object: a line of requests.ndjson, and of `netwatch requests -o json`. */
-import { pathOf } from '../http/route.js';
 import { formatAddress } from '../metrics/address.js';
 import { timeOf, type NdjsonEvent, type NdjsonValue } from '../metrics/ndjson.js';
 import { safeValue } from '../metrics/text.js';
@@ -37,10 +36,6 @@ function durations(exchange: Exchange): NdjsonEvent {
   return event;
 }
 
-/** The path of a request's masked target; null: its start line is not known. */
-export const urlPath = ({ request }: Exchange): string | null =>
-  request === null ? null : safeValue(pathOf(request.target));
-
 export function exchangeEvent(
   exchange: Exchange,
   timestampMs: number,
@@ -59,7 +54,7 @@ export function exchangeEvent(
     network_peer_address: exchange.peerAddr,
     network_peer_port: exchange.peerPort,
     http_request_method: httpMethod(exchange.method),
-    url_path: urlPath(exchange),
+    url_path: exchange.request === null ? null : safeValue(exchange.request.path),
     http_response_status_code: status === 0 ? null : status,
     outcome: outcomeOf(exchange.outcome),
     total_seconds: seconds(exchange.durationNs),

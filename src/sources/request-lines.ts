@@ -5,6 +5,7 @@
  */
 import { HTTP_EXCHANGE, HTTP_HEAD } from '../generated/packet.js';
 import { HeadCache } from '../http/http-info.js';
+import { pathOf, routeOf } from '../http/route.js';
 import type { Targets } from '../http/targets.js';
 import { readAddress } from '../kernel/read.js';
 
@@ -21,6 +22,10 @@ const MOST_TEXTS = 4096;
 export interface RequestLine {
   readonly method: string;
   readonly target: string;
+  /** Of the target: neither origin nor query. */
+  readonly path: string;
+  /** What targets that differ in what they name have in common. */
+  readonly route: string;
 }
 
 export interface RequestLineLimits {
@@ -43,10 +48,8 @@ interface Queue {
 function partsOf(text: string): RequestLine | null {
   const space = text.indexOf(' ');
   if (space <= 0) return null;
-  return {
-    method: text.slice(0, space),
-    target: text.slice(space + 1).replace(/ HTTP\/1\.\d$/, ''),
-  };
+  const target = text.slice(space + 1).replace(/ HTTP\/1\.\d$/, '');
+  return { method: text.slice(0, space), target, path: pathOf(target), route: routeOf(target) };
 }
 
 export class RequestLines {

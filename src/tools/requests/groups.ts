@@ -2,7 +2,6 @@
  * Exchanges added up by what they have in common: how many, how long, how many failed, and which part
  * the time was spent in. Bounded: what finds no room is one group more.
  */
-import { routeOf } from '../../http/route.js';
 import { Quantiles } from '../../metrics/quantiles.js';
 import {
   httpMethod,
@@ -58,7 +57,7 @@ function nameOf(exchange: Exchange, by: Grouping): string {
   switch (by) {
     case 'target':
       if (request === null) return `${httpMethod(method)} ${UNKNOWN}`;
-      return `${request.method} ${routeOf(request.target)}`;
+      return `${request.method} ${request.route}`;
     case 'status':
       return isAnswered(exchange) ? String(status) : outcomeOf(outcome);
     case 'process':

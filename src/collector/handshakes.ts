@@ -1,0 +1,43 @@
+/** How long connections took to be made, until their first HTTP exchange asks for it. */
+import { ROLE, type Connection } from '../generated/connection.js';
+
+/** Connections that are remembered; most are no HTTP and never asked for. */
+const MOST = 16_384;
+
+interface Known {
+  readonly openNs: number;
+  readonly handshakeNs: number;
+  /** Of the connection that had this socket's address before. */
+  readonly before: Known | null;
+}
+
+export class Handshakes {
+  /** By the socket's address. */
+  readonly #known = new Map<number, Known>();
+  readonly #most: number;
+
+  constructor(most = MOST) {
+    this.#most = most;
+  }
+
+  /** Only who connects waits for it. */
+  opened({ sock, role, openNs, handshakeNs }: Connection): void {
+    if (role !== ROLE.NW_ROLE_CLIENT || openNs === null || handshakeNs === null) return;
+    const known = this.#known.get(sock);
+    const before = known === undefined ? null : { ...known, before: null };
+    this.#known.delete(sock);
+    if (this.#known.size >= this.#most) {
+      const oldest = this.#known.keys().next().value;
+      if (oldest !== undefined) this.#known.delete(oldest);
+    }
+    this.#known.set(sock, { openNs, handshakeNs, before });
+  }
+
+  /** Nanoseconds, of the connection of which a request began then; null: not known. */
+  take(sock: number, startNs: number): number | null {
+    let known = this.#known.get(sock) ?? null;
+    while (known !== null && known.openNs > startNs) known = known.before;
+    if (known !== null && known === this.#known.get(sock)) this.#known.delete(sock);
+    return known?.handshakeNs ?? null;
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * What the collector makes of HTTP exchanges: lines of requests.log, objects, counts of their parts, and the
+ * slowest ones for the end. Told of the records of heads and exchanges as they are read.
+ */
+import { decodeHttpExchange, HTTP_EXCHANGE } from '../generated/packet.js';
+import { readAddress, readU64 } from '../kernel/read.js';
+import { ByteWriter } from '../metrics/bytes.js';
+import { sideOf, type Exchange } from '../sources/exchange.js';
+import { ExchangeParts } from '../sources/exchange-parts.js';
+import { RequestLines } from '../sources/request-lines.js';
+import type { RotatingLog } from '../sinks/rotating.js';
+import type { Targets } from '../http/targets.js';
+import { ExchangeText } from './exchange-text.js';
+import type { Handshakes } from './handshakes.js';
+import type { Ndjson } from './ndjson.js';
+
+const { at: FIELD } = HTTP_EXCHANGE;
+const MOST_SLOW = 3;
+
+/** What is said of requests at the end. */
+export interface RequestSummary {
+  readonly counts: Pick<ExchangeParts, 'totals'>;
+  /** The slowest first. */
+  readonly slowest: readonly Exchange[];
+}
+
+export interface RequestsParts {
+  /** Null without -i. */
+  readonly log: RotatingLog | null;
+  readonly ndjson: Ndjson | null;
+  readonly toWallMs: (ns: number) => number;
+  readonly handshakes: Handshakes;
+}
+
+export class Requests implements RequestSummary {
+  readonly counts = new ExchangeParts();
+  readonly #parts: RequestsParts;
+  readonly #lines: RequestLines;
+  readonly #text: ExchangeText;
+  #waiting = 0;
+  /** The slowest first. */
+  #slowest: readonly Exchange[] = [];
+
+  constructor(targets: Targets, parts: RequestsParts) {
+    this.#parts = parts;
+    this.#lines = new RequestLines(targets);
+    this.#text = new ExchangeText(new ByteWriter(1 << 16), parts.toWallMs);
+  }
+
+  get slowest(): readonly Exchange[] {
+    return this.#slowest;
+  }
+
+  /** First lines that had to make room before their exchange ended. */
+  get forgottenLines(): number {
+    return this.#lines.forgotten;
+  }
+
+  /** Takes the record of a head. */
+  head(view: DataView, at: number): void {
+    this.#lines.add(view, at);
+  }
+
+  /** Takes the record of an exchange. */
+  exchange(view: DataView, at: number): void {
+    this.counts.add(view, at);
+    const { log, ndjson, toWallMs } = this.#parts;
+    const request = this.#lines.take(view, at);
+    const connectNs = this.#connectNs(view, at);
+    if (log !== null) {
+      this.#text.add(view, at, request, connectNs);
+      this.#waiting++;
+    }
+    const isSlow = this.#isSlow(readU64(view, at + FIELD.durationNs));
+    if (!isSlow && ndjson === null) return;
+    const exchange = { ...decodeHttpExchange(view, at), request };
+    ndjson?.exchange(exchange, toWallMs(exchange.tsNs), connectNs);
+    if (isSlow) this.#keep(exchange);
+  }
+
+  /** Hands the lines over. */
+  flush(): void {
+    if (this.#waiting > 0) this.#parts.log?.write(this.#text.lines.view(), this.#waiting);
+    this.#waiting = 0;
+    this.#text.lines.reset();
+  }
+
+  /** Only the first exchange of a connection has waited for it. */
+  #connectNs(view: DataView, at: number): number | null {
+    if (view.getUint32(at + FIELD.number, true) !== 0) return null;
+    if (sideOf(view.getUint8(at + FIELD.role)) === 'server') return null;
+    const startNs = readU64(view, at) - readU64(view, at + FIELD.durationNs);
+    return this.#parts.handshakes.take(readAddress(view, at + FIELD.sock), startNs);
+  }
+
+  #isSlow(ns: number): boolean {
+    return this.#slowest.length < MOST_SLOW || ns > (this.#slowest.at(-1)?.durationNs ?? 0);
+  }
+
+  #keep(exchange: Exchange): void {
+    this.#slowest = [...this.#slowest, exchange]
+      .sort((a, b) => (b.durationNs ?? 0) - (a.durationNs ?? 0))
+      .slice(0, MOST_SLOW);
+  }
+}
