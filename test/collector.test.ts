@@ -62,7 +62,7 @@ t.test('a packet is one line with the labels that the options ask for', (t) => {
   const ipv4 = `netwatch_packet_bytes{${NAMES},seq="3735928559",ack="3405691582",rx="1"`;
   const ipv6 =
     'netwatch_packet_bytes{sock="-",src="[fd77::1]:65535",dst="[2001:db8:0:1::a]:1",' +
-    'seq="0",ack="4294967295",rx="0"';
+    'seq="0",ack="4294967295",rx="0",retransmit="1"';
   const times = ',mac_time="1.8",ip_time="-",tcp_time="5000000"';
   const unknown = ',mac_time="-",ip_time="-",tcp_time="-"';
   const [end4, end6] = ['} 1234 340246904', '} 0 27888624623'];
@@ -117,7 +117,7 @@ t.test('HTTP heads wait for their packet, all of them and only for this one', (t
     record.writeUInt16LE(line.length, 0x22);
     record.writeUInt8(0, 0x26);
     record.writeUInt8(rx, 0x27);
-    record.write(line, 0x28, 'latin1');
+    record.write(line, 0x30, 'latin1');
     heads.add(view, 24);
   };
   const take = (): string | null => heads.take(framed(IPV4), 24);
