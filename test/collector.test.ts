@@ -148,7 +148,7 @@ t.test('a hostile HTTP head breaks neither its line nor its row', (t) => {
     record.writeUInt16LE(head.length, 0x22);
     record.writeUInt8(0, 0x26);
     record.writeUInt8(1, 0x27);
-    record.write(head, 0x28, 'latin1');
+    record.write(head, 0x30, 'latin1');
     heads.add(framed(record), 24);
     const { lines, rows } = packets([IPV4], { times: false, http: true }, (view, at) =>
       heads.take(view, at),

@@ -5,10 +5,13 @@
 import { join, relative, resolve } from 'node:path';
 import t from 'tap';
 import ts from 'typescript';
+import { ExchangeText } from '../src/collector/exchange-text.js';
 import { ByteWriter } from '../src/metrics/bytes.js';
 import { FAMILIES, LABEL_VALUES } from '../src/metrics/families.js';
 import { packetLine, packetPrefix } from '../src/metrics/lines.js';
 import { parseSample } from '../src/metrics/sample.js';
+import { RequestLines } from '../src/sources/request-lines.js';
+import { CLIENT, exchangeRecord, headRecord, SERVER } from './support/exchanges.js';
 
 const root = resolve(import.meta.dirname, '..');
 
@@ -93,6 +96,25 @@ function addPackets({ families, labels }: Written): void {
   for (const [name] of sample.labels) add(labels, name, []);
 }
 
+/** The same of a request's line, at both ends and with all that can be known. */
+function addExchanges({ families, labels }: Written): void {
+  const inside = {
+    ...{ reorderingNs: 1, runQueueNs: 1, sendBufferNs: 1, sendRetransmitNs: 1 },
+    ...{ waitRetransmitNs: 1, networkNs: 1, deliveryNs: 1 },
+  };
+  const full = { partNs: [1, 1, 1, 1, 1, 1], inside, early: true, unexplained: 1 };
+  const lines = new RequestLines();
+  lines.add(headRecord(), 0);
+  for (const role of [SERVER, CLIENT]) {
+    const text = new ExchangeText(new ByteWriter(1), () => 1);
+    const record = exchangeRecord({ ...full, role });
+    text.add(record, 0, lines.take(record, 0), 1);
+    const sample = parseSample(text.lines.view().toString().trimEnd());
+    add(families, 'src/collector/exchange-text.ts', [sample.name]);
+    for (const [name] of sample.labels) add(labels, name, []);
+  }
+}
+
 function written(): Written {
   const found: Written = { families: new Map(), labels: new Map() };
   for (const file of files)
@@ -112,6 +134,7 @@ function written(): Written {
       if (set !== undefined && names.length > 0) addLabels(found.labels, set);
     });
   addPackets(found);
+  addExchanges(found);
   return found;
 }
 

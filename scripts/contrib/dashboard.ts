@@ -20,7 +20,7 @@ const UID = 'netwatch';
 const SCHEMA = 39;
 
 const inSnapshot = (name: FamilyName): name is SnapshotName =>
-  !['packets', 'err'].includes(familyOf(name).file);
+  !['packets', 'requests', 'err'].includes(familyOf(name).file);
 
 /** Families that can be scraped; those of one packet or one error stand in the logs only. */
 export const SCRAPED = FAMILY_NAMES.filter(inSnapshot);

@@ -100,7 +100,7 @@ const EXCHANGE_LABELS = [
   ...(['remote_seconds', 'remote_network_seconds', 'remote_retransmit_seconds'] as const),
   ...(['response_transfer_seconds', 'response_transfer_reordering_seconds'] as const),
   ...(['delivery_seconds', 'delivery_retransmit_seconds'] as const),
-  ...(['retransmits', 'connect_seconds', 'name_lookup_seconds'] as const),
+  ...(['retransmits', 'connect_seconds'] as const),
   ...(['early', 'partly_explained'] as const),
 ] as const;
 

@@ -98,7 +98,7 @@ function atEnd(_options: RequestOptions, { forgottenLines }: ExchangeSource): Su
 const DEFINITION = {
   name: 'requests',
   group: 'How long it takes:',
-  summary: 'HTTP requests, and where the time of each went',
+  summary: 'where the time of each HTTP request went',
   description: 'HTTP/1 requests as they end, with the parts that their time is made of.',
   help: HELP,
   options: OPTIONS,
@@ -116,10 +116,8 @@ export default watchingTool(DEFINITION, false, async (options) => {
     await runEventTool(DEFINITION, options);
     return;
   }
-  const [{ runTool }, { TopRun }] = await Promise.all([
-    import('../terminal/run-common.js'),
-    import('./requests/top-run.js'),
-  ]);
+  const { runTool } = await import('../terminal/run-common.js');
+  const { TopRun } = await import('./requests/top-run.js');
   await runTool(
     DEFINITION,
     options,

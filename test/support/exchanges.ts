@@ -13,7 +13,7 @@ const DURATION_BYTES = 8;
 export const SERVER = HTTP_ROLE.NW_HTTP_ROLE_SERVER;
 export const CLIENT = HTTP_ROLE.NW_HTTP_ROLE_CLIENT;
 /** Sockets, by a number of the test's own. */
-export const sockOf = (index: number): bigint => 0xffff_8812_0000_0000n + BigInt(index) * 0x40n;
+const sockOf = (index: number): bigint => 0xffff_8812_0000_0000n + BigInt(index) * 0x40n;
 
 export interface HeadFields {
   readonly sock?: number;
