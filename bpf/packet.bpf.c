@@ -24,6 +24,8 @@ NW_RECORD(nw_packet);
 NW_RECORD(nw_http_head);
 NW_RECORD(nw_http_exchange);
 NW_RECORD(nw_early);
+NW_RECORD(nw_points);
+NW_RECORD(nw_ended);
 NW_ENUM(nw_ended_state);
 NW_ENUM(nw_http_method);
 NW_ENUM(nw_http_outcome);

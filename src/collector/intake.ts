@@ -12,6 +12,7 @@ import type { ConnectionRecord, ConnectionSource } from '../sources/connection.j
 import type { FaultSource } from '../sources/fault.js';
 import { HttpExchanges } from '../sources/http-exchanges.js';
 import { KeptRecords } from '../sources/kept-records.js';
+import { takeWaitingExchanges } from '../sources/waiting-exchanges.js';
 import { isUnjudged, kindOf, type PacketSource } from '../sources/packet.js';
 import { ConnectionTable } from './connection-table.js';
 import { faultLine } from './fault-lines.js';
@@ -348,6 +349,9 @@ export class Intake {
       this.#takeHttp(kindOf(view, at), view, at);
     }, take);
     packets.unsent(take);
+    takeWaitingExchanges(packets.source, (view, at) => {
+      this.#takeHttp(KIND.NW_KIND_HTTP_EXCHANGE, view, at);
+    });
     this.#flushPackets(records);
     this.drainAll();
     this.#kept.finish();

@@ -1102,6 +1102,6 @@ export const RODATA = {
   nw_http_explains: { offset: 1423, size: 1 },
   nw_http_sees_buffer: { offset: 1424, size: 1 },
   nw_exact: { offset: 1425, size: 1 },
-  nw_has_drop_socket: { offset: 1552, size: 1 },
-  nw_no_socket_reason: { offset: 1556, size: 4 },
+  nw_has_drop_socket: { offset: 1568, size: 1 },
+  nw_no_socket_reason: { offset: 1572, size: 4 },
 } as const;

@@ -8,6 +8,7 @@ import type { Filter } from './filter.js';
 import type { LiveSource } from './live.js';
 import { kindOf, PacketSource } from './packet.js';
 import { RequestLines } from './request-lines.js';
+import { takeWaitingExchanges } from './waiting-exchanges.js';
 
 export { exchangeSpec as trial } from './packet.js';
 
@@ -27,6 +28,8 @@ export interface ExchangeOptions {
 export class ExchangeSource implements LiveSource<Exchange> {
   readonly #packets: PacketSource;
   readonly #lines: RequestLines;
+  /** What waited for its last point at the end. */
+  readonly #left: DataView[] = [];
   readonly #side: Side | null;
   readonly #slowNs: number;
 
@@ -49,6 +52,7 @@ export class ExchangeSource implements LiveSource<Exchange> {
 
   drain(take: (record: Exchange) => void): number {
     let exchanges = 0;
+    for (const view of this.#left.splice(0)) if (this.#take(view, 0, take)) exchanges++;
     let records: number;
     do {
       records = this.#packets.drain((view, places, count) => {
@@ -79,5 +83,8 @@ export class ExchangeSource implements LiveSource<Exchange> {
 
   finish(): void {
     this.#packets.stopWatching();
+    takeWaitingExchanges(this.source, (view, at) => {
+      this.#left.push(new DataView(view.buffer.slice(at, at + HTTP_EXCHANGE.size)));
+    });
   }
 }

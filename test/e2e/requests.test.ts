@@ -1,6 +1,7 @@
 // `netwatch requests`: every request at both ends, as the client's own list has them; groups of them on a
 // terminal's other screen, which is given back however the program ends.
 import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import t, { type Test } from 'tap';
 import { PROGRAM, type Exit } from '../support/collector.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
@@ -74,6 +75,44 @@ t.test('each request is a row at either end, with all its fields', { skip }, asy
   for (const [side, names] of Object.entries(parts))
     for (const name of names.split(' '))
       t.ok(`${name}_seconds` in (fields.get(side) ?? {}), `${side} has ${name}`);
+});
+
+/** A client that never reads its answer, and says so when the answer is there. */
+const NEVER_READS = `
+import select, socket, sys
+listener = socket.create_server(('127.0.0.1', 7300))
+client = socket.create_connection(('127.0.0.1', 7300))
+server, _ = listener.accept()
+client.sendall(b'GET /unread HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n')
+server.recv(1000)
+server.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok')
+select.select([client], [], [])
+print('there', flush=True)
+sys.stdin.read()
+`;
+
+t.test('what nobody has read by the end is a row all the same', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const running = await startTool(t, namespace, 'requests', ['-o', 'json']);
+  const program = namespace.spawn('python3', ['-c', NEVER_READS], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  t.teardown(() => program.kill('SIGKILL'));
+  await once(program.stdout!, 'data');
+  await until(() => running.objects().length > 0, { what: 'the row of the server' });
+  await running.stop();
+  t.strictSame(
+    running
+      .objects()
+      .map((row) => [
+        ...[row['side'], row['url_path'], row['http_response_status_code'], row['outcome']],
+        ...[row['network_peer_port'] === 7300, row['partly_explained']],
+      ]),
+    [
+      ['server', '/unread', 200, 'answered', false, null],
+      ['client', '/unread', 200, 'answered', true, 'unfinished'],
+    ],
+  );
 });
 
 t.test('--slow and --side leave out what they say, the table has the rest', { skip }, async (t) => {
