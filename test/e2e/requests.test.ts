@@ -3,9 +3,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import t, { type Test } from 'tap';
-import { PROGRAM, type Exit } from '../support/collector.js';
+import { PROGRAM, startCollector, type Exit } from '../support/collector.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
-import type { Json } from '../support/ndjson.js';
+import { parseNdjson, type Json } from '../support/ndjson.js';
+import { total } from '../support/samples.js';
 import { needsRoot } from '../support/skip.js';
 import { openTerminal, type Terminal } from '../support/terminal.js';
 import { startTool, type RunningTool } from '../support/tool.js';
@@ -25,6 +26,11 @@ const REQUESTS = Object.keys(PATHS).map((path) => ({ path }));
 const EACH = 3;
 const TOTAL = EACH * REQUESTS.length;
 const SIDES = ['server', 'client'];
+/** They add up to the total. */
+const PART_NAMES: Readonly<Record<string, string>> = {
+  server: 'request_transfer receive_queue behind application response_write send_wait',
+  client: 'request_write send_wait remote response_transfer receive_queue',
+};
 
 /** So many of each request, one after the other; how long they took the client. */
 async function ask(namespace: Namespace): Promise<readonly number[]> {
@@ -68,11 +74,7 @@ t.test('each request is a row at either end, with all its fields', { skip }, asy
     t.equal(new Set(own.map((row) => row['sock'])).size, 1, 'one connection');
   }
   const fields = new Map(SIDES.map((side) => [side, rows.find((row) => row['side'] === side)]));
-  const parts = {
-    server: 'request_transfer receive_queue behind application response_write send_wait delivery',
-    client: 'request_write send_wait remote response_transfer receive_queue',
-  };
-  for (const [side, names] of Object.entries(parts))
+  for (const [side, names] of Object.entries(PART_NAMES))
     for (const name of names.split(' '))
       t.ok(`${name}_seconds` in (fields.get(side) ?? {}), `${side} has ${name}`);
 });
@@ -191,6 +193,43 @@ t.test('--top adds up by route, as blocks where there is no terminal', { skip },
     ],
   );
 });
+
+t.test(
+  '-i writes each request to requests.log and requests.ndjson, with its parts',
+  { skip },
+  async (t) => {
+    const namespace = createNamespace(t);
+    const collector = await startCollector(t, namespace, ['-i', '-q', '--ndjson']);
+    await ask(namespace);
+    t.strictSame(await collector.stop(), { code: 0, signal: null });
+    const lines = collector.samples('requests.log');
+    const objects = parseNdjson(collector.read('requests.ndjson'));
+    t.equal(lines.length, 2 * TOTAL);
+    const state = collector.samples('netwatch.prom');
+    for (const file of ['requests.log', 'requests.ndjson'])
+      t.equal(total(state, 'netwatch_records_written_total', { file }), 2 * TOTAL, file);
+    t.strictSame(
+      objects.map((one) => [one['side'], one['url_path'], one['total_seconds']]),
+      lines.map(({ labels, value }) => [labels['side'], labels['url_path'], value]),
+    );
+    for (const side of SIDES) {
+      const own = objects.filter((one) => one['side'] === side);
+      const counted = { side, part: side === 'server' ? 'application' : 'remote' };
+      const whole = own.filter((one) => one['partly_explained'] === null);
+      t.equal(total(state, 'netwatch_http_request_part_seconds_count', counted), whole.length);
+      t.ok(whole.length > 0, `${whole.length} of ${own.length} are explained`);
+      for (const one of whole) {
+        const parts = PART_NAMES[side]!.split(' ').map((name) => Number(one[`${name}_seconds`]));
+        const sum = parts.reduce((all, seconds) => all + Math.round(seconds * 1e9), 0);
+        t.equal(sum, Math.round(Number(one['total_seconds']) * 1e9), 'the parts add up');
+        t.ok(parts.every((seconds) => seconds >= 0));
+      }
+      const slow = whole.filter((one) => one['url_path'] === `/delay/${SLOW_MS}`);
+      t.ok(slow.every((one) => Number(one[`${counted.part}_seconds`]) * 1000 >= SLOW_MS - 1));
+    }
+    t.equal(typeof objects.find((one) => one['side'] === 'client')?.['connect_seconds'], 'number');
+  },
+);
 
 const ENTER = '\u001b[?1049h\u001b[?25l';
 const LEAVE = '\u001b[?25h\u001b[?1049l';
