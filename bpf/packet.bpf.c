@@ -176,17 +176,6 @@ int BPF_PROG(packet_answer, struct sk_buff *skb)
 	return nw_queue_answer(skb);
 }
 
-static __always_inline void nw_http_forget_points(struct sock *sk)
-{
-	struct nw_http_connection *c =
-		bpf_sk_storage_get(&http_connections, sk, 0, 0);
-
-	if (!c || !c->points)
-		return;
-	nw_points_end(c->points);
-	nw_points_release(c);
-}
-
 /* A socket begins a connection: as a listener's child, or once more. */
 static __always_inline int nw_begins(struct sock *sk, int old_state, int state,
 				     bool timed)

@@ -101,4 +101,16 @@ NW_HTTP_FN int nw_points_end(__u32 block)
 	return 0;
 }
 
+/* The socket begins another connection. */
+static __always_inline void nw_http_forget_points(struct sock *sk)
+{
+	struct nw_http_connection *c =
+		bpf_sk_storage_get(&http_connections, sk, 0, 0);
+
+	if (!c || !c->points)
+		return;
+	nw_points_end(c->points);
+	nw_points_release(c);
+}
+
 #endif /* NW_HTTP_EXPLAIN_BPF_H */
