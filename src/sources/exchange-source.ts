@@ -3,11 +3,14 @@ import { HTTP_EXCHANGE, KIND } from '../generated/packet.js';
 import type { Targets } from '../http/targets.js';
 import { readU64 } from '../kernel/read.js';
 import type { Source } from '../kernel/source.js';
+import { ConnectionSource } from './connection.js';
 import { readExchange, sideOf, type Exchange, type Side } from './exchange.js';
 import type { Filter } from './filter.js';
 import type { LiveSource } from './live.js';
+import { asksForOwner } from './owners.js';
 import { kindOf, PacketSource } from './packet.js';
 import { RequestLines } from './request-lines.js';
+import { TRIAL_RING } from './ring-options.js';
 import { takeWaitingExchanges } from './waiting-exchanges.js';
 
 export { exchangeSpec as trial } from './packet.js';
@@ -26,6 +29,8 @@ export interface ExchangeOptions {
 }
 
 export class ExchangeSource implements LiveSource<Exchange> {
+  /** Knows whose a connection is, for a filter that asks for that; its own records are nobody's here. */
+  readonly #owners: ConnectionSource | null;
   readonly #packets: PacketSource;
   readonly #lines: RequestLines;
   /** What waited for its last point at the end. */
@@ -35,6 +40,10 @@ export class ExchangeSource implements LiveSource<Exchange> {
 
   constructor({ filter, targets, side, slowNs, ringBytes }: ExchangeOptions) {
     const ring = { bytes: ringBytes, loseEvery: 0 };
+    this.#owners = asksForOwner(filter)
+      ? new ConnectionSource({ filter, retrans: false, ring: TRIAL_RING })
+      : null;
+    this.#owners?.seedOwners();
     this.#packets = new PacketSource({ filter, time: false, http: true, records: false, ring });
     this.#lines = new RequestLines(targets);
     this.#side = side;
@@ -52,6 +61,7 @@ export class ExchangeSource implements LiveSource<Exchange> {
 
   drain(take: (record: Exchange) => void): number {
     let exchanges = 0;
+    this.#owners?.drain(() => undefined);
     for (const view of this.#left.splice(0)) if (this.#take(view, 0, take)) exchanges++;
     let records: number;
     do {
@@ -83,6 +93,7 @@ export class ExchangeSource implements LiveSource<Exchange> {
 
   finish(): void {
     this.#packets.stopWatching();
+    this.#owners?.source.close();
     takeWaitingExchanges(this.source, (view, at) => {
       this.#left.push(new DataView(view.buffer.slice(at, at + HTTP_EXCHANGE.size)));
     });

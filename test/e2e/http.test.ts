@@ -432,7 +432,7 @@ t.test('no secret reaches a file or the screen', { skip: needsRoot }, async (t) 
     ]) as Record<string, Buffer>;
     t.match(
       Object.keys(all).sort().join(),
-      /connects.log,.*netwatch.prom,packets.log,packets.ndjson,stderr,stdout/,
+      /connects.log,.*netwatch.prom,packets.log,packets.ndjson,requests.log,requests.ndjson,stderr,stdout/,
     );
     const found = Object.entries(all).flatMap(([name, bytes]) =>
       [...Object.values(SECRETS), 'S3CR3T']

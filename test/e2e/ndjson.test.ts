@@ -92,7 +92,7 @@ t.test('every event is in its log and in its NDJSON file, without secrets', { sk
   );
   t.match(
     collector.stderr(),
-    'writing connects.log, packets.log, err.log, connects.ndjson, packets.ndjson, err.ndjson, netwatch.prom',
+    'writing connects.log, packets.log, requests.log, err.log, connects.ndjson, packets.ndjson, requests.ndjson, err.ndjson, netwatch.prom',
   );
   t.match(collector.stderr(), `${packets.length} in packets.ndjson`);
 });

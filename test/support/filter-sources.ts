@@ -341,6 +341,19 @@ const TRAFFIC: readonly Source[] = [
   },
 ];
 
+const REQUESTS: Source = {
+  command: 'requests',
+  args: [],
+  flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER, 'local port': '-L', 'peer port': '-D' },
+  found: rows((o) => `${String(o['side'])} ${pidAndEnds(o)} ${String(o['url_path'])}`),
+  facts: (deed) => {
+    if (!isEnd(deed)) return [];
+    return [byCaller(deed, `${endsOf(deed)} /${deed.way}/${deed.party}`)].map(
+      ([by, text]): Fact => [by, `${deed.role} ${text}`],
+    );
+  },
+};
+
 const LOSS: readonly Source[] = [
   {
     command: 'tcpdrop',
@@ -506,6 +519,7 @@ export const SOURCES: readonly Source[] = [
   INSIGHT,
   ...LIFE,
   ...TRAFFIC,
+  REQUESTS,
   ...LOSS,
   ...SOCKETS,
 ];
