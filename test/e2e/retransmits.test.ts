@@ -169,8 +169,10 @@ t.test('each cause of a retransmission is counted exactly', { skip }, async (t) 
         t.equal(sum, after.TcpRetransSegs, 'as many as the kernel has counted');
         const { counters = {}, wanted } = loss;
         const recovered = total(now, 'netwatch_tcp_retransmits_recovered_total');
+        const meant = Object.values(wanted).reduce((a, b) => a + b, 0);
         const planned =
           recovered === guessed &&
+          sum === meant &&
           Object.entries(counters).every(([what, n]) => after[what as keyof Counters] === n);
         guessed = recovered;
         if (!planned && tries < 5) continue;

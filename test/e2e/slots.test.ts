@@ -36,7 +36,7 @@ async function sendBytes(namespace: Namespace): Promise<readonly number[]> {
 }
 
 const LINE =
-  /dst="[^"]*:(\d+)",.*rx="([01])",mac_time="([^"]*)",ip_time="([^"]*)",tcp_time="([^"]*)"\} (\d+) /;
+  /dst="[^"]*:(\d+)",.*rx="([01])"(?:,retransmit="1")?,mac_time="([^"]*)",ip_time="([^"]*)",tcp_time="([^"]*)"\} (\d+) /;
 
 interface Times {
   /** Lines by direction of the stream's segments with data. */
