@@ -166,7 +166,8 @@ for (const [name, { ready, act }] of Object.entries(swaps)) {
       return operations;
     };
     const moments = await workWith(Infinity);
-    t.ok(moments > 100, `${moments} moments`);
+    // how many depends on how much is written at once: each file is opened, rotated and packed at least
+  t.ok(moments > 50, `${moments} moments`);
     for (let moment = 0; moment < moments; moment++) await workWith(moment);
   });
 }
