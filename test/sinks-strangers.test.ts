@@ -167,7 +167,7 @@ for (const [name, { ready, act }] of Object.entries(swaps)) {
     };
     const moments = await workWith(Infinity);
     // how many depends on how much is written at once: each file is opened, rotated and packed at least
-  t.ok(moments > 50, `${moments} moments`);
+    t.ok(moments > 50, `${moments} moments`);
     for (let moment = 0; moment < moments; moment++) await workWith(moment);
   });
 }
