@@ -28,7 +28,7 @@ interface Suite {
 /** Files at a time. */
 const JOBS = 2;
 /** Seconds that one file may take. */
-const TIMEOUT = 600;
+const TIMEOUT = 900;
 
 const root = resolve(import.meta.dirname, '..');
 const verbose = process.env['VERBOSE'] === '1';
