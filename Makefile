@@ -213,7 +213,7 @@ test-vm: setup-test ## kernel-facing tests on several kernels in qemu (root); KE
 run: all ## set up, build, watch: ./netwatch -x -r -t -i -e, or ARGS="…"
 	@data=data; set -- $(ARGS); while [ $$# -gt 0 ]; do \
 		case $$1 in --data=*) data=$${1#--data=} ;; --data) data=$${2:-} ;; esac; shift; done; \
-	echo "netwatch: writes what it sees into $$data/ (connects.log, packets.log, err.log, netwatch.prom)"; \
+	echo "netwatch: writes what it sees into $$data/ (connects.log, packets.log, requests.log, err.log, netwatch.prom)"; \
 	echo "  look from another terminal: tail -F $$data/*.log"; \
 	echo '  Ctrl-C here ends it and prints a summary'; \
 	if [ -t 0 ]; then set -m; setpriv --pdeathsig TERM ./netwatch $(ARGS); else exec ./netwatch $(ARGS); fi
