@@ -1,27 +1,8 @@
 /** HTTP exchanges of a network namespace, as the kernel's records tell them; for the accuracy suite. */
-import {
-  decodeHttpExchange,
-  HTTP_ROLE,
-  KIND,
-  type HttpExchange,
-} from '../../src/generated/packet.js';
+import { decodeHttpExchange, KIND, type HttpExchange } from '../../src/generated/packet.js';
+import { PARTS, sideOf, type Side } from '../../src/sources/exchange.js';
 import { NO_FILTER } from '../../src/sources/filter.js';
 import { kindOf, PacketSource } from '../../src/sources/packet.js';
-
-export type Side = 'server' | 'client';
-
-/** In order of time, as in bpf/include/record.h. */
-const PARTS = {
-  server: [
-    'request_transfer',
-    'receive_queue',
-    'behind',
-    'application',
-    'response_write',
-    'send_wait',
-  ],
-  client: ['request_write', 'send_wait', 'remote', 'response_transfer', 'receive_queue'],
-} as const satisfies Readonly<Record<Side, readonly string[]>>;
 
 export interface Exchange extends HttpExchange {
   readonly side: Side;
@@ -44,6 +25,7 @@ export class ExchangeWatch {
       filter: { ...NO_FILTER, namespaces: inodes },
       time: false,
       http: true,
+      records: false,
       ring: { bytes: RING_BYTES, loseEvery: 0 },
     });
     this.#timer = setInterval(() => {
@@ -66,8 +48,8 @@ export class ExchangeWatch {
 }
 
 function named(exchange: HttpExchange): Exchange {
-  const side = exchange.role === HTTP_ROLE.NW_HTTP_ROLE_SERVER ? 'server' : 'client';
+  const side = sideOf(exchange.role);
   const parts: Record<string, number | null> = {};
-  for (const [i, name] of PARTS[side].entries()) parts[name] = exchange.partNs[i] ?? null;
+  for (const { name, index } of PARTS[side]) parts[name] = exchange.partNs[index] ?? null;
   return { ...exchange, side, parts };
 }

@@ -3,7 +3,7 @@
  * application's own clock (scripts/accuracy/application.c).
  */
 import type { DropOptions } from '../traffic/faults.js';
-import type { Side } from './exchanges.js';
+import type { PartName, Side } from '../../src/sources/exchange.js';
 
 /** In the order in which the application prints them; nanoseconds of CLOCK_MONOTONIC. */
 export const STAMPS = [
@@ -30,7 +30,7 @@ export interface Injection {
   readonly name: string;
   readonly side: Side;
   /** The largest part. */
-  readonly part: string;
+  readonly part: PartName;
   /** How long that part took; absent: the application cannot know. */
   readonly witness?: (at: Stamps) => Span;
   /** The part cannot be shorter than the delay that was injected. */
