@@ -242,17 +242,24 @@ static __always_inline bool nw_socket_allowed(struct sock *sk,
 static __always_inline int nw_judge(struct sock *sk, struct nw_socket *s,
 				    const struct nw_tuple *tuple)
 {
-	bool allowed;
+	bool listens = sk->__sk_common.skc_state == TCP_LISTEN;
+	bool ends_allowed, allowed, waits;
 
 	if (!nw_socket_filtered())
 		return NW_MARK_NONE;
-	allowed = nw_socket_allowed(sk, s, tuple);
-	if (!nw_owner_filtered() ||
-	    (sk->__sk_common.skc_state != TCP_LISTEN && !(s && !s->verdict)))
-		return allowed ? NW_MARK_NONE : NW_OUT;
-	if (!nw_tuple_allowed(tuple))
-		return NW_OUT;
-	return NW_MARK_UNJUDGED | (allowed ? NW_MARK_LISTENER_ALLOWED : 0);
+	if (s && !listens && s->verdict)
+		return s->verdict == NW_VERDICT_WATCH ? NW_MARK_NONE : NW_OUT;
+	/* looked at once: the verifier walks each of its ways through the rest */
+	ends_allowed = nw_tuple_allowed(tuple);
+	allowed = ends_allowed && nw_owner_allowed(nw_known_owner(s), sk);
+	waits = nw_owner_filtered() &&
+		(listens || (s && nw_awaits_accept(sk, s)));
+	if (waits && ends_allowed)
+		return NW_MARK_UNJUDGED |
+		       (allowed ? NW_MARK_LISTENER_ALLOWED : 0);
+	if (s && !listens && !waits)
+		s->verdict = allowed ? NW_VERDICT_WATCH : NW_VERDICT_IGNORE;
+	return allowed ? NW_MARK_NONE : NW_OUT;
 }
 
 /* True of what counts now: judged, or else its listener's. */

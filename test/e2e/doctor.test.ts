@@ -59,6 +59,11 @@ t.test('every program has an attachment or a reason, every loss its cause', { sk
   const report = await diagnosis();
   for (const { program, attached, reason } of all(report))
     t.equal(attached === true, reason === null, `${program}: ${reason ?? 'attached'}`);
+  t.strictSame(
+    all(report).flatMap(({ program, reason }) => (/\binsn/.test(reason ?? '') ? [program] : [])),
+    [],
+    'with every filter at its longest none is too large for the verifier',
+  );
   for (const { verdict, without, problem } of [...report.flags, ...report.tools]) {
     t.equal(verdict === 'degraded', without.length > 0);
     t.equal(verdict === 'cannot', problem !== null);
