@@ -242,22 +242,23 @@ static __always_inline bool nw_socket_allowed(struct sock *sk,
 static __always_inline int nw_judge(struct sock *sk, struct nw_socket *s,
 				    const struct nw_tuple *tuple)
 {
-	bool listens = sk->__sk_common.skc_state == TCP_LISTEN;
-	bool ends_allowed, allowed, waits;
+	bool ends_allowed, allowed;
 
 	if (!nw_socket_filtered())
 		return NW_MARK_NONE;
-	if (s && !listens && s->verdict)
+	if (s && s->verdict && sk->__sk_common.skc_state != TCP_LISTEN)
 		return s->verdict == NW_VERDICT_WATCH ? NW_MARK_NONE : NW_OUT;
 	/* looked at once: the verifier walks each of its ways through the rest */
 	ends_allowed = nw_tuple_allowed(tuple);
 	allowed = ends_allowed && nw_owner_allowed(nw_known_owner(s), sk);
-	waits = nw_owner_filtered() &&
-		(listens || (s && nw_awaits_accept(sk, s)));
-	if (waits && ends_allowed)
+	if (nw_owner_filtered() && (sk->__sk_common.skc_state == TCP_LISTEN ||
+				    (s && nw_awaits_accept(sk, s)))) {
+		if (!ends_allowed)
+			return NW_OUT;
 		return NW_MARK_UNJUDGED |
 		       (allowed ? NW_MARK_LISTENER_ALLOWED : 0);
-	if (s && !listens && !waits)
+	}
+	if (s && sk->__sk_common.skc_state != TCP_LISTEN)
 		s->verdict = allowed ? NW_VERDICT_WATCH : NW_VERDICT_IGNORE;
 	return allowed ? NW_MARK_NONE : NW_OUT;
 }
