@@ -131,7 +131,13 @@ static __always_inline void nw_adopt_owner(struct nw_socket *s, struct sock *sk)
 static __always_inline const struct nw_owner *
 nw_known_owner(const struct nw_socket *s)
 {
-	return s && s->owner_source != NW_OWNER_NONE ? &s->owner : NULL;
+	const struct nw_owner *owner = NULL;
+
+	if (s && s->owner_source != NW_OWNER_NONE)
+		owner = &s->owner;
+	/* whoever asks looks at the pointer, not at owner_source again */
+	barrier_var(owner);
+	return owner;
 }
 
 /* True if the filter asks for more than the network namespace. */
