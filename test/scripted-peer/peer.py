@@ -33,6 +33,7 @@ DEADLINE_S = 8
 FLAGS = {'F': 1, 'S': 2, 'R': 4, 'P': 8, 'A': 16, 'E': 64}
 TCP_FASTOPEN_CONNECT, TCP_USER_TIMEOUT, TCP_SYNCNT, TCP_LINGER2 = 30, 18, 7, 8
 AF_UNSPEC_ADDRESS = bytes(16)
+RTF_LOCAL = 0x80000000
 
 
 def checksum(data):
@@ -116,11 +117,25 @@ class Peer:
         route = ['route', 'replace', self.host, 'dev', 'peer0', 'rto_min', rto_min]
         for command in (own, route):
             subprocess.run(['ip', f'-{ip.version}', *command], check=True)
+        if ip is IPv6:
+            self.wait_for_local_route()
         self.port, self.kernel_port = 40_000 + number, PORT
         self.next_seq = self.seen_to = 0
         self.kernel_isn = self.last = None
         self.heads = set()
         self.waiting, self.counts = [], {'again': 0, 'resets': 0}
+
+    def wait_for_local_route(self):
+        """Until the address takes packets: the kernel makes its route later, in a work queue (addrconf_dad_work)."""
+        until = time.monotonic() + DEADLINE_S
+        while True:
+            with open('/proc/net/ipv6_route', encoding='ascii') as table:
+                rows = [line.split() for line in table]
+            if any(row[0] == self.kernel.hex() and int(row[8], 16) & RTF_LOCAL for row in rows):
+                return
+            if time.monotonic() > until:
+                raise TimeoutError(f'no local route of {self.ip.host}')
+            time.sleep(0.001)
 
     def read(self):
         """What the kernel has sent since, into `waiting`."""
