@@ -63,7 +63,7 @@ t.test('a packet is one line with the labels that the options ask for', (t) => {
   const ipv6 =
     'netwatch_packet_bytes{sock="-",src="[fd77::1]:65535",dst="[2001:db8:0:1::a]:1",' +
     'seq="0",ack="4294967295",rx="0",retransmit="1"';
-  const times = ',mac_time="1.8",ip_time="-",tcp_time="5000000"';
+  const times = ',mac_time="1.8",ip_time="-",tcp_time="5000000",reorder_time="4294968.296"';
   const unknown = ',mac_time="-",ip_time="-",tcp_time="-"';
   const [end4, end6] = ['} 1234 340246904', '} 0 27888624623'];
   t.strictSame(lines(false, false), [ipv4 + end4, ipv6 + end6]);

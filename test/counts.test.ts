@@ -40,17 +40,21 @@ interface FakePacket {
   readonly payloadBytes: number;
   /** MAC, IP, TCP; null: not known. */
   readonly ns: readonly [bigint | null, bigint | null, bigint | null];
+  readonly reorderNs?: bigint;
+  readonly marks?: number;
 }
 
 /** A record's bytes, as far as its times need them. */
-function recordOf({ rx, family, payloadBytes, ns }: FakePacket): DataView {
+function recordOf({ rx, family, payloadBytes, ns, reorderNs, marks = 0 }: FakePacket): DataView {
   const view = new DataView(new ArrayBuffer(PACKET.size));
   const { at } = PACKET;
   view.setUint8(at.rx, rx ? 1 : 0);
   view.setUint16(at.family, family, true);
   view.setUint32(at.payloadBytes, payloadBytes, true);
+  view.setUint8(at.marks, marks);
   for (const [i, field] of [at.macNs, at.ipNs, at.tcpNs].entries())
     view.setBigUint64(field, ns[i] ?? 0xffff_ffff_ffff_ffffn, true);
+  view.setBigUint64(at.reorderNs, reorderNs ?? 0xffff_ffff_ffff_ffffn, true);
   return view;
 }
 
@@ -84,7 +88,10 @@ t.test('the reader puts a duration into the bucket that the kernel puts it into'
 t.test('a packet counts once in each layer, by direction and family, beside lost ones', (t) => {
   const { duration, notMeasured } = totalsOf(
     [
-      { rx: true, family: 2, payloadBytes: 1, ns: [125n, 126n, 1000n] },
+      { rx: true, family: 2, payloadBytes: 1, ns: [125n, 126n, 1000n], reorderNs: 0n },
+      { rx: true, family: 10, payloadBytes: 1, ns: [125n, 126n, 1000n], reorderNs: 251n },
+      // sent before
+      { rx: false, family: 2, payloadBytes: 1, ns: [125n, null, 1000n], marks: 1 },
       { rx: true, family: 10, payloadBytes: 0, ns: [250n, null, 1n] },
       { rx: false, family: 10, payloadBytes: 7, ns: [null, 0n, null] },
       { rx: false, family: 2, payloadBytes: 0, ns: [null, 5_000_000_000n, null] },
@@ -96,25 +103,34 @@ t.test('a packet counts once in each layer, by direction and family, beside lost
     const more = [...buckets, sumNs].map((count, i) => [i, count - 1] as const);
     return Object.fromEntries(more.filter(([, count]) => count !== 0));
   };
-  const all = [0, 1].map((d) => [0, 1, 2].map((l) => [0, 1].map((type) => word(d, l, type))));
+  const all = [0, 1].map((d) => [0, 1, 2, 3].map((l) => [0, 1].map((type) => word(d, l, type))));
   t.strictSame(all, [
     [
       [
         { 0: 1, 40: 125 },
-        { 1: 1, 40: 250 },
+        { 0: 1, 1: 1, 40: 375 },
       ],
-      [{ 1: 1, 40: 126 }, {}],
-      [{ 3: 1, 40: 1000 }, {}],
+      [
+        { 1: 1, 40: 126 },
+        { 1: 1, 40: 126 },
+      ],
+      [
+        { 3: 1, 40: 1000 },
+        { 3: 1, 40: 1000 },
+      ],
+      // those that waited for an earlier segment
+      [{}, { 2: 1, 40: 251 }],
     ],
     [
       [{}, {}],
       [{ 26: 1, 40: 5_000_000_000 }, { 0: 1 }],
       [{}, {}],
+      [{}, {}],
     ],
   ]);
   t.strictSame(notMeasured, [
-    [1, 2, 1],
-    [3, 1, 2],
+    [1, 2, 1, 1],
+    [3, 1, 2, 1],
   ]);
   t.end();
 });

@@ -480,6 +480,7 @@ function writeLogs(directory: string): ReadonlyMap<string, string> {
         macNs: i * 10,
         ipNs: null,
         tcpNs: 1,
+        reorderNs: 0,
       },
       ...{ httpInfo: HOSTILE[i % HOSTILE.length]![0], lengthBytes: i, timestampMs: timeOf(i) },
     };

@@ -87,6 +87,7 @@ function addPackets({ families, labels }: Written): void {
     macNs: 1,
     ipNs: 2,
     tcpNs: 3,
+    reorderNs: 4,
     httpInfo: 'GET /',
   };
   const all = { ...packet, lengthBytes: 1, timestampMs: 1 };

@@ -407,6 +407,7 @@ const PACKET = {
   macNs: 312,
   ipNs: null,
   tcpNs: 12_340_000,
+  reorderNs: 0,
   httpInfo: 'GET /a"b\\c HTTP/1.1',
   lengthBytes: 1448,
   timestampMs: 1795233307771,
@@ -423,6 +424,15 @@ t.test('a packet line has the labels whose option is on', (t) => {
   t.equal(
     line(true, false),
     `${start},mac_time="0.312",ip_time="-",tcp_time="12340"} 1448 1795233307771\n`,
+  );
+  t.equal(
+    line(true, false, { ...PACKET, reorderNs: 340_001 }),
+    `${start},mac_time="0.312",ip_time="-",tcp_time="12340",reorder_time="340.001"} 1448 1795233307771\n`,
+  );
+  t.equal(
+    line(true, false, { ...PACKET, reorderNs: null as never }),
+    line(true, false),
+    'what is not known, and what waited for nothing, has no label',
   );
   t.equal(line(false, true), `${start},http_info="GET /a\\"b\\\\c HTTP/1.1"} 1448 1795233307771\n`);
   t.match(line(true, true), 'tcp_time="12340",http_info="GET /a');

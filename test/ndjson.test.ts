@@ -130,6 +130,7 @@ t.test(
       {
         ...ends,
         ...{ mac_time_us: 1.8, ip_time_us: null, tcp_time_us: 5_000_000 },
+        reorder_time_us: 4_294_968.296,
         http_info: 'GET /a HTTP/1.1',
       },
       { ...ipv6, mac_time_us: null, ip_time_us: null, tcp_time_us: null, http_info: null },

@@ -222,6 +222,7 @@ t.test('the table of lmp has its columns, its widths and its names', (t) => {
     retransmitted: false,
     ipNs: 1499,
     tcpNs: 3.6e12,
+    reorderNs: null,
     httpInfo: null,
   };
   t.equal(

@@ -168,6 +168,7 @@ const PACKET = {
     macNs: null,
     ipNs: 8643,
     tcpNs: 1_449_000,
+    reorderNs: 0,
   },
   ...{ httpInfo: 'GET / HTTP/1.1', lengthBytes: 92, timestampMs: 1_795_237_097_833 },
 };

@@ -1,6 +1,7 @@
 /**
- * bpf/include/sent.h and received.h, compiled natively: where packets wait between two hooks while
- * two CPUs and their interrupts hand over, find, evict and drop them. STEPS says how many packets.
+ * bpf/include/sent.h, received.h and gaps.h, compiled natively: where packets wait between two hooks
+ * while two CPUs and their interrupts hand over, find, evict and drop them, and which of them filled
+ * a gap. STEPS says how many packets.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -12,6 +13,7 @@ const { STEPS = '2000000' } = process.env;
 const RACES = {
   sent: 'each sent packet gets one record, with its own times or none',
   received: 'each received packet finds its own times or none',
+  gaps: 'each packet that waited finds the one that filled its gap or none',
 };
 
 for (const [name, promise] of Object.entries(RACES)) {

@@ -19,6 +19,8 @@ struct nw_unread_user {
 	struct nw_packet *packet;
 	__u32 which; /* enum nw_scratch */
 	__u32 out; /* the filter does not let them through after all */
+	__u32 gaps; /* as in nw_flow */
+	__u32 sock; /* as in gaps.h */
 };
 
 #define NW_UNREAD_USER struct nw_unread_user
@@ -49,7 +51,7 @@ struct nw_flow {
 	__u32 try_seq; /* where a write went on last */
 	__u32 try_us; /* clock / 2^10 then */
 	__u32 full_us; /* the send buffer was full, in all */
-	__u32 pad;
+	__u32 gaps; /* see reorder.bpf.h; 0 = none */
 	struct nw_unread_socket unread;
 };
 

@@ -37,13 +37,16 @@ enum nw_layer {
 	NW_LAYER_MAC = 0,
 	NW_LAYER_IP = 1,
 	NW_LAYER_TCP = 2,
-	NW_LAYERS = 3,
+	/* of a received packet's TCP: an earlier segment was missing */
+	NW_LAYER_REORDER = 3,
+	NW_LAYERS = 4,
 };
 
 /*
- * [receive, transmit][mac, ip, tcp][ipv4, ipv6]. Only of packets whose records
- * the reader does not get: the times of the others it counts while it reads
- * them (src/sources/layer-counts.ts), which is exact and costs the packet nothing.
+ * [receive, transmit][mac, ip, tcp, reorder][ipv4, ipv6]. Only of packets whose
+ * records the reader does not get: the times of the others it counts while it
+ * reads them (src/sources/layer-counts.ts), which is exact and costs the packet
+ * nothing. Of what is sent again none: it was written long before.
  */
 struct nw_layer_totals {
 	struct nw_histogram duration[2][NW_LAYERS][2];
@@ -97,7 +100,7 @@ static __always_inline void nw_count_layer(struct nw_layer_totals *totals,
 
 /* Global, so that the verifier looks at it once and not once per packet. */
 __noinline int nw_count_times(__u32 what, __u64 mac_ns, __u64 ip_ns,
-			      __u64 tcp_ns)
+			      __u64 tcp_ns, __u64 reorder_ns)
 {
 	__u32 zero = 0;
 	struct nw_layer_totals *totals =
@@ -109,16 +112,21 @@ __noinline int nw_count_times(__u32 what, __u64 mac_ns, __u64 ip_ns,
 	nw_count_layer(totals, what, NW_LAYER_IP, ip_ns);
 	if (what & NW_COUNT_PAYLOAD)
 		nw_count_layer(totals, what, NW_LAYER_TCP, tcp_ns);
+	/* of those that had to wait */
+	if (reorder_ns && reorder_ns != NW_UNKNOWN)
+		nw_count_layer(totals, what, NW_LAYER_REORDER, reorder_ns);
 	return 0;
 }
 
 static __always_inline void nw_count_layers(const struct nw_packet *p)
 {
+	if (p->marks & NW_MARK_RETRANSMITTED)
+		return;
 	nw_count_times((p->rx ? 0 : NW_COUNT_TRANSMIT) |
 			       (p->tuple.family == AF_INET6 ? NW_COUNT_IPV6 :
 							      0) |
 			       (p->payload_bytes ? NW_COUNT_PAYLOAD : 0),
-		       p->mac_ns, p->ip_ns, p->tcp_ns);
+		       p->mac_ns, p->ip_ns, p->tcp_ns, p->reorder_ns);
 }
 
 /* False if the reader does not get it. */

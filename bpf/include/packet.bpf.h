@@ -92,6 +92,7 @@ static __always_inline void nw_fill_packet(struct nw_packet *p,
 	p->mac_ns = NW_UNKNOWN;
 	p->ip_ns = NW_UNKNOWN;
 	p->tcp_ns = NW_UNKNOWN;
+	p->reorder_ns = NW_UNKNOWN;
 	p->seq = h->seq;
 	p->ack = h->ack;
 	p->payload_bytes = h->payload_bytes;

@@ -223,6 +223,8 @@ struct nw_packet {
 	nw_duration_t mac_ns;
 	nw_duration_t ip_ns;
 	nw_duration_t tcp_ns;
+	/* of a received packet's tcp_ns: an earlier segment was missing */
+	nw_duration_t reorder_ns;
 	__u32 seq;
 	__u32 ack;
 	__u32 payload_bytes;

@@ -3,7 +3,7 @@
 #ifndef NW_WAIT_BPF_H
 #define NW_WAIT_BPF_H
 
-#include "flow.bpf.h"
+#include "reorder.bpf.h"
 
 static __always_inline __u32 nw_short_ns(__u64 ns)
 {
@@ -122,6 +122,8 @@ static __always_inline bool nw_await_read(struct bpf_sock *sk,
 	    (!flow->ends.ports && !nw_begin_waiting(flow, tp, generation)) ||
 	    !nw_has_ends(&flow->ends, &p->tuple))
 		return false;
+	if (tp->out_of_order_queue.rb_node)
+		nw_note_gap(flow, tp, p);
 	return nw_push_waiting(flow, generation, p);
 }
 
@@ -213,6 +215,12 @@ static __always_inline void nw_unread_taken(const struct nw_unread_walk *walk,
 	p->mac_ns = nw_long_ns(packet->mac_ns);
 	p->ip_ns = nw_long_ns(packet->ip_ns);
 	p->tcp_ns = timed ? p->head.ts_ns - packet->ns : NW_UNKNOWN;
+	p->reorder_ns =
+		!timed ? NW_UNKNOWN :
+		!walk->user.gaps ?
+			 0 :
+			 nw_reorder_ns(walk->user.gaps, walk->user.sock,
+				       packet->seq, packet->ns, p->head.ts_ns);
 	p->seq = packet->seq;
 	p->ack = packet->ack;
 	p->payload_bytes = packet->payload_bytes;
@@ -279,7 +287,10 @@ static __always_inline void nw_leave(struct sock *sk, struct nw_flow *flow,
 	struct nw_packet *p = bpf_map_lookup_elem(&scratch, &which);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct nw_unread_walk walk = {
-		.user = {.packet = p, .which = which},
+		.user = {.packet = p,
+			 .which = which,
+			 .gaps = flow->gaps,
+			 .sock = nw_gaps_number(sk)},
 		.all = which != NW_SCRATCH_READ,
 	};
 
@@ -323,6 +334,7 @@ static __always_inline void nw_flow_close(struct sock *sk, __u32 which)
 	nw_unread_close(&flow->unread);
 	nw_leave(sk, flow, which);
 	nw_forget_writes(flow);
+	nw_forget_gaps(flow);
 }
 
 /*
@@ -339,6 +351,7 @@ static __always_inline void nw_flow_restart(struct sock *sk)
 	if (!nw_unread_pause(&flow->unread))
 		return;
 	nw_leave(sk, flow, NW_SCRATCH_RESTART);
+	nw_forget_gaps(flow);
 	__atomic_exchange_n(&flow->ends.ports, 0, __ATOMIC_SEQ_CST);
 	nw_unread_resume(&flow->unread);
 }

@@ -83,6 +83,7 @@ export class PacketText {
       macNs: labels.times ? duration(words, view, at + FIELD.macNs) : null,
       ipNs: labels.times ? duration(words, view, at + FIELD.ipNs) : null,
       tcpNs: labels.times ? duration(words, view, at + FIELD.tcpNs) : null,
+      reorderNs: labels.times ? duration(words, view, at + FIELD.reorderNs) : null,
       httpInfo: view.getUint8(at + FIELD.httpHeads) > 0 ? this.#httpInfo(view, at) : null,
       lengthBytes: words[(at + FIELD.payloadBytes) >> 2]! >>> 0,
       timestampMs: this.#toWallMs(

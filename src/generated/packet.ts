@@ -60,8 +60,8 @@ export function decodeAnswer(view: DataView, at: number): Answer {
 
 /** struct nw_early: size and field offsets in bytes. */
 export const EARLY = {
-  size: 2560,
-  at: { skb: 0, packet: 8, heads: 120, head: 128 },
+  size: 2568,
+  at: { skb: 0, packet: 8, heads: 128, head: 136 },
 } as const;
 
 export interface Early {
@@ -75,8 +75,8 @@ export function decodeEarly(view: DataView, at: number): Early {
   return {
     skb: readU64(view, at),
     packet: decodePacket(view, at + 8),
-    heads: view.getUint32(at + 120, true),
-    head: Array.from({ length: 8 }, (_, i) => decodeHttpHead(view, at + 128 + i * 304)),
+    heads: view.getUint32(at + 128, true),
+    head: Array.from({ length: 8 }, (_, i) => decodeHttpHead(view, at + 136 + i * 304)),
   };
 }
 
@@ -142,10 +142,28 @@ export function decodeFewWrites(view: DataView, at: number): FewWrites {
   };
 }
 
+/** struct nw_fill: size and field offsets in bytes. */
+export const FILL = {
+  size: 16,
+  at: { ns: 0, check: 8 },
+} as const;
+
+export interface Fill {
+  readonly ns: number;
+  readonly check: number;
+}
+
+export function decodeFill(view: DataView, at: number): Fill {
+  return {
+    ns: readU64(view, at),
+    check: readU64(view, at + 8),
+  };
+}
+
 /** struct nw_flow: size and field offsets in bytes. */
 export const FLOW = {
   size: 184,
-  at: { ends: 0, manyWrites: 36, fewWrites: 40, trySeq: 64, tryUs: 68, fullUs: 72, unread: 80 },
+  at: { ends: 0, manyWrites: 36, fewWrites: 40, trySeq: 64, tryUs: 68, fullUs: 72, gaps: 76, unread: 80 },
 } as const;
 
 export interface Flow {
@@ -155,6 +173,7 @@ export interface Flow {
   readonly trySeq: number;
   readonly tryUs: number;
   readonly fullUs: number;
+  readonly gaps: number;
   readonly unread: UnreadSocket;
 }
 
@@ -166,7 +185,32 @@ export function decodeFlow(view: DataView, at: number): Flow {
     trySeq: view.getUint32(at + 64, true),
     tryUs: view.getUint32(at + 68, true),
     fullUs: view.getUint32(at + 72, true),
+    gaps: view.getUint32(at + 76, true),
     unread: decodeUnreadSocket(view, at + 80),
+  };
+}
+
+/** struct nw_gaps: size and field offsets in bytes. */
+export const GAPS = {
+  size: 288,
+  at: { drawn: 0, lastNs: 8, missingNs: 16, busy: 24, fill: 32 },
+} as const;
+
+export interface Gaps {
+  readonly drawn: number;
+  readonly lastNs: number;
+  readonly missingNs: number;
+  readonly busy: number;
+  readonly fill: readonly Fill[];
+}
+
+export function decodeGaps(view: DataView, at: number): Gaps {
+  return {
+    drawn: readU64(view, at),
+    lastNs: readU64(view, at + 8),
+    missingNs: readU64(view, at + 16),
+    busy: view.getUint32(at + 24, true),
+    fill: Array.from({ length: 16 }, (_, i) => decodeFill(view, at + 32 + i * 16)),
   };
 }
 
@@ -490,8 +534,8 @@ export function decodeHttpTotals(view: DataView, at: number): HttpTotals {
 
 /** struct nw_layer_totals: size and field offsets in bytes. */
 export const LAYER_TOTALS = {
-  size: 3984,
-  at: { duration: 0, notMeasured: 3936 },
+  size: 5312,
+  at: { duration: 0, notMeasured: 5248 },
 } as const;
 
 export interface LayerTotals {
@@ -501,8 +545,8 @@ export interface LayerTotals {
 
 export function decodeLayerTotals(view: DataView, at: number): LayerTotals {
   return {
-    duration: Array.from({ length: 2 }, (_, i) => Array.from({ length: 3 }, (_, j) => Array.from({ length: 2 }, (_, k) => decodeHistogram(view, at + i * 1968 + j * 656 + k * 328)))),
-    notMeasured: Array.from({ length: 2 }, (_, i) => Array.from({ length: 3 }, (_, j) => readU64(view, at + 3936 + i * 24 + j * 8))),
+    duration: Array.from({ length: 2 }, (_, i) => Array.from({ length: 4 }, (_, j) => Array.from({ length: 2 }, (_, k) => decodeHistogram(view, at + i * 2624 + j * 656 + k * 328)))),
+    notMeasured: Array.from({ length: 2 }, (_, i) => Array.from({ length: 4 }, (_, j) => readU64(view, at + 5248 + i * 32 + j * 8))),
   };
 }
 
@@ -530,8 +574,8 @@ export function decodeManyWrites(view: DataView, at: number): ManyWrites {
 
 /** struct nw_packet: size and field offsets in bytes. */
 export const PACKET = {
-  size: 112,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, localAddr: 24, peerAddr: 40, localPort: 56, peerPort: 58, family: 60, macNs: 64, ipNs: 72, tcpNs: 80, seq: 88, ack: 92, payloadBytes: 96, skbBytes: 100, pid: 104, rx: 108, tcpFlags: 109, httpHeads: 110, marks: 111 },
+  size: 120,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, localAddr: 24, peerAddr: 40, localPort: 56, peerPort: 58, family: 60, macNs: 64, ipNs: 72, tcpNs: 80, reorderNs: 88, seq: 96, ack: 100, payloadBytes: 104, skbBytes: 108, pid: 112, rx: 116, tcpFlags: 117, httpHeads: 118, marks: 119 },
 } as const;
 
 export interface Packet {
@@ -547,6 +591,7 @@ export interface Packet {
   readonly macNs: number | null;
   readonly ipNs: number | null;
   readonly tcpNs: number | null;
+  readonly reorderNs: number | null;
   readonly seq: number;
   readonly ack: number;
   readonly payloadBytes: number;
@@ -572,15 +617,16 @@ export function decodePacket(view: DataView, at: number): Packet {
     macNs: readDuration(view, at + 64),
     ipNs: readDuration(view, at + 72),
     tcpNs: readDuration(view, at + 80),
-    seq: view.getUint32(at + 88, true),
-    ack: view.getUint32(at + 92, true),
-    payloadBytes: view.getUint32(at + 96, true),
-    skbBytes: view.getUint32(at + 100, true),
-    pid: view.getUint32(at + 104, true),
-    rx: view.getUint8(at + 108),
-    tcpFlags: view.getUint8(at + 109),
-    httpHeads: view.getUint8(at + 110),
-    marks: view.getUint8(at + 111),
+    reorderNs: readDuration(view, at + 88),
+    seq: view.getUint32(at + 96, true),
+    ack: view.getUint32(at + 100, true),
+    payloadBytes: view.getUint32(at + 104, true),
+    skbBytes: view.getUint32(at + 108, true),
+    pid: view.getUint32(at + 112, true),
+    rx: view.getUint8(at + 116),
+    tcpFlags: view.getUint8(at + 117),
+    httpHeads: view.getUint8(at + 118),
+    marks: view.getUint8(at + 119),
   };
 }
 
@@ -854,7 +900,7 @@ export function decodeSentId(view: DataView, at: number): SentId {
 
 /** struct nw_sent_set: size and field offsets in bytes. */
 export const SENT_SET = {
-  size: 640,
+  size: 672,
   at: { way: 0 },
 } as const;
 
@@ -864,13 +910,13 @@ export interface SentSet {
 
 export function decodeSentSet(view: DataView, at: number): SentSet {
   return {
-    way: Array.from({ length: 4 }, (_, i) => decodeSentSlot(view, at + i * 160)),
+    way: Array.from({ length: 4 }, (_, i) => decodeSentSlot(view, at + i * 168)),
   };
 }
 
 /** struct nw_sent_slot: size and field offsets in bytes. */
 export const SENT_SLOT = {
-  size: 160,
+  size: 168,
   at: { id: 0, queueNs: 32, state: 40, packet: 48 },
 } as const;
 

@@ -22,7 +22,7 @@ export type { Family, FamilyFile, FamilyType, HistoryLog };
 
 /** Labels whose values are a closed list. */
 export const LABEL_VALUES = {
-  layer: ['mac', 'ip', 'tcp'],
+  layer: ['mac', 'ip', 'tcp', 'reorder'],
   network_connection_state: [
     'closed',
     'close_wait',
@@ -223,7 +223,7 @@ export const FAMILIES = {
   ]),
   ...TOOL_FAMILIES,
   netwatch_packet_layer_duration_seconds: timing(
-    'Time that a packet spent in one layer of the network stack.',
+    'Time that a packet spent in one layer of the network stack when it was sent first; reorder: what of a received one in TCP passed until no earlier segment was missing, if any was.',
     log2Seconds(0, 17, 1, 125e-9),
     ['layer', 'network_io_direction', 'network_type'],
   ),
@@ -238,9 +238,9 @@ export const FAMILIES = {
   netwatch_packet_bytes: family(
     'gauge',
     'packets',
-    'One TCP packet: payload length; mac_time, ip_time and tcp_time are microseconds in the layer.',
+    'One TCP packet: payload length; mac_time, ip_time and tcp_time are microseconds in the layer, reorder_time those in TCP until no earlier segment was missing.',
     [...CONNECTION_LABELS, 'seq', 'ack', 'rx'],
-    { optional: ['retransmit', 'mac_time', 'ip_time', 'tcp_time', 'http_info'] },
+    { optional: ['retransmit', 'mac_time', 'ip_time', 'tcp_time', 'reorder_time', 'http_info'] },
   ),
   netwatch_http_exchange_seconds: family(
     'gauge',

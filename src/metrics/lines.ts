@@ -52,6 +52,8 @@ export interface PacketSample {
   readonly macNs: number | null;
   readonly ipNs: number | null;
   readonly tcpNs: number | null;
+  /** Of a received packet's tcpNs: an earlier segment was missing. */
+  readonly reorderNs: number | null;
   /** Request or status line; null for a packet without. */
   readonly httpInfo: string | PlainText | null;
   readonly lengthBytes: number;
@@ -77,6 +79,7 @@ const RETRANSMIT = Buffer.from(',retransmit="1"');
 const MAC_TIME = Buffer.from(',mac_time="');
 const IP_TIME = Buffer.from('",ip_time="');
 const TCP_TIME = Buffer.from('",tcp_time="');
+const REORDER_TIME = Buffer.from('",reorder_time="');
 const HTTP_INFO = Buffer.from(',http_info="');
 const END = Buffer.from('} ');
 const QUOTE = 0x22;
@@ -106,6 +109,8 @@ export function packetLine(
     at = putMicroseconds(buffer, putShort(buffer, at, MAC_TIME), packet.macNs);
     at = putMicroseconds(buffer, putShort(buffer, at, IP_TIME), packet.ipNs);
     at = putMicroseconds(buffer, putShort(buffer, at, TCP_TIME), packet.tcpNs);
+    if (packet.reorderNs !== null && packet.reorderNs > 0)
+      at = putMicroseconds(buffer, putShort(buffer, at, REORDER_TIME), packet.reorderNs);
     buffer[at++] = QUOTE;
   }
   if (has.http) {

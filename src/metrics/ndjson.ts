@@ -94,6 +94,7 @@ export function packetEvent(
     event['mac_time_us'] = micros(packet.macNs);
     event['ip_time_us'] = micros(packet.ipNs);
     event['tcp_time_us'] = micros(packet.tcpNs);
+    if (packet.received) event['reorder_time_us'] = micros(packet.reorderNs);
   }
   if (has.http)
     event['http_info'] = packet.httpInfo === null ? null : safeValue(String(packet.httpInfo));

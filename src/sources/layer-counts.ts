@@ -3,13 +3,13 @@
  * of records that are lost (bpf/include/layers.bpf.h), with the same buckets and in the same order.
  * Runs for every packet. Pure.
  */
-import { HISTOGRAM, LAYER_TOTALS, PACKET } from '../generated/packet.js';
+import { HISTOGRAM, LAYER_TOTALS, MARK, PACKET } from '../generated/packet.js';
 
 const { at: FIELD } = PACKET;
 const BUCKETS = HISTOGRAM.at.sumNs / 8;
 const HISTOGRAM_WORDS = HISTOGRAM.size / 8;
-/** MAC, IP and TCP; of each one histogram for IPv4 and one for IPv6. */
-const LAYERS = 3;
+/** MAC, IP, TCP and reordering; of each one histogram for IPv4 and one for IPv6. */
+const LAYERS = 4;
 const LAYER_WORDS = 2 * HISTOGRAM_WORDS;
 const DIRECTION_WORDS = LAYERS * LAYER_WORDS;
 const NOT_MEASURED = LAYER_TOTALS.at.notMeasured / 8;
@@ -38,14 +38,25 @@ export class LayerCounts {
       this.#view = view;
       this.#records = new Int32Array(view.buffer, view.byteOffset, view.byteLength >> 2);
     }
+    // what is sent again was written long before
+    if ((view.getUint8(at + FIELD.marks) & MARK.NW_MARK_RETRANSMITTED) !== 0) return;
     const transmit = view.getUint8(at + FIELD.rx) === 1 ? 0 : 1;
     const isIpv6 = view.getUint16(at + FIELD.family, true) === AF_INET6;
     const missed = NOT_MEASURED + transmit * LAYERS;
     const first = transmit * DIRECTION_WORDS + (isIpv6 ? HISTOGRAM_WORDS : 0);
     this.#count(at + FIELD.macNs, first, missed);
     this.#count(at + FIELD.ipNs, first + LAYER_WORDS, missed + 1);
-    if (this.#records[(at + FIELD.payloadBytes) >> 2] !== 0)
-      this.#count(at + FIELD.tcpNs, first + 2 * LAYER_WORDS, missed + 2);
+    if (this.#records[(at + FIELD.payloadBytes) >> 2] === 0) return;
+    this.#count(at + FIELD.tcpNs, first + 2 * LAYER_WORDS, missed + 2);
+    if (this.#hadToWait(at + FIELD.reorderNs))
+      this.#count(at + FIELD.reorderNs, first + 3 * LAYER_WORDS, missed + 3);
+  }
+
+  /** Whether a duration is known and not 0. */
+  #hadToWait(at: number): boolean {
+    const low = this.#records[at >> 2]!;
+    const high = this.#records[(at + 4) >> 2]!;
+    return (low | high) !== 0 && (low & high) !== UNKNOWN_WORD;
   }
 
   #count(at: number, histogram: number, missed: number): void {

@@ -103,7 +103,7 @@ const emptyPools = (pools: readonly string[]): [string, number][] =>
     [`${pool}_free`, 1],
   ]);
 /** The pools take no memory where nothing is put into them. */
-const NO_UNREAD = emptyPools(['unread_small', 'unread_large']);
+const NO_UNREAD = emptyPools(['unread_small', 'unread_large', 'gap_blocks']);
 const NO_WRITES = emptyPools(['write_blocks']);
 
 const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);

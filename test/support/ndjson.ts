@@ -51,6 +51,11 @@ export function packetJson(sample: Sample): Json {
     mac_time_us: 'mac_time' in labels ? numeric(labels['mac_time']) : undefined,
     ip_time_us: 'ip_time' in labels ? numeric(labels['ip_time']) : undefined,
     tcp_time_us: 'tcp_time' in labels ? numeric(labels['tcp_time']) : undefined,
+    // what waited for nothing has no label; of packets without data, and where TCP's is unknown, none
+    reorder_time_us:
+      'tcp_time' in labels && labels['rx'] === '1'
+        ? (numeric(labels['reorder_time']) ?? (numeric(labels['tcp_time']) === null ? null : 0))
+        : undefined,
     http_info: 'http_info' in labels ? known(labels['http_info']) : undefined,
   };
   return {

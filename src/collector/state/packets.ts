@@ -8,7 +8,7 @@ type Writes = Part<'netwatch_packet_layer_duration_seconds'>;
 
 const UNIT_125_NS = 125e-9;
 const DIRECTIONS = ['receive', 'transmit'] as const;
-const LAYERS = ['mac', 'ip', 'tcp'] as const;
+const LAYERS = ['mac', 'ip', 'tcp', 'reorder'] as const;
 const NETWORK_TYPES = ['ipv4', 'ipv6'] as const;
 
 export function addLayers(snapshot: Writes, totals: LayerTotals): void {
@@ -17,7 +17,8 @@ export function addLayers(snapshot: Writes, totals: LayerTotals): void {
     for (const [l, layer] of LAYERS.entries())
       for (const [t, type] of NETWORK_TYPES.entries()) {
         const histogram = totals.duration[d]?.[l]?.[t];
-        if (histogram === undefined) continue;
+        // nothing that is sent waits for an earlier segment
+        if (histogram === undefined || (layer === 'reorder' && direction === 'transmit')) continue;
         const labels = { layer, network_io_direction: direction, network_type: type };
         snapshot.histogram(name, labels, ...fold(name, histogram, UNIT_125_NS));
       }
