@@ -10,6 +10,8 @@ export interface PacketLine {
   readonly seq: number;
   readonly ack: number;
   readonly received: boolean;
+  /** It was sent before. */
+  readonly isAgain: boolean;
   /** Microseconds; null for `-`; undefined where lines have no such label. */
   readonly macUs: number | null | undefined;
   readonly ipUs: number | null | undefined;
@@ -36,6 +38,7 @@ export function packetLines(samples: readonly Sample[]): PacketLine[] {
       received: rx === '1',
       macUs: microseconds(mac_time),
       ipUs: microseconds(ip_time),
+      isAgain: labels['retransmit'] === '1',
       tcpUs: microseconds(tcp_time),
       http: http_info === '-' ? null : http_info,
       bytes: value,
