@@ -65,8 +65,9 @@ async function loadRows(file: string): Promise<RowModule> {
   return rows;
 }
 
-// ip, tcplife and tcpstates are there, which not everybody's PATH knows.
-process.env['PATH'] = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`;
+// ip, tcplife and tcpstates are there, which not everybody's PATH knows; nginx where the tests have it.
+const tools = join(import.meta.dirname, '../.cache/tools/usr');
+process.env['PATH'] = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin:${tools}/bin:${tools}/sbin`;
 const { only, json, smoke } = readOptions();
 const wanted = wantedRows(only);
 if (process.getuid?.() !== 0)

@@ -167,14 +167,40 @@ t.test('exchanges are added up by route and process, the most time first', (t) =
   t.end();
 });
 
+t.test('what a process asks of others on the same route explains its own part', (t) => {
+  const groups = new Groups('target');
+  const asks = { role: CLIENT, durationNs: 8_000_000, partNs: [0, 0, 8_000_000, 0, 0] };
+  groups.add(exchange({ ...asks, comm: 'nginx' }));
+  groups.add(exchange({ ...FAST, durationNs: 10_000_000, partNs: [0, 0, 0, 10_000_000, 0, 0] }));
+  groups.add(exchange({ ...FAST, comm: 'node' }));
+  groups.add(exchange({ ...asks, comm: 'curl' }));
+  const [passes, ...others] = groups.largest(4, amountOf('time'));
+  t.equal(sharesText(passes!), 'application 100% (upstream 80%)');
+  t.match(jsonFields(groupColumns('target'), passes!), { application_upstream_share: 0.8 });
+  t.strictSame(others.map(sharesText), ['remote 100%', 'remote 100%', 'application 100%']);
+  t.end();
+});
+
+t.test('what was lost behind the end of a response is named behind its parts', (t) => {
+  const text = (deliveryNs: number, waitRetransmitNs: number): string | null => {
+    const groups = new Groups('target');
+    groups.add(exchange({ ...FAST, inside: { deliveryNs, waitRetransmitNs } }));
+    return sharesText(groups.largest(1, amountOf('time'))[0]!);
+  };
+  t.equal(text(2_000_000, 1_900_000), 'application 100%; then delivery 200% (retransmit 190%)');
+  t.equal(text(2_000_000, 0), 'application 100%', 'the way is long, and that is all');
+  t.end();
+});
+
 t.test('a narrow terminal has fewer columns, and always that of the sort', (t) => {
   const titles = (width: number, sort: 'rate' | 'p99'): string[] =>
     fittingColumns('target', false, sort, width).map(({ title }) => title);
   t.equal(titles(200, 'p99').length, 11);
   const names = ['ROUTE', 'SIDE', 'PROCESS'];
   t.strictSame(titles(80, 'p99'), [...names, 'P99 ms', 'WHERE THE TIME GOES']);
-  t.strictSame(titles(80, 'rate'), [...names, 'RATE/s', 'P99 ms', 'WHERE THE TIME GOES']);
-  t.strictSame(titles(104, 'p99'), [...names, 'COUNT', 'P95 ms', 'P99 ms', 'WHERE THE TIME GOES']);
+  t.strictSame(titles(80, 'rate'), [...names, 'RATE/s', 'WHERE THE TIME GOES']);
+  t.strictSame(titles(117, 'p99'), [...names, 'COUNT', 'P95 ms', 'P99 ms', 'WHERE THE TIME GOES']);
+  t.strictSame(titles(116, 'p99'), [...names, 'COUNT', 'P99 ms', 'WHERE THE TIME GOES']);
   t.end();
 });
 

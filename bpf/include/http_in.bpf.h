@@ -9,27 +9,38 @@
 #include "http_parts.bpf.h"
 #include "sequence.bpf.h"
 
-#define NW_POINTS_DATA 1
-#define NW_POINTS_ACK 2
+/* Of a packet: NW_POINTS_ACK, and from this bit on the bytes of its payload. */
+#define NW_POINTS_ACK 1
+#define NW_POINTS_BYTES 1
 
-/* Whether data waits for earlier data; before TCP has the packet. */
+/*
+ * Whether data waits for earlier data; before TCP has the packet. What TCP has
+ * is not what came: packets queue up while somebody uses the socket. A segment
+ * was left out where one begins behind all that came.
+ */
 static __always_inline void nw_points_order(struct nw_points *p,
 					    struct tcp_sock *tp, __u32 seq,
-					    bool data, __u64 now)
+					    __u32 bytes, __u64 now)
 {
-	if (p->gap_ns && !tp->out_of_order_queue.rb_node &&
-	    p->filled_ns >= p->gap_ns) {
+	__u32 came = tp->rcv_nxt, end = seq + bytes;
+	bool queued = tp->out_of_order_queue.rb_node;
+
+	if (p->gap_ns && !queued && p->filled_ns >= p->gap_ns) {
 		p->reordering_ns += p->filled_ns - p->gap_ns;
 		p->gap_ns = 0;
 	}
-	if (!data)
+	if (!bytes)
 		return;
-	if (nw_seq_before(tp->rcv_nxt, seq)) {
+	if (p->came_seq && nw_seq_before(came, p->came_seq))
+		came = p->came_seq;
+	if (nw_seq_before(came, end))
+		p->came_seq = end;
+	if (queued || nw_seq_before(came, seq)) {
 		if (!p->gap_ns)
 			p->gap_ns = now;
-	} else if (p->gap_ns) {
-		p->filled_ns = now;
 	}
+	if (p->gap_ns && nw_seq_before(seq, came))
+		p->filled_ns = now;
 }
 
 /* A client's response that has come whole, but perhaps with a gap before its end. */
@@ -111,6 +122,7 @@ NW_HTTP_FN int nw_points_in(struct __sk_buff *ctx, __u32 seq, __u32 ack,
 	struct nw_points *p = c ? nw_points_of(c) : NULL;
 	struct bpf_sock *sk = ctx->sk;
 	struct tcp_sock *tp;
+	__u32 bytes;
 	bool gap;
 
 	if (!p || !sk)
@@ -118,9 +130,10 @@ NW_HTTP_FN int nw_points_in(struct __sk_buff *ctx, __u32 seq, __u32 ack,
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	nw_points_order(p, tp, seq, what & NW_POINTS_DATA, now);
-	gap = nw_seq_before(tp->rcv_nxt, seq);
-	if ((what & NW_POINTS_DATA) && c->http.dir[NW_HTTP_IN].first_ns == now)
+	bytes = what >> NW_POINTS_BYTES;
+	nw_points_order(p, tp, seq, bytes, now);
+	gap = p->gap_ns && nw_seq_before(tp->rcv_nxt, seq);
+	if (bytes && c->http.dir[NW_HTTP_IN].first_ns == now)
 		p->began_reordering_ns = nw_reordering(p, now);
 	if (nw_http_role(&c->http) == NW_HTTP_ROLE_CLIENT) {
 		if (p->fresh)

@@ -274,7 +274,7 @@ static __always_inline void nw_http_explain(struct __sk_buff *ctx,
 			      now);
 	else
 		nw_points_in(ctx, h->seq, h->ack,
-			     (h->payload_bytes ? NW_POINTS_DATA : 0) |
+			     h->payload_bytes << NW_POINTS_BYTES |
 				     (h->flags & NW_TCP_ACK ? NW_POINTS_ACK :
 							      0),
 			     now);

@@ -155,6 +155,8 @@ struct nw_points {
 	/* of what comes in: later data waits for earlier */
 	__u64 gap_ns; /* since; 0 = nothing does */
 	__u64 filled_ns; /* what came last while something did */
+	__u32 came_seq; /* behind all that came; 0 = not known */
+	__u32 pad;
 	__u64 reordering_ns; /* in all, without the gap there is */
 	__u64 began_reordering_ns; /* the same, when the message began */
 	__u64 run_delay_ns; /* of the task that used it last */

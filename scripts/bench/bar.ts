@@ -58,6 +58,22 @@ const ROWS = {
     unit: '×',
     limits: [1.15, 1.3, 2],
   },
+  'kernel-exchange': {
+    title: 'kernel, the parts of an HTTP exchange, per exchange and side, beyond `-t -i`',
+    unit: 'ns',
+    limits: [250, 700, 1500],
+  },
+  'user-exchange': {
+    title: 'user side, `netwatch requests --top`, per exchange and side',
+    unit: 'ns',
+    limits: [1000, 2000, 5000],
+  },
+  'nginx-http': {
+    title: 'requests/s of nginx under wrk, with `-i` against none',
+    unit: '×',
+    limits: [0.95, 0.9, 0.75],
+    more: true,
+  },
   'user-reference': {
     title: 'the same, against a plain loop (template string, 64 KiB writes)',
     unit: '×',

@@ -666,8 +666,8 @@ export function decodePending(view: DataView, at: number): Pending {
 
 /** struct nw_points: size and field offsets in bytes. */
 export const POINTS = {
-  size: 4088,
-  at: { owner: 0, state: 8, endSeq: 40, request: 72, ended: 1224, sent: 3784, beganNs: 3912, resentNs: 3920, resentUntilNs: 3928, writtenNs: 3936, gapNs: 3944, filledNs: 3952, reorderingNs: 3960, beganReorderingNs: 3968, runDelayNs: 3976, task: 3984, beganSeq: 3988, beganFullUs: 3992, resent: 3996, sentCount: 4000, whole: 4004, settled: 4008, unread: 4012, fresh: 4016, place: 4020, closing: 4024, pid: 4028, comm: 4032, localAddr: 4048, peerAddr: 4064, localPort: 4080, peerPort: 4082, family: 4084 },
+  size: 4096,
+  at: { owner: 0, state: 8, endSeq: 40, request: 72, ended: 1224, sent: 3784, beganNs: 3912, resentNs: 3920, resentUntilNs: 3928, writtenNs: 3936, gapNs: 3944, filledNs: 3952, cameSeq: 3960, reorderingNs: 3968, beganReorderingNs: 3976, runDelayNs: 3984, task: 3992, beganSeq: 3996, beganFullUs: 4000, resent: 4004, sentCount: 4008, whole: 4012, settled: 4016, unread: 4020, fresh: 4024, place: 4028, closing: 4032, pid: 4036, comm: 4040, localAddr: 4056, peerAddr: 4072, localPort: 4088, peerPort: 4090, family: 4092 },
 } as const;
 
 export interface Points {
@@ -683,6 +683,7 @@ export interface Points {
   readonly writtenNs: number;
   readonly gapNs: number;
   readonly filledNs: number;
+  readonly cameSeq: number;
   readonly reorderingNs: number;
   readonly beganReorderingNs: number;
   readonly runDelayNs: number;
@@ -720,27 +721,28 @@ export function decodePoints(view: DataView, at: number): Points {
     writtenNs: readU64(view, at + 3936),
     gapNs: readU64(view, at + 3944),
     filledNs: readU64(view, at + 3952),
-    reorderingNs: readU64(view, at + 3960),
-    beganReorderingNs: readU64(view, at + 3968),
-    runDelayNs: readU64(view, at + 3976),
-    task: view.getUint32(at + 3984, true),
-    beganSeq: view.getUint32(at + 3988, true),
-    beganFullUs: view.getUint32(at + 3992, true),
-    resent: view.getUint32(at + 3996, true),
-    sentCount: view.getUint32(at + 4000, true),
-    whole: view.getUint32(at + 4004, true),
-    settled: view.getUint32(at + 4008, true),
-    unread: view.getUint32(at + 4012, true),
-    fresh: view.getUint32(at + 4016, true),
-    place: view.getUint32(at + 4020, true),
-    closing: view.getUint32(at + 4024, true),
-    pid: view.getUint32(at + 4028, true),
-    comm: readComm(view, at + 4032),
-    localAddr: readIp(view, at + 4048),
-    peerAddr: readIp(view, at + 4064),
-    localPort: view.getUint16(at + 4080, true),
-    peerPort: view.getUint16(at + 4082, true),
-    family: view.getUint8(at + 4084),
+    cameSeq: view.getUint32(at + 3960, true),
+    reorderingNs: readU64(view, at + 3968),
+    beganReorderingNs: readU64(view, at + 3976),
+    runDelayNs: readU64(view, at + 3984),
+    task: view.getUint32(at + 3992, true),
+    beganSeq: view.getUint32(at + 3996, true),
+    beganFullUs: view.getUint32(at + 4000, true),
+    resent: view.getUint32(at + 4004, true),
+    sentCount: view.getUint32(at + 4008, true),
+    whole: view.getUint32(at + 4012, true),
+    settled: view.getUint32(at + 4016, true),
+    unread: view.getUint32(at + 4020, true),
+    fresh: view.getUint32(at + 4024, true),
+    place: view.getUint32(at + 4028, true),
+    closing: view.getUint32(at + 4032, true),
+    pid: view.getUint32(at + 4036, true),
+    comm: readComm(view, at + 4040),
+    localAddr: readIp(view, at + 4056),
+    peerAddr: readIp(view, at + 4072),
+    localPort: view.getUint16(at + 4088, true),
+    peerPort: view.getUint16(at + 4090, true),
+    family: view.getUint8(at + 4092),
   };
 }
 

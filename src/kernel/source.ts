@@ -175,9 +175,15 @@ function load(spec: SourceSpec): Loaded {
   }
 }
 
+/**
+ * Programs of cgroups come last. They see packets: what becomes of a packet, such as that it is read, has to
+ * be seen from the first one on, else it looks as if it had not happened.
+ */
 function attachAll(spec: SourceSpec, { object, obstacles }: Loaded): void {
-  const programs = object.programs.filter(({ name, fd }) => fd >= 0 && !obstacles.has(name));
   const isCgroup = ({ section }: { section: string }): boolean => section.startsWith('cgroup');
+  const programs = object.programs
+    .filter(({ name, fd }) => fd >= 0 && !obstacles.has(name))
+    .sort((a, b) => Number(isCgroup(a)) - Number(isCgroup(b)));
   const cgroup = programs.some(isCgroup) ? openCgroupRoot() : -1;
   for (const { name } of programs) {
     try {

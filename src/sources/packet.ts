@@ -47,6 +47,8 @@ export interface PacketOptions {
   readonly time: boolean;
   /** Find HTTP/1 heads and time requests. */
   readonly http: boolean;
+  /** Take the points in time of HTTP exchanges; absent: where the kernel gives them. */
+  readonly explain?: boolean;
   /** Packets come as records; absent: they do. */
   readonly records?: boolean;
   readonly ring: RingOptions;
@@ -134,7 +136,8 @@ function specOf(options: PacketOptions): SourceSpec {
   const noSocket = reasonNumber('NO_SOCKET');
   const canTime = hasHelper(ATOMICS);
   const time = options.time && canTime;
-  const explains = options.http && canTime && hasHelper(CALLBACKS);
+  const canExplain = canTime && hasHelper(CALLBACKS);
+  const explains = options.http && canExplain && options.explain !== false;
   const chosen = time || explains ? TIMED : PLAIN;
   const hasTrampolines = canTime && whyNoTrampoline() === null;
   const exact = time && hasTrampolines;

@@ -33,8 +33,11 @@ What is not known is N/A: -o json has the cause (partly_explained), and what lie
 inside of parts, such as the time until a lost segment was sent again. Targets are
 shown without credentials and personal data.
 
---top adds up since the start: the parts that took most of the time stand last. On
-a terminal the arrow keys choose what it is sorted by, c begins anew, q ends.
+--top adds up since the start: the parts that took most of the time stand last, with
+what explains them in parentheses. upstream: the process waited for somebody whom it
+had asked on the same route itself. "then delivery": what was lost behind the end of
+the response, which is in no sum. On a terminal the arrow keys choose what it is
+sorted by, c begins anew, q ends.
 
 Examples:
   sudo netwatch requests                            every request

@@ -1,14 +1,14 @@
 // `netwatch requests`: every request at both ends, as the client's own list has them; groups of them on a
 // terminal's other screen, which is given back however the program ends.
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import t, { type Test } from 'tap';
-import { PROGRAM, startCollector, type Exit } from '../support/collector.js';
+import { startCollector } from '../support/collector.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
 import { parseNdjson, type Json } from '../support/ndjson.js';
 import { total } from '../support/samples.js';
 import { needsRoot } from '../support/skip.js';
-import { openTerminal, type Terminal } from '../support/terminal.js';
+import { startTop, type OnScreen } from '../support/requests-screen.js';
 import { startTool, type RunningTool } from '../support/tool.js';
 import { runHttp } from '../support/traffic.js';
 import { until } from '../support/wait.js';
@@ -237,34 +237,8 @@ const RIGHT = '\u001b[C';
 /** Something that nobody has thought of. */
 const CRASH = `data:text/javascript,process.on('SIGUSR2',()=>{throw new Error('a bug')})`;
 
-interface OnScreen {
-  readonly terminal: Terminal;
-  readonly child: ChildProcess;
-  readonly exited: Promise<Exit>;
-  /** What the picture shows now: the last one. */
-  readonly picture: () => string;
-}
-
-async function startOnScreen(t: Test, namespace: Namespace): Promise<OnScreen> {
-  const terminal = openTerminal(t);
-  const { fd } = terminal;
-  const args = ['--import', CRASH, PROGRAM, 'requests', '--netns', namespace.name, '--top', '5'];
-  const child = spawn(process.execPath, args, { stdio: [fd, fd, 'pipe'] });
-  let said = '';
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => (said += text));
-  const exited = new Promise<Exit>((resolve) =>
-    child.once('close', (code, signal) => {
-      resolve({ code, signal });
-    }),
-  );
-  t.teardown(async () => {
-    child.kill('SIGKILL');
-    await exited;
-  });
-  await until(() => said.includes(' ready after '), { what: 'it is ready', deadlineMs: 90_000 });
-  const picture = (): string => terminal.shown().split('\u001b[H').at(-1) ?? '';
-  return { terminal, child, exited, picture };
-}
+const startOnScreen = (t: Test, namespace: Namespace): Promise<OnScreen> =>
+  startTop(t, [namespace], ['--top', '5'], { nodeArgs: ['--import', CRASH] });
 
 t.test(
   'on a terminal the groups are a picture of their own, and keys sort',

@@ -2,7 +2,7 @@
 import type { Column, Layout } from '../../terminal/column.js';
 import { columnWith } from '../../terminal/column.js';
 import { seconds } from '../../sources/exchange-event.js';
-import { sharesOf, type Group, type Grouping, type Share } from './groups.js';
+import { beyondOf, sharesOf, type Group, type Grouping, type NamedShare } from './groups.js';
 import { milliseconds } from './words.js';
 
 const NS_PER_S = 1e9;
@@ -10,6 +10,10 @@ const RIGHT: Layout = { alignRight: true };
 /** Parts that a row names, and the least share of one that is named. */
 const MOST_SHARES = 3;
 const LEAST_SHARE = 0.01;
+/** Of its part, so that something inside is named. */
+const LEAST_INSIDE = 0.1;
+/** Of the time of all parts, so that something behind the end is named. */
+const LEAST_BEYOND = 0.1;
 
 const quantile =
   (q: number) =>
@@ -45,15 +49,21 @@ const FIELDS: Readonly<Record<Grouping, string>> = {
 
 const percent = (share: number): string => `${Math.round(share * 100)}%`;
 
-/** `remote 80% (retransmit 75%)` */
-function shareText({ part, share, inside }: Share): string {
-  const most = inside.reduce<(typeof inside)[number] | null>(
-    (largest, one) => (one.share > (largest?.share ?? share / 2) ? one : largest),
-    null,
-  );
+/** `remote 80% (retransmit 75%)`; of what lies inside only that which explains it. */
+function shareText(name: string, share: number, inside: readonly NamedShare[]): string {
+  const [most] = inside
+    .filter((one) => one.share >= share * LEAST_INSIDE)
+    .sort((a, b) => b.share - a.share);
   const of =
-    most === null ? '' : ` (${most.name.slice(part.name.length + 1)} ${percent(most.share)})`;
-  return `${part.name} ${percent(share)}${of}`;
+    most === undefined ? '' : ` (${most.name.slice(name.length + 1)} ${percent(most.share)})`;
+  return `${name} ${percent(share)}${of}`;
+}
+
+/** Behind the end, if data was lost there; a distance alone is no trouble. */
+function beyondText(group: Group): string {
+  const [part, ...inside] = beyondOf(group);
+  const isLong = inside.some(({ share }) => share >= LEAST_BEYOND);
+  return part === undefined || !isLong ? '' : `; then ${shareText(part.name, part.share, inside)}`;
 }
 
 /** The parts that took most of the time, the first one dominates; null: none is known. */
@@ -61,19 +71,17 @@ export function sharesText(group: Group): string | null {
   const shown = sharesOf(group)
     .slice(0, MOST_SHARES)
     .filter(({ share }) => share >= LEAST_SHARE);
-  return shown.length === 0 ? null : shown.map(shareText).join(', ');
+  if (shown.length === 0) return null;
+  const parts = shown.map(({ name, share, inside }) => shareText(name, share, inside));
+  return parts.join(', ') + beyondText(group);
 }
 
 function shareFields(group: Group): Readonly<Record<string, unknown>> {
   const shares = sharesOf(group);
+  const all = [...shares.flatMap((one) => [one, ...one.inside]), ...beyondOf(group)];
   return {
-    dominating_part: shares[0]?.part.name ?? null,
-    ...Object.fromEntries(
-      shares.flatMap(({ part, share, inside }) => [
-        [`${part.name}_share`, share],
-        ...inside.map((one) => [`${one.name}_share`, one.share] as const),
-      ]),
-    ),
+    dominating_part: shares[0]?.name ?? null,
+    ...Object.fromEntries(all.map(({ name, share }) => [`${name}_share`, share])),
   };
 }
 
@@ -165,10 +173,13 @@ export function groupColumns(
   ];
 }
 
-/** Characters for the parts; a narrow terminal has no room for all columns beside them. */
-const PARTS_WIDTH = 24;
+/**
+ * Characters for the part that dominates and what explains it, `request_transfer 80% (reordering 70%)`; a
+ * narrow terminal has no room for all columns beside them.
+ */
+const PARTS_WIDTH = 37;
 /** What it does without, first that which tells least. */
-const DISPENSABLE: readonly Sort[] = ['rate', 'p50', 'errors', 'time', 'p95', 'count'];
+const DISPENSABLE: readonly Sort[] = ['rate', 'p50', 'errors', 'time', 'p95', 'count', 'p99'];
 
 /** The columns that fit into so many characters, with that of the sort. */
 export function fittingColumns(

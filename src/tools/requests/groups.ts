@@ -4,6 +4,7 @@
  */
 import { Quantiles } from '../../metrics/quantiles.js';
 import {
+  BEYOND,
   httpMethod,
   isAnswered,
   isError,
@@ -12,7 +13,9 @@ import {
   sideOf,
   type Exchange,
   type ExchangePart,
+  type PartName,
   type Side,
+  type Timing,
 } from '../../sources/exchange.js';
 
 export const GROUPINGS = ['target', 'status', 'process', 'peer'] as const;
@@ -37,17 +40,28 @@ export interface Group {
   rate: number;
   /** By the index of the part, in nanoseconds. */
   readonly partNs: number[];
-  /** What lies inside of parts, by its name. */
+  /** What lies inside of parts and behind the end, by its name. */
   readonly insideNs: Map<string, number>;
+  /** Of a server's: what its process itself asked of others on the same route, as a proxy does. */
+  upstream: Group | null;
 }
 
-/** A part's share of the time of all parts together. */
-export interface Share {
-  readonly part: ExchangePart;
-  /** From 0 to 1. */
+/** The part that an answer of somebody else is waited for in. */
+const ASKING: PartName = 'application';
+const UPSTREAM = 'upstream';
+
+/** Something's share of the time of all parts together. */
+export interface NamedShare {
+  readonly name: string;
+  /** From 0 to 1; of what is behind the end it may be more. */
   readonly share: number;
-  /** Of the same time, by the name of what lies inside. */
-  readonly inside: readonly { readonly name: string; readonly share: number }[];
+}
+
+/** A part's share. */
+export interface Share extends NamedShare {
+  readonly name: PartName;
+  /** What lies inside of it: `send_wait_retransmit`. */
+  readonly inside: readonly NamedShare[];
 }
 
 const processOf = ({ pid, comm }: Exchange): string | null => (pid === 0 ? null : comm);
@@ -69,18 +83,51 @@ function nameOf(exchange: Exchange, by: Grouping): string {
   }
 }
 
+const allNs = ({ partNs }: Group): number => partNs.reduce((sum, ns) => sum + ns, 0);
+
+/** What a part waited for somebody whom the process itself had asked; none where it asks nobody. */
+function upstreamOf({ name, index }: ExchangePart, group: Group, all: number): NamedShare[] {
+  if (name !== ASKING || group.upstream === null) return [];
+  const ns = Math.min(group.partNs[index] ?? 0, group.upstream.durations.sum);
+  return [{ name: `${name}_${UPSTREAM}`, share: ns / all }];
+}
+
 /** Shares of the parts that are known, the largest first; none without. */
-export function sharesOf({ side, partNs, insideNs }: Group): readonly Share[] {
-  const all = partNs.reduce((sum, ns) => sum + ns, 0);
+export function sharesOf(group: Group): readonly Share[] {
+  const { side, partNs, insideNs } = group;
+  const all = allNs(group);
   if (all === 0) return [];
   return PARTS[side]
     .map((part) => ({
-      part,
+      name: part.name,
       share: (partNs[part.index] ?? 0) / all,
-      inside: part.inside.map(({ name }) => ({ name, share: (insideNs.get(name) ?? 0) / all })),
+      inside: [
+        ...part.inside.map(({ name }) => ({ name, share: (insideNs.get(name) ?? 0) / all })),
+        ...upstreamOf(part, group, all),
+      ],
     }))
     .sort((a, b) => b.share - a.share);
 }
+
+/** What is behind the end, against the time of all parts together. */
+export function beyondOf(group: Group): readonly NamedShare[] {
+  const all = allNs(group);
+  if (all === 0) return [];
+  return BEYOND[group.side].map(({ name }) => ({
+    name,
+    share: (group.insideNs.get(name) ?? 0) / all,
+  }));
+}
+
+function addTimings({ insideNs }: Group, timings: readonly Timing[], exchange: Exchange): void {
+  for (const { name, key } of timings) {
+    const ns = exchange[key] ?? 0;
+    if (ns > 0) insideNs.set(name, (insideNs.get(name) ?? 0) + ns);
+  }
+}
+
+const keyOf = (side: Side, process: string | null, name: string): string =>
+  JSON.stringify([side, process, name]);
 
 export class Groups {
   readonly #by: Grouping;
@@ -106,11 +153,9 @@ export class Groups {
     if (exchange.durationNs !== null) group.durations.add(exchange.durationNs);
     for (const { index, inside } of PARTS[group.side]) {
       group.partNs[index]! += exchange.partNs[index] ?? 0;
-      for (const { name, key } of inside) {
-        const ns = exchange[key] ?? 0;
-        if (ns > 0) group.insideNs.set(name, (group.insideNs.get(name) ?? 0) + ns);
-      }
+      addTimings(group, inside, exchange);
     }
+    addTimings(group, BEYOND[group.side], exchange);
   }
 
   /** Sets the rates of an interval that has ended. */
@@ -136,7 +181,7 @@ export class Groups {
     const side = sideOf(exchange.role);
     const name = nameOf(exchange, this.#by);
     const process = this.#by === 'target' || this.#by === 'process' ? processOf(exchange) : null;
-    const key = JSON.stringify([side, process, name]);
+    const key = keyOf(side, process, name);
     const group = this.#groups.get(key);
     if (group !== undefined) return group;
     if (this.#groups.size < this.#most) return this.#make(key, side, process, name);
@@ -149,8 +194,19 @@ export class Groups {
       ...{ side, process, name, durations: new Quantiles(), errors: 0, recent: 0, rate: 0 },
       partNs: PARTS[side].map(() => 0),
       insideNs: new Map(),
+      upstream: null,
     };
     this.#groups.set(key, group);
+    if (this.#by === 'target' && process !== null) this.#join(group, process);
     return group;
+  }
+
+  /** A process that is asked and asks on the same route passes the request on. */
+  #join(group: Group, process: string): void {
+    const opposite = group.side === 'server' ? 'client' : 'server';
+    const other = this.#groups.get(keyOf(opposite, process, group.name));
+    if (other === undefined) return;
+    if (group.side === 'server') group.upstream = other;
+    else other.upstream = group;
   }
 }

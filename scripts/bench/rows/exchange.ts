@@ -1,0 +1,124 @@
+/**
+ * What the parts of HTTP exchanges cost. Kernel: the source as `-t -i` has it, with their points in time and
+ * without, in turns. User side: `netwatch requests --top`. Each request has a path of its own and is an
+ * exchange at either side.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { statSync } from 'node:fs';
+import { NO_FILTER } from '../../../src/sources/filter.js';
+import { nextWaitMs } from '../../../src/sources/pace.js';
+import { PacketSource } from '../../../src/sources/packet.js';
+import { listenTo, stop } from '../child.js';
+import { NETWATCH, type Lab, type Sizes } from '../lab.js';
+import { runLoad, type LoadOptions } from '../load.js';
+import { cpuNs, userNs } from '../process.js';
+import type { RowModule } from '../row-module.js';
+import { median } from '../statistics.js';
+import type { Row } from '../table.js';
+import { costs, netNs, openKernelMeter } from '../twin.js';
+
+interface ExchangeSize {
+  /** Until the optimizing compiler has seen netwatch's hot path. */
+  readonly warmUp: LoadOptions;
+  readonly measured: LoadOptions;
+  readonly turns: number;
+}
+
+const SIZES: Sizes<ExchangeSize> = {
+  full: {
+    warmUp: { seconds: 4, rate: 15_000, count: 30_000 },
+    measured: { seconds: 20, rate: 15_000, count: 60_000 },
+    turns: 3,
+  },
+  smoke: {
+    warmUp: { seconds: 1, count: 100 },
+    measured: { seconds: 1, count: 1000 },
+    turns: 1,
+  },
+};
+const SIDES = 2;
+const RING_BYTES = 1 << 24;
+/** Longer than netwatch waits between two drains. */
+const SETTLE_MS = 300;
+const READY = / ready after /;
+
+/** Drains at netwatch's pace, and throws the records away, until the returned function is called. */
+function drainPaced(source: PacketSource): () => void {
+  const { ring } = source.source;
+  let timer: NodeJS.Timeout;
+  const next = (waitMs: number): void => {
+    timer = setTimeout(() => {
+      const before = ring.used / ring.size;
+      source.drain(() => undefined);
+      next(nextWaitMs(waitMs, before, ring.used / ring.size));
+    }, waitMs);
+  };
+  next(0);
+  return () => clearTimeout(timer);
+}
+
+/** Of all programs, in ns per exchange and side. */
+async function kernelNs(lab: Lab, explain: boolean): Promise<number> {
+  const { warmUp, measured } = lab.size(SIZES);
+  const source = new PacketSource({
+    filter: { ...NO_FILTER, namespaces: [statSync(lab.path).ino] },
+    ...{ time: true, http: true, explain, ring: { bytes: RING_BYTES, loseEvery: 0 } },
+  });
+  const stopDraining = drainPaced(source);
+  const meter = openKernelMeter(process.pid);
+  try {
+    await runLoad(lab, 'http', warmUp);
+    const before = meter.read();
+    const { count } = await runLoad(lab, 'http', measured);
+    await sleep(SETTLE_MS);
+    return netNs(costs(before, meter.read())) / (count * SIDES);
+  } finally {
+    meter.close();
+    stopDraining();
+    source.source.close();
+  }
+}
+
+async function kernelRow(lab: Lab): Promise<Row> {
+  const [without, withParts]: [number[], number[]] = [[], []];
+  for (let turn = 0; turn < lab.size(SIZES).turns; turn++) {
+    without.push(await kernelNs(lab, false));
+    withParts.push(await kernelNs(lab, true));
+  }
+  const differences = withParts.map((ns, turn) => ns - (without[turn] ?? NaN));
+  return {
+    id: 'kernel-exchange',
+    value: median(differences),
+    detail: `packets with layer times, heads and framing: ${Math.round(median(without))} ns per exchange and side without the parts, ${Math.round(median(withParts))} with them`,
+  };
+}
+
+async function userRow(lab: Lab): Promise<Row> {
+  const { warmUp, measured } = lab.size(SIZES);
+  const line = [NETWATCH, 'requests', '--netns', lab.name, '--top', '10', '-o', 'json'];
+  const child = lab.start(process.execPath, line, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const words = listenTo(child, 'netwatch requests', [child.stderr]);
+  await words.heard(READY);
+  const pid = child.pid ?? 0;
+  await runLoad(lab, 'http', warmUp);
+  await sleep(SETTLE_MS);
+  const [cpu, user] = [cpuNs(pid), userNs(pid)];
+  const { count } = await runLoad(lab, 'http', measured);
+  await sleep(SETTLE_MS);
+  const used = cpuNs(pid) - cpu;
+  const share = Math.round(((userNs(pid) - user) / used) * 100);
+  await stop(child);
+  return {
+    id: 'user-exchange',
+    value: used / (count * SIDES),
+    detail: `${share} % of it in user mode; every path a new one, a table each second`,
+  };
+}
+
+export const rows: RowModule = {
+  ids: ['kernel-exchange', 'user-exchange'],
+  measure: async (lab, wanted) => [
+    ...(wanted.has('kernel-exchange') ? [await kernelRow(lab)] : []),
+    ...(wanted.has('user-exchange') ? [await userRow(lab)] : []),
+  ],
+};
