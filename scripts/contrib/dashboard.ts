@@ -9,7 +9,7 @@ import { DATA_SOURCE, renderRows, type GrafanaPanel } from './grafana.js';
 import { fillRows, type FilledRow } from './row.js';
 import { DASHBOARD, select } from './promql.js';
 import { ONE_CONNECTION } from './rows/connection.js';
-import { HTTP_CLIENT, HTTP_SERVER } from './rows/http.js';
+import { HTTP_CLIENT, HTTP_PARTS, HTTP_SERVER } from './rows/http.js';
 import { LAYERS } from './rows/layers.js';
 import { OVERVIEW } from './rows/overview.js';
 import { SELF } from './rows/self.js';
@@ -34,6 +34,7 @@ export const ROWS: readonly FilledRow[] = fillRows(
     LAYERS,
     HTTP_SERVER,
     HTTP_CLIENT,
+    HTTP_PARTS,
     RETRANSMITS,
     FAULTS,
     EVENTS,

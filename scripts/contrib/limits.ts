@@ -5,4 +5,6 @@ export const LIMITS = {
   acceptQueue: 0.8,
   httpErrors: 0.05,
   httpSeconds: 1,
+  /** Of p99: a part that takes more explains it. */
+  partOfP99: 0.5,
 } as const;

@@ -151,16 +151,33 @@ export function heatMap(title: string, name: HistogramName, ...matchers: readonl
   };
 }
 
-const quantileExpr = (name: HistogramName, q: number, labels: readonly string[] = []): string =>
-  `histogram_quantile(${q}, ${sumBy(['le', ...labels], rate(`${name}_bucket`, DASHBOARD))})`;
+const quantileExpr = (
+  name: HistogramName,
+  q: number,
+  labels: readonly string[] = [],
+  matchers: readonly string[] = [],
+): string =>
+  `histogram_quantile(${q}, ${sumBy(['le', ...labels], rate(`${name}_bucket`, DASHBOARD, ...matchers))})`;
 
-export function quantilesPanel(name: HistogramName): Panel {
+/** A quantile lies somewhere in its bucket; how wide that is belongs beside it. */
+export function exactness(name: HistogramName): string {
+  const { buckets } = familyOf(name);
+  const widest = Math.max(...buckets.slice(1).map((bound, i) => bound / buckets[i]!));
+  return widest < 1.1 ? 'True to 10 %.' : `True to a factor of ${Number(widest.toFixed(1))}.`;
+}
+
+const quantileHelp = (name: HistogramName): string => `${familyOf(name).help} ${exactness(name)}`;
+
+export function quantilesPanel(name: HistogramName, ...matchers: readonly string[]): Panel {
   const names = QUANTILES.map(quantileName);
   return timeSeries(
     `${titleOf(name)}: ${names.join(', ')}`,
-    familyOf(name).help,
+    quantileHelp(name),
     's',
-    ...QUANTILES.map((q) => ({ expr: quantileExpr(name, q), legend: quantileName(q) })),
+    ...QUANTILES.map((q) => ({
+      expr: quantileExpr(name, q, [], matchers),
+      legend: quantileName(q),
+    })),
   );
 }
 
@@ -169,11 +186,29 @@ export function quantileByPanel(
   name: HistogramName,
   labels: readonly string[],
   q: (typeof QUANTILES)[number] = 0.95,
+  ...matchers: readonly string[]
 ): Panel {
-  return timeSeries(`${titleOf(name)}: ${quantileName(q)}${by(labels)}`, familyOf(name).help, 's', {
-    expr: quantileExpr(name, q, labels),
+  return timeSeries(`${titleOf(name)}: ${quantileName(q)}${by(labels)}`, quantileHelp(name), 's', {
+    expr: quantileExpr(name, q, labels, matchers),
     legend: legendOf(labels),
   });
+}
+
+/** The mean, which a sum and a count tell exactly. */
+export function meanByPanel(
+  name: HistogramName,
+  labels: readonly string[],
+  ...matchers: readonly string[]
+): Extract<Panel, { kind: 'timeseries' }> {
+  const of = (what: 'sum' | 'count'): string =>
+    sumBy(labels, rate(`${name}_${what}`, DASHBOARD, ...matchers));
+  return {
+    kind: 'timeseries',
+    title: `${titleOf(name)}: mean${by(labels)}`,
+    description: familyOf(name).help,
+    unit: 's',
+    queries: [{ expr: `${of('sum')} / ${of('count')}`, legend: legendOf(labels) }],
+  };
 }
 
 /** Quantiles and a heat map, and p95 of what does not mix. */

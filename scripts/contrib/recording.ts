@@ -48,6 +48,16 @@ const ROLE = 'network_tcp_handshake_role';
 const DIRECTION = 'network_io_direction';
 const CAUSE = 'network_tcp_retransmit_type';
 
+/** Of the connections that are open now, from the value of each: exact. */
+const roundTrip = (q: (typeof QUANTILES)[number]): Recorded =>
+  recorded('netwatch_connection_srtt_seconds', quantileName(q), [], {
+    title: `Round-trip time of open connections, ${quantileName(q)}`,
+    unit: 's',
+    expr: (scope) =>
+      `quantile without (${allLabels('netwatch_connection_srtt_seconds').join(', ')}) ` +
+      `(${q}, ${select('netwatch_connection_srtt_seconds', scope)})`,
+  });
+
 const opened = (scope: Scope, ...more: string[]): string =>
   sumKeeping(
     'netwatch_tcp_connections_total',
@@ -125,6 +135,8 @@ const TCP = {
   }),
 } as const;
 
+const ROUND_TRIPS = { p50: roundTrip(0.5), p95: roundTrip(0.95) } as const;
+
 type Http = 'http_server_request_duration_seconds' | 'http_client_request_duration_seconds';
 
 /** Requests per second, and the share of them that failed, by port. */
@@ -164,6 +176,7 @@ const SELF = {
 
 export const RECORDED = {
   ...TCP,
+  roundTrips: ROUND_TRIPS,
   httpServer: http('http_server_request_duration_seconds'),
   httpClient: http('http_client_request_duration_seconds'),
   ...SELF,
@@ -173,6 +186,15 @@ const isHistogram = (name: FamilyName): name is HistogramName =>
   familyOf(name).type === 'histogram';
 
 export const HISTOGRAMS = FAMILY_NAMES.filter(isHistogram);
+
+/** The buckets that OpenTelemetry prescribes are too wide: 100 us and 2.5 ms are the same to them. */
+const FINER_ELSEWHERE: ReadonlySet<HistogramName> = new Set<Http>([
+  'http_server_request_duration_seconds',
+  'http_client_request_duration_seconds',
+]);
+
+/** Histograms whose quantiles are recorded. */
+export const QUANTILE_HISTOGRAMS = HISTOGRAMS.filter((name) => !FINER_ELSEWHERE.has(name));
 
 /** Quantiles are kept apart by what does not mix, and by the port of a server. */
 export function quantileLabels(name: HistogramName): readonly string[] {
@@ -196,11 +218,11 @@ export function quantile(name: HistogramName, q: (typeof QUANTILES)[number]): Re
   });
 }
 
-/** All of them, those of HTTP unfolded. */
+/** All of them, groups unfolded. */
 export const RATIOS: readonly Recorded[] = Object.values(RECORDED).flatMap((rule) =>
   'record' in rule ? [rule] : Object.values(rule),
 );
-export const QUANTILE_RULES: readonly Recorded[] = HISTOGRAMS.flatMap((name) =>
+export const QUANTILE_RULES: readonly Recorded[] = QUANTILE_HISTOGRAMS.flatMap((name) =>
   QUANTILES.map((q) => quantile(name, q)),
 );
 

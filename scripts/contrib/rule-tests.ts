@@ -6,7 +6,13 @@ import { familyOf, type HistogramName } from '../../src/metrics/families.js';
 import { rising, steady, TEST_TARGET, type Alert, type TestSeries } from './alert.js';
 import { ALERTS } from './alerts.js';
 import { QUANTILES } from './promql.js';
-import { HISTOGRAMS, quantile, quantileLabels, RECORDED, type Recorded } from './recording.js';
+import {
+  quantile,
+  QUANTILE_HISTOGRAMS,
+  quantileLabels,
+  RECORDED,
+  type Recorded,
+} from './recording.js';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -89,6 +95,14 @@ const http = (side: 'server' | 'client'): TestSeries[] => [
   ),
 ];
 
+/** 21 connections of 0 to 20 s: the quantiles are values of single ones. */
+const ROUND_TRIPS = Array.from({ length: 21 }, (_, seconds) =>
+  steady(
+    `netwatch_connection_srtt_seconds${braces({ sock: `${seconds}`, src: 'a', dst: 'b' })}`,
+    seconds,
+  ),
+);
+
 const RATIO_CASES: readonly RatioCase[] = [
   { rule: RECORDED.connections, series: CONNECTIONS, labels: ROLE, value: 1 },
   { rule: RECORDED.failedConnections, series: CONNECTIONS, labels: ROLE, value: 0.25 },
@@ -125,6 +139,8 @@ const RATIO_CASES: readonly RatioCase[] = [
     labels: LISTENER,
     value: 0.25,
   },
+  { rule: RECORDED.roundTrips.p50, series: ROUND_TRIPS, labels: {}, value: 10 },
+  { rule: RECORDED.roundTrips.p95, series: ROUND_TRIPS, labels: {}, value: 19 },
   {
     rule: RECORDED.refused,
     series: [...SEGMENTS, rising('netwatch_tcp_errors_total{reason="TCP_CSUM"}', 15)],
@@ -195,7 +211,7 @@ function quantileTest(name: HistogramName): object {
 /** Recording rules that a test of rules_test.yml asks for. */
 export const TESTED_RECORDS: ReadonlySet<string> = new Set([
   ...RATIO_CASES.map(({ rule }) => rule.record),
-  ...HISTOGRAMS.flatMap((name) => QUANTILES.map((q) => quantile(name, q).record)),
+  ...QUANTILE_HISTOGRAMS.flatMap((name) => QUANTILES.map((q) => quantile(name, q).record)),
 ]);
 
 /** The content of rules_test.yml. */
@@ -206,7 +222,7 @@ export function ruleTests(): object {
     tests: [
       ...ALERTS.flatMap(alertTests),
       ...RATIO_CASES.map(ratioTest),
-      ...HISTOGRAMS.map(quantileTest),
+      ...QUANTILE_HISTOGRAMS.map(quantileTest),
     ],
   };
 }

@@ -10,7 +10,7 @@ const PORT = DEFAULT_LISTEN.replace(/^.*:/, '');
 /** `--max-connections`, unless told otherwise. */
 export const CONNECTIONS = 1000;
 /** Room for totals, histograms and the endpoint itself. */
-const OTHER_SERIES = 20_000;
+const OTHER_SERIES = 30_000;
 
 /** Families of single connections, as a regular expression. */
 const PER_CONNECTION = 'netwatch_connection_.+';

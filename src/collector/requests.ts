@@ -7,6 +7,7 @@ import { readAddress, readU64 } from '../kernel/read.js';
 import { ByteWriter } from '../metrics/bytes.js';
 import { sideOf, type Exchange } from '../sources/exchange.js';
 import { ExchangeParts } from '../sources/exchange-parts.js';
+import { RequestDurations } from '../sources/request-durations.js';
 import { RequestLines } from '../sources/request-lines.js';
 import type { RotatingLog } from '../sinks/rotating.js';
 import type { Targets } from '../http/targets.js';
@@ -34,6 +35,7 @@ export interface RequestsParts {
 
 export class Requests implements RequestSummary {
   readonly counts = new ExchangeParts();
+  readonly durations = new RequestDurations();
   readonly #parts: RequestsParts;
   readonly #lines: RequestLines;
   readonly #text: ExchangeText;
@@ -64,6 +66,7 @@ export class Requests implements RequestSummary {
   /** Takes the record of an exchange. */
   exchange(view: DataView, at: number): void {
     this.counts.add(view, at);
+    this.durations.add(view, at);
     const { log, ndjson, toWallMs } = this.#parts;
     const request = this.#lines.take(view, at);
     const connectNs = this.#connectNs(view, at);

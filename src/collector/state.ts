@@ -15,7 +15,7 @@ import { addFaults } from './state/faults.js';
 import { addFiles, addIntake, addStateErrors, type IntakeReading } from './state/files.js';
 import { addHttp, addHttpHealth } from './state/http.js';
 import { addLayers } from './state/packets.js';
-import { addRequests } from './state/requests.js';
+import { addRequestDurations, addRequests } from './state/requests.js';
 import {
   addMaps,
   addPrograms,
@@ -83,6 +83,7 @@ function addPackets(
   const durations = packets.httpDurations();
   exchanges.takeOver(durations);
   addHttp(snapshot, exchanges.counts());
+  addRequestDurations(snapshot, requests.durations);
   addRequests(snapshot, requests.counts, requests.forgottenLines);
   addMaps(snapshot, [reading(packets.source, 'http_durations', durations.length)]);
   addHttpHealth(snapshot, packets.httpTotals(), packets.seesHttpEnds);

@@ -15,7 +15,7 @@ import {
   type HistoryLog,
   type FamilyType,
 } from './family.js';
-import { BODY_SIZE_BYTES, log2Seconds, OTEL_HTTP_SECONDS } from './histogram.js';
+import { BODY_SIZE_BYTES, fineSeconds, log2Seconds, OTEL_HTTP_SECONDS } from './histogram.js';
 import { TOOL_FAMILIES } from './tool-families.js';
 
 export type { Family, FamilyFile, FamilyType, HistoryLog };
@@ -142,6 +142,11 @@ export const FAMILIES = {
     'Time from the first byte of an HTTP request to the first byte of its response.',
     OTEL_HTTP_SECONDS,
     ['side', 'http_request_method', 'server_port'],
+  ),
+  netwatch_http_request_duration_seconds: timing(
+    'Duration of HTTP requests as in http_*_request_duration_seconds, in bounds 9 % apart: quantiles of requests are read from it.',
+    fineSeconds(4, 26),
+    ['side', 'server_port'],
   ),
   netwatch_http_request_part_seconds: timing(
     'Time that an HTTP request spent in one of its parts, which add up to its duration.',

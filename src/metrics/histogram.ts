@@ -29,6 +29,17 @@ export function log2Seconds(
   return bounds;
 }
 
+/**
+ * Bounds a factor of 1.09 apart, eight from one power of two of a microsecond to the next, in seconds:
+ * a quantile read from them is off by less than 10 %. Three digits each, so that people can read them.
+ */
+export function fineSeconds(from: number, to: number): readonly number[] {
+  const bounds: number[] = [];
+  for (let k = 8 * from; k <= 8 * to; k++)
+    bounds.push(Number((2 ** (k / 8) * MICROSECOND).toPrecision(3)));
+  return bounds;
+}
+
 function slotBound(slot: number, unit: number): number {
   return Number((2 ** slot * unit).toPrecision(15));
 }

@@ -34,6 +34,12 @@ function boundOf(bin: number): number {
   return (STEPS + (bin % STEPS)) * 2 ** power;
 }
 
+/** The value that a part `q` of all is no more than, of values in ascending order; null without values. */
+export function exactQuantile(q: number, ascending: ArrayLike<number>): number | null {
+  const rank = Math.max(1, Math.ceil(q * ascending.length));
+  return ascending[rank - 1] ?? null;
+}
+
 /** Whole numbers from 0 to 2^53 - 1: nanoseconds, as a rule. */
 export class Quantiles {
   readonly #bins = new Uint32Array(BINS);

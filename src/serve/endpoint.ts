@@ -12,6 +12,7 @@ import { OwnMetrics } from './own-metrics.js';
 import { PasswordThread } from './password-thread.js';
 import { createHttpServer, type HttpServer } from './server.js';
 import { Streams } from './streams.js';
+import type { RequestWindow } from './requests/window.js';
 import type { TailedLog } from './tail.js';
 import type { Store } from './store-interface.js';
 import type { WebConfigFile } from './web-config-file.js';
@@ -21,6 +22,8 @@ export interface Content {
   readonly store: Store;
   /** The newest `last` samples of a log, in the text format. */
   readonly tail: (log: TailedLog, last: number) => Promise<Buffer>;
+  /** The requests of the last minute. */
+  readonly requests: Pick<RequestWindow, 'report' | 'close'>;
   readonly assets: readonly Asset[];
 }
 
@@ -54,7 +57,7 @@ export async function openEndpoint(options: EndpointOptions): Promise<Endpoint> 
     await Promise.all([http.connections.end(0), passwords?.close()]);
     throw error;
   });
-  const { store } = content;
+  const { store, requests } = content;
   const onSlow = (): void => {
     metrics.cutSlowClient();
   };
@@ -78,7 +81,7 @@ export async function openEndpoint(options: EndpointOptions): Promise<Endpoint> 
       http.server.close();
       streams.close();
       await connections.end(limits.stopMs);
-      await Promise.all([store.close(), passwords?.close()]);
+      await Promise.all([store.close(), requests.close(), passwords?.close()]);
     },
   };
 }

@@ -7,6 +7,7 @@ import { negotiate } from './negotiate.js';
 import type { Handler } from './own-metrics.js';
 import { LOG_FILES } from '../metrics/family.js';
 import { MOST_TAIL_SAMPLES, type TailedLog } from './tail.js';
+import type { RequestWindow } from './requests/window.js';
 import type { Store } from './store-interface.js';
 import { GROUPS, type Group } from './types.js';
 
@@ -20,6 +21,8 @@ export interface RouteParts {
   readonly store: Store;
   /** The newest `last` samples of a log, in the text format. */
   readonly tail: (log: TailedLog, last: number) => Promise<Buffer>;
+  /** The requests of the last minute. */
+  readonly requests: Pick<RequestWindow, 'report'>;
   readonly assets: readonly Asset[];
   /** The endpoint's own families in the text format. */
   readonly own: () => Uint8Array;
@@ -128,10 +131,10 @@ function readyRoute(store: Store): RequestHandler {
   };
 }
 
-function jsonRoute(store: Store, json: () => Buffer): RequestHandler {
+function jsonRoute(store: Store, json: () => Buffer | Promise<Buffer>): RequestHandler {
   return async (request, response) => {
     await store.ready;
-    await sendCompressed(request, response, { type: JSON_TYPE, body: json() });
+    await sendCompressed(request, response, { type: JSON_TYPE, body: await json() });
   };
 }
 
@@ -145,7 +148,7 @@ function assetRoute({ type, body }: Asset): RequestHandler {
 
 /** Everything but the stream. */
 export function routesOf(parts: RouteParts): Route[] {
-  const { store, tail, assets } = parts;
+  const { store, tail, requests, assets } = parts;
   const route = (path: string, handler: Handler, answer: RequestHandler): Route => {
     return { path, handler, answer };
   };
@@ -172,6 +175,11 @@ export function routesOf(parts: RouteParts): Route[] {
       '/api/v1/history',
       'api',
       jsonRoute(store, () => store.historyJson()),
+    ),
+    route(
+      '/api/v1/requests',
+      'api',
+      jsonRoute(store, async () => Buffer.from(JSON.stringify(await requests.report()))),
     ),
   ];
 }

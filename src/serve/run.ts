@@ -9,6 +9,7 @@ import { openEndpoint, type Content, type Endpoint } from './endpoint.js';
 import { isLoopback } from './hosts.js';
 import { LIMITS } from './limits.js';
 import { checkDirectory, openWithoutRoot } from './privileges.js';
+import { RequestWindow } from './requests/window.js';
 import { openStore } from './store.js';
 import { tailExposition } from './tail.js';
 import { WebConfigFile } from './web-config-file.js';
@@ -66,5 +67,6 @@ async function openContent(directory: string): Promise<Content> {
   const assets = await readAssets();
   const store = openStore({ directory, say });
   await store.ready;
-  return { store, assets, tail: (log, last) => tailExposition(directory, log, last) };
+  const tail: Content['tail'] = (log, last) => tailExposition(directory, log, last);
+  return { store, assets, requests: new RequestWindow({ directory }), tail };
 }

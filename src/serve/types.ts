@@ -66,6 +66,74 @@ export interface ConnectionTable {
   readonly rows: readonly (readonly (string | number | null)[])[];
 }
 
+/** Quantiles of the values themselves; null without any. */
+export interface ExactQuantiles {
+  readonly p50: number | null;
+  readonly p95: number | null;
+  readonly p99: number | null;
+}
+
+/** Seconds by the name of a part or of what lies inside one, `receive_queue_run_queue`. */
+export type PartSeconds = Readonly<Record<string, number>>;
+
+/** Requests whose targets are of one route, as one side sees them. */
+export interface RouteReport extends ExactQuantiles {
+  readonly side: string;
+  readonly method: string;
+  /** `/orders/*`; null: not known. */
+  readonly route: string | null;
+  readonly count: number;
+  readonly errors: number;
+  readonly most: number;
+  /** Means; of those whose parts are known. */
+  readonly parts: PartSeconds;
+}
+
+/** Requests that http_*_request_duration_seconds counts in one series, whatever their version. */
+export interface KindReport extends ExactQuantiles {
+  readonly side: string;
+  readonly method: string;
+  /** As in the labels of the family; empty: no response. */
+  readonly status: string;
+  readonly port: string;
+  readonly errorType: string;
+}
+
+/** One request. */
+export interface RequestReport {
+  /** Tells it apart from all others of the report. */
+  readonly id: string;
+  readonly endMs: number;
+  readonly side: string;
+  readonly method: string;
+  readonly path: string | null;
+  readonly status: string;
+  readonly outcome: string;
+  readonly process: string | null;
+  readonly src: string;
+  readonly dst: string;
+  readonly seconds: number;
+  /** In order of time; what is not known is not there. */
+  readonly parts: PartSeconds;
+  /** What lies inside of parts, and behind the end. */
+  readonly inside: PartSeconds;
+  readonly retransmits: number;
+  readonly isError: boolean;
+}
+
+/** What requests.log says of the last minute. */
+export interface RequestsReport {
+  readonly atMs: number;
+  /** From when on all requests are in it: a minute ago, or later where there were too many. */
+  readonly fromMs: number;
+  readonly count: number;
+  /** Those that took most time in all first. */
+  readonly routes: readonly RouteReport[];
+  readonly kinds: readonly KindReport[];
+  /** The slowest first. */
+  readonly slowest: readonly RequestReport[];
+}
+
 /** netwatch.prom as the page needs it. All families but those of one connection keep their names. */
 export interface PageSnapshot {
   /** When this was looked at, milliseconds since 1970. */

@@ -86,6 +86,7 @@ export async function startEndpoint(
     store = fakeStore(),
     assets = [],
     tail = () => Promise.resolve(Buffer.alloc(0)),
+    requests = { report: () => Promise.resolve(null), close: () => Promise.resolve() },
   } = options;
   const said: string[] = [];
   const say = (message: string): void => void said.push(message);
@@ -93,7 +94,7 @@ export async function startEndpoint(
     listen: { host: '127.0.0.1', port: 0 },
     configFile: await WebConfigFile.open(options.config ?? null, say),
     limits: { ...LIMITS, ...options.limits },
-    open: () => Promise.resolve({ store, assets, tail }),
+    open: () => Promise.resolve({ store, assets, requests, tail }),
     say,
   });
   let closing: Promise<void> | null = null;

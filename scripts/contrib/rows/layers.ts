@@ -1,7 +1,6 @@
 /** Where packets spend their time: the layers of the network stack on top of each other. */
 import { LABEL_VALUES } from '../../../src/metrics/families.js';
-import { heatMap, quantileByPanel, type Panel } from '../panel.js';
-import { DASHBOARD, legendOf, rate, sumBy } from '../promql.js';
+import { heatMap, meanByPanel, quantileByPanel, type Panel } from '../panel.js';
 import type { Row } from '../row.js';
 
 const NAME = 'netwatch_packet_layer_duration_seconds';
@@ -12,18 +11,12 @@ const WAIT: Readonly<Record<string, string>> = {
 };
 
 /** Mean times add up, which quantiles do not. */
-function stacked(direction: string): Panel {
-  const of = (part: 'sum' | 'count'): string =>
-    sumBy(['layer'], rate(`${NAME}_${part}`, DASHBOARD, `network_io_direction="${direction}"`));
-  return {
-    kind: 'timeseries',
-    title: `Mean time per packet, ${direction}`,
-    description: `One layer on top of the other. ${WAIT[direction] ?? ''}`,
-    unit: 's',
-    stacked: true,
-    queries: [{ expr: `${of('sum')} / ${of('count')}`, legend: legendOf(['layer']) }],
-  };
-}
+const stacked = (direction: string): Panel => ({
+  ...meanByPanel(NAME, ['layer'], `network_io_direction="${direction}"`),
+  title: `Mean time per packet, ${direction}`,
+  description: `One layer on top of the other. ${WAIT[direction] ?? ''}`,
+  stacked: true,
+});
 
 const heat = (direction: string): Panel[] =>
   LABEL_VALUES.layer.map((layer) =>

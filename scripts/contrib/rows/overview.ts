@@ -72,7 +72,7 @@ export const OVERVIEW: Row = {
     ),
     worst(RECORDED.failedConnections, 'Failed connections', LIMITS.failedConnections),
     worst(RECORDED.retransmits, 'Retransmits', LIMITS.retransmits),
-    worst(quantile('netwatch_tcp_rtt_seconds', 0.95), 'RTT, p95'),
+    worst(RECORDED.roundTrips.p95, 'RTT, p95'),
     worst(RECORDED.acceptQueue, 'Fullest accept queue', LIMITS.acceptQueue),
     stat(
       'HTTP requests',
@@ -81,7 +81,11 @@ export const OVERVIEW: Row = {
       sumBy([], rate('http_server_request_duration_seconds_count', DASHBOARD)),
     ),
     worst(RECORDED.httpServer.failed, 'HTTP errors', LIMITS.httpErrors),
-    worst(quantile('http_server_request_duration_seconds', 0.95), 'HTTP, p95', LIMITS.httpSeconds),
+    worst(
+      quantile('netwatch_http_request_duration_seconds', 0.95),
+      'HTTP, p95',
+      LIMITS.httpSeconds,
+    ),
     scalarPanel('netwatch_tcp_io_bytes_total'),
     scalarPanel('netwatch_tcp_segments_total'),
     scalarPanel('netwatch_tcp_connections_total', ['instance']),

@@ -58,7 +58,9 @@ export const RTT: Row = {
   title: 'Round-trip time',
   claims: /^netwatch_tcp_rtt/,
   collapsed: false,
-  panels: [],
+  panels: Object.values(RECORDED.roundTrips).map((rule) =>
+    recordedPanel(rule, 'Exact, of the connections that the host shows (-x, --max-connections).'),
+  ),
 };
 
 export const RETRANSMITS: Row = {

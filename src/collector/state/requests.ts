@@ -2,9 +2,11 @@
 import type { Part } from '../../metrics/snapshot.js';
 import type { ExchangeParts } from '../../sources/exchange-parts.js';
 import { OTHER_PORT } from '../../sources/http-exchanges.js';
+import type { RequestDurations } from '../../sources/request-durations.js';
 
 /** What this file writes. */
 type Writes = Part<
+  | 'netwatch_http_request_duration_seconds'
   | 'netwatch_http_request_part_seconds'
   | 'netwatch_http_requests_unanswered_total'
   | 'netwatch_http_requests_partly_explained_total'
@@ -14,12 +16,25 @@ type Writes = Part<
 const NS_PER_S = 1e9;
 const OTHER = '_OTHER';
 
+const portOf = (serverPort: number): number | string =>
+  serverPort === OTHER_PORT ? OTHER : serverPort;
+
+export function addRequestDurations(snapshot: Writes, durations: RequestDurations): void {
+  for (const { side, serverPort, buckets, sumNs } of durations.counts())
+    snapshot.histogram(
+      'netwatch_http_request_duration_seconds',
+      { side, server_port: portOf(serverPort) },
+      buckets,
+      sumNs / NS_PER_S,
+    );
+}
+
 /** `forgottenLines`: of requests whose first line had to make room. */
 export function addRequests(snapshot: Writes, counts: ExchangeParts, forgottenLines: number): void {
   for (const { side, part, serverPort, buckets, sumNs } of counts.parts())
     snapshot.histogram(
       'netwatch_http_request_part_seconds',
-      { side, part, server_port: serverPort === OTHER_PORT ? OTHER : serverPort },
+      { side, part, server_port: portOf(serverPort) },
       buckets,
       sumNs / NS_PER_S,
     );
