@@ -65,12 +65,16 @@ export function takeSnapshot(from: StateReadings): Snapshot {
     addFaults(snapshot, totals);
     addMaps(snapshot, [reading(from.faults.source, 'fault_totals', totals.length)]);
   }
-  addSockets(snapshot, from.entries.values());
+  addSockets(snapshot, from.entries.values(), { overflows: hasOverflows(from) });
   if (extra || retrans) addBusiest(snapshot, from);
   addHealth(snapshot, from);
   addIntake(snapshot, { ...from, intervalSeconds: from.options.interval });
   return snapshot;
 }
+
+/** They are counted with -e, where the kernel lets their program be. */
+const hasOverflows = ({ faults }: StateReadings): boolean =>
+  faults?.source.programs.some((it) => it.program === 'listener_ingress' && it.attached) ?? false;
 
 function addPackets(
   snapshot: Snapshot,
