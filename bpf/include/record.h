@@ -190,8 +190,6 @@ struct nw_connection {
 	__u32 accepted_by; /* pid of another process than task; 0 = none */
 	nw_comm_t accepted_by_comm;
 	nw_comm_t ca_name;
-	/* of a listener: segments that found its accept queue full, with -e */
-	__u32 overflows;
 	__u8 ecn; /* enum nw_ecn */
 	__u8 ca_state;
 	__u8 state; /* the kernel's TCP_… state */
@@ -200,6 +198,8 @@ struct nw_connection {
 	__u8 owner_source; /* enum nw_owner_source */
 	__u8 marks; /* enum nw_mark */
 	__u8 counted; /* enum nw_counted */
+	/* of a listener: segments that found its accept queue full, with -e */
+	__u32 overflows;
 };
 
 /*

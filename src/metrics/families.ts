@@ -228,6 +228,10 @@ export const FAMILIES = {
     'SYNs and last ACKs of handshakes that found the accept queue of a listening socket full and were dropped (-e).',
     LISTENER_LABELS,
   ),
+  netwatch_tcp_syn_cookies_total: counter(
+    'SYN cookies of the watched namespaces, as the kernel counts them: sent where a queue of requests was full (sent), brought back by a connection (received), ACKs that brought none (failed).',
+    ['event'],
+  ),
   netwatch_tcp_errors_total: counter('Segments that the kernel refused, by its own reason.', [
     'reason',
   ]),

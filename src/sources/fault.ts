@@ -11,7 +11,7 @@ import {
   RODATA,
   type Fault,
 } from '../generated/fault.js';
-import { jiffiesPerSecond } from '../kernel/kernel-config.js';
+import { encodeJiffies } from '../kernel/kernel-config.js';
 import { readHash } from '../kernel/map.js';
 import { readU64 } from '../kernel/read.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
@@ -97,7 +97,7 @@ function specOf(filter: Filter, ring: RingOptions): SourceSpec {
       [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],
       [RODATA.nw_purge_reason, encodeU32(purge)],
       [RODATA.nw_overflow_reason, encodeU32(overflowNumber())],
-      [RODATA.nw_overflow_hz, encodeU32(jiffiesPerSecond() ?? 0)],
+      [RODATA.nw_overflow_hz, encodeJiffies()],
       [RODATA.nw_has_reset_reason, flag(has(RESET_REASON))],
     ],
     mapSizes: new Map([['events', ring.bytes]]),

@@ -2,6 +2,8 @@
 import { formatAddress } from '../../metrics/address.js';
 import type { Part } from '../../metrics/snapshot.js';
 import type { Connection } from '../../sources/connection.js';
+import type { SynCookies } from '../../sources/netstat.js';
+import { TCP_LISTEN } from '../../sources/tcp-states.js';
 import { ownerLabels } from './connection-labels.js';
 
 /** What this file writes. */
@@ -9,6 +11,7 @@ type Writes = Part<
   | 'netwatch_tcp_accept_queue_length'
   | 'netwatch_tcp_accept_queue_limit'
   | 'netwatch_tcp_accept_queue_overflows_total'
+  | 'netwatch_tcp_syn_cookies_total'
 >;
 
 /** Several may have one address: in other namespaces, or with SO_REUSEPORT. */
@@ -29,13 +32,20 @@ function listenerLabels(listener: Connection): {
   };
 }
 
+/** SYN cookies of all listening sockets, as the kernel counts them. */
+export function addCookies(snapshot: Writes, cookies: SynCookies): void {
+  for (const event of ['sent', 'received', 'failed'] as const)
+    snapshot.add('netwatch_tcp_syn_cookies_total', { event }, cookies[event]);
+}
+
 /** `overflows`: they are counted (-e). */
 export function addListeners(
   snapshot: Writes,
-  listeners: Iterable<Connection>,
+  entries: Iterable<{ readonly last: Connection }>,
   { overflows }: { readonly overflows: boolean },
 ): void {
-  for (const listener of listeners) {
+  for (const { last: listener } of entries) {
+    if (listener.state !== TCP_LISTEN) continue;
     const labels = listenerLabels(listener);
     snapshot.add('netwatch_tcp_accept_queue_length', labels, listener.backlog);
     snapshot.add('netwatch_tcp_accept_queue_limit', labels, listener.maxBacklog);
