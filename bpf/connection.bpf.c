@@ -62,6 +62,8 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	__u32 kind, zero = 0;
 	int marks;
 
+	if (old_state == TCP_LISTEN && state == TCP_CLOSE)
+		nw_forget_overflows(sk);
 	kind = nw_socket_turn(&turn, sk, old_state, state);
 	if (kind == NW_TURN_NONE)
 		return 0;

@@ -4,13 +4,17 @@
  *
  * Traces  skb:kfree_skb (drops: bad sequence numbers, bad checksums, no socket,
  *         firewall …), tcp:tcp_send_reset, tcp:tcp_receive_reset, and
- *         tcp:tcp_bad_csum where drops have no reason (before 5.17).
+ *         tcp:tcp_bad_csum where drops have no reason (before 5.17);
+ *         cgroup_skb ingress for accept queues that overflow.
  * Emits   nw_fault per drop and per reset. Totals by reason in fault_totals, but
  *         for what waits to be accepted (NW_MARK_UNJUDGED): the reader counts it.
- * Cost    none on packets that nobody drops; see `make bench` for ns per drop.
+ *         Overflows by listening socket in shared_overflows.
+ * Cost    a few ns per received packet, to know whether it came to a listening
+ *         socket; see `make bench` for ns per drop.
  */
+#include "overflow.bpf.h"
+#include "overflows.bpf.h"
 #include "ring.bpf.h"
-#include "skb.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -26,6 +30,11 @@ const volatile bool nw_has_reset_reason = false;
  * often just its FIN, or a raw socket's copy. Nobody lost a packet.
  */
 const volatile __u32 nw_purge_reason = 0;
+/*
+ * What overflows of accept queues are called: the kernel's TCP_LISTEN_OVERFLOW,
+ * which it gives the last ACK of a handshake since 6.14, or a number of our own.
+ */
+const volatile __u32 nw_overflow_reason = 0;
 
 struct nw_fault_key {
 	__u32 kind; /* NW_KIND_DROP or NW_KIND_RESET */
@@ -74,11 +83,18 @@ static __always_inline void nw_emit_fault(struct nw_fault *f)
 	nw_submit(record);
 }
 
+/* What a listener resets or has no room for nobody will accept. */
+static __always_inline bool nw_is_listeners(const struct nw_fault *f)
+{
+	return f->state == TCP_LISTEN && (f->head.kind == NW_KIND_RESET ||
+					  f->reason == nw_overflow_reason);
+}
+
 /*
- * Hands it over if the filter lets it through, or may. What has no socket is
- * nobody's; what a listener resets nobody will accept.
+ * Hands it over if the filter lets it through, or may; false if not. What has no
+ * socket is nobody's.
  */
-static __always_inline void nw_judge_fault(struct nw_fault *f, struct sock *sk)
+static __always_inline bool nw_judge_fault(struct nw_fault *f, struct sock *sk)
 {
 	struct nw_socket *s = NULL;
 	int marks = NW_MARK_NONE;
@@ -87,14 +103,15 @@ static __always_inline void nw_judge_fault(struct nw_fault *f, struct sock *sk)
 		s = nw_socket_find(sk);
 	if (s)
 		nw_adopt_owner(s, sk);
-	if (s && !(f->head.kind == NW_KIND_RESET && f->state == TCP_LISTEN))
+	if (s && !nw_is_listeners(f))
 		marks = nw_judge(sk, s, &f->tuple);
 	else if (!nw_allowed(&f->tuple, nw_known_owner(s), sk))
 		marks = NW_OUT;
 	if (marks == NW_OUT)
-		return;
+		return false;
 	f->marks = marks;
 	nw_emit_fault(f);
+	return true;
 }
 
 static __always_inline void nw_fill_headers(struct nw_fault *f,
@@ -148,11 +165,44 @@ int kfree_skb(__u64 *ctx)
 	if (!nw_has_drop_reason)
 		return 0;
 	reason = (__u32)ctx[2];
-	if (reason <= nw_no_reason() || reason == nw_purge_reason)
+	/* listener_ingress has seen an overflow's, and its SYNs too */
+	if (reason <= nw_no_reason() || reason == nw_purge_reason ||
+	    reason == nw_overflow_reason)
 		return 0;
 	if (nw_has_drop_socket)
 		sk = (struct sock *)ctx[3];
 	return nw_drop(skb, reason, sk);
+}
+
+/* One more that found the accept queue full. A frame of its own, as it is rare. */
+static __noinline int nw_overflow(struct __sk_buff *ctx)
+{
+	struct sock *listener = nw_full_listener(ctx);
+	struct nw_headers headers = {};
+	struct nw_fault f = {};
+
+	if (!listener || !nw_netns_allowed(nw_sock_netns(listener)) ||
+	    !nw_parse(ctx, true, &headers) ||
+	    !nw_overflow_of(ctx, listener, &headers))
+		return 0;
+	nw_fill_headers(&f, &headers);
+	f.head.kind = NW_KIND_DROP;
+	f.head.netns = nw_sock_netns(listener);
+	f.head.sock = (__u64)listener;
+	f.reason = nw_overflow_reason;
+	f.state = TCP_LISTEN;
+	f.rx = 1;
+	if (nw_judge_fault(&f, listener))
+		nw_count_overflow(listener);
+	return 0;
+}
+
+SEC("?cgroup_skb/ingress")
+int listener_ingress(struct __sk_buff *ctx)
+{
+	if (nw_full_listener(ctx))
+		nw_overflow(ctx);
+	return 1;
 }
 
 /* Only where kfree_skb has no reason: a drop must not be counted twice. */

@@ -9,6 +9,7 @@ import { addFiles } from '../src/collector/state/files.js';
 import { addHttp } from '../src/collector/state/http.js';
 import { addLayers } from '../src/collector/state/packets.js';
 import { addMaps, addPrograms, addRings } from '../src/collector/state/programs.js';
+import { addListeners } from '../src/collector/state/listeners.js';
 import { addSockets } from '../src/collector/state/sockets.js';
 import {
   addConnectionTotals,
@@ -315,28 +316,47 @@ t.test('drops, resets and bad segments are counted by the reason of the kernel',
 });
 
 t.test('sockets are counted by state, and listeners show their accept queues', (t) => {
-  const entries = entriesOf(at(1), at(1), at(1, { state: 12 }), at(1, { ...LISTENER }));
-  const lines = stateLines((snapshot) => addSockets(snapshot, entries), 'netwatch_.*');
-  const listener = '{network_local_address="10.77.0.1",network_local_port="40000"}';
+  const entries = entriesOf(
+    ...[at(1), at(1), at(1, { state: 12 })],
+    at(1, { ...LISTENER, overflows: 3 }),
+  );
+  const lines = stateLines((snapshot) => {
+    addSockets(snapshot, entries);
+    addListeners(snapshot, entries, { overflows: true });
+  }, 'netwatch_.*');
+  const listener =
+    '{network_local_address="10.77.0.1",network_local_port="40000",netns="4026531992",sock="ffff881234567b80",pid="4711",process="curl"}';
   t.strictSame(lines, [
     'netwatch_tcp_sockets{network_connection_state="established"} 2',
     'netwatch_tcp_sockets{network_connection_state="syn_received"} 1',
     'netwatch_tcp_sockets{network_connection_state="listen"} 1',
     `netwatch_tcp_accept_queue_length${listener} 2`,
     `netwatch_tcp_accept_queue_limit${listener} 511`,
+    `netwatch_tcp_accept_queue_overflows_total${listener} 3`,
   ]);
   t.end();
 });
 
-t.test('listeners that share an address show their accept queues together', (t) => {
+t.test('listeners that share an address show their accept queues each for itself', (t) => {
   // SO_REUSEPORT, or the same port in several network namespaces.
-  const entries = entriesOf(at(1, LISTENER), at(1, { ...LISTENER, backlog: 500 }), at(1, LISTENER));
+  const entries = entriesOf(
+    at(1, LISTENER),
+    at(1, { ...LISTENER, backlog: 500, sock: 64 }),
+    at(1, { ...LISTENER, backlog: 7, netns: 2, ownerSource: 0 }),
+  );
   const lines = stateLines((snapshot) => {
-    addSockets(snapshot, entries);
-  }, 'netwatch_tcp_accept_queue_(length|limit)');
+    addListeners(snapshot, entries, { overflows: false });
+  }, 'netwatch_tcp_accept_queue_.*');
   t.strictSame(
-    lines.map((line) => line.replace(/\{.*\}/, '')),
-    ['netwatch_tcp_accept_queue_length 504', 'netwatch_tcp_accept_queue_limit 1533'],
+    lines.map((line) => line.replace(/\{.*netns=/, ' ').replace(/ "(.*)",sock=.*pid=/, ' $1 ')),
+    [
+      'netwatch_tcp_accept_queue_length 4026531992 "4711",process="curl"} 2',
+      'netwatch_tcp_accept_queue_length 4026531992 "4711",process="curl"} 500',
+      'netwatch_tcp_accept_queue_length 2 "-",process="-"} 7',
+      'netwatch_tcp_accept_queue_limit 4026531992 "4711",process="curl"} 511',
+      'netwatch_tcp_accept_queue_limit 4026531992 "4711",process="curl"} 511',
+      'netwatch_tcp_accept_queue_limit 2 "-",process="-"} 511',
+    ],
   );
   t.end();
 });

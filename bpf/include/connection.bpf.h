@@ -6,6 +6,7 @@
 #ifndef NW_CONNECTION_BPF_H
 #define NW_CONNECTION_BPF_H
 
+#include "overflows.bpf.h"
 #include "volume.bpf.h"
 
 /* CONFIG_HZ; 0 = not known. */
@@ -148,6 +149,7 @@ static __always_inline void nw_fill_connection(struct nw_connection *c,
 	c->error = sk->sk_err;
 	c->role = nw_role_of(sk, tp, s, state);
 	c->counted = nw_counted_beside_data(sk, tp, s, state);
+	c->overflows = state == TCP_LISTEN ? nw_overflows_of(sk) : 0;
 	nw_fill_queues(c, sk, tp);
 	nw_fill_tcp(c, tp);
 	nw_fill_times(c, tp);

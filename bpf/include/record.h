@@ -198,7 +198,8 @@ struct nw_connection {
 	__u8 owner_source; /* enum nw_owner_source */
 	__u8 marks; /* enum nw_mark */
 	__u8 counted; /* enum nw_counted */
-	__u8 pad[4];
+	/* of a listener: segments that found its accept queue full, with -e */
+	__u32 overflows;
 };
 
 /*

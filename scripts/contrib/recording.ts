@@ -116,12 +116,13 @@ const TCP = {
   acceptQueue: recorded(
     'netwatch_tcp_accept_queue',
     'ratio',
-    ['network_local_address', 'network_local_port'],
+    ['network_local_address', 'network_local_port', 'process'],
     {
       title: 'Accept queues: how full',
       unit: 'percentunit',
+      // of those that share an address, the fullest
       expr: (scope) =>
-        `${select('netwatch_tcp_accept_queue_length', scope)} / (${select('netwatch_tcp_accept_queue_limit', scope)} > 0)`,
+        `max without (netns, sock, pid) (${select('netwatch_tcp_accept_queue_length', scope)} / (${select('netwatch_tcp_accept_queue_limit', scope)} > 0))`,
     },
   ),
   refused: recorded('netwatch_tcp_errors', 'ratio_rate5m', [], {

@@ -84,7 +84,7 @@ const RETRANSMITS = [
   rising(`netwatch_tcp_retransmits_total${braces(FAST)}`, 60),
   rising('netwatch_tcp_retransmits_total{network_tcp_retransmit_type="timeout"}', 60),
 ];
-const LISTENER = { network_local_address: '::', network_local_port: '80' };
+const LISTENER = { network_local_address: '::', network_local_port: '80', process: 'nginx' };
 const PORT = { server_port: '80' };
 
 const http = (side: 'server' | 'client'): TestSeries[] => [
@@ -133,8 +133,10 @@ const RATIO_CASES: readonly RatioCase[] = [
   {
     rule: RECORDED.acceptQueue,
     series: [
-      steady(`netwatch_tcp_accept_queue_length${braces(LISTENER)}`, 32),
-      steady(`netwatch_tcp_accept_queue_limit${braces(LISTENER)}`, 128),
+      steady(`netwatch_tcp_accept_queue_length${braces({ ...LISTENER, sock: 'a' })}`, 32),
+      steady(`netwatch_tcp_accept_queue_limit${braces({ ...LISTENER, sock: 'a' })}`, 128),
+      steady(`netwatch_tcp_accept_queue_length${braces({ ...LISTENER, sock: 'b' })}`, 0),
+      steady(`netwatch_tcp_accept_queue_limit${braces({ ...LISTENER, sock: 'b' })}`, 128),
     ],
     labels: LISTENER,
     value: 0.25,

@@ -19,6 +19,8 @@ import { Intake, type RowSink } from './intake.js';
 import { lossCause, LossWarning } from './loss-warning.js';
 import { openSources, programsOf, sourcesOf, type OpenSources } from './open-sources.js';
 import { filterOf, namespacesOf, type CollectorOptions } from './options.js';
+import { asksForNamespacesOnly } from '../sources/filter.js';
+import { SynCookieCounts } from '../sources/netstat.js';
 import { nextWaitMs } from '../sources/pace.js';
 import type { RequestSummary } from './requests.js';
 import { takeSnapshot } from './state.js';
@@ -71,6 +73,8 @@ export class Collector {
   /** Namespaces that were complained about. */
   readonly #unreadable = new Set<string>();
   readonly #dropped = new Map<string, number>();
+  /** Null where the filter asks for some connections: the kernel counts all of them together. */
+  readonly #cookies: SynCookieCounts | null;
   readonly #lossWarning: LossWarning;
   readonly #memoryWarning: SocketMemoryWarning;
   readonly #startMs = performance.now();
@@ -90,7 +94,10 @@ export class Collector {
     let sources: OpenSources | null = null;
     try {
       sources = openSources(options, filter);
-      const collector = new Collector(options, hooks, namespaces, files, sources);
+      const collector = new Collector(options, hooks, namespaces, files, {
+        ...sources,
+        cookies: asksForNamespacesOnly(filter) ? new SynCookieCounts() : null,
+      });
       releaseKernelBtf();
       collector.#checkStrict();
       dropCapabilities({ root: process.getuid?.() === 0, listens: options.listen !== undefined });
@@ -108,7 +115,7 @@ export class Collector {
     hooks: CollectorHooks,
     namespaces: readonly NetworkNamespace[],
     files: Files,
-    sources: OpenSources,
+    { cookies, ...sources }: OpenSources & { readonly cookies: SynCookieCounts | null },
   ) {
     this.#options = options;
     this.#hooks = hooks;
@@ -117,6 +124,7 @@ export class Collector {
     this.#lossWarning = new LossWarning(hooks.say, lossCause(options.simulateDrops));
     this.#memoryWarning = new SocketMemoryWarning(hooks.say);
     this.#open = sources;
+    this.#cookies = cookies;
     this.#connections = sources.connections;
     this.#intake = new Intake(options, {
       ...sources,
@@ -201,7 +209,9 @@ export class Collector {
     const { table } = this.#intake;
     table.beginDump();
     const samples: Connection[] = [];
-    for (const path of this.#namespacePaths()) this.#dump(path, samples);
+    const paths = this.#namespacePaths();
+    for (const path of paths) this.#dump(path, samples);
+    this.#cookies?.read(paths);
     // what happened before and while the pull ran comes first
     this.#intake.drain();
     for (let at = 0; at < samples.length; at += SLICE) {
@@ -250,6 +260,7 @@ export class Collector {
       requests: this.#intake.requests,
       files: this.#files,
       self: this.#self,
+      cookies: this.#cookies?.total() ?? null,
       counters: this.#counters,
       dropped: this.#dropped,
       undecoded: this.#intake.undecoded,

@@ -5,6 +5,7 @@ import { DEFAULT_CAP, Snapshot } from '../metrics/snapshot.js';
 import type { ConnectionSource } from '../sources/connection.js';
 import type { FaultSource } from '../sources/fault.js';
 import type { HttpExchanges } from '../sources/http-exchanges.js';
+import type { SynCookies } from '../sources/netstat.js';
 import type { PacketSource } from '../sources/packet.js';
 import type { Entry } from './connection-table.js';
 import { PROM_FILE, type Files } from './files.js';
@@ -26,6 +27,7 @@ import {
   type StorageReading,
 } from './state/programs.js';
 import type { SelfWatch } from './state/self.js';
+import { addCookies, addListeners } from './state/listeners.js';
 import { addSockets } from './state/sockets.js';
 import { addConnectionTotals, addRetransmits, sumLive, type NeverFalling } from './state/totals.js';
 
@@ -43,6 +45,8 @@ export interface StateReadings extends Omit<IntakeReading, 'intervalSeconds'> {
   readonly entries: ReadonlyMap<number, Entry>;
   readonly files: Files;
   readonly self: SelfWatch;
+  /** Null where a filter asks for some connections. */
+  readonly cookies: SynCookies | null;
   /** Kept from one snapshot to the next. */
   readonly counters: NeverFalling;
   /** Records of HTTP messages that were read; they are in the ring of the packets. */
@@ -65,12 +69,18 @@ export function takeSnapshot(from: StateReadings): Snapshot {
     addFaults(snapshot, totals);
     addMaps(snapshot, [reading(from.faults.source, 'fault_totals', totals.length)]);
   }
+  if (from.cookies !== null) addCookies(snapshot, from.cookies);
   addSockets(snapshot, from.entries.values());
+  addListeners(snapshot, from.entries.values(), { overflows: hasOverflows(from) });
   if (extra || retrans) addBusiest(snapshot, from);
   addHealth(snapshot, from);
   addIntake(snapshot, { ...from, intervalSeconds: from.options.interval });
   return snapshot;
 }
+
+/** They are counted with -e, where the kernel lets their program be. */
+const hasOverflows = ({ faults }: StateReadings): boolean =>
+  faults?.source.programs.some((it) => it.program === 'listener_ingress' && it.attached) ?? false;
 
 function addPackets(
   snapshot: Snapshot,

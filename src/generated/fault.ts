@@ -104,10 +104,12 @@ export function decodeFaultKey(view: DataView, at: number): FaultKey {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
-  nw_lose_every: { offset: 4, size: 4 },
   nw_filter: { offset: 8, size: 1408 },
-  nw_has_drop_reason: { offset: 1432, size: 1 },
-  nw_has_drop_socket: { offset: 1433, size: 1 },
-  nw_has_reset_reason: { offset: 1434, size: 1 },
-  nw_purge_reason: { offset: 1436, size: 4 },
+  nw_overflow_hz: { offset: 1416, size: 4 },
+  nw_lose_every: { offset: 1420, size: 4 },
+  nw_has_drop_reason: { offset: 1440, size: 1 },
+  nw_has_drop_socket: { offset: 1441, size: 1 },
+  nw_has_reset_reason: { offset: 1442, size: 1 },
+  nw_purge_reason: { offset: 1444, size: 4 },
+  nw_overflow_reason: { offset: 1448, size: 4 },
 } as const;

@@ -30,3 +30,7 @@ export function jiffiesPerSecond(places: readonly string[] = PLACES()): number |
   }
   return null;
 }
+
+/** The same as the constant of a BPF program; 0 = not known. */
+export const encodeJiffies = (): Uint8Array =>
+  new Uint8Array(Uint32Array.of(jiffiesPerSecond() ?? 0).buffer);

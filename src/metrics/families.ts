@@ -74,6 +74,12 @@ export const LABEL_VALUES = {
   taken_for: ['http', 'http2', 'tls', 'other', 'midstream', 'tunnel'],
 } as const;
 
+/** A listening socket; sock tells those apart that share an address (SO_REUSEPORT). */
+const LISTENER_LABELS = [
+  ...(['network_local_address', 'network_local_port', 'netns'] as const),
+  ...(['sock', 'pid', 'process'] as const),
+] as const;
+
 /** The status code of an exchange without a response is empty, which Prometheus takes for none. */
 const HTTP_LABELS = [
   'http_request_method',
@@ -217,11 +223,19 @@ export const FAMILIES = {
   ]),
   netwatch_tcp_accept_queue_length: gauge(
     'Connections that wait for accept() on a listening socket.',
-    ['network_local_address', 'network_local_port'],
+    LISTENER_LABELS,
   ),
   netwatch_tcp_accept_queue_limit: gauge(
     'Length at which the accept queue of a listening socket is full.',
-    ['network_local_address', 'network_local_port'],
+    LISTENER_LABELS,
+  ),
+  netwatch_tcp_accept_queue_overflows_total: counter(
+    'SYNs and last ACKs of handshakes that found the accept queue of a listening socket full and were dropped (-e).',
+    LISTENER_LABELS,
+  ),
+  netwatch_tcp_syn_cookies_total: counter(
+    'SYN cookies of the watched namespaces, as the kernel counts them: sent where a queue of requests was full (sent), brought back by a connection (received), ACKs that brought none (failed).',
+    ['event'],
   ),
   netwatch_tcp_errors_total: counter('Segments that the kernel refused, by its own reason.', [
     'reason',

@@ -6,6 +6,7 @@ import { connections } from './view/connections.js';
 import { failures, faults, retransmitCauses } from './view/counts.js';
 import { footer, header } from './view/header.js';
 import { fileTable, lossTable, processNumbers, programTable, ringTable } from './view/health.js';
+import { listening } from './view/listeners.js';
 import { rttHeatMap } from './view/heat-map.js';
 import { httpCharts, httpRequests } from './view/http.js';
 import { layerTimes } from './view/layers.js';
@@ -29,7 +30,13 @@ document
   .getElementById('main')
   ?.replaceChildren(
     add(tiles()),
-    area('Connections', add(connectionRates()), add(throughput()), add(connections())),
+    area(
+      'Connections',
+      add(connectionRates()),
+      add(throughput()),
+      add(connections()),
+      add(listening()),
+    ),
     area('Latency', add(rttHeatMap()), add(layerTimes('receive')), add(layerTimes('transmit'))),
     area('HTTP', add(httpCharts()), add(httpRequests())),
     area('Trouble', add(retransmits()), add(retransmitCauses()), add(failures()), add(faults())),

@@ -17,7 +17,7 @@ import {
 } from '../generated/connection.js';
 import { readIterator } from '../kernel/iterator.js';
 import { sumPerCpu } from '../kernel/map.js';
-import { jiffiesPerSecond } from '../kernel/kernel-config.js';
+import { encodeJiffies } from '../kernel/kernel-config.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
 import { asksForOwner, fitsKernel, OWNER_GAINS, seedOwners } from './owners.js';
@@ -44,10 +44,6 @@ export interface ConnectionOptions {
 
 const RETRANSMIT_PROGRAMS = ['tcp_retransmit_skb', 'tcp_retransmit_synack'];
 const BATCH = 4096;
-
-/** How long a jiffy is, as the constant of connection.bpf.h. */
-const encodeJiffies = (): Uint8Array =>
-  new Uint8Array(Uint32Array.of(jiffiesPerSecond() ?? 0).buffer);
 
 function specOf(options: ConnectionOptions): SourceSpec {
   return {

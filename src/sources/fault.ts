@@ -11,6 +11,7 @@ import {
   RODATA,
   type Fault,
 } from '../generated/fault.js';
+import { encodeJiffies } from '../kernel/kernel-config.js';
 import { readHash } from '../kernel/map.js';
 import { readU64 } from '../kernel/read.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
@@ -58,6 +59,14 @@ const keyOf = ({ kind, reason, family, received }: Omit<FaultTotal, 'count'>): s
 const BATCH = 4096;
 
 const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
+const encodeU32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+
+/** A segment that found an accept queue full; the kernel's own name for it, where it has one. */
+const OVERFLOW = 'TCP_LISTEN_OVERFLOW';
+/** Its number where the kernel (before 6.14) has none: beyond all of its own. */
+const OVERFLOW_NUMBER = 0xffff_fffe;
+
+const overflowNumber = (): number => reasonNumber(OVERFLOW) || OVERFLOW_NUMBER;
 
 const DROP_REASON = argumentFeature(['kfree_skb', 'reason', KFREE_SKB_REASON], {
   gives: 'drops for any other reason than a bad checksum',
@@ -86,7 +95,9 @@ function specOf(filter: Filter, ring: RingOptions): SourceSpec {
       [RODATA.nw_lose_every, encodeLoss(ring)],
       [RODATA.nw_has_drop_reason, flag(has(DROP_REASON))],
       [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],
-      [RODATA.nw_purge_reason, Uint8Array.of(purge, 0, 0, 0)],
+      [RODATA.nw_purge_reason, encodeU32(purge)],
+      [RODATA.nw_overflow_reason, encodeU32(overflowNumber())],
+      [RODATA.nw_overflow_hz, encodeJiffies()],
       [RODATA.nw_has_reset_reason, flag(has(RESET_REASON))],
     ],
     mapSizes: new Map([['events', ring.bytes]]),
@@ -101,6 +112,7 @@ export const PLAN: SourcePlan = {
   programs: {
     kfree_skb: { gives: 'drops', since: '5.17' },
     tcp_bad_csum: { gives: 'drops for a bad checksum', since: '5.14' },
+    listener_ingress: { gives: 'connections for which a listening socket has no room' },
     tcp_send_reset: { gives: 'resets that are sent' },
     tcp_receive_reset: { gives: 'resets that are received' },
   },
@@ -124,6 +136,7 @@ export class FaultSource {
   readonly #dropReasons = dropReasons();
   readonly #resetReasons = resetReasons();
   readonly #hasDropReason = has(DROP_REASON);
+  readonly #overflowNumber = overflowNumber();
   readonly #places = new Int32Array(BATCH);
 
   constructor(filter: Filter, ring: RingOptions) {
@@ -131,6 +144,7 @@ export class FaultSource {
   }
 
   #reason(kind: 'drop' | 'reset', reason: number): string {
+    if (kind === 'drop' && reason === this.#overflowNumber) return OVERFLOW;
     if (kind === 'drop')
       return this.#hasDropReason ? (this.#dropReasons.get(reason) ?? `${reason}`) : 'TCP_CSUM';
     return this.#resetReasons.get(reason) ?? `${reason}`;

@@ -59,6 +59,14 @@ export const NO_FILTER: Filter = {
   cgroup: null,
 };
 
+/** Whether it asks for nothing but network namespaces: what is theirs alone counts then. */
+export function asksForNamespacesOnly(filter: Filter): boolean {
+  const { pids, localPorts, peerPorts, ports, localAddresses, peerAddresses } = filter;
+  const lists = [pids, localPorts, peerPorts, ports, localAddresses, peerAddresses];
+  const { comm, family, cgroup } = filter;
+  return lists.every((list) => list.length === 0) && !comm && !family && !cgroup;
+}
+
 /** Entries the kernel side has room for in each list (NW_FILTER_MAX). */
 export const FILTER_LIST_LIMIT = 16;
 

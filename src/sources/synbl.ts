@@ -10,6 +10,7 @@ import {
   type Backlog,
   type BacklogKey,
 } from '../generated/synbl.js';
+import { encodeJiffies } from '../kernel/kernel-config.js';
 import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js';
 import { SwappedMap } from '../kernel/swapped-map.js';
 import type { CountingSource } from './counting.js';
@@ -24,7 +25,10 @@ export type BacklogCounts = BacklogKey & Backlog;
 function specOf(filter: Filter): SourceSpec {
   return {
     name: 'synbl',
-    rodata: [[RODATA.nw_filter, encodeFilter(filter)]],
+    rodata: [
+      [RODATA.nw_filter, encodeFilter(filter)],
+      [RODATA.nw_overflow_hz, encodeJiffies()],
+    ],
     mapSizes: new Map(),
     wants: (program) => !(program in OWNER_GAINS) || isOwnerProgramWanted(program, filter),
     essential: (program) => program === 'inet_sock_set_state',
@@ -41,6 +45,7 @@ export const PLAN: SourcePlan = {
   spec: () => null,
   programs: {
     inet_sock_set_state: { gives: 'the length of the queue that a connection finds' },
+    listener_ingress: { gives: 'connections that find the queue full' },
     ...OWNER_GAINS,
   },
   features: [],

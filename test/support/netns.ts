@@ -10,7 +10,7 @@ import {
   type NamespaceOptions,
 } from '../../scripts/traffic/namespace.js';
 
-export type { Namespace };
+export type { Namespace, NamespaceOptions };
 
 /** The part of tap's `t` that cleans up. */
 export interface Teardown {

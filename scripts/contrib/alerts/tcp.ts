@@ -2,7 +2,7 @@
  * Alerts about TCP. A ratio needs enough traffic to mean something, so each asks for a least rate
  * too.
  */
-import { rising, steady, type Alert } from '../alert.js';
+import { grown, rising, steady, type Alert } from '../alert.js';
 import { LIMITS } from '../limits.js';
 import { QUANTILES, rate, RULES } from '../promql.js';
 import { quantile, RECORDED } from '../recording.js';
@@ -28,6 +28,19 @@ const layerTimes = (below: string, above: string): ReturnType<typeof rising>[] =
       Number(perMinute),
     ),
   );
+
+/** A listening socket, as its series have it. */
+const LISTENER_LABELS = {
+  network_local_address: '::',
+  network_local_port: '80',
+  netns: '4026531992',
+  sock: 'ffff881234567ac0',
+  pid: '4711',
+  process: 'nginx',
+};
+const LISTENER = Object.entries(LISTENER_LABELS)
+  .map(([name, value]) => `${name}="${value}"`)
+  .join(', ');
 
 export const TCP_ALERTS: readonly Alert[] = [
   {
@@ -131,33 +144,50 @@ export const TCP_ALERTS: readonly Alert[] = [
     for: '1m',
     summary: 'A server on {{ $labels.instance }} accepts too slowly',
     description:
-      'The accept queue of {{ $labels.network_local_address }} port {{ $labels.network_local_port }} is {{ $value | humanizePercentage }} full; beyond it connections are dropped.',
+      'The accept queue of {{ $labels.process }} at {{ $labels.network_local_address }} port {{ $labels.network_local_port }} is {{ $value | humanizePercentage }} full; beyond it connections are dropped.',
     runbook:
       'On the host: ss -ltn shows the queues (Recv-Q of Send-Q); the process is too slow, or its backlog or net.core.somaxconn too small.',
     fires: {
       series: [
         steady(
-          'netwatch_tcp_accept_queue_length{network_local_address="::", network_local_port="80"}',
+          'netwatch_tcp_accept_queue_length{network_local_address="::", network_local_port="80", process="nginx"}',
           120,
         ),
         steady(
-          'netwatch_tcp_accept_queue_limit{network_local_address="::", network_local_port="80"}',
+          'netwatch_tcp_accept_queue_limit{network_local_address="::", network_local_port="80", process="nginx"}',
           128,
         ),
       ],
-      labels: { network_local_address: '::', network_local_port: '80' },
+      labels: { network_local_address: '::', network_local_port: '80', process: 'nginx' },
       value: '93.75%',
     },
     quiet: [
       steady(
-        'netwatch_tcp_accept_queue_length{network_local_address="::", network_local_port="80"}',
+        'netwatch_tcp_accept_queue_length{network_local_address="::", network_local_port="80", process="nginx"}',
         1,
       ),
       steady(
-        'netwatch_tcp_accept_queue_limit{network_local_address="::", network_local_port="80"}',
+        'netwatch_tcp_accept_queue_limit{network_local_address="::", network_local_port="80", process="nginx"}',
         0,
       ),
     ],
+  },
+  {
+    alert: 'AcceptQueueOverflows',
+    severity: 'critical',
+    expr: grown('netwatch_tcp_accept_queue_overflows_total'),
+    for: '0m',
+    summary: '{{ $labels.process }} on {{ $labels.instance }} has no room for connections',
+    description:
+      '{{ $value | humanize }} segments of new connections were dropped in five minutes, as the accept queue of {{ $labels.process }} ({{ $labels.pid }}) at {{ $labels.network_local_address }} port {{ $labels.network_local_port }} was full: clients wait seconds, or fail.',
+    runbook:
+      'On the host: netwatch tcpsynbl shows how full the queue is when connections come, err.log (reason TCP_LISTEN_OVERFLOW) whose they were. Find out why the process does not call accept(); if it only has bursts, raise its backlog and net.core.somaxconn.',
+    fires: {
+      series: [rising(`netwatch_tcp_accept_queue_overflows_total{${LISTENER}}`, 3)],
+      labels: LISTENER_LABELS,
+      value: '15',
+    },
+    quiet: [steady(`netwatch_tcp_accept_queue_overflows_total{${LISTENER}}`, 3)],
   },
   {
     alert: 'TcpSegmentsRefused',

@@ -5,11 +5,11 @@ import { RECORDED } from '../recording.js';
 import type { Row } from '../row.js';
 
 const ROLE = 'network_tcp_handshake_role';
-const LISTENER = ['instance', 'network_local_address', 'network_local_port'];
+const LISTENER = ['instance', 'network_local_address', 'network_local_port', 'process', 'sock'];
 
 export const CONNECTIONS: Row = {
   title: 'Connections',
-  claims: /^netwatch_tcp_(connection|handshake|state|sockets|accept)/,
+  claims: /^netwatch_tcp_(connection|handshake|state|sockets|accept|syn_cookies)/,
   collapsed: false,
   panels: [
     timeSeries('Connections opened', 'Without those that failed.', 'cps', {
@@ -51,6 +51,15 @@ export const CONNECTIONS: Row = {
       },
     ),
     recordedPanel(RECORDED.acceptQueue, 'Length, of its limit.'),
+    timeSeries(
+      'Accept queues: overflows (-e)',
+      'SYNs and last ACKs of handshakes that found the queue full and were dropped.',
+      'cps',
+      {
+        expr: sumBy(LISTENER, rate('netwatch_tcp_accept_queue_overflows_total', DASHBOARD)),
+        legend: legendOf(LISTENER),
+      },
+    ),
   ],
 };
 

@@ -39,6 +39,15 @@ export function congestionLabels({ last, src, dst }: Shown): {
   return { sock, src, dst, algorithm: last.caName, state: congestionState(last) };
 }
 
+/** Whose a socket is; `-` where that is not known. */
+export function ownerLabels({ ownerSource, pid, comm }: Connection): {
+  pid: string;
+  process: string;
+} {
+  const known = ownerSource !== OWNER_SOURCE.NW_OWNER_NONE;
+  return { pid: known ? `${pid}` : '-', process: known ? comm : '-' };
+}
+
 /** Labels of netwatch_connection_info; `-` where the owner is not known. */
 export function infoLabels({ last, src, dst }: Shown): {
   pid: string;
@@ -48,10 +57,8 @@ export function infoLabels({ last, src, dst }: Shown): {
   dst: string;
   is_server: string;
 } {
-  const known = last.ownerSource !== OWNER_SOURCE.NW_OWNER_NONE;
   return {
-    pid: known ? `${last.pid}` : '-',
-    process: known ? last.comm : '-',
+    ...ownerLabels(last),
     sock: formatAddress(last.sock),
     src,
     dst,

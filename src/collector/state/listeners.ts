@@ -1,0 +1,55 @@
+/** Listening sockets, each for itself: whose they are, how full their queues, what found no room. */
+import { formatAddress } from '../../metrics/address.js';
+import type { Part } from '../../metrics/snapshot.js';
+import type { Connection } from '../../sources/connection.js';
+import type { SynCookies } from '../../sources/netstat.js';
+import { TCP_LISTEN } from '../../sources/tcp-states.js';
+import { ownerLabels } from './connection-labels.js';
+
+/** What this file writes. */
+type Writes = Part<
+  | 'netwatch_tcp_accept_queue_length'
+  | 'netwatch_tcp_accept_queue_limit'
+  | 'netwatch_tcp_accept_queue_overflows_total'
+  | 'netwatch_tcp_syn_cookies_total'
+>;
+
+/** Several may have one address: in other namespaces, or with SO_REUSEPORT. */
+function listenerLabels(listener: Connection): {
+  network_local_address: string;
+  network_local_port: number;
+  netns: number;
+  sock: string;
+  pid: string;
+  process: string;
+} {
+  return {
+    network_local_address: listener.localAddr,
+    network_local_port: listener.localPort,
+    netns: listener.netns,
+    sock: formatAddress(listener.sock),
+    ...ownerLabels(listener),
+  };
+}
+
+/** SYN cookies of all listening sockets, as the kernel counts them. */
+export function addCookies(snapshot: Writes, cookies: SynCookies): void {
+  for (const event of ['sent', 'received', 'failed'] as const)
+    snapshot.add('netwatch_tcp_syn_cookies_total', { event }, cookies[event]);
+}
+
+/** `overflows`: they are counted (-e). */
+export function addListeners(
+  snapshot: Writes,
+  entries: Iterable<{ readonly last: Connection }>,
+  { overflows }: { readonly overflows: boolean },
+): void {
+  for (const { last: listener } of entries) {
+    if (listener.state !== TCP_LISTEN) continue;
+    const labels = listenerLabels(listener);
+    snapshot.add('netwatch_tcp_accept_queue_length', labels, listener.backlog);
+    snapshot.add('netwatch_tcp_accept_queue_limit', labels, listener.maxBacklog);
+    if (overflows)
+      snapshot.add('netwatch_tcp_accept_queue_overflows_total', labels, listener.overflows);
+  }
+}
