@@ -259,7 +259,7 @@ t.test('the sizes of what programs share with the reader are those of the C stru
     histogram: 41 * 8,
     connectionTotals: (2 * 8 + 4 + (2 + 2 + 1 + 14) * 41) * 8,
     retransmitTotals: 9 * 8,
-    layerTotals: (2 * 3 * 2 * 41 + 2 * 3) * 8,
+    layerTotals: (2 * 4 * 2 * 41 + 2 * 4) * 8,
     faultKey: 16,
     ringCounts: 24,
   });
@@ -283,12 +283,12 @@ t.test('totals are decoded counter by counter', (t) => {
     rtt: histogram(184),
     state: from(0, 14).map((i) => histogram(225 + i * 41)),
   });
-  const { duration, notMeasured } = packet.decodeLayerTotals(words(498), 0);
+  const { duration, notMeasured } = packet.decodeLayerTotals(words(664), 0);
   t.strictSame(duration[0]?.[0]?.[0], histogram(0), 'receive, MAC, IPv4');
   t.strictSame(duration[0]?.[0]?.[1], histogram(41), 'receive, MAC, IPv6');
   t.strictSame(duration[0]?.[2]?.[0], histogram(164), 'receive, TCP, IPv4');
-  t.strictSame(duration[1]?.[1]?.[1], histogram(369), 'transmit, IP, IPv6');
-  t.strictSame(notMeasured, [from(492, 3), from(495, 3)]);
+  t.strictSame(duration[1]?.[1]?.[1], histogram(451), 'transmit, IP, IPv6');
+  t.strictSame(notMeasured, [from(656, 4), from(660, 4)]);
   t.strictSame(connection.decodeRetransmitTotals(words(9), 0), {
     segments: from(0, 8),
     recovered: 8,

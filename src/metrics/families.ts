@@ -4,11 +4,11 @@
  * make a sample with a wrong label set, or a value outside a closed list, a compile error.
  */
 import { CONNECTION_FAMILIES, CONNECTION_LABELS } from './connection-families.js';
+import { ENDPOINT_FAMILIES } from './endpoint-families.js';
 import {
   counter,
   family,
   gauge,
-  ofEndpoint,
   timing,
   type Family,
   type FamilyFile,
@@ -331,45 +331,7 @@ export const FAMILIES = {
   netwatch_process_open_fds: gauge('Open file descriptors of the collector.'),
   netwatch_process_max_fds: gauge('File descriptors that the collector may open.'),
 
-  // The endpoint: what it reads and whom it serves
-  netwatch_collector_up: ofEndpoint(
-    'gauge',
-    '1 if netwatch.prom is being written, 0 if it is missing or older than three intervals.',
-  ),
-  netwatch_textfile_mtime_seconds: ofEndpoint(
-    'gauge',
-    'When the file was last written, in seconds since 1970.',
-    ['file'],
-  ),
-  netwatch_textfile_scrape_error: ofEndpoint(
-    'gauge',
-    '1 if the file is left out: it breaks the format, or contradicts a file before it.',
-    ['file'],
-  ),
-  netwatch_endpoint_requests_total: ofEndpoint(
-    'counter',
-    'HTTP requests answered, by kind of path and status.',
-    ['handler', 'code'],
-  ),
-  netwatch_endpoint_connections: ofEndpoint('gauge', 'HTTP connections open now.'),
-  netwatch_endpoint_stream_clients: ofEndpoint('gauge', 'Pages that follow the live stream now.'),
-  netwatch_endpoint_slow_clients_total: ofEndpoint(
-    'counter',
-    'Connections cut because the client read or wrote too slowly.',
-  ),
-
-  // The endpoint's own process, under the names that every client library uses
-  process_cpu_seconds_total: ofEndpoint(
-    'counter',
-    'Total user and system CPU time spent in seconds.',
-  ),
-  process_resident_memory_bytes: ofEndpoint('gauge', 'Resident memory size in bytes.'),
-  process_start_time_seconds: ofEndpoint(
-    'gauge',
-    'Start time of the process since unix epoch in seconds.',
-  ),
-  process_open_fds: ofEndpoint('gauge', 'Number of open file descriptors.'),
-  process_max_fds: ofEndpoint('gauge', 'Maximum number of open file descriptors.'),
+  ...ENDPOINT_FAMILIES,
   // No `satisfies` here: it would widen the labels of families that have none to any labels.
 } as const;
 
