@@ -11,6 +11,7 @@ import { RequestLines } from '../sources/request-lines.js';
 import type { RotatingLog } from '../sinks/rotating.js';
 import type { Targets } from '../http/targets.js';
 import { ExchangeText } from './exchange-text.js';
+import type { NamesOf } from './connection-table.js';
 import type { Handshakes } from './handshakes.js';
 import type { Ndjson } from './ndjson.js';
 
@@ -30,6 +31,7 @@ export interface RequestsParts {
   readonly ndjson: Ndjson | null;
   readonly toWallMs: (ns: number) => number;
   readonly handshakes: Handshakes;
+  readonly namesOf: NamesOf;
 }
 
 export class Requests implements RequestSummary {
@@ -64,7 +66,7 @@ export class Requests implements RequestSummary {
   /** Takes the record of an exchange. */
   exchange(view: DataView, at: number): void {
     this.counts.add(view, at);
-    const { log, ndjson, toWallMs } = this.#parts;
+    const { log, ndjson, toWallMs, namesOf } = this.#parts;
     const request = this.#lines.take(view, at);
     const connectNs = this.#connectNs(view, at);
     if (log !== null) {
@@ -74,7 +76,8 @@ export class Requests implements RequestSummary {
     const isSlow = this.#isSlow(readU64(view, at + FIELD.durationNs));
     if (!isSlow && ndjson === null) return;
     const exchange = { ...decodeHttpExchange(view, at), request };
-    ndjson?.exchange(exchange, toWallMs(exchange.tsNs), connectNs);
+    const names = namesOf(exchange.cgroup);
+    ndjson?.exchange(exchange, toWallMs(exchange.tsNs), { connectNs, names });
     if (isSlow) this.#keep(exchange);
   }
 

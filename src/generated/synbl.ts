@@ -60,6 +60,6 @@ export function decodeBacklogKey(view: DataView, at: number): BacklogKey {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
-  nw_filter: { offset: 8, size: 1408 },
-  nw_no_backlog: { offset: 1432, size: 280 },
+  nw_filter: { offset: 8, size: 1416 },
+  nw_no_backlog: { offset: 1440, size: 280 },
 } as const;

@@ -3,7 +3,7 @@
  * Names follow OpenTelemetry where it is stable, else `netwatch_` with base units. The types below
  * make a sample with a wrong label set, or a value outside a closed list, a compile error.
  */
-import { CONNECTION_FAMILIES, CONNECTION_LABELS } from './connection-families.js';
+import { CGROUP_LABELS, CONNECTION_FAMILIES, CONNECTION_LABELS } from './connection-families.js';
 import {
   counter,
   family,
@@ -254,6 +254,7 @@ export const FAMILIES = {
     'err',
     'One TCP segment refused, packet dropped or connection reset, with the reason of the kernel; always 1.',
     [...CONNECTION_LABELS, 'seq', 'ack', 'type', 'reason'],
+    { optional: ['pid', 'process', ...CGROUP_LABELS] },
   ),
 
   // netwatch itself
