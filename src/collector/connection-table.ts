@@ -31,6 +31,7 @@ import {
 } from './state/connection-values.js';
 import type { ProcessNames } from './process-names.js';
 import { bytesOf, Traffic } from './traffic.js';
+import { addedBefore, addToUnit, UnitTotals, type Added } from './unit-totals.js';
 
 export interface ConnectionTableOptions {
   /** -a: also closed and failed connections and listening sockets. */
@@ -57,6 +58,8 @@ export interface Entry {
   infoWritten: boolean;
   /** Of its payload both ways: what was before netwatch saw it, or is in {@link Traffic}. */
   addedBytes: number;
+  /** Of what it has done, what is in {@link UnitTotals}. */
+  readonly added: Added;
   /** Payload bytes both ways since the last but one look, for "busiest". */
   recentBytes: number;
   /** Number of the dump that saw it last. */
@@ -85,6 +88,7 @@ const MISSED_DUMPS = 2;
 export class ConnectionTable {
   readonly entries = new Map<number, Entry>();
   readonly traffic = new Traffic();
+  readonly units = new UnitTotals();
   /** Entries given up because their close record was lost. */
   forgotten = 0;
   readonly #options: ConnectionTableOptions;
@@ -150,6 +154,7 @@ export class ConnectionTable {
       ownerSource: how === 'accept' ? OWNER_SOURCE.NW_OWNER_ACCEPT : OWNER_SOURCE.NW_OWNER_USER,
     };
     this.#name(entry);
+    addToUnit(this.units, entry);
     this.#names?.note(entry.last, entry.src, entry.dst);
     this.#writeInfo(entry, owner.tsNs);
     this.#events?.end(how, entry, this.#toWallMs(owner.tsNs));
@@ -167,6 +172,7 @@ export class ConnectionTable {
     const failed = connection.oldState === TCP_SYN_SENT || connection.oldState === TCP_SYN_RECV;
     if (failed && !this.#options.all) {
       this.#names?.note(connection, ...endsOf(connection));
+      this.units.of(this.#namesOf(connection.cgroup)).retransmits += connection.totalRetrans;
       this.entries.delete(connection.sock);
       this.#closed.set(connection.sock, connection.tsNs);
       return;
@@ -258,6 +264,7 @@ export class ConnectionTable {
     }
     entry.last = keepOwner(entry.last, connection);
     this.#name(entry);
+    if (look === 'close' || !awaitsAccept(entry.last)) addToUnit(this.units, entry);
     this.#names?.note(entry.last, entry.src, entry.dst);
     if (this.#isReported(connection)) this.#write(entry, look);
     return entry;
@@ -288,6 +295,7 @@ export class ConnectionTable {
       congestion: new StateNews(connects),
       infoWritten: false,
       addedBytes: connection.openNs === null ? bytesOf(connection) : 0,
+      added: addedBefore(connection),
       recentBytes: 0,
       seen: this.#dumps,
     };

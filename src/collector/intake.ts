@@ -107,6 +107,7 @@ export class Intake {
       ...{ log: parts.files.requests, ndjson, toWallMs },
       handshakes: this.#handshakes,
       namesOf: this.#namesOf,
+      units: this.table.units,
     });
     const labels = { times: options.time, http: options.http };
     const events: PacketEvents | null =

@@ -13,6 +13,7 @@ import type { Targets } from '../http/targets.js';
 import { ExchangeText } from './exchange-text.js';
 import type { NamesOf } from './connection-table.js';
 import type { Handshakes } from './handshakes.js';
+import type { UnitTotals } from './unit-totals.js';
 import type { Ndjson } from './ndjson.js';
 
 const { at: FIELD } = HTTP_EXCHANGE;
@@ -32,6 +33,7 @@ export interface RequestsParts {
   readonly toWallMs: (ns: number) => number;
   readonly handshakes: Handshakes;
   readonly namesOf: NamesOf;
+  readonly units: UnitTotals;
 }
 
 export class Requests implements RequestSummary {
@@ -66,7 +68,9 @@ export class Requests implements RequestSummary {
   /** Takes the record of an exchange. */
   exchange(view: DataView, at: number): void {
     this.counts.add(view, at);
-    const { log, ndjson, toWallMs, namesOf } = this.#parts;
+    const names = this.#parts.namesOf(readU64(view, at + FIELD.cgroup));
+    this.#parts.units.of(names).requests[sideOf(view.getUint8(at + FIELD.role))]++;
+    const { log, ndjson, toWallMs } = this.#parts;
     const request = this.#lines.take(view, at);
     const connectNs = this.#connectNs(view, at);
     if (log !== null) {
@@ -76,7 +80,6 @@ export class Requests implements RequestSummary {
     const isSlow = this.#isSlow(readU64(view, at + FIELD.durationNs));
     if (!isSlow && ndjson === null) return;
     const exchange = { ...decodeHttpExchange(view, at), request };
-    const names = namesOf(exchange.cgroup);
     ndjson?.exchange(exchange, toWallMs(exchange.tsNs), { connectNs, names });
     if (isSlow) this.#keep(exchange);
   }

@@ -27,6 +27,8 @@ import {
 } from './state/programs.js';
 import type { SelfWatch } from './state/self.js';
 import { addSockets } from './state/sockets.js';
+import { addUnits } from './state/units.js';
+import type { UnitTotals } from './unit-totals.js';
 import { addConnectionTotals, addRetransmits, sumLive, type NeverFalling } from './state/totals.js';
 
 export interface StateReadings extends Omit<IntakeReading, 'intervalSeconds'> {
@@ -41,6 +43,7 @@ export interface StateReadings extends Omit<IntakeReading, 'intervalSeconds'> {
   /** All that were asked for. */
   readonly programs: readonly ProgramState[];
   readonly entries: ReadonlyMap<number, Entry>;
+  readonly units: UnitTotals;
   readonly files: Files;
   readonly self: SelfWatch;
   /** Kept from one snapshot to the next. */
@@ -66,6 +69,7 @@ export function takeSnapshot(from: StateReadings): Snapshot {
     addMaps(snapshot, [reading(from.faults.source, 'fault_totals', totals.length)]);
   }
   addSockets(snapshot, from.entries.values());
+  addUnits(snapshot, from.units, http);
   if (extra || retrans) addBusiest(snapshot, from);
   addHealth(snapshot, from);
   addIntake(snapshot, { ...from, intervalSeconds: from.options.interval });

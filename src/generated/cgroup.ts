@@ -61,12 +61,31 @@ export function decodePattern(view: DataView, at: number): Pattern {
   };
 }
 
+/** struct nw_scratch: size and field offsets in bytes. */
+export const SCRATCH = {
+  size: 304,
+  at: { made: 0, zero: 296 },
+} as const;
+
+export interface Scratch {
+  readonly made: CgroupMade;
+  readonly zero: number;
+}
+
+export function decodeScratch(view: DataView, at: number): Scratch {
+  return {
+    made: decodeCgroupMade(view, at),
+    zero: readU64(view, at + 296),
+  };
+}
+
 /** Variables the reader sets in .rodata before loading. */
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
   nw_filter: { offset: 8, size: 1416 },
   nw_lose_every: { offset: 1424, size: 4 },
-  nw_pattern_count: { offset: 1440, size: 4 },
-  nw_patterns: { offset: 1444, size: 4096 },
+  nw_unit_count: { offset: 1440, size: 4 },
+  nw_pattern_count: { offset: 1444, size: 4 },
+  nw_patterns: { offset: 1448, size: 8192 },
 } as const;

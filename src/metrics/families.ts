@@ -16,6 +16,7 @@ import {
   type FamilyType,
 } from './family.js';
 import { BODY_SIZE_BYTES, log2Seconds, OTEL_HTTP_SECONDS } from './histogram.js';
+import { UNIT_FAMILIES } from './unit-families.js';
 import { TOOL_FAMILIES } from './tool-families.js';
 
 export type { Family, FamilyFile, FamilyType, HistoryLog };
@@ -221,6 +222,7 @@ export const FAMILIES = {
   netwatch_tcp_errors_total: counter('Segments that the kernel refused, by its own reason.', [
     'reason',
   ]),
+  ...UNIT_FAMILIES,
   ...TOOL_FAMILIES,
   netwatch_packet_layer_duration_seconds: timing(
     'Time that a packet spent in one layer of the network stack.',

@@ -20,7 +20,6 @@ const SHORT_ID = 12;
 
 /** Kinds of units that have a cgroup, but slices: those only hold others. */
 const UNIT = /.\.(?:service|scope|socket|mount|swap)$/;
-const SLICE = /\.slice$/;
 /** The manager of a user's own units. */
 const USER_MANAGER = /^user@\d+\.service$/;
 
@@ -45,19 +44,16 @@ const unescaped = (name: string): string => (name.startsWith('_') ? name.slice(1
  * own affair, and may have any name. A user's manager is looked through, unless it is meant itself.
  */
 function unitOf(names: readonly string[]): string | null {
-  const first = names.findIndex((name) => !SLICE.test(name));
+  const first = names.findIndex((name) => UNIT.test(unescaped(name)));
+  if (first < 0) return null;
   const unit = unescaped(names[first] ?? '');
-  if (first < 0 || !UNIT.test(unit)) return null;
   if (!USER_MANAGER.test(unit)) return unit;
   const own = unitOf(names.slice(first + 1));
   return own === null || own === 'init.scope' ? unit : own;
 }
 
 /** What the innermost name says that says it. */
-function innermost(
-  names: readonly string[],
-  read: (name: string) => string | null,
-): string | null {
+function innermost(names: readonly string[], read: (name: string) => string | null): string | null {
   for (const name of names.toReversed()) {
     const found = read(name);
     if (found !== null) return found;
@@ -131,10 +127,11 @@ export function namesMatcher({ units, containers }: NamesWanted): (names: Cgroup
   };
 }
 
+/** Names that a container's cgroup may have, for the whole of its id. */
+const containerPatterns = (id: string): string[] => [id, `*-${id}`, `*-${id}.scope`];
+
 /** The same as patterns of a cgroup's own name, for the kernel to choose by before it is looked at here. */
 export function namePatterns({ units, containers }: NamesWanted): string[] {
-  return [
-    ...units.map(wholeUnit),
-    ...containers.map((container) => `*${wholeContainer(container)}`),
-  ];
+  const ids = containers.map(wholeContainer);
+  return [...units.map(wholeUnit), ...ids.flatMap(containerPatterns)];
 }

@@ -30,6 +30,8 @@ const RING_BYTES = 1 << 20;
 /** Between two walks for cgroups whose record was lost. */
 const WALK_EVERY_MS = 5000;
 
+const encodeCount = (count: number): Uint8Array => new Uint8Array(Uint32Array.of(count).buffer);
+
 /** Rows of nw_patterns; the options hold no more, and no longer ones. */
 function encodePatterns(patterns: readonly string[]): Uint8Array {
   const bytes = new Uint8Array(RODATA.nw_patterns.size);
@@ -45,7 +47,8 @@ function specOf(wanted: NamesWanted, ringBytes: number): SourceSpec {
     name: 'cgroup',
     rodata: [
       [RODATA.nw_filter, encodeFilter({ ...NO_FILTER, isNamed: patterns.length > 0 })],
-      [RODATA.nw_pattern_count, new Uint8Array(Uint32Array.of(patterns.length).buffer)],
+      [RODATA.nw_unit_count, encodeCount(wanted.units.length)],
+      [RODATA.nw_pattern_count, encodeCount(patterns.length)],
       [RODATA.nw_patterns, encodePatterns(patterns)],
     ],
     mapSizes: new Map([['events', ringBytes]]),
@@ -53,9 +56,10 @@ function specOf(wanted: NamesWanted, ringBytes: number): SourceSpec {
   };
 }
 
-const FULL: NamesWanted = { units: Array<string>(FILTER_LIST_LIMIT).fill('nginx*'),
+const FULL: NamesWanted = {
+  units: Array<string>(FILTER_LIST_LIMIT).fill('nginx*'),
   containers: Array<string>(FILTER_LIST_LIMIT).fill('0*'),
- };
+};
 
 /** For `netwatch doctor`. */
 export const PLAN: SourcePlan = {
@@ -70,12 +74,16 @@ export const PLAN: SourcePlan = {
   features: [],
 };
 
+const SLASH = Buffer.from('/');
+
 /** All cgroups below a directory, itself first: what a walk finds, though some go away meanwhile. */
-function* walk(root: string, path = ''): Generator<{ id: number; path: string }> {
+function* walk(root: Buffer, path = ''): Generator<{ id: number; path: string }> {
   try {
-    yield { id: statSync(root + path).ino, path: path === '' ? '/' : path };
-    for (const entry of readdirSync(root + path, { withFileTypes: true }))
-      if (entry.isDirectory()) yield* walk(root, `${path}/${entry.name}`);
+    yield { id: statSync(root).ino, path: path === '' ? '/' : path };
+    // bytes: a name may be no text at all
+    for (const entry of readdirSync(root, { withFileTypes: true, encoding: 'buffer' }))
+      if (entry.isDirectory())
+        yield* walk(Buffer.concat([root, SLASH, entry.name]), `${path}/${textOf(entry.name)}`);
   } catch {
     // removed since it was listed
   }
@@ -124,7 +132,8 @@ export class CgroupSource {
         for (let i = 0; i < count; i++) {
           const { id, parent, name } = decodeCgroupMade(view, places[i] ?? 0);
           const above = this.#recall(parent);
-          if (above !== null) this.#add(id, `${above.path === '/' ? '' : above.path}/${textOf(name)}`);
+          if (above !== null)
+            this.#add(id, `${above.path === '/' ? '' : above.path}/${textOf(name)}`);
         }
       });
     while (drainOnce() === BATCH);
@@ -145,7 +154,8 @@ export class CgroupSource {
   #walk(): void {
     this.#walkedMs = performance.now();
     if (this.#root === null) return;
-    for (const { id, path } of walk(this.#root)) if (!this.#known.has(id)) this.#add(id, path);
+    for (const { id, path } of walk(Buffer.from(this.#root)))
+      if (!this.#known.has(id)) this.#add(id, path);
   }
 
   #add(id: number, path: string): void {
@@ -162,4 +172,3 @@ export class CgroupSource {
     else if (!setKey(named, key, Uint8Array.of(1))) this.#refused++;
   }
 }
-
