@@ -20,6 +20,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Two processes with one connection are two keys, as are two names of one. */
 struct nw_traffic_key {
 	struct nw_tuple tuple;
+	__u64 cgroup;
 	__u32 pid;
 	__u32 netns;
 	nw_comm_t comm;
@@ -45,9 +46,10 @@ static __always_inline int nw_add(struct nw_traffic_key *key, struct sock *sk,
 
 	if (!nw_current_in_pinned_maps())
 		return 0;
-	nw_current_actor(&owner);
+	nw_current_owner(&owner);
 	if (!nw_allowed(&key->tuple, &owner, sk))
 		return 0;
+	key->cgroup = owner.task.cgroup;
 	key->pid = owner.task.pid;
 	__builtin_memcpy(key->comm, owner.task.comm, sizeof(key->comm));
 	moved = nw_counted(&traffic, key, &none);

@@ -99,10 +99,13 @@ static __always_inline bool nw_judge_fault(struct nw_fault *f, struct sock *sk)
 	struct nw_socket *s = NULL;
 	int marks = NW_MARK_NONE;
 
-	if (sk && nw_owner_filtered())
+	if (sk)
 		s = nw_socket_find(sk);
-	if (s)
+	if (s) {
 		nw_adopt_owner(s, sk);
+		if (s->owner_source != NW_OWNER_NONE)
+			f->task = s->owner.task;
+	}
 	if (s && !nw_is_listeners(f))
 		marks = nw_judge(sk, s, &f->tuple);
 	else if (!nw_allowed(&f->tuple, nw_known_owner(s), sk))
@@ -130,11 +133,14 @@ static __always_inline int nw_drop(struct sk_buff *skb, __u32 reason,
 	struct nw_headers headers = {};
 	struct nw_fault f = {};
 
+	f.rx = skb->skb_iif != 0;
+	/* what a firewall stops on its way out */
+	if (!sk && !f.rx)
+		sk = skb->sk;
 	/* the socket first: TCP takes the device off a packet it queues */
 	f.head.netns = sk ? nw_sock_netns(sk) : nw_skb_netns(skb);
 	if (!nw_netns_allowed(f.head.netns))
 		return 0;
-	f.rx = skb->skb_iif != 0;
 	if (!nw_skb_headers(skb, f.rx, &headers))
 		return 0;
 	nw_fill_headers(&f, &headers);

@@ -114,7 +114,7 @@ static __always_inline bool nw_fd_call_allowed(struct sock *sk, __u32 netns,
 		return false;
 	if (!nw_owner_filtered())
 		return true;
-	nw_current_actor(&owner);
+	nw_current_owner(&owner);
 	return nw_owner_allowed(&owner, sk);
 }
 

@@ -158,7 +158,7 @@ int packet_unowned(__u64 *ctx)
 		return 0;
 	netns = sk ? nw_sock_netns(sk) : nw_skb_netns(skb);
 	if (!nw_netns_allowed(netns) || nw_task_filtered() ||
-	    nw_filter.cgroup || !nw_skb_headers(skb, true, &headers) ||
+	    nw_cgroup_filtered() || !nw_skb_headers(skb, true, &headers) ||
 	    !nw_tuple_allowed(&headers.tuple))
 		return 0;
 	nw_fill_packet(&packet, &headers, 0, netns, true);

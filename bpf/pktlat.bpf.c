@@ -179,7 +179,7 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 	tid = (__u32)bpf_get_current_pid_tgid();
 	if (!since || now - since < nw_min_latency_ns || !nw_tid_allowed(tid))
 		return 0;
-	nw_current_actor(&owner);
+	nw_current_owner(&owner);
 	if (!nw_owner_allowed(&owner, sk))
 		return 0;
 	record = nw_reserve(sizeof(*record));

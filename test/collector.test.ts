@@ -13,6 +13,7 @@ import { lossCause, LossWarning } from '../src/collector/loss-warning.js';
 import { lmpRows } from '../src/collector/lmp-rows.js';
 import { PacketText } from '../src/collector/packet-lines.js';
 import type { Connection } from '../src/generated/connection.js';
+import { NO_OWNER } from '../src/metrics/ndjson.js';
 import { ByteWriter } from '../src/metrics/bytes.js';
 import type { FaultRecord } from '../src/sources/fault.js';
 import {
@@ -584,6 +585,7 @@ t.test('states have the names of OpenTelemetry, congestion states those of the k
 });
 
 const FAULT: FaultRecord = {
+  ...{ netns: 1, pid: 0, comm: '', cgroup: 0 },
   ...{ kind: 'drop', tsNs: 7_001_999_000, sock: 0, seq: 2 ** 32 - 1, ack: 0, received: true },
   ...{ localAddr: '::1', localPort: 22, peerAddr: 'fe80::b', peerPort: 4660 },
   reason: 'TCP_INVALID_SEQUENCE',
@@ -591,20 +593,20 @@ const FAULT: FaultRecord = {
 
 t.test('a drop or a reset is one line with the reason of the kernel', (t) => {
   const out = new ByteWriter(1);
-  faultLine(out, FAULT, toMs(FAULT.tsNs));
+  faultLine(out, FAULT, NO_OWNER, toMs(FAULT.tsNs));
   const [line = ''] = linesOf(out, 'err');
   t.match(line, /^netwatch_tcp_error\{sock="-",src="\[::1\]:22",dst="\[fe80::b\]:4660",/);
   t.match(line, /,seq="4294967295",ack="0",.*reason="TCP_INVALID_SEQUENCE"[^"]*\} 1 7001$/);
-  faultLine(out, { ...FAULT, reason: 'a"b\n' }, 1);
+  faultLine(out, { ...FAULT, reason: 'a"b\n' }, NO_OWNER, 1);
   t.match(linesOf(out, 'err'), [/reason="a\\"b\\n"/]);
   t.end();
 });
 
 t.test('a line of err.log tells a drop from a reset that was sent or received', (t) => {
   const out = new ByteWriter(1);
-  faultLine(out, { ...FAULT, kind: 'drop' }, 1);
-  faultLine(out, { ...FAULT, kind: 'reset' }, 1);
-  faultLine(out, { ...FAULT, kind: 'reset', received: false }, 1);
+  faultLine(out, { ...FAULT, kind: 'drop' }, NO_OWNER, 1);
+  faultLine(out, { ...FAULT, kind: 'reset' }, NO_OWNER, 1);
+  faultLine(out, { ...FAULT, kind: 'reset', received: false }, NO_OWNER, 1);
   t.match(linesOf(out, 'err'), [/type="drop"/, /type="reset_received"/, /type="reset_sent"/]);
   t.end();
 });

@@ -188,8 +188,8 @@ t.test('every field of a connection record is decoded from its place', (t) => {
 
 t.test('every field of an owner record is decoded from its place', (t) => {
   const bytes = hexBytes('connection-owner');
-  t.equal(bytes.length, 120);
-  t.equal(connection.CONNECTION_OWNER.size, 120);
+  t.equal(bytes.length, 128);
+  t.equal(connection.CONNECTION_OWNER.size, 128);
   t.strictSame(connection.decodeConnectionOwner(framed(bytes), 24), OWNER_READ);
   t.end();
 });
@@ -219,8 +219,8 @@ t.test('every field of an HTTP record is decoded, its line as the bytes that cam
 
 t.test('every field of a fault record is decoded from its place', (t) => {
   const bytes = hexBytes('fault');
-  t.equal(bytes.length, 88);
-  t.equal(fault.FAULT.size, 88);
+  t.equal(bytes.length, 128);
+  t.equal(fault.FAULT.size, 128);
   t.strictSame(fault.decodeFault(framed(bytes), 24), FAULT_READ);
   t.end();
 });

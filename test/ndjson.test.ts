@@ -13,7 +13,7 @@ import { ChangedValues, Ndjson } from '../src/collector/ndjson.js';
 import { PacketText } from '../src/collector/packet-lines.js';
 import { ProxiedClients } from '../src/collector/proxied-clients.js';
 import { ByteWriter } from '../src/metrics/bytes.js';
-import type { NdjsonEvent } from '../src/metrics/ndjson.js';
+import { NO_OWNER, type NdjsonEvent } from '../src/metrics/ndjson.js';
 import { NdjsonLog } from '../src/sinks/ndjson-log.js';
 import { RotatingLog, type RotatingLogOptions } from '../src/sinks/rotating.js';
 import type { FaultRecord } from '../src/sources/fault.js';
@@ -79,7 +79,7 @@ async function packets(
       labels,
       rows: null,
       events: (view, place, packet) => {
-        ndjson.packet(view, place, packet, labels, new ProxiedClients());
+        ndjson.packet(view, place, packet, labels, new ProxiedClients(), NO_OWNER);
       },
     },
     new ByteWriter(1),
@@ -156,6 +156,7 @@ t.test('what packets.log says of a packet is what its object says', async (t) =>
 });
 
 const FAULT: FaultRecord = {
+  ...{ netns: 1, pid: 0, comm: '', cgroup: 0 },
   ...{ kind: 'drop', tsNs: 1_500_250_000, sock: address('ffff881234567ac0'), received: true },
   ...{ localAddr: '10.77.0.1', localPort: 80, peerAddr: 'fd77::2', peerPort: 40_000 },
   ...{ seq: 4_294_967_295, ack: 0, reason: 'TCP_INVALID_SEQUENCE' },
@@ -171,8 +172,8 @@ t.test('a drop or reset is one object, the same as its line of err.log', async (
     { ...FAULT, kind: 'reset', received: false, sock: 0, reason: 'NOT_SPECIFIED' },
   ];
   for (const fault of faults) {
-    faultLine(out, fault, toMs(fault.tsNs));
-    ndjson.fault(fault, toMs(fault.tsNs));
+    faultLine(out, fault, NO_OWNER, toMs(fault.tsNs));
+    ndjson.fault(fault, NO_OWNER, toMs(fault.tsNs));
   }
   await closeAll(ndjson);
   const events = parseNdjson(read(directory, 'err.ndjson'));

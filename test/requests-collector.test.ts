@@ -3,6 +3,7 @@ import t from 'tap';
 import { HTTP_OUTCOME, UNEXPLAINED } from '../src/generated/packet.js';
 import { ExchangeText } from '../src/collector/exchange-text.js';
 import { Handshakes } from '../src/collector/handshakes.js';
+import { UnitTotals } from '../src/collector/unit-totals.js';
 import { Requests } from '../src/collector/requests.js';
 import { addRequests } from '../src/collector/state/requests.js';
 import { ByteWriter } from '../src/metrics/bytes.js';
@@ -206,7 +207,11 @@ t.test('how long connecting took is known once, of the connection that was there
 
 t.test('the three slowest are kept with their requests', (t) => {
   const handshakes = new Handshakes();
-  const requests = new Requests('full', { log: null, ndjson: null, toWallMs, handshakes });
+  const requests = new Requests('full', {
+    ...{ log: null, ndjson: null, toWallMs, handshakes },
+    namesOf: () => null,
+    units: new UnitTotals(),
+  });
   for (const [number, ms] of [3, 9, 1, 7, 8, 2].entries()) {
     requests.head(headRecord({ number, line: `GET /${ms} HTTP/1.1` }), 0);
     requests.exchange(exchangeRecord({ number, durationNs: ms * 1e6 }), 0);

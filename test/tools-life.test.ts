@@ -38,7 +38,7 @@ const [ESTABLISHED, SYN_SENT, FIN_WAIT1] = [1, 2, 4];
 
 const RECORD: LifeRecord = {
   ...{ tsNs: 5e9, sock: 0xffff_8881, kind: 10, netns: 4_026_531_840 },
-  ...{ durationNs: 1_234_567, handshakeNs: 70_000, startNs: 1, pid: 4321, uid: 1000 },
+  ...{ durationNs: 1_234_567, handshakeNs: 70_000, startNs: 1, cgroup: 7, pid: 4321, uid: 1000 },
   ...{ bytesAcked: 2049, bytesReceived: 1023, dataSent: 2047, dataReceived: 1022 },
   ...{ comm: 'a-rather-long-n', localAddr: '192.0.2.1', peerAddr: '198.51.100.2' },
   ...{ localPort: 41_000, peerPort: 443, family: V4, error: 0, event: 0, role: 1 },

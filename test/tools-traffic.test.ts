@@ -40,6 +40,7 @@ function row(changes: Partial<TrafficRow> = {}): TrafficRow {
     localPort: 7000,
     peerPort: 40_000,
     family: 2,
+    cgroup: 7,
     pid: 1234,
     netns: 4_026_531_840,
     comm: 'a-long-name-ed',

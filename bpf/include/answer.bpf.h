@@ -61,7 +61,7 @@ static __always_inline int nw_queue_answer(const struct sk_buff *skb)
 		return 0;
 	netns = nw_sock_netns(sk);
 	if (!nw_netns_allowed(netns) || nw_task_filtered() ||
-	    nw_filter.cgroup || !nw_skb_headers(skb, false, &headers) ||
+	    nw_cgroup_filtered() || !nw_skb_headers(skb, false, &headers) ||
 	    !nw_tuple_allowed(&headers.tuple) ||
 	    !nw_answer_is_new(skb, &headers))
 		return 0;

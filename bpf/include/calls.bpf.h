@@ -25,7 +25,7 @@ static __always_inline bool nw_current_allowed(struct sock *sk)
 
 	if (!nw_owner_filtered())
 		return true;
-	nw_current_actor(&owner);
+	nw_current_owner(&owner);
 	return nw_owner_allowed(&owner, sk);
 }
 

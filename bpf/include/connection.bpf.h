@@ -116,6 +116,8 @@ nw_fill_congestion(struct nw_connection *c, struct inet_connection_sock *icsk)
 static __always_inline void nw_fill_remembered(struct nw_connection *c,
 					       const struct nw_socket *s)
 {
+	__u64 cgroup;
+
 	c->open_ns = NW_UNKNOWN;
 	c->handshake_ns = NW_UNKNOWN;
 	if (!s)
@@ -124,9 +126,11 @@ static __always_inline void nw_fill_remembered(struct nw_connection *c,
 		c->open_ns = s->open_ns;
 	if (s->handshake_ns)
 		c->handshake_ns = s->handshake_ns;
+	cgroup = c->task.cgroup;
 	c->task = s->owner.task;
-	if (s->owner_source > NW_OWNER_LISTENER)
-		c->cgroup = s->owner.cgroup;
+	/* not of a socket that systemd or another process has handed on */
+	if (s->owner_source <= NW_OWNER_LISTENER || !c->task.cgroup)
+		c->task.cgroup = cgroup;
 	nw_fill_acceptor(c, &s->owner);
 	c->owner_source = s->owner_source;
 	__builtin_memcpy(c->retransmits, s->retransmits,
@@ -145,7 +149,7 @@ static __always_inline void nw_fill_connection(struct nw_connection *c,
 	c->head.sock = (__u64)sk;
 	c->head.netns = nw_sock_netns(sk);
 	c->cookie = sk->__sk_common.skc_cookie.counter;
-	c->cgroup = sk->sk_cgrp_data.cgroup->kn->id;
+	c->task.cgroup = sk->sk_cgrp_data.cgroup->kn->id;
 	c->error = sk->sk_err;
 	c->role = nw_role_of(sk, tp, s, state);
 	c->counted = nw_counted_beside_data(sk, tp, s, state);

@@ -33,9 +33,23 @@ struct nw_filter {
 	__u8 comm[NW_COMM_LEN];
 	__u32 port_count, port[NW_FILTER_MAX]; /* of either end */
 	__u32 cgroup_level; /* its depth in the hierarchy; 0 = not known */
+	__u32 named; /* only cgroups of the units and containers asked for */
+	__u32 pad;
 };
 
 const volatile struct nw_filter nw_filter = {};
+
+/*
+ * Ids of the cgroups of the units and containers that the filter asks for. Kept
+ * by the source cgroup as they come and go.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u8);
+} shared_named SEC(".maps");
 
 static __always_inline bool nw_netns_allowed(__u32 netns)
 {
@@ -163,10 +177,16 @@ static __always_inline bool nw_task_allowed(const struct nw_task *task)
 	       nw_comm_allowed(task->comm);
 }
 
+/* True if the filter asks for a cgroup, by its place or by what runs in it. */
+static __always_inline bool nw_cgroup_filtered(void)
+{
+	return nw_filter.cgroup || nw_filter.named;
+}
+
 /* True if the filter asks for a process, by whatever it asks. */
 static __always_inline bool nw_owner_filtered(void)
 {
-	return nw_task_filtered() || nw_filter.cgroup;
+	return nw_task_filtered() || nw_cgroup_filtered();
 }
 
 #define NW_CGROUP_DEPTH 16
@@ -198,8 +218,8 @@ static __always_inline __u64 nw_cgroup_at(struct cgroup *cgroup, __u32 level)
 	return id;
 }
 
-/* True for the cgroup that the filter names and for what is below it. */
-static __always_inline bool nw_cgroup_inside(struct cgroup *cgroup)
+/* True for the cgroup of --cgroup and for what is below it. */
+static __always_inline bool nw_cgroup_below(struct cgroup *cgroup)
 {
 	__u32 level = nw_filter.cgroup_level;
 
@@ -215,10 +235,23 @@ static __always_inline bool nw_cgroup_inside(struct cgroup *cgroup)
 	return false;
 }
 
+/* True for a cgroup that the filter asks for, if it asks for any. */
+static __always_inline bool nw_cgroup_inside(struct cgroup *cgroup)
+{
+	__u64 id;
+
+	if (nw_filter.cgroup && !nw_cgroup_below(cgroup))
+		return false;
+	if (!nw_filter.named)
+		return true;
+	id = BPF_CORE_READ(cgroup, kn, id);
+	return bpf_map_lookup_elem(&shared_named, &id) != NULL;
+}
+
 /* The cgroup in which the socket was made. */
 static __always_inline bool nw_cgroup_allowed(struct sock *sk)
 {
-	return !nw_filter.cgroup ||
+	return !nw_cgroup_filtered() ||
 	       nw_cgroup_inside(BPF_CORE_READ(sk, sk_cgrp_data.cgroup));
 }
 

@@ -179,6 +179,7 @@ static __always_inline void nw_http_fill_exchange(struct nw_http_exchange *r,
 				   NW_UNKNOWN;
 	r->request_bytes = end->request_bytes;
 	r->response_bytes = end->body_bytes;
+	r->cgroup = 0;
 	r->pid = 0;
 	r->number = h->out - 1;
 	r->retransmits = 0;
@@ -200,6 +201,7 @@ static __always_inline void nw_http_fill_ends(struct nw_http_exchange *r,
 {
 	if (p) {
 		r->tuple = p->tuple;
+		r->cgroup = p->cgroup;
 		r->pid = p->pid;
 		__builtin_memcpy(r->comm, p->comm, sizeof(r->comm));
 	} else {

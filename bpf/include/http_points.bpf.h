@@ -160,6 +160,7 @@ struct nw_points {
 	__u64 reordering_ns; /* in all, without the gap there is */
 	__u64 began_reordering_ns; /* the same, when the message began */
 	__u64 run_delay_ns; /* of the task that used it last */
+	__u64 cgroup; /* of who has read it last */
 	__u32 task; /* its number; 0 = not known */
 	__u32 began_seq;
 	__u32 began_full_us; /* how long the send buffer had been full then */

@@ -37,6 +37,7 @@ static __always_inline void nw_points_reader(struct nw_points *p)
 		return;
 	task = bpf_get_current_task_btf();
 	__builtin_memcpy(p->comm, task->group_leader->comm, sizeof(p->comm));
+	p->cgroup = task->cgroups->dfl_cgrp->kn->id;
 	p->pid = pid;
 }
 

@@ -18,7 +18,6 @@ enum nw_inside {
 
 struct nw_owner {
 	struct nw_task task;
-	__u64 cgroup; /* its id; 0 = not known */
 	__u32 inside; /* enum nw_inside */
 	__u32 accepted_by; /* pid; 0 = not known, or nobody had to */
 	nw_comm_t accepted_by_comm; /* if accepted_by */
@@ -149,6 +148,7 @@ static __always_inline void nw_task_of(struct nw_task *to,
 	to->pid = task->tgid;
 	to->start_ns = leader->start_boottime;
 	to->uid = task->cred->uid.val;
+	to->cgroup = task->cgroups->dfl_cgrp->kn->id;
 	__builtin_memcpy(to->comm, leader->comm, sizeof(to->comm));
 }
 
@@ -171,21 +171,23 @@ static __always_inline void nw_current_task(struct nw_task *to)
 	to->pid = bpf_get_current_pid_tgid() >> 32;
 	to->uid = (__u32)bpf_get_current_uid_gid();
 	to->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	to->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 	/* the process's name: a thread may carry one of its own */
 	BPF_CORE_READ_STR_INTO(&to->comm, task, group_leader, comm);
 }
 
-/* The same with its cgroup, and whether the filter's holds it. */
+/* The same, and whether the cgroup that the filter asks for holds it. */
 static __always_inline void nw_fill_inside(struct nw_owner *to,
 					   struct task_struct *task)
 {
-	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	struct cgroup *cgroup;
 
-	to->cgroup = BPF_CORE_READ(cgroup, kn, id);
 	to->inside = NW_INSIDE_UNKNOWN;
-	if (nw_filter.cgroup)
-		to->inside = nw_cgroup_inside(cgroup) ? NW_INSIDE : NW_OUTSIDE;
 	to->accepted_by = 0;
+	if (!nw_cgroup_filtered())
+		return;
+	cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	to->inside = nw_cgroup_inside(cgroup) ? NW_INSIDE : NW_OUTSIDE;
 }
 
 static __always_inline void nw_owner_of(struct nw_owner *to,
@@ -199,15 +201,6 @@ static __always_inline void nw_current_owner(struct nw_owner *to)
 {
 	nw_current_task(&to->task);
 	nw_fill_inside(to, (struct task_struct *)bpf_get_current_task());
-}
-
-/* The same for hot paths: of its cgroup only what the filter asks. */
-static __always_inline void nw_current_actor(struct nw_owner *to)
-{
-	nw_current_task(&to->task);
-	if (nw_filter.cgroup)
-		nw_fill_inside(to,
-			       (struct task_struct *)bpf_get_current_task());
 }
 
 /* Work that the kernel does by itself, in nobody's name. */

@@ -45,6 +45,7 @@ enum nw_kind {
 	NW_KIND_HTTP_EXCHANGE = 17,
 	NW_KIND_HTTP_PROXY = 18,
 	NW_KIND_CONNECTION_HANDOVER = 19,
+	NW_KIND_CGROUP = 20,
 };
 
 /* What is to be known of a record beside its values; a mask. */
@@ -131,6 +132,7 @@ struct nw_tuple {
 
 struct nw_task {
 	__u64 start_ns; /* of the thread group leader; with pid = identity */
+	__u64 cgroup; /* its id when it was seen; 0 = not known */
 	__u32 pid;
 	__u32 uid;
 	nw_comm_t comm;
@@ -140,7 +142,6 @@ struct nw_task {
 struct nw_connection {
 	struct nw_head head;
 	__u64 cookie; /* 0 = the kernel has not generated one */
-	__u64 cgroup;
 	nw_duration_t open_ns; /* clock; NW_UNKNOWN = before netwatch started */
 	nw_duration_t handshake_ns;
 	__u64 bytes_acked;
@@ -315,6 +316,7 @@ struct nw_http_exchange {
 	nw_duration_t network_ns;
 	/* a server's, behind the end: until all was acknowledged */
 	nw_duration_t delivery_ns;
+	__u64 cgroup; /* of the process; 0 = not known */
 	struct nw_tuple tuple;
 	nw_comm_t comm; /* of the socket's owner */
 	__u32 pid; /* 0 = not known */
@@ -334,6 +336,7 @@ struct nw_http_exchange {
 /* A packet or connection the kernel gave up on, with the kernel's own reason. */
 struct nw_fault {
 	struct nw_head head; /* kind: NW_KIND_DROP or NW_KIND_RESET */
+	struct nw_task task; /* the socket's owner; pid 0 = not known */
 	struct nw_tuple tuple;
 	__u32 seq;
 	__u32 ack;

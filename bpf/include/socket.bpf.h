@@ -156,7 +156,7 @@ static __always_inline bool nw_owner_allowed(const struct nw_owner *owner,
 	if (nw_task_filtered() &&
 	    !(owner && owner->task.pid && nw_task_allowed(&owner->task)))
 		return false;
-	if (!nw_filter.cgroup)
+	if (!nw_cgroup_filtered())
 		return true;
 	if (owner && owner->inside)
 		return owner->inside == NW_INSIDE;

@@ -61,6 +61,23 @@ export const name = (text: string): string =>
 
 export const names = list(name);
 
+/** What a cgroup's own name is compared with in the kernel: see PATTERN_BYTES_LIMIT. */
+const PATTERN_BYTES = 100;
+
+/** Names with `*` for any characters and `?` for one. */
+export const patterns = list((text) =>
+  Buffer.byteLength(name(text)) > PATTERN_BYTES
+    ? invalid(`It should be at most ${PATTERN_BYTES} bytes long.`)
+    : text,
+);
+
+/** Ids of containers, how they begin, or patterns of them. */
+export const containers = list((text) =>
+  /^[0-9a-f*?]{1,64}$/.test(text)
+    ? text
+    : invalid('It should be the id of a container or how it begins: 4f3c2b1a0d9e.'),
+);
+
 export const addresses = list(
   (text): Prefix =>
     parsePrefix(text) ??

@@ -256,6 +256,7 @@ export class Collector {
       sources: this.#sources,
       programs: this.programs,
       entries: this.#intake.table.entries,
+      units: this.#intake.table.units,
       exchanges: this.#intake.exchanges,
       requests: this.#intake.requests,
       files: this.#files,

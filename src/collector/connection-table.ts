@@ -8,6 +8,7 @@ import { connectionLabels, type ConnectionLabels } from '../metrics/exposition.j
 import { logLine } from '../metrics/lines.js';
 import type { ConnectionEventKind } from '../metrics/ndjson.js';
 import { OWNER_SOURCE, ROLE, type ConnectionOwner } from '../generated/connection.js';
+import type { CgroupNames } from '../sources/cgroup-names.js';
 import type { Connection } from '../sources/connection.js';
 import {
   connectionState,
@@ -30,6 +31,7 @@ import {
 } from './state/connection-values.js';
 import type { ProcessNames } from './process-names.js';
 import { bytesOf, Traffic } from './traffic.js';
+import { addedBefore, addToUnit, UnitTotals, type Added } from './unit-totals.js';
 
 export interface ConnectionTableOptions {
   /** -a: also closed and failed connections and listening sockets. */
@@ -48,12 +50,16 @@ export interface Entry {
   readonly src: string;
   readonly dst: string;
   last: Connection;
+  /** Of the cgroup in `last`. */
+  names: CgroupNames | null;
   readonly values: ValueNews;
   readonly state: StateNews<ConnectionState>;
   readonly congestion: StateNews<string>;
   infoWritten: boolean;
   /** Of its payload both ways: what was before netwatch saw it, or is in {@link Traffic}. */
   addedBytes: number;
+  /** Of what it has done, what is in {@link UnitTotals}. */
+  readonly added: Added;
   /** Payload bytes both ways since the last but one look, for "busiest". */
   recentBytes: number;
   /** Number of the dump that saw it last. */
@@ -69,6 +75,9 @@ export interface ConnectionEvents {
   end(kind: ConnectionEventKind, entry: Entry, timestampMs: number): void;
 }
 
+/** How a cgroup is called, by its id; null: that is not known. */
+export type NamesOf = (cgroup: number) => CgroupNames | null;
+
 type ConnectionFamily = ConnectionValue['family'] | 'netwatch_connection_duration_seconds';
 
 const FAMILY_PREFIX = 'netwatch_connection_';
@@ -79,6 +88,7 @@ const MISSED_DUMPS = 2;
 export class ConnectionTable {
   readonly entries = new Map<number, Entry>();
   readonly traffic = new Traffic();
+  readonly units = new UnitTotals();
   /** Entries given up because their close record was lost. */
   forgotten = 0;
   readonly #options: ConnectionTableOptions;
@@ -87,6 +97,7 @@ export class ConnectionTable {
   readonly #toWallMs: (ns: number) => number;
   readonly #events: ConnectionEvents | null;
   readonly #names: ProcessNames | null;
+  readonly #namesOf: NamesOf;
   readonly #listening = new Set<number>();
   /** Closed since the last pull began: socket and time. */
   readonly #closed = new Map<number, number>();
@@ -99,7 +110,9 @@ export class ConnectionTable {
     toWallMs: (monotonicNs: number) => number,
     events: ConnectionEvents | null = null,
     names: ProcessNames | null = null,
+    namesOf: NamesOf = () => null,
   ) {
+    this.#namesOf = namesOf;
     this.#options = options;
     this.#out = out;
     this.#toWallMs = toWallMs;
@@ -126,7 +139,7 @@ export class ConnectionTable {
   owned(owner: ConnectionOwner, how: 'accept' | 'handover' = 'accept'): void {
     const entry = this.entries.get(owner.sock);
     if (entry === undefined) return;
-    const { pid, uid, comm, startNs, acceptedBy, acceptedByComm } = owner;
+    const { pid, uid, comm, startNs, cgroup, acceptedBy, acceptedByComm } = owner;
     const { last } = entry;
     if (entry.infoWritten && last.pid === pid && last.comm === comm) return;
     entry.last = {
@@ -135,10 +148,13 @@ export class ConnectionTable {
       uid,
       comm,
       startNs,
+      cgroup,
       acceptedBy,
       acceptedByComm,
       ownerSource: how === 'accept' ? OWNER_SOURCE.NW_OWNER_ACCEPT : OWNER_SOURCE.NW_OWNER_USER,
     };
+    this.#name(entry);
+    addToUnit(this.units, entry);
     this.#names?.note(entry.last, entry.src, entry.dst);
     this.#writeInfo(entry, owner.tsNs);
     this.#events?.end(how, entry, this.#toWallMs(owner.tsNs));
@@ -156,6 +172,7 @@ export class ConnectionTable {
     const failed = connection.oldState === TCP_SYN_SENT || connection.oldState === TCP_SYN_RECV;
     if (failed && !this.#options.all) {
       this.#names?.note(connection, ...endsOf(connection));
+      this.units.of(this.#namesOf(connection.cgroup)).retransmits += connection.totalRetrans;
       this.entries.delete(connection.sock);
       this.#closed.set(connection.sock, connection.tsNs);
       return;
@@ -246,9 +263,15 @@ export class ConnectionTable {
       this.entries.set(connection.sock, entry);
     }
     entry.last = keepOwner(entry.last, connection);
+    this.#name(entry);
+    if (look === 'close' || !awaitsAccept(entry.last)) addToUnit(this.units, entry);
     this.#names?.note(entry.last, entry.src, entry.dst);
     if (this.#isReported(connection)) this.#write(entry, look);
     return entry;
+  }
+
+  #name(entry: Entry): void {
+    entry.names = this.#namesOf(entry.last.cgroup);
   }
 
   /** Without -a only what is or was established; -x adds the queues of listening sockets. */
@@ -266,11 +289,13 @@ export class ConnectionTable {
       src,
       dst,
       last: connection,
+      names: null,
       values: new ValueNews(connects, this.#values.length),
       state: new StateNews(connects),
       congestion: new StateNews(connects),
       infoWritten: false,
       addedBytes: connection.openNs === null ? bytesOf(connection) : 0,
+      added: addedBefore(connection),
       recentBytes: 0,
       seen: this.#dumps,
     };
@@ -357,6 +382,6 @@ function awaitsAccept({ ownerSource, role, openNs }: Connection): boolean {
 /** What accept() told stands, also where a later record does not know it yet. */
 function keepOwner(before: Connection, now: Connection): Connection {
   if (before.ownerSource <= now.ownerSource) return now;
-  const { pid, uid, comm, startNs, acceptedBy, acceptedByComm, ownerSource } = before;
-  return { ...now, pid, uid, comm, startNs, acceptedBy, acceptedByComm, ownerSource };
+  const { pid, uid, comm, startNs, cgroup, acceptedBy, acceptedByComm, ownerSource } = before;
+  return { ...now, pid, uid, comm, startNs, cgroup, acceptedBy, acceptedByComm, ownerSource };
 }

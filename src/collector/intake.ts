@@ -8,6 +8,8 @@ import type { RingReader } from '../kernel/ring.js';
 import { ByteWriter } from '../metrics/bytes.js';
 import { MARK, type Connection, type ConnectionOwner } from '../generated/connection.js';
 import { KIND, PACKET } from '../generated/packet.js';
+import type { CgroupSource } from '../sources/cgroup.js';
+import type { CgroupNames } from '../sources/cgroup-names.js';
 import type { ConnectionRecord, ConnectionSource } from '../sources/connection.js';
 import type { FaultSource } from '../sources/fault.js';
 import { HttpExchanges } from '../sources/http-exchanges.js';
@@ -25,6 +27,7 @@ import type { ConnectionsOptions, TableOptions, WatchedOptions } from './options
 type IntakeOptions = WatchedOptions & TableOptions & ConnectionsOptions;
 import { lmpRows } from './lmp-rows.js';
 import { PacketText, type PacketEvents } from './packet-lines.js';
+import { Owners } from './owners.js';
 import { packetRows } from './packet-rows.js';
 import { ProxiedClients } from './proxied-clients.js';
 import { ProcessNames } from './process-names.js';
@@ -41,6 +44,7 @@ export interface RowSink {
 }
 
 export interface IntakeParts {
+  readonly cgroups: CgroupSource;
   readonly connections: ConnectionSource;
   /** Null where this machine cannot have it. */
   readonly packets: PacketSource | null;
@@ -62,6 +66,7 @@ export class Intake {
   readonly #text: PacketText;
   readonly #heads: HttpHeads;
   readonly #kept: KeptRecords;
+  readonly #owners: Owners;
   readonly #proxied = new ProxiedClients();
   readonly #handshakes = new Handshakes();
   /** Connections that nobody has accepted yet, by socket; their opening is news when somebody has. */
@@ -82,7 +87,9 @@ export class Intake {
     this.#heads = new HttpHeads(options.targets);
     const toWallMs = (ns: number): number => parts.clock.toWallMs(ns);
     const { ndjson } = parts.files;
-    const names = parts.rows === null || options.format === 'lmp' ? null : new ProcessNames();
+    const names = new ProcessNames();
+    const owners = new Owners(names, this.#namesOf);
+    this.#owners = owners;
     this.table = new ConnectionTable(
       {
         all: options.all,
@@ -94,20 +101,26 @@ export class Intake {
       toWallMs,
       ndjson?.connections ?? null,
       names,
+      this.#namesOf,
     );
     this.requests = new Requests(options.targets, {
       ...{ log: parts.files.requests, ndjson, toWallMs },
       handshakes: this.#handshakes,
+      namesOf: this.#namesOf,
+      units: this.table.units,
     });
     const labels = { times: options.time, http: options.http };
     const events: PacketEvents | null =
       ndjson === null
         ? null
-        : (view, at, packet) => {
-            ndjson.packet(view, at, packet, labels, this.#proxied);
+        : (view, at, packet, { key }) => {
+            const owner = owners.ofPacket(view, at, key);
+            ndjson.packet(view, at, packet, labels, this.#proxied, owner);
           };
     const rows =
-      names === null ? lmpRows() : packetRows({ ...labels, numbers: options.numbers }, names);
+      options.format === 'lmp'
+        ? lmpRows()
+        : packetRows({ ...labels, numbers: options.numbers }, names);
     this.#text = new PacketText(
       { labels, rows: parts.rows === null ? null : rows, events },
       new ByteWriter(1 << 20),
@@ -155,8 +168,9 @@ export class Intake {
 
   /** Moves one batch of each source to the files; returns the number of records. */
   drain(): number {
-    const { connections, packets, clock, faults } = this.#parts;
+    const { cgroups, connections, packets, clock, faults } = this.#parts;
     clock.refresh();
+    cgroups.drain();
     // Not later packets: their connections may have opened since, and have no name yet.
     const end = packets?.source.ring.produced ?? 0;
     let taken = connections.drain(this.#takeConnection);
@@ -172,6 +186,8 @@ export class Intake {
     const ends = this.#rings.map((ring) => [ring, ring.produced] as const);
     while (ends.some(([ring, end]) => ring.consumed < end)) if (this.drain() === 0) return;
   }
+
+  readonly #namesOf = (cgroup: number): CgroupNames | null => this.#parts.cgroups.namesOf(cgroup);
 
   readonly #takeConnection = (record: ConnectionRecord): void => {
     if (record.kind === 'open') this.#open(record.connection);
@@ -307,8 +323,9 @@ export class Intake {
     const taken = faults.drain((record) => {
       lines++;
       const timestampMs = this.#parts.clock.toWallMs(record.tsNs);
-      faultLine(this.#faultLines, record, timestampMs);
-      this.#parts.files.ndjson?.fault(record, timestampMs);
+      const owner = this.#owners.ofFault(record);
+      faultLine(this.#faultLines, record, owner, timestampMs);
+      this.#parts.files.ndjson?.fault(record, owner, timestampMs);
     });
     this.#faults += lines;
     if (lines > 0) this.#parts.files.err?.write(this.#faultLines.view(), lines);

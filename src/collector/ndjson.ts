@@ -15,9 +15,11 @@ import {
   type Ends,
   type NdjsonEvent,
   type Owner,
+  type ProcessOwner,
 } from '../metrics/ndjson.js';
 import { NdjsonLog } from '../sinks/ndjson-log.js';
 import type { RotatingLog } from '../sinks/rotating.js';
+import type { CgroupNames } from '../sources/cgroup-names.js';
 import type { Connection } from '../sources/connection.js';
 import type { Exchange } from '../sources/exchange.js';
 import { exchangeEvent } from '../sources/exchange-event.js';
@@ -80,23 +82,28 @@ export class Ndjson {
     packet: PacketSample,
     has: PacketLabels,
     proxied: ProxiedClients,
+    owner: ProcessOwner,
   ): void {
     const ends = packetEnds(view, at);
     const client =
       packet.httpInfo === null
         ? null
         : proxied.at(readAddress(view, at + PACKET.at.sock), readU64(view, at + PACKET.at.tsNs));
-    this.#packets.write(packetEvent(ends, packet, has, client));
+    this.#packets.write(packetEvent(ends, packet, has, owner, client));
   }
 
-  exchange(exchange: Exchange, timestampMs: number, connectNs: number | null): void {
-    this.#requests?.write(exchangeEvent(exchange, timestampMs, { connectNs }));
+  exchange(
+    exchange: Exchange,
+    timestampMs: number,
+    before: { readonly connectNs: number | null; readonly names: CgroupNames | null },
+  ): void {
+    this.#requests?.write(exchangeEvent(exchange, timestampMs, before));
   }
 
-  fault(fault: FaultRecord, timestampMs: number): void {
+  fault(fault: FaultRecord, owner: ProcessOwner, timestampMs: number): void {
     const { reason, seq, ack } = fault;
     const error = { type: faultType(fault), reason, seq, ack };
-    this.#errors?.write(errorEvent(endsOf(fault), error, timestampMs));
+    this.#errors?.write(errorEvent(endsOf(fault), owner, error, timestampMs));
   }
 
   /** Waits until the lines of connects.ndjson are with the kernel. */
@@ -156,7 +163,7 @@ function packetEnds(view: DataView, at: number): Ends {
 }
 
 /** Not before connects.log has a line that says it: until accept() only the listener's is known. */
-function ownerOf({ last, infoWritten }: Entry): Owner {
+function ownerOf({ last, names, infoWritten }: Entry): Owner {
   const { ownerSource, pid, comm, role, acceptedBy, acceptedByComm } = last;
   const known = infoWritten && ownerSource !== OWNER_SOURCE.NW_OWNER_NONE;
   return {
@@ -164,5 +171,6 @@ function ownerOf({ last, infoWritten }: Entry): Owner {
     process: known ? comm : null,
     isServer: role === ROLE.NW_ROLE_UNKNOWN ? null : role !== ROLE.NW_ROLE_CLIENT,
     acceptedBy: known && acceptedBy !== 0 ? { pid: acceptedBy, process: acceptedByComm } : null,
+    names: infoWritten ? names : null,
   };
 }

@@ -3,6 +3,8 @@
  * kernel would, is left out unless --strict: the others are worth having.
  */
 import { SourceMissing, type ProgramState, type Source } from '../kernel/source.js';
+import { namesWantedOf } from '../cli/named.js';
+import { CgroupSource } from '../sources/cgroup.js';
 import { ConnectionSource } from '../sources/connection.js';
 import { FaultSource } from '../sources/fault.js';
 import type { Filter } from '../sources/filter.js';
@@ -14,6 +16,7 @@ const CONNECTION_RING_BYTES = 1 << 22;
 const FAULT_RING_BYTES = 1 << 20;
 
 export interface OpenSources {
+  readonly cgroups: CgroupSource;
   readonly connections: ConnectionSource;
   /** Null where it was left out. */
   readonly packets: PacketSource | null;
@@ -25,7 +28,7 @@ export interface OpenSources {
 
 /** Throws NetwatchError if one cannot be opened; nothing is left attached then. */
 export function openSources(
-  options: WatchedOptions & RingsOptions & Pick<CollectorOptions, 'strict'>,
+  options: WatchedOptions & RingsOptions & Pick<CollectorOptions, 'strict' | 'unit' | 'container'>,
   filter: Filter,
 ): OpenSources {
   const { retrans, time, http, simulateDrops: loseEvery = 0 } = options;
@@ -46,6 +49,8 @@ export function openSources(
     }
   };
   try {
+    // first: it tells the others which cgroups the filter lets through
+    const cgroups = keep(new CgroupSource(namesWantedOf(options)));
     const connections = keep(
       new ConnectionSource({
         filter,
@@ -58,7 +63,7 @@ export function openSources(
     const faults = options.err
       ? keepOrLeave(() => new FaultSource(filter, { bytes: FAULT_RING_BYTES, loseEvery }))
       : null;
-    return { connections, packets, faults, missing };
+    return { cgroups, connections, packets, faults, missing };
   } catch (error) {
     for (const { source } of opened) source.close();
     throw error;
@@ -66,8 +71,8 @@ export function openSources(
 }
 
 /** Those that are open. */
-export function sourcesOf({ connections, packets, faults }: OpenSources): Source[] {
-  return [connections, packets, faults].flatMap((part) => part?.source ?? []);
+export function sourcesOf({ cgroups, connections, packets, faults }: OpenSources): Source[] {
+  return [connections, packets, faults, cgroups].flatMap((part) => part?.source ?? []);
 }
 
 /** Every program that was asked for, also of sources that were left out. */

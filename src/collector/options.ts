@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { FAMILY, familyOf } from '../cli/family.js';
 import { DEFAULT_LISTEN, listenAddress } from '../cli/listen.js';
+import { NAMED, namesWantedOf } from '../cli/named.js';
 import { addOptions, option, valuesOf, type ValuesOf } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
 import { TARGETS } from '../http/targets.js';
@@ -52,6 +53,7 @@ const FILTER = {
     parse: parse.names,
   }),
   ...option('--cgroup <PATH>', 'a cgroup v2 directory and what is below it'),
+  ...NAMED,
   ...FAMILY,
 };
 export type FilterOptions = ValuesOf<typeof FILTER>;
@@ -186,6 +188,7 @@ export function namespacesOf(options: FilterOptions): NetworkNamespace[] {
 
 /** What the kernel side filters by. Throws if the cgroup does not exist. */
 export function filterOf(options: FilterOptions, namespaces: readonly NetworkNamespace[]): Filter {
+  const { units, containers } = namesWantedOf(options);
   return {
     pids: options.pid ?? [],
     comm: options.comm ?? null,
@@ -197,5 +200,6 @@ export function filterOf(options: FilterOptions, namespaces: readonly NetworkNam
     family: familyOf(options),
     namespaces: namespaces.map(({ inode }) => inode),
     cgroup: options.cgroup === undefined ? null : findCgroup(options.cgroup),
+    isNamed: units.length + containers.length > 0,
   };
 }

@@ -33,7 +33,12 @@ export interface PacketTextOptions {
 }
 
 /** Told of every packet that has its line, for --ndjson. */
-export type PacketEvents = (view: DataView, at: number, packet: PacketSample) => void;
+export type PacketEvents = (
+  view: DataView,
+  at: number,
+  packet: PacketSample,
+  ends: PacketEnds,
+) => void;
 
 /** HTTP heads that belong to a packet; null if it carries none. */
 export type HttpInfo = (view: DataView, at: number) => string | PlainText | null;
@@ -93,7 +98,7 @@ export class PacketText {
     const known = this.#known.get(words, (at + KEY_OFFSET) >> 2, this.#render);
     packetLine(this.lines, known.prefix, packet, labels);
     if (rows !== null) this.rows.utf8(rows.row(view, at, packet, known));
-    events?.(view, at, packet);
+    events?.(view, at, packet, known);
   }
 
   readonly #render = (words: Int32Array, index: number): Known => {

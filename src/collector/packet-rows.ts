@@ -53,7 +53,6 @@ const FLAGS: readonly (readonly [bit: number, letter: string])[] = [
   [0x80, 'W'],
   [0x10, '.'],
 ];
-const SYN = 0x02;
 const SYN_ACK = 0x12;
 const FLAG_TEXTS = Array.from({ length: 256 }, (_, flags) =>
   FLAGS.map(([bit, letter]) => (flags & bit ? letter : '')).join(''),
@@ -145,11 +144,7 @@ export function packetRows(options: PacketRowOptions, names: ProcessNames): Pack
   const row: PacketRows['row'] = (view, at, packet, { src, dst, key }) => {
     const { received, seq, ack, lengthBytes, timestampMs, httpInfo } = packet;
     const flags = view.getUint8(at + FIELD.tcpFlags);
-    const pid = view.getUint32(at + FIELD.pid, true);
-    const process =
-      (flags & SYN) === 0
-        ? names.find(key)
-        : names.findOfSyn(key, pid, !received && (flags & SYN_ACK) === SYN);
+    const process = names.ownerOfPacket(view, at, key)?.comm ?? null;
     const isAgain =
       packet.retransmitted ||
       (!received && (flags & SYN_ACK) === SYN_ACK && synAcks.isAgain(key, seq));

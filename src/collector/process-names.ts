@@ -3,15 +3,22 @@
  * connections tell them. A packet brings no name of its own.
  */
 import { OWNER_SOURCE } from '../generated/connection.js';
+import { PACKET } from '../generated/packet.js';
 import { processName } from '../kernel/host.js';
 import type { Connection } from '../sources/connection.js';
+
+const { at: FIELD } = PACKET;
+const SYN = 0x02;
+const SYN_ACK = 0x12;
 
 /** Connections remembered between two pulls: 10 MB. */
 const MOST = 65_536;
 
-interface Owner {
+export interface Owner {
   readonly pid: number;
   readonly comm: string;
+  /** Its id; 0: not known. */
+  readonly cgroup: number;
 }
 
 /** Names a connection among all of this machine; `src` and `dst` as in the logs. */
@@ -42,34 +49,43 @@ export class ProcessNames {
   }
 
   /** What a record tells of a connection's owner. */
-  note({ netns, ownerSource, pid, comm }: Connection, src: string, dst: string): void {
+  note({ netns, ownerSource, pid, comm, cgroup }: Connection, src: string, dst: string): void {
     if (ownerSource === OWNER_SOURCE.NW_OWNER_NONE) return;
     const key = endsKey(netns, src, dst);
     if (this.#now.size >= MOST && !this.#now.has(key)) {
       const oldest = this.#now.keys().next().value;
       if (oldest !== undefined) this.#now.delete(oldest);
     }
-    this.#now.set(key, { pid, comm });
+    this.#now.set(key, { pid, comm, cgroup });
   }
 
-  /** The process at this side of a packet; null if it is not known. */
-  find(key: string): string | null {
-    return (this.#now.get(key) ?? this.#before.get(key))?.comm ?? null;
+  /** The process at this side of a connection; null if it is not known. */
+  ownerOf(key: string): Owner | null {
+    return this.#now.get(key) ?? this.#before.get(key) ?? null;
+  }
+
+  /** The same for the packet at `at`. */
+  ownerOfPacket(view: DataView, at: number, key: string): Owner | null {
+    const flags = view.getUint8(at + FIELD.tcpFlags);
+    if ((flags & SYN) === 0) return this.ownerOf(key);
+    const isClient = view.getUint8(at + FIELD.rx) !== 1 && (flags & SYN_ACK) === SYN;
+    return this.#ownerOfSyn(key, view.getUint32(at + FIELD.pid, true), isClient);
   }
 
   /**
-   * The same for a SYN, which says itself by whose socket it was sent or received. Who sends the
-   * first one owns the connection; of one that is received that is the listener.
+   * A SYN says itself by whose socket it was sent or received. Who sends the first one owns the
+   * connection; of one that is received that is the listener.
    */
-  findOfSyn(key: string, pid: number, isClient: boolean): string | null {
-    const known = this.#now.get(key) ?? this.#before.get(key) ?? null;
-    if (pid === 0 || known?.pid === pid) return known?.comm ?? null;
+  #ownerOfSyn(key: string, pid: number, isClient: boolean): Owner | null {
+    const known = this.ownerOf(key);
+    if (pid === 0 || known?.pid === pid) return known;
     const comm = this.#lookUp(pid);
-    if (comm === null) return isClient ? null : (known?.comm ?? null);
+    if (comm === null) return isClient ? null : known;
+    const owner = { pid, comm, cgroup: 0 };
     // A flood of SYNs must not displace those that got further.
     const isNews = known === null || isClient;
-    if (isNews && this.#now.size < MOST) this.#now.set(key, { pid, comm });
-    return comm;
+    if (isNews && this.#now.size < MOST) this.#now.set(key, owner);
+    return owner;
   }
 
   #lookUp(pid: number): string | null {

@@ -12,7 +12,9 @@ import { RequestLines } from '../sources/request-lines.js';
 import type { RotatingLog } from '../sinks/rotating.js';
 import type { Targets } from '../http/targets.js';
 import { ExchangeText } from './exchange-text.js';
+import type { NamesOf } from './connection-table.js';
 import type { Handshakes } from './handshakes.js';
+import type { UnitTotals } from './unit-totals.js';
 import type { Ndjson } from './ndjson.js';
 
 const { at: FIELD } = HTTP_EXCHANGE;
@@ -31,6 +33,8 @@ export interface RequestsParts {
   readonly ndjson: Ndjson | null;
   readonly toWallMs: (ns: number) => number;
   readonly handshakes: Handshakes;
+  readonly namesOf: NamesOf;
+  readonly units: UnitTotals;
 }
 
 export class Requests implements RequestSummary {
@@ -67,6 +71,8 @@ export class Requests implements RequestSummary {
   exchange(view: DataView, at: number): void {
     this.counts.add(view, at);
     this.durations.add(view, at);
+    const names = this.#parts.namesOf(readU64(view, at + FIELD.cgroup));
+    this.#parts.units.of(names).requests[sideOf(view.getUint8(at + FIELD.role))]++;
     const { log, ndjson, toWallMs } = this.#parts;
     const request = this.#lines.take(view, at);
     const connectNs = this.#connectNs(view, at);
@@ -77,7 +83,7 @@ export class Requests implements RequestSummary {
     const isSlow = this.#isSlow(readU64(view, at + FIELD.durationNs));
     if (!isSlow && ndjson === null) return;
     const exchange = { ...decodeHttpExchange(view, at), request };
-    ndjson?.exchange(exchange, toWallMs(exchange.tsNs), connectNs);
+    ndjson?.exchange(exchange, toWallMs(exchange.tsNs), { connectNs, names });
     if (isSlow) this.#keep(exchange);
   }
 

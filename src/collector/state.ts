@@ -29,6 +29,8 @@ import {
 import type { SelfWatch } from './state/self.js';
 import { addCookies, addListeners } from './state/listeners.js';
 import { addSockets } from './state/sockets.js';
+import { addUnits } from './state/units.js';
+import type { UnitTotals } from './unit-totals.js';
 import { addConnectionTotals, addRetransmits, sumLive, type NeverFalling } from './state/totals.js';
 
 export interface StateReadings extends Omit<IntakeReading, 'intervalSeconds'> {
@@ -43,6 +45,7 @@ export interface StateReadings extends Omit<IntakeReading, 'intervalSeconds'> {
   /** All that were asked for. */
   readonly programs: readonly ProgramState[];
   readonly entries: ReadonlyMap<number, Entry>;
+  readonly units: UnitTotals;
   readonly files: Files;
   readonly self: SelfWatch;
   /** Null where a filter asks for some connections. */
@@ -72,6 +75,7 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   if (from.cookies !== null) addCookies(snapshot, from.cookies);
   addSockets(snapshot, from.entries.values());
   addListeners(snapshot, from.entries.values(), { overflows: hasOverflows(from) });
+  addUnits(snapshot, from.units, http);
   if (extra || retrans) addBusiest(snapshot, from);
   addHealth(snapshot, from);
   addIntake(snapshot, { ...from, intervalSeconds: from.options.interval });

@@ -48,6 +48,7 @@ const FULL_FILTER: Filter = {
   family: 6,
   namespaces: times(NOWHERE),
   cgroup: { id: 1n, level: 3 },
+  isNamed: true,
 };
 
 const NOTHING: WatchOptions = {

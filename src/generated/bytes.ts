@@ -45,8 +45,8 @@ export function decodeTraffic(view: DataView, at: number): Traffic {
 
 /** struct nw_traffic_key: size and field offsets in bytes. */
 export const TRAFFIC_KEY = {
-  size: 64,
-  at: { localAddr: 0, peerAddr: 16, localPort: 32, peerPort: 34, family: 36, pid: 40, netns: 44, comm: 48 },
+  size: 72,
+  at: { localAddr: 0, peerAddr: 16, localPort: 32, peerPort: 34, family: 36, cgroup: 40, pid: 48, netns: 52, comm: 56 },
 } as const;
 
 export interface TrafficKey {
@@ -55,6 +55,7 @@ export interface TrafficKey {
   readonly localPort: number;
   readonly peerPort: number;
   readonly family: number;
+  readonly cgroup: number;
   readonly pid: number;
   readonly netns: number;
   readonly comm: string;
@@ -67,9 +68,10 @@ export function decodeTrafficKey(view: DataView, at: number): TrafficKey {
     localPort: view.getUint16(at + 32, true),
     peerPort: view.getUint16(at + 34, true),
     family: view.getUint8(at + 36),
-    pid: view.getUint32(at + 40, true),
-    netns: view.getUint32(at + 44, true),
-    comm: readComm(view, at + 48),
+    cgroup: readU64(view, at + 40),
+    pid: view.getUint32(at + 48, true),
+    netns: view.getUint32(at + 52, true),
+    comm: readComm(view, at + 56),
   };
 }
 
@@ -77,7 +79,7 @@ export function decodeTrafficKey(view: DataView, at: number): TrafficKey {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
-  nw_filter: { offset: 8, size: 1408 },
-  nw_by_cgroup_map: { offset: 1416, size: 1 },
-  nw_by_mntns_map: { offset: 1417, size: 1 },
+  nw_filter: { offset: 8, size: 1416 },
+  nw_by_cgroup_map: { offset: 1424, size: 1 },
+  nw_by_mntns_map: { offset: 1425, size: 1 },
 } as const;

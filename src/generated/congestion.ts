@@ -124,9 +124,9 @@ export function decodePorts(view: DataView, at: number): Ports {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
-  nw_filter: { offset: 8, size: 1408 },
-  nw_local_ports: { offset: 1448, size: 4 },
-  nw_peer_ports: { offset: 1452, size: 4 },
-  nw_unit_ns: { offset: 1456, size: 4 },
-  nw_no_states: { offset: 1464, size: 48 },
+  nw_filter: { offset: 8, size: 1416 },
+  nw_local_ports: { offset: 1456, size: 4 },
+  nw_peer_ports: { offset: 1460, size: 4 },
+  nw_unit_ns: { offset: 1464, size: 4 },
+  nw_no_states: { offset: 1472, size: 48 },
 } as const;

@@ -47,7 +47,7 @@ export {
 /** struct nw_connection: size and field offsets in bytes. */
 export const CONNECTION = {
   size: 376,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, cgroup: 32, openNs: 40, handshakeNs: 48, bytesAcked: 56, bytesReceived: 64, bytesSent: 72, bytesRetrans: 80, pacingRate: 88, rtoNs: 96, busyNs: 104, rwndLimitedNs: 112, sndbufLimitedNs: 120, startNs: 128, pid: 136, uid: 140, comm: 144, localAddr: 160, peerAddr: 176, localPort: 192, peerPort: 194, family: 196, srttUs: 200, mdevUs: 204, rttvarUs: 208, minRttUs: 212, backlog: 216, maxBacklog: 220, rwnd: 224, sndWnd: 228, cwnd: 232, ssthresh: 236, sndbuf: 240, rcvbuf: 244, wmemQueued: 248, rmemAlloc: 252, totalRetrans: 256, packetsOut: 260, sackedOut: 264, lostOut: 268, retransOut: 272, reordering: 276, delivered: 280, deliveredCe: 284, segsIn: 288, segsOut: 292, unacked: 296, notsent: 300, unread: 304, mss: 308, rcvOoopack: 312, retransmits: 316, error: 324, acceptedBy: 328, acceptedByComm: 332, caName: 348, ecn: 364, caState: 365, state: 366, oldState: 367, role: 368, ownerSource: 369, marks: 370, counted: 371, overflows: 372 },
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, openNs: 32, handshakeNs: 40, bytesAcked: 48, bytesReceived: 56, bytesSent: 64, bytesRetrans: 72, pacingRate: 80, rtoNs: 88, busyNs: 96, rwndLimitedNs: 104, sndbufLimitedNs: 112, startNs: 120, cgroup: 128, pid: 136, uid: 140, comm: 144, localAddr: 160, peerAddr: 176, localPort: 192, peerPort: 194, family: 196, srttUs: 200, mdevUs: 204, rttvarUs: 208, minRttUs: 212, backlog: 216, maxBacklog: 220, rwnd: 224, sndWnd: 228, cwnd: 232, ssthresh: 236, sndbuf: 240, rcvbuf: 244, wmemQueued: 248, rmemAlloc: 252, totalRetrans: 256, packetsOut: 260, sackedOut: 264, lostOut: 268, retransOut: 272, reordering: 276, delivered: 280, deliveredCe: 284, segsIn: 288, segsOut: 292, unacked: 296, notsent: 300, unread: 304, mss: 308, rcvOoopack: 312, retransmits: 316, error: 324, acceptedBy: 328, acceptedByComm: 332, caName: 348, ecn: 364, caState: 365, state: 366, oldState: 367, role: 368, ownerSource: 369, marks: 370, counted: 371, overflows: 372 },
 } as const;
 
 export interface Connection {
@@ -56,7 +56,6 @@ export interface Connection {
   readonly kind: number;
   readonly netns: number;
   readonly cookie: number;
-  readonly cgroup: number;
   readonly openNs: number | null;
   readonly handshakeNs: number | null;
   readonly bytesAcked: number;
@@ -69,6 +68,7 @@ export interface Connection {
   readonly rwndLimitedNs: number | null;
   readonly sndbufLimitedNs: number | null;
   readonly startNs: number;
+  readonly cgroup: number;
   readonly pid: number;
   readonly uid: number;
   readonly comm: string;
@@ -129,19 +129,19 @@ export function decodeConnection(view: DataView, at: number): Connection {
     kind: view.getUint32(at + 16, true),
     netns: view.getUint32(at + 20, true),
     cookie: readU64(view, at + 24),
-    cgroup: readU64(view, at + 32),
-    openNs: readDuration(view, at + 40),
-    handshakeNs: readDuration(view, at + 48),
-    bytesAcked: readU64(view, at + 56),
-    bytesReceived: readU64(view, at + 64),
-    bytesSent: readU64(view, at + 72),
-    bytesRetrans: readU64(view, at + 80),
-    pacingRate: readU64(view, at + 88),
-    rtoNs: readDuration(view, at + 96),
-    busyNs: readDuration(view, at + 104),
-    rwndLimitedNs: readDuration(view, at + 112),
-    sndbufLimitedNs: readDuration(view, at + 120),
-    startNs: readU64(view, at + 128),
+    openNs: readDuration(view, at + 32),
+    handshakeNs: readDuration(view, at + 40),
+    bytesAcked: readU64(view, at + 48),
+    bytesReceived: readU64(view, at + 56),
+    bytesSent: readU64(view, at + 64),
+    bytesRetrans: readU64(view, at + 72),
+    pacingRate: readU64(view, at + 80),
+    rtoNs: readDuration(view, at + 88),
+    busyNs: readDuration(view, at + 96),
+    rwndLimitedNs: readDuration(view, at + 104),
+    sndbufLimitedNs: readDuration(view, at + 112),
+    startNs: readU64(view, at + 120),
+    cgroup: readU64(view, at + 128),
     pid: view.getUint32(at + 136, true),
     uid: view.getUint32(at + 140, true),
     comm: readComm(view, at + 144),
@@ -278,7 +278,7 @@ export const ROLE = {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
-  nw_filter: { offset: 8, size: 1408 },
-  nw_jiffies_per_second: { offset: 1416, size: 4 },
-  nw_lose_every: { offset: 1420, size: 4 },
+  nw_filter: { offset: 8, size: 1416 },
+  nw_jiffies_per_second: { offset: 1424, size: 4 },
+  nw_lose_every: { offset: 1428, size: 4 },
 } as const;

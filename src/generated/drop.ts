@@ -85,8 +85,8 @@ export function decodeOwnedEnds(view: DataView, at: number): OwnedEnds {
 
 /** struct nw_tcp_drop: size and field offsets in bytes. */
 export const TCP_DROP = {
-  size: 1168,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, startNs: 24, pid: 32, uid: 36, comm: 40, localAddr: 56, peerAddr: 72, localPort: 88, peerPort: 90, family: 92, location: 96, seq: 104, ack: 108, reason: 112, skbBytes: 116, stackBytes: 120, tcpFlags: 124, rx: 125, state: 126, fault: 127, acceptedBy: 128, acceptedByComm: 132, marks: 148, stack: 152 },
+  size: 1176,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, startNs: 24, cgroup: 32, pid: 40, uid: 44, comm: 48, localAddr: 64, peerAddr: 80, localPort: 96, peerPort: 98, family: 100, location: 104, seq: 112, ack: 116, reason: 120, skbBytes: 124, stackBytes: 128, tcpFlags: 132, rx: 133, state: 134, fault: 135, acceptedBy: 136, acceptedByComm: 140, marks: 156, stack: 160 },
 } as const;
 
 export interface TcpDrop {
@@ -95,6 +95,7 @@ export interface TcpDrop {
   readonly kind: number;
   readonly netns: number;
   readonly startNs: number;
+  readonly cgroup: number;
   readonly pid: number;
   readonly uid: number;
   readonly comm: string;
@@ -126,28 +127,29 @@ export function decodeTcpDrop(view: DataView, at: number): TcpDrop {
     kind: view.getUint32(at + 16, true),
     netns: view.getUint32(at + 20, true),
     startNs: readU64(view, at + 24),
-    pid: view.getUint32(at + 32, true),
-    uid: view.getUint32(at + 36, true),
-    comm: readComm(view, at + 40),
-    localAddr: readIp(view, at + 56),
-    peerAddr: readIp(view, at + 72),
-    localPort: view.getUint16(at + 88, true),
-    peerPort: view.getUint16(at + 90, true),
-    family: view.getUint8(at + 92),
-    location: readAddress(view, at + 96),
-    seq: view.getUint32(at + 104, true),
-    ack: view.getUint32(at + 108, true),
-    reason: view.getUint32(at + 112, true),
-    skbBytes: view.getUint32(at + 116, true),
-    stackBytes: view.getUint32(at + 120, true),
-    tcpFlags: view.getUint8(at + 124),
-    rx: view.getUint8(at + 125),
-    state: view.getUint8(at + 126),
-    fault: view.getUint8(at + 127),
-    acceptedBy: view.getUint32(at + 128, true),
-    acceptedByComm: readComm(view, at + 132),
-    marks: view.getUint8(at + 148),
-    stack: Array.from({ length: 127 }, (_, i) => readAddress(view, at + 152 + i * 8)),
+    cgroup: readU64(view, at + 32),
+    pid: view.getUint32(at + 40, true),
+    uid: view.getUint32(at + 44, true),
+    comm: readComm(view, at + 48),
+    localAddr: readIp(view, at + 64),
+    peerAddr: readIp(view, at + 80),
+    localPort: view.getUint16(at + 96, true),
+    peerPort: view.getUint16(at + 98, true),
+    family: view.getUint8(at + 100),
+    location: readAddress(view, at + 104),
+    seq: view.getUint32(at + 112, true),
+    ack: view.getUint32(at + 116, true),
+    reason: view.getUint32(at + 120, true),
+    skbBytes: view.getUint32(at + 124, true),
+    stackBytes: view.getUint32(at + 128, true),
+    tcpFlags: view.getUint8(at + 132),
+    rx: view.getUint8(at + 133),
+    state: view.getUint8(at + 134),
+    fault: view.getUint8(at + 135),
+    acceptedBy: view.getUint32(at + 136, true),
+    acceptedByComm: readComm(view, at + 140),
+    marks: view.getUint8(at + 156),
+    stack: Array.from({ length: 127 }, (_, i) => readAddress(view, at + 160 + i * 8)),
   };
 }
 
@@ -164,10 +166,10 @@ export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
   nw_lose_every: { offset: 4, size: 4 },
-  nw_filter: { offset: 8, size: 1408 },
-  nw_has_drop_reason: { offset: 1448, size: 1 },
-  nw_has_drop_socket: { offset: 1449, size: 1 },
-  nw_only_faults: { offset: 1450, size: 1 },
-  nw_reasons: { offset: 1456, size: 32 },
-  nw_purge_reason: { offset: 1488, size: 4 },
+  nw_filter: { offset: 8, size: 1416 },
+  nw_has_drop_reason: { offset: 1456, size: 1 },
+  nw_has_drop_socket: { offset: 1457, size: 1 },
+  nw_only_faults: { offset: 1458, size: 1 },
+  nw_reasons: { offset: 1464, size: 32 },
+  nw_purge_reason: { offset: 1496, size: 4 },
 } as const;

@@ -56,8 +56,8 @@ export function decodeFdCall(view: DataView, at: number): FdCall {
 
 /** struct nw_fd_pass: size and field offsets in bytes. */
 export const FD_PASS = {
-  size: 368,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, startNs: 24, pid: 32, uid: 36, comm: 40, socketInode: 56, inode: 64, tid: 72, socketFd: 76, fd: 80, mode: 84, threadComm: 88, name: 104, action: 360 },
+  size: 376,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, startNs: 24, cgroup: 32, pid: 40, uid: 44, comm: 48, socketInode: 64, inode: 72, tid: 80, socketFd: 84, fd: 88, mode: 92, threadComm: 96, name: 112, action: 368 },
 } as const;
 
 export interface FdPass {
@@ -66,6 +66,7 @@ export interface FdPass {
   readonly kind: number;
   readonly netns: number;
   readonly startNs: number;
+  readonly cgroup: number;
   readonly pid: number;
   readonly uid: number;
   readonly comm: string;
@@ -87,18 +88,19 @@ export function decodeFdPass(view: DataView, at: number): FdPass {
     kind: view.getUint32(at + 16, true),
     netns: view.getUint32(at + 20, true),
     startNs: readU64(view, at + 24),
-    pid: view.getUint32(at + 32, true),
-    uid: view.getUint32(at + 36, true),
-    comm: readComm(view, at + 40),
-    socketInode: readU64(view, at + 56),
-    inode: readU64(view, at + 64),
-    tid: view.getUint32(at + 72, true),
-    socketFd: view.getUint32(at + 76, true),
-    fd: view.getUint32(at + 80, true),
-    mode: view.getUint32(at + 84, true),
-    threadComm: readComm(view, at + 88),
-    name: readBytes(view, at + 104, 256),
-    action: view.getUint8(at + 360),
+    cgroup: readU64(view, at + 32),
+    pid: view.getUint32(at + 40, true),
+    uid: view.getUint32(at + 44, true),
+    comm: readComm(view, at + 48),
+    socketInode: readU64(view, at + 64),
+    inode: readU64(view, at + 72),
+    tid: view.getUint32(at + 80, true),
+    socketFd: view.getUint32(at + 84, true),
+    fd: view.getUint32(at + 88, true),
+    mode: view.getUint32(at + 92, true),
+    threadComm: readComm(view, at + 96),
+    name: readBytes(view, at + 112, 256),
+    action: view.getUint8(at + 368),
   };
 }
 
@@ -113,7 +115,7 @@ export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
   nw_lose_every: { offset: 4, size: 4 },
-  nw_filter: { offset: 8, size: 1408 },
-  nw_tid_count: { offset: 1432, size: 4 },
-  nw_tids: { offset: 1436, size: 64 },
+  nw_filter: { offset: 8, size: 1416 },
+  nw_tid_count: { offset: 1440, size: 4 },
+  nw_tids: { offset: 1444, size: 64 },
 } as const;

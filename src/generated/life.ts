@@ -64,8 +64,8 @@ export function decodeDns(view: DataView, at: number): Dns {
 
 /** struct nw_life: size and field offsets in bytes. */
 export const LIFE = {
-  size: 176,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, durationNs: 24, handshakeNs: 32, bytesAcked: 40, bytesReceived: 48, dataSent: 56, dataReceived: 64, startNs: 72, pid: 80, uid: 84, comm: 88, localAddr: 104, peerAddr: 120, localPort: 136, peerPort: 138, family: 140, error: 144, acceptedBy: 148, acceptedByComm: 152, event: 168, state: 169, oldState: 170, role: 171, marks: 172 },
+  size: 184,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, durationNs: 24, handshakeNs: 32, bytesAcked: 40, bytesReceived: 48, dataSent: 56, dataReceived: 64, startNs: 72, cgroup: 80, pid: 88, uid: 92, comm: 96, localAddr: 112, peerAddr: 128, localPort: 144, peerPort: 146, family: 148, error: 152, acceptedBy: 156, acceptedByComm: 160, event: 176, state: 177, oldState: 178, role: 179, marks: 180 },
 } as const;
 
 export interface Life {
@@ -80,6 +80,7 @@ export interface Life {
   readonly dataSent: number;
   readonly dataReceived: number;
   readonly startNs: number;
+  readonly cgroup: number;
   readonly pid: number;
   readonly uid: number;
   readonly comm: string;
@@ -111,22 +112,23 @@ export function decodeLife(view: DataView, at: number): Life {
     dataSent: readU64(view, at + 56),
     dataReceived: readU64(view, at + 64),
     startNs: readU64(view, at + 72),
-    pid: view.getUint32(at + 80, true),
-    uid: view.getUint32(at + 84, true),
-    comm: readComm(view, at + 88),
-    localAddr: readIp(view, at + 104),
-    peerAddr: readIp(view, at + 120),
-    localPort: view.getUint16(at + 136, true),
-    peerPort: view.getUint16(at + 138, true),
-    family: view.getUint8(at + 140),
-    error: view.getUint32(at + 144, true),
-    acceptedBy: view.getUint32(at + 148, true),
-    acceptedByComm: readComm(view, at + 152),
-    event: view.getUint8(at + 168),
-    state: view.getUint8(at + 169),
-    oldState: view.getUint8(at + 170),
-    role: view.getUint8(at + 171),
-    marks: view.getUint8(at + 172),
+    cgroup: readU64(view, at + 80),
+    pid: view.getUint32(at + 88, true),
+    uid: view.getUint32(at + 92, true),
+    comm: readComm(view, at + 96),
+    localAddr: readIp(view, at + 112),
+    peerAddr: readIp(view, at + 128),
+    localPort: view.getUint16(at + 144, true),
+    peerPort: view.getUint16(at + 146, true),
+    family: view.getUint8(at + 148),
+    error: view.getUint32(at + 152, true),
+    acceptedBy: view.getUint32(at + 156, true),
+    acceptedByComm: readComm(view, at + 160),
+    event: view.getUint8(at + 176),
+    state: view.getUint8(at + 177),
+    oldState: view.getUint8(at + 178),
+    role: view.getUint8(at + 179),
+    marks: view.getUint8(at + 180),
   };
 }
 
@@ -168,8 +170,8 @@ export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
   nw_lose_every: { offset: 4, size: 4 },
-  nw_filter: { offset: 8, size: 1408 },
-  nw_by_cgroup_map: { offset: 1416, size: 1 },
-  nw_by_mntns_map: { offset: 1417, size: 1 },
-  nw_life_filter: { offset: 1424, size: 24 },
+  nw_filter: { offset: 8, size: 1416 },
+  nw_by_cgroup_map: { offset: 1424, size: 1 },
+  nw_by_mntns_map: { offset: 1425, size: 1 },
+  nw_life_filter: { offset: 1432, size: 24 },
 } as const;

@@ -31,8 +31,8 @@ export {
 
 /** struct nw_listen: size and field offsets in bytes. */
 export const LISTEN = {
-  size: 112,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, startNs: 24, pid: 32, uid: 36, comm: 40, localAddr: 56, peerAddr: 72, localPort: 88, peerPort: 90, family: 92, backlog: 96, requested: 100, error: 104 },
+  size: 120,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, startNs: 24, cgroup: 32, pid: 40, uid: 44, comm: 48, localAddr: 64, peerAddr: 80, localPort: 96, peerPort: 98, family: 100, backlog: 104, requested: 108, error: 112 },
 } as const;
 
 export interface Listen {
@@ -41,6 +41,7 @@ export interface Listen {
   readonly kind: number;
   readonly netns: number;
   readonly startNs: number;
+  readonly cgroup: number;
   readonly pid: number;
   readonly uid: number;
   readonly comm: string;
@@ -61,17 +62,18 @@ export function decodeListen(view: DataView, at: number): Listen {
     kind: view.getUint32(at + 16, true),
     netns: view.getUint32(at + 20, true),
     startNs: readU64(view, at + 24),
-    pid: view.getUint32(at + 32, true),
-    uid: view.getUint32(at + 36, true),
-    comm: readComm(view, at + 40),
-    localAddr: readIp(view, at + 56),
-    peerAddr: readIp(view, at + 72),
-    localPort: view.getUint16(at + 88, true),
-    peerPort: view.getUint16(at + 90, true),
-    family: view.getUint8(at + 92),
-    backlog: view.getUint32(at + 96, true),
-    requested: view.getUint32(at + 100, true),
-    error: view.getUint32(at + 104, true),
+    cgroup: readU64(view, at + 32),
+    pid: view.getUint32(at + 40, true),
+    uid: view.getUint32(at + 44, true),
+    comm: readComm(view, at + 48),
+    localAddr: readIp(view, at + 64),
+    peerAddr: readIp(view, at + 80),
+    localPort: view.getUint16(at + 96, true),
+    peerPort: view.getUint16(at + 98, true),
+    family: view.getUint8(at + 100),
+    backlog: view.getUint32(at + 104, true),
+    requested: view.getUint32(at + 108, true),
+    error: view.getUint32(at + 112, true),
   };
 }
 
@@ -97,6 +99,6 @@ export function decodeListenCall(view: DataView, at: number): ListenCall {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
-  nw_filter: { offset: 8, size: 1408 },
-  nw_lose_every: { offset: 1416, size: 4 },
+  nw_filter: { offset: 8, size: 1416 },
+  nw_lose_every: { offset: 1424, size: 4 },
 } as const;

@@ -82,8 +82,8 @@ export function decodeEarly(view: DataView, at: number): Early {
 
 /** struct nw_ended: size and field offsets in bytes. */
 export const ENDED = {
-  size: 320,
-  at: { record: 0, at: 240, startNs: 296, resentUntilNs: 304, firstSeq: 312 },
+  size: 328,
+  at: { record: 0, at: 248, startNs: 304, resentUntilNs: 312, firstSeq: 320 },
 } as const;
 
 export interface Ended {
@@ -97,10 +97,10 @@ export interface Ended {
 export function decodeEnded(view: DataView, at: number): Ended {
   return {
     record: decodeHttpExchange(view, at),
-    at: Array.from({ length: 7 }, (_, i) => readU64(view, at + 240 + i * 8)),
-    startNs: readU64(view, at + 296),
-    resentUntilNs: readU64(view, at + 304),
-    firstSeq: view.getUint32(at + 312, true),
+    at: Array.from({ length: 7 }, (_, i) => readU64(view, at + 248 + i * 8)),
+    startNs: readU64(view, at + 304),
+    resentUntilNs: readU64(view, at + 312),
+    firstSeq: view.getUint32(at + 320, true),
   };
 }
 
@@ -292,8 +292,8 @@ export function decodeHttpDurations(view: DataView, at: number): HttpDurations {
 
 /** struct nw_http_exchange: size and field offsets in bytes. */
 export const HTTP_EXCHANGE = {
-  size: 240,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, durationNs: 24, firstByteNs: 32, requestBytes: 40, responseBytes: 48, partNs: 56, reorderingNs: 104, runQueueNs: 112, sendBufferNs: 120, sendRetransmitNs: 128, waitRetransmitNs: 136, networkNs: 144, deliveryNs: 152, localAddr: 160, peerAddr: 176, localPort: 192, peerPort: 194, family: 196, comm: 200, pid: 216, number: 220, retransmits: 224, status: 228, serverPort: 230, role: 232, method: 233, version: 234, outcome: 235, early: 236, unexplained: 237 },
+  size: 248,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, durationNs: 24, firstByteNs: 32, requestBytes: 40, responseBytes: 48, partNs: 56, reorderingNs: 104, runQueueNs: 112, sendBufferNs: 120, sendRetransmitNs: 128, waitRetransmitNs: 136, networkNs: 144, deliveryNs: 152, cgroup: 160, localAddr: 168, peerAddr: 184, localPort: 200, peerPort: 202, family: 204, comm: 208, pid: 224, number: 228, retransmits: 232, status: 236, serverPort: 238, role: 240, method: 241, version: 242, outcome: 243, early: 244, unexplained: 245 },
 } as const;
 
 export interface HttpExchange {
@@ -313,6 +313,7 @@ export interface HttpExchange {
   readonly waitRetransmitNs: number | null;
   readonly networkNs: number | null;
   readonly deliveryNs: number | null;
+  readonly cgroup: number;
   readonly localAddr: string;
   readonly peerAddr: string;
   readonly localPort: number;
@@ -350,23 +351,24 @@ export function decodeHttpExchange(view: DataView, at: number): HttpExchange {
     waitRetransmitNs: readDuration(view, at + 136),
     networkNs: readDuration(view, at + 144),
     deliveryNs: readDuration(view, at + 152),
-    localAddr: readIp(view, at + 160),
-    peerAddr: readIp(view, at + 176),
-    localPort: view.getUint16(at + 192, true),
-    peerPort: view.getUint16(at + 194, true),
-    family: view.getUint8(at + 196),
-    comm: readComm(view, at + 200),
-    pid: view.getUint32(at + 216, true),
-    number: view.getUint32(at + 220, true),
-    retransmits: view.getUint32(at + 224, true),
-    status: view.getUint16(at + 228, true),
-    serverPort: view.getUint16(at + 230, true),
-    role: view.getUint8(at + 232),
-    method: view.getUint8(at + 233),
-    version: view.getUint8(at + 234),
-    outcome: view.getUint8(at + 235),
-    early: view.getUint8(at + 236),
-    unexplained: view.getUint8(at + 237),
+    cgroup: readU64(view, at + 160),
+    localAddr: readIp(view, at + 168),
+    peerAddr: readIp(view, at + 184),
+    localPort: view.getUint16(at + 200, true),
+    peerPort: view.getUint16(at + 202, true),
+    family: view.getUint8(at + 204),
+    comm: readComm(view, at + 208),
+    pid: view.getUint32(at + 224, true),
+    number: view.getUint32(at + 228, true),
+    retransmits: view.getUint32(at + 232, true),
+    status: view.getUint16(at + 236, true),
+    serverPort: view.getUint16(at + 238, true),
+    role: view.getUint8(at + 240),
+    method: view.getUint8(at + 241),
+    version: view.getUint8(at + 242),
+    outcome: view.getUint8(at + 243),
+    early: view.getUint8(at + 244),
+    unexplained: view.getUint8(at + 245),
   };
 }
 
@@ -666,8 +668,8 @@ export function decodePending(view: DataView, at: number): Pending {
 
 /** struct nw_points: size and field offsets in bytes. */
 export const POINTS = {
-  size: 4096,
-  at: { owner: 0, state: 8, endSeq: 40, request: 72, ended: 1224, sent: 3784, beganNs: 3912, resentNs: 3920, resentUntilNs: 3928, writtenNs: 3936, gapNs: 3944, filledNs: 3952, cameSeq: 3960, reorderingNs: 3968, beganReorderingNs: 3976, runDelayNs: 3984, task: 3992, beganSeq: 3996, beganFullUs: 4000, resent: 4004, sentCount: 4008, whole: 4012, settled: 4016, unread: 4020, fresh: 4024, place: 4028, closing: 4032, pid: 4036, comm: 4040, localAddr: 4056, peerAddr: 4072, localPort: 4088, peerPort: 4090, family: 4092 },
+  size: 4168,
+  at: { owner: 0, state: 8, endSeq: 40, request: 72, ended: 1224, sent: 3848, beganNs: 3976, resentNs: 3984, resentUntilNs: 3992, writtenNs: 4000, gapNs: 4008, filledNs: 4016, cameSeq: 4024, reorderingNs: 4032, beganReorderingNs: 4040, runDelayNs: 4048, cgroup: 4056, task: 4064, beganSeq: 4068, beganFullUs: 4072, resent: 4076, sentCount: 4080, whole: 4084, settled: 4088, unread: 4092, fresh: 4096, place: 4100, closing: 4104, pid: 4108, comm: 4112, localAddr: 4128, peerAddr: 4144, localPort: 4160, peerPort: 4162, family: 4164 },
 } as const;
 
 export interface Points {
@@ -687,6 +689,7 @@ export interface Points {
   readonly reorderingNs: number;
   readonly beganReorderingNs: number;
   readonly runDelayNs: number;
+  readonly cgroup: number;
   readonly task: number;
   readonly beganSeq: number;
   readonly beganFullUs: number;
@@ -713,36 +716,37 @@ export function decodePoints(view: DataView, at: number): Points {
     state: Array.from({ length: 8 }, (_, i) => view.getUint32(at + 8 + i * 4, true)),
     endSeq: Array.from({ length: 8 }, (_, i) => view.getUint32(at + 40 + i * 4, true)),
     request: Array.from({ length: 16 }, (_, i) => decodeRequestPoints(view, at + 72 + i * 72)),
-    ended: Array.from({ length: 8 }, (_, i) => decodeEnded(view, at + 1224 + i * 320)),
-    sent: Array.from({ length: 16 }, (_, i) => decodeSentAt(view, at + 3784 + i * 8)),
-    beganNs: readU64(view, at + 3912),
-    resentNs: readU64(view, at + 3920),
-    resentUntilNs: readU64(view, at + 3928),
-    writtenNs: readU64(view, at + 3936),
-    gapNs: readU64(view, at + 3944),
-    filledNs: readU64(view, at + 3952),
-    cameSeq: view.getUint32(at + 3960, true),
-    reorderingNs: readU64(view, at + 3968),
-    beganReorderingNs: readU64(view, at + 3976),
-    runDelayNs: readU64(view, at + 3984),
-    task: view.getUint32(at + 3992, true),
-    beganSeq: view.getUint32(at + 3996, true),
-    beganFullUs: view.getUint32(at + 4000, true),
-    resent: view.getUint32(at + 4004, true),
-    sentCount: view.getUint32(at + 4008, true),
-    whole: view.getUint32(at + 4012, true),
-    settled: view.getUint32(at + 4016, true),
-    unread: view.getUint32(at + 4020, true),
-    fresh: view.getUint32(at + 4024, true),
-    place: view.getUint32(at + 4028, true),
-    closing: view.getUint32(at + 4032, true),
-    pid: view.getUint32(at + 4036, true),
-    comm: readComm(view, at + 4040),
-    localAddr: readIp(view, at + 4056),
-    peerAddr: readIp(view, at + 4072),
-    localPort: view.getUint16(at + 4088, true),
-    peerPort: view.getUint16(at + 4090, true),
-    family: view.getUint8(at + 4092),
+    ended: Array.from({ length: 8 }, (_, i) => decodeEnded(view, at + 1224 + i * 328)),
+    sent: Array.from({ length: 16 }, (_, i) => decodeSentAt(view, at + 3848 + i * 8)),
+    beganNs: readU64(view, at + 3976),
+    resentNs: readU64(view, at + 3984),
+    resentUntilNs: readU64(view, at + 3992),
+    writtenNs: readU64(view, at + 4000),
+    gapNs: readU64(view, at + 4008),
+    filledNs: readU64(view, at + 4016),
+    cameSeq: view.getUint32(at + 4024, true),
+    reorderingNs: readU64(view, at + 4032),
+    beganReorderingNs: readU64(view, at + 4040),
+    runDelayNs: readU64(view, at + 4048),
+    cgroup: readU64(view, at + 4056),
+    task: view.getUint32(at + 4064, true),
+    beganSeq: view.getUint32(at + 4068, true),
+    beganFullUs: view.getUint32(at + 4072, true),
+    resent: view.getUint32(at + 4076, true),
+    sentCount: view.getUint32(at + 4080, true),
+    whole: view.getUint32(at + 4084, true),
+    settled: view.getUint32(at + 4088, true),
+    unread: view.getUint32(at + 4092, true),
+    fresh: view.getUint32(at + 4096, true),
+    place: view.getUint32(at + 4100, true),
+    closing: view.getUint32(at + 4104, true),
+    pid: view.getUint32(at + 4108, true),
+    comm: readComm(view, at + 4112),
+    localAddr: readIp(view, at + 4128),
+    peerAddr: readIp(view, at + 4144),
+    localPort: view.getUint16(at + 4160, true),
+    peerPort: view.getUint16(at + 4162, true),
+    family: view.getUint8(at + 4164),
   };
 }
 
@@ -1142,14 +1146,14 @@ export const UNEXPLAINED = {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
-  nw_filter: { offset: 8, size: 1408 },
-  nw_lose_every: { offset: 1416, size: 4 },
-  nw_time: { offset: 1420, size: 1 },
-  nw_records: { offset: 1421, size: 1 },
-  nw_http_on: { offset: 1422, size: 1 },
-  nw_http_explains: { offset: 1423, size: 1 },
-  nw_http_sees_buffer: { offset: 1424, size: 1 },
-  nw_exact: { offset: 1425, size: 1 },
-  nw_has_drop_socket: { offset: 1568, size: 1 },
-  nw_no_socket_reason: { offset: 1572, size: 4 },
+  nw_filter: { offset: 8, size: 1416 },
+  nw_lose_every: { offset: 1424, size: 4 },
+  nw_time: { offset: 1428, size: 1 },
+  nw_records: { offset: 1429, size: 1 },
+  nw_http_on: { offset: 1430, size: 1 },
+  nw_http_explains: { offset: 1431, size: 1 },
+  nw_http_sees_buffer: { offset: 1432, size: 1 },
+  nw_exact: { offset: 1433, size: 1 },
+  nw_has_drop_socket: { offset: 1576, size: 1 },
+  nw_no_socket_reason: { offset: 1580, size: 4 },
 } as const;

@@ -51,8 +51,8 @@ export function decodeArrivals(view: DataView, at: number): Arrivals {
 
 /** struct nw_packet_latency: size and field offsets in bytes. */
 export const PACKET_LATENCY = {
-  size: 112,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, latencyNs: 24, startNs: 32, pid: 40, uid: 44, comm: 48, localAddr: 64, peerAddr: 80, localPort: 96, peerPort: 98, family: 100, tid: 104 },
+  size: 120,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, latencyNs: 24, startNs: 32, cgroup: 40, pid: 48, uid: 52, comm: 56, localAddr: 72, peerAddr: 88, localPort: 104, peerPort: 106, family: 108, tid: 112 },
 } as const;
 
 export interface PacketLatency {
@@ -62,6 +62,7 @@ export interface PacketLatency {
   readonly netns: number;
   readonly latencyNs: number | null;
   readonly startNs: number;
+  readonly cgroup: number;
   readonly pid: number;
   readonly uid: number;
   readonly comm: string;
@@ -81,15 +82,16 @@ export function decodePacketLatency(view: DataView, at: number): PacketLatency {
     netns: view.getUint32(at + 20, true),
     latencyNs: readDuration(view, at + 24),
     startNs: readU64(view, at + 32),
-    pid: view.getUint32(at + 40, true),
-    uid: view.getUint32(at + 44, true),
-    comm: readComm(view, at + 48),
-    localAddr: readIp(view, at + 64),
-    peerAddr: readIp(view, at + 80),
-    localPort: view.getUint16(at + 96, true),
-    peerPort: view.getUint16(at + 98, true),
-    family: view.getUint8(at + 100),
-    tid: view.getUint32(at + 104, true),
+    cgroup: readU64(view, at + 40),
+    pid: view.getUint32(at + 48, true),
+    uid: view.getUint32(at + 52, true),
+    comm: readComm(view, at + 56),
+    localAddr: readIp(view, at + 72),
+    peerAddr: readIp(view, at + 88),
+    localPort: view.getUint16(at + 104, true),
+    peerPort: view.getUint16(at + 106, true),
+    family: view.getUint8(at + 108),
+    tid: view.getUint32(at + 112, true),
   };
 }
 
@@ -98,8 +100,8 @@ export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
   nw_lose_every: { offset: 4, size: 4 },
-  nw_filter: { offset: 8, size: 1408 },
-  nw_min_latency_ns: { offset: 1424, size: 8 },
-  nw_tid_count: { offset: 1432, size: 4 },
-  nw_tids: { offset: 1436, size: 64 },
+  nw_filter: { offset: 8, size: 1416 },
+  nw_min_latency_ns: { offset: 1432, size: 8 },
+  nw_tid_count: { offset: 1440, size: 4 },
+  nw_tids: { offset: 1444, size: 64 },
 } as const;

@@ -70,8 +70,8 @@ export const RTT_BY = {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
-  nw_filter: { offset: 8, size: 1408 },
-  nw_rtt_by: { offset: 1448, size: 4 },
-  nw_us_per_unit: { offset: 1452, size: 4 },
-  nw_no_rtt: { offset: 1456, size: 264 },
+  nw_filter: { offset: 8, size: 1416 },
+  nw_rtt_by: { offset: 1456, size: 4 },
+  nw_us_per_unit: { offset: 1460, size: 4 },
+  nw_no_rtt: { offset: 1464, size: 264 },
 } as const;

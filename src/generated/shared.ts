@@ -3,8 +3,8 @@ import { readAddress, readBytes, readComm, readIp, readU64 } from '../kernel/rea
 
 /** struct nw_connection_owner: size and field offsets in bytes. */
 export const CONNECTION_OWNER = {
-  size: 120,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, localAddr: 24, peerAddr: 40, localPort: 56, peerPort: 58, family: 60, startNs: 64, pid: 72, uid: 76, comm: 80, acceptedBy: 96, acceptedByComm: 100, allowed: 116 },
+  size: 128,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, localAddr: 24, peerAddr: 40, localPort: 56, peerPort: 58, family: 60, startNs: 64, cgroup: 72, pid: 80, uid: 84, comm: 88, acceptedBy: 104, acceptedByComm: 108, allowed: 124 },
 } as const;
 
 export interface ConnectionOwner {
@@ -18,6 +18,7 @@ export interface ConnectionOwner {
   readonly peerPort: number;
   readonly family: number;
   readonly startNs: number;
+  readonly cgroup: number;
   readonly pid: number;
   readonly uid: number;
   readonly comm: string;
@@ -38,19 +39,20 @@ export function decodeConnectionOwner(view: DataView, at: number): ConnectionOwn
     peerPort: view.getUint16(at + 58, true),
     family: view.getUint8(at + 60),
     startNs: readU64(view, at + 64),
-    pid: view.getUint32(at + 72, true),
-    uid: view.getUint32(at + 76, true),
-    comm: readComm(view, at + 80),
-    acceptedBy: view.getUint32(at + 96, true),
-    acceptedByComm: readComm(view, at + 100),
-    allowed: view.getUint8(at + 116),
+    cgroup: readU64(view, at + 72),
+    pid: view.getUint32(at + 80, true),
+    uid: view.getUint32(at + 84, true),
+    comm: readComm(view, at + 88),
+    acceptedBy: view.getUint32(at + 104, true),
+    acceptedByComm: readComm(view, at + 108),
+    allowed: view.getUint8(at + 124),
   };
 }
 
 /** struct nw_filter: size and field offsets in bytes. */
 export const FILTER = {
-  size: 1408,
-  at: { cgroup: 0, netnsCount: 8, netns: 12, pidCount: 76, pid: 80, localPortCount: 144, localPort: 148, peerPortCount: 212, peerPort: 216, localAddrCount: 280, peerAddrCount: 284, localAddr: 288, peerAddr: 800, family: 1312, commLength: 1316, comm: 1320, portCount: 1336, port: 1340, cgroupLevel: 1404 },
+  size: 1416,
+  at: { cgroup: 0, netnsCount: 8, netns: 12, pidCount: 76, pid: 80, localPortCount: 144, localPort: 148, peerPortCount: 212, peerPort: 216, localAddrCount: 280, peerAddrCount: 284, localAddr: 288, peerAddr: 800, family: 1312, commLength: 1316, comm: 1320, portCount: 1336, port: 1340, cgroupLevel: 1404, named: 1408 },
 } as const;
 
 export interface Filter {
@@ -73,6 +75,7 @@ export interface Filter {
   readonly portCount: number;
   readonly port: readonly number[];
   readonly cgroupLevel: number;
+  readonly named: number;
 }
 
 export function decodeFilter(view: DataView, at: number): Filter {
@@ -96,6 +99,7 @@ export function decodeFilter(view: DataView, at: number): Filter {
     portCount: view.getUint32(at + 1336, true),
     port: Array.from({ length: 16 }, (_, i) => view.getUint32(at + 1340 + i * 4, true)),
     cgroupLevel: view.getUint32(at + 1404, true),
+    named: view.getUint32(at + 1408, true),
   };
 }
 
@@ -161,6 +165,7 @@ export const KIND = {
   NW_KIND_HTTP_EXCHANGE: 17,
   NW_KIND_HTTP_PROXY: 18,
   NW_KIND_CONNECTION_HANDOVER: 19,
+  NW_KIND_CGROUP: 20,
 } as const;
 
 /** enum nw_mark */
@@ -174,15 +179,15 @@ export const MARK = {
 /** struct nw_owner: size and field offsets in bytes. */
 export const OWNER = {
   size: 64,
-  at: { startNs: 0, pid: 8, uid: 12, comm: 16, cgroup: 32, inside: 40, acceptedBy: 44, acceptedByComm: 48 },
+  at: { startNs: 0, cgroup: 8, pid: 16, uid: 20, comm: 24, inside: 40, acceptedBy: 44, acceptedByComm: 48 },
 } as const;
 
 export interface Owner {
   readonly startNs: number;
+  readonly cgroup: number;
   readonly pid: number;
   readonly uid: number;
   readonly comm: string;
-  readonly cgroup: number;
   readonly inside: number;
   readonly acceptedBy: number;
   readonly acceptedByComm: string;
@@ -191,10 +196,10 @@ export interface Owner {
 export function decodeOwner(view: DataView, at: number): Owner {
   return {
     startNs: readU64(view, at),
-    pid: view.getUint32(at + 8, true),
-    uid: view.getUint32(at + 12, true),
-    comm: readComm(view, at + 16),
-    cgroup: readU64(view, at + 32),
+    cgroup: readU64(view, at + 8),
+    pid: view.getUint32(at + 16, true),
+    uid: view.getUint32(at + 20, true),
+    comm: readComm(view, at + 24),
     inside: view.getUint32(at + 40, true),
     acceptedBy: view.getUint32(at + 44, true),
     acceptedByComm: readComm(view, at + 48),
@@ -356,12 +361,13 @@ export function decodeTaking(view: DataView, at: number): Taking {
 
 /** struct nw_task: size and field offsets in bytes. */
 export const TASK = {
-  size: 32,
-  at: { startNs: 0, pid: 8, uid: 12, comm: 16 },
+  size: 40,
+  at: { startNs: 0, cgroup: 8, pid: 16, uid: 20, comm: 24 },
 } as const;
 
 export interface Task {
   readonly startNs: number;
+  readonly cgroup: number;
   readonly pid: number;
   readonly uid: number;
   readonly comm: string;
@@ -370,9 +376,10 @@ export interface Task {
 export function decodeTask(view: DataView, at: number): Task {
   return {
     startNs: readU64(view, at),
-    pid: view.getUint32(at + 8, true),
-    uid: view.getUint32(at + 12, true),
-    comm: readComm(view, at + 16),
+    cgroup: readU64(view, at + 8),
+    pid: view.getUint32(at + 16, true),
+    uid: view.getUint32(at + 20, true),
+    comm: readComm(view, at + 24),
   };
 }
 

@@ -60,7 +60,7 @@ export function decodeBacklogKey(view: DataView, at: number): BacklogKey {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
-  nw_filter: { offset: 8, size: 1408 },
-  nw_overflow_hz: { offset: 1416, size: 4 },
-  nw_no_backlog: { offset: 1440, size: 280 },
+  nw_filter: { offset: 8, size: 1416 },
+  nw_overflow_hz: { offset: 1424, size: 4 },
+  nw_no_backlog: { offset: 1448, size: 280 },
 } as const;

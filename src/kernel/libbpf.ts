@@ -127,6 +127,10 @@ export const libbpf = {
     bpf,
     'int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)',
   ),
+  deleteKey: fn<(fd: number, key: Uint8Array) => number>(
+    bpf,
+    'int bpf_map_delete_elem(int fd, const void *key)',
+  ),
   nextKey: fn<(fd: number, key: Uint8Array | null, next: Uint8Array) => number>(
     bpf,
     'int bpf_map_get_next_key(int fd, const void *key, void *next_key)',

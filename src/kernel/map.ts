@@ -6,6 +6,7 @@ import { describeErrno } from './system-error.js';
 import type { BpfMap } from './object.js';
 
 const ENOENT = 2;
+const E2BIG = 7;
 const ENOSPC = 28;
 
 /** Values in per-CPU maps are padded to 8 bytes. */
@@ -61,6 +62,21 @@ export function sumCounters(all: Uint8Array, size: number): DataView {
     sum[column] = (sum[column] ?? 0n) + (counters[i] ?? 0n);
   }
   return new DataView(sum.buffer);
+}
+
+/** Puts a value into a hash map; false: it is full. */
+export function setKey(map: BpfMap, key: Uint8Array, value: Uint8Array): boolean {
+  if (libbpf.update(map.fd, key, value, 0) === 0) return true;
+  const number = errno();
+  if (number !== E2BIG) fail(map, number);
+  return false;
+}
+
+/** Takes a value out of a hash map, if it is there. */
+export function deleteKey(map: BpfMap, key: Uint8Array): void {
+  if (libbpf.deleteKey(map.fd, key) === 0) return;
+  const number = errno();
+  if (number !== ENOENT) fail(map, number);
 }
 
 const BATCH = 512;

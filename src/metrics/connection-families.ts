@@ -7,6 +7,9 @@ import { family } from './family.js';
 /** What names a connection on every line of the logs: kernel socket address, own end, other end. */
 export const CONNECTION_LABELS = ['sock', 'src', 'dst'] as const;
 
+/** Whose cgroup it is, where it is one of a unit, a container or a pod. */
+export const CGROUP_LABELS = ['unit', 'container', 'pod'] as const;
+
 const ofConnection = (help: string) => family('gauge', 'connects', help, CONNECTION_LABELS);
 const totalOfConnection = (help: string) => family('counter', 'connects', help, CONNECTION_LABELS);
 
@@ -14,8 +17,9 @@ export const CONNECTION_FAMILIES = {
   netwatch_connection_info: family(
     'gauge',
     'connects',
-    'A connection and the process that owns it; always 1.',
+    'A connection, the process that owns it, and its unit, container and pod; always 1.',
     ['pid', 'process', ...CONNECTION_LABELS, 'is_server'],
+    { optional: CGROUP_LABELS },
   ),
   netwatch_connection_state_info: family(
     'gauge',

@@ -3,7 +3,7 @@
  * Names follow OpenTelemetry where it is stable, else `netwatch_` with base units. The types below
  * make a sample with a wrong label set, or a value outside a closed list, a compile error.
  */
-import { CONNECTION_FAMILIES, CONNECTION_LABELS } from './connection-families.js';
+import { CGROUP_LABELS, CONNECTION_FAMILIES, CONNECTION_LABELS } from './connection-families.js';
 import { ENDPOINT_FAMILIES } from './endpoint-families.js';
 import {
   counter,
@@ -16,6 +16,7 @@ import {
   type FamilyType,
 } from './family.js';
 import { BODY_SIZE_BYTES, fineSeconds, log2Seconds, OTEL_HTTP_SECONDS } from './histogram.js';
+import { UNIT_FAMILIES } from './unit-families.js';
 import { TOOL_FAMILIES } from './tool-families.js';
 
 export type { Family, FamilyFile, FamilyType, HistoryLog };
@@ -240,6 +241,7 @@ export const FAMILIES = {
   netwatch_tcp_errors_total: counter('Segments that the kernel refused, by its own reason.', [
     'reason',
   ]),
+  ...UNIT_FAMILIES,
   ...TOOL_FAMILIES,
   netwatch_packet_layer_duration_seconds: timing(
     'Time that a packet spent in one layer of the network stack when it was sent first; reorder: what of a received one in TCP passed until no earlier segment was missing, if any was.',
@@ -273,6 +275,7 @@ export const FAMILIES = {
     'err',
     'One TCP segment refused, packet dropped or connection reset, with the reason of the kernel; always 1.',
     [...CONNECTION_LABELS, 'seq', 'ack', 'type', 'reason'],
+    { optional: ['pid', 'process', ...CGROUP_LABELS] },
   ),
 
   // netwatch itself

@@ -28,10 +28,19 @@ export interface Ends {
   readonly peerPort: number;
 }
 
-/** Whose a connection is; null where that is not known. */
-export interface Owner {
+/** A process as the owner of something; null where that is not known. */
+export interface ProcessOwner {
   readonly pid: number | null;
   readonly process: string | null;
+  /** Of its cgroup; null: that is not known. */
+  readonly names: Names | null;
+}
+
+/** Nobody is known. */
+export const NO_OWNER: ProcessOwner = { pid: null, process: null, names: null };
+
+/** Whose a connection is; null where that is not known. */
+export interface Owner extends ProcessOwner {
   readonly isServer: boolean | null;
   /** Null: nobody else has accepted it. */
   readonly acceptedBy: ProcessName | null;
@@ -48,6 +57,32 @@ export interface ErrorSample {
   readonly seq: number;
   readonly ack: number;
 }
+
+/** How a cgroup is called; null: in none of these. */
+export interface Names {
+  readonly path: string;
+  readonly unit: string | null;
+  readonly container: string | null;
+  readonly pod: string | null;
+}
+
+const safe = (text: string | null): string | null => (text === null ? null : safeValue(text));
+
+/** Whose a process is: the four are null where its cgroup is not known. */
+export function nameFields(names: Names | null): NdjsonEvent {
+  return {
+    unit: safe(names?.unit ?? null),
+    container: names?.container ?? null,
+    pod: names?.pod ?? null,
+    cgroup: safe(names?.path ?? null),
+  };
+}
+
+const ownerFields = ({ pid, process, names }: ProcessOwner): NdjsonEvent => ({
+  pid,
+  process: safe(process),
+  ...nameFields(names),
+});
 
 const NS_PER_US = 1000;
 
@@ -74,6 +109,7 @@ export function packetEvent(
   ends: Ends,
   packet: PacketSample,
   has: PacketLabels,
+  owner: ProcessOwner = NO_OWNER,
   client: Client | null = null,
 ): NdjsonEvent {
   const event: Record<string, NdjsonValue> = {
@@ -84,6 +120,7 @@ export function packetEvent(
     network_local_port: ends.localPort,
     network_peer_address: ends.peerAddress,
     network_peer_port: ends.peerPort,
+    ...ownerFields(owner),
     network_io_direction: packet.received ? 'receive' : 'transmit',
     seq: packet.seq,
     ack: packet.ack,
@@ -106,7 +143,12 @@ export function packetEvent(
 }
 
 /** A line of err.log. */
-export function errorEvent(ends: Ends, error: ErrorSample, timestampMs: number): NdjsonEvent {
+export function errorEvent(
+  ends: Ends,
+  owner: ProcessOwner,
+  error: ErrorSample,
+  timestampMs: number,
+): NdjsonEvent {
   return {
     time: timeOf(timestampMs),
     event: 'tcp_error',
@@ -117,6 +159,7 @@ export function errorEvent(ends: Ends, error: ErrorSample, timestampMs: number):
     network_local_port: ends.localPort,
     network_peer_address: ends.peerAddress,
     network_peer_port: ends.peerPort,
+    ...ownerFields(owner),
     seq: error.seq,
     ack: error.ack,
   };
@@ -144,8 +187,7 @@ export function connectionEvent(
     network_local_port: ends.localPort,
     network_peer_address: ends.peerAddress,
     network_peer_port: ends.peerPort,
-    pid: owner.pid,
-    process: owner.process === null ? null : safeValue(owner.process),
+    ...ownerFields(owner),
     is_server: owner.isServer,
     ...acceptor(owner.acceptedBy),
     ...changes,

@@ -1,7 +1,8 @@
 /** An HTTP exchange as a flat object: a line of requests.ndjson, and of `netwatch requests -o json`. */
 import { formatAddress } from '../metrics/address.js';
-import { timeOf, type NdjsonEvent, type NdjsonValue } from '../metrics/ndjson.js';
+import { nameFields, timeOf, type NdjsonEvent, type NdjsonValue } from '../metrics/ndjson.js';
 import { safeValue } from '../metrics/text.js';
+import type { CgroupNames } from './cgroup-names.js';
 import {
   BEYOND,
   causeOf,
@@ -22,6 +23,8 @@ export const seconds = (ns: number | null | undefined): number | null =>
 export interface Before {
   /** From SYN to established, of a client's first exchange; null: not known. */
   readonly connectNs: number | null;
+  /** Of the process's cgroup; absent: not said. */
+  readonly names?: CgroupNames | null;
 }
 
 /** The parts of a side with what is inside them, then what is behind the end. */
@@ -48,6 +51,7 @@ export function exchangeEvent(
     side: sideOf(exchange.role),
     pid: pid === 0 ? null : pid,
     process: pid === 0 ? null : safeValue(comm),
+    ...(before.names === undefined ? {} : nameFields(before.names)),
     sock: sock === 0 ? null : formatAddress(sock),
     network_local_address: exchange.localAddr,
     network_local_port: exchange.localPort,

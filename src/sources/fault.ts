@@ -31,7 +31,12 @@ import { encodeLoss, TRIAL_RING, type RingOptions } from './ring-options.js';
 export interface FaultRecord {
   readonly kind: 'drop' | 'reset';
   readonly tsNs: number;
+  readonly netns: number;
   readonly sock: number;
+  /** Of the socket's owner; 0: not known. */
+  readonly pid: number;
+  readonly comm: string;
+  readonly cgroup: number;
   readonly localAddr: string;
   readonly localPort: number;
   readonly peerAddr: string;

@@ -44,6 +44,8 @@ export interface Filter {
   readonly namespaces: readonly number[];
   /** Processes in it or below it. */
   readonly cgroup: Cgroup | null;
+  /** Only in the cgroups that source `cgroup` was told to choose by their names; absent: in any. */
+  readonly isNamed?: boolean;
 }
 
 export const NO_FILTER: Filter = {
@@ -156,6 +158,7 @@ export function encodeFilter(filter: Filter): Uint8Array {
   const { at } = FILTER;
   view.setBigUint64(at.cgroup, filter.cgroup?.id ?? 0n, true);
   view.setUint32(at.cgroupLevel, filter.cgroup?.level ?? 0, true);
+  view.setUint32(at.named, filter.isNamed === true ? 1 : 0, true);
   list(at.netnsCount, at.netns, filter.namespaces);
   list(at.pidCount, at.pid, filter.pids);
   list(at.localPortCount, at.localPort, filter.localPorts.map(portWord));

@@ -26,14 +26,17 @@ export function isUserProgramWanted(program: string): boolean {
   return isByCall ? BY_CALL.includes(program) : program === BY_READING;
 }
 
+/** They choose by the process. */
+const OWNER_OPTIONS = ['pid', 'comm', 'cgroup', 'unit', 'container'] as const;
+
 const USER: Gain = {
   gives: 'the process that reads and writes a connection, where another one accepted it',
-  options: ['pid', 'comm', 'cgroup'],
+  options: OWNER_OPTIONS,
 };
 
 const ACCEPTER: Gain = {
   gives: 'the process that accepts a connection, where it is not the one that listens',
-  options: ['pid', 'comm', 'cgroup'],
+  options: OWNER_OPTIONS,
 };
 
 /** The programs that see accept(), also through io_uring. */
@@ -83,14 +86,14 @@ export const OWNER_GAINS: Readonly<Record<string, Gain>> = {
   user_reads: USER,
   [HOLDERS]: {
     gives: 'the owners of connections older than netwatch',
-    options: ['pid', 'comm', 'cgroup'],
+    options: OWNER_OPTIONS,
   },
   [FORGET]: { gives: 'room for more sockets than 65,536 in all' },
 };
 
-/** True if the filter asks for a process: by its number, its name or its cgroup. */
-export function asksForOwner({ pids, comm, cgroup }: Filter): boolean {
-  return pids.length > 0 || comm !== null || cgroup !== null;
+/** True if the filter asks for a process: by its number, its name, its cgroup or what that is called. */
+export function asksForOwner({ pids, comm, cgroup, isNamed = false }: Filter): boolean {
+  return pids.length > 0 || comm !== null || cgroup !== null || isNamed;
 }
 
 /** Whether one of these programs is wanted by a source that needs them for the filter alone. */

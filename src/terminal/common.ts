@@ -1,7 +1,9 @@
 /** What every tool has in common: options, and what they mean. */
 import * as parse from '../cli/parse.js';
 import { option, type Options, type ValuesOf } from '../cli/options.js';
+import { NAMED } from '../cli/named.js';
 import type { Cgroup } from '../kernel/host.js';
+import type { CgroupNames } from '../sources/cgroup-names.js';
 import { FORMATS } from './format.js';
 
 const BEFORE_DATA = {
@@ -13,6 +15,7 @@ const BEFORE_DATA = {
     parse: parse.names,
   }),
   ...option('--cgroup <PATH>', 'a cgroup v2 directory and what is below it'),
+  ...NAMED,
   ...option('--duration <SECONDS>', 'stop after this time', { parse: parse.seconds }),
 };
 const DATA = option('--data <DIR>', 'also keep the counters in a .prom file in this directory');
@@ -38,7 +41,12 @@ export interface Scope {
   /** Inode numbers of network namespaces; empty: all. */
   readonly namespaces: readonly number[];
   readonly cgroup: Cgroup | null;
+  /** By the names of units or containers, which the run has told the kernel. */
+  readonly isNamed?: boolean;
 }
+
+/** How a cgroup is called, by its id; null: that is not known. */
+export type NamesOf = (cgroup: number) => CgroupNames | null;
 
 /** What is said at the end: lines for a person, an object for a program. */
 export interface Summary {

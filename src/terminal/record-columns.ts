@@ -2,6 +2,8 @@
 import { formatEndpoint } from '../metrics/address.js';
 import { ipVersion, networkType } from '../sources/address-family.js';
 import { column, columnWith, type Column, type Layout } from './column.js';
+import type { NamesOf } from './common.js';
+import { nameFields } from '../metrics/ndjson.js';
 import { clockTime } from '../metrics/wall-clock.js';
 
 export interface Timed {
@@ -132,4 +134,16 @@ export function jsonFields<R>(
   fields: (record: R) => Readonly<Record<string, unknown>>,
 ): readonly Column<R>[] {
   return isJson ? [{ ...columnWith<R>('', 0, () => null, fields), inTable: false }] : [];
+}
+
+/** For programs that read JSON: unit, container and pod of what knows its cgroup. */
+export function namesColumn<R extends object>(
+  isJson: boolean,
+  namesOf: NamesOf,
+): readonly Column<R>[] {
+  return jsonFields(isJson, (record) =>
+    'cgroup' in record && typeof record.cgroup === 'number'
+      ? nameFields(namesOf(record.cgroup))
+      : {},
+  );
 }

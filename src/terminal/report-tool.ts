@@ -6,7 +6,7 @@ import type { Options } from '../cli/options.js';
 import type { Snapshot } from '../metrics/snapshot.js';
 import type { CountingSource } from '../sources/counting.js';
 import type { Tool } from './tool.js';
-import type { CommonOptions, Scope } from './common.js';
+import type { CommonOptions, NamesOf, Scope } from './common.js';
 import type { Block } from './report.js';
 import {
   watchingTool,
@@ -32,6 +32,7 @@ export interface Moment {
   readonly wallMs: number;
   /** Since the last one, or since the start. */
   readonly elapsedSeconds: number;
+  readonly namesOf: NamesOf;
 }
 
 /** O: all its options. C: what its source counted in an interval. S: its source. */

@@ -12,15 +12,29 @@ import { announce } from '../process/announce.js';
 import { End } from '../process/end.js';
 import { Output } from '../process/output.js';
 import { cannotWrite, messages, sayAs, type Say } from '../process/streams.js';
-import type { CommonOptions, Scope } from './common.js';
+import { namesWantedOf } from '../cli/named.js';
+import { CgroupSource } from '../sources/cgroup.js';
+import type { CommonOptions, NamesOf, Scope } from './common.js';
 import { PromFile } from './prom-file.js';
 
 /** Throws NetwatchError for a namespace or cgroup that is not there. */
-function scopeOf({ netns, cgroup }: CommonOptions): Scope {
+function scopeOf(options: CommonOptions): Scope {
+  const { netns, cgroup } = options;
+  const { units, containers } = namesWantedOf(options);
   return {
     namespaces: (netns ?? []).map((name) => resolveNamespace(name).inode),
     cgroup: cgroup === undefined ? null : findCgroup(cgroup),
+    isNamed: units.length + containers.length > 0,
   };
+}
+
+/** Between two looks at what cgroups were made. */
+const CGROUPS_EVERY_MS = 1000;
+
+/** The names of cgroups, if they are shown or chosen by; null: nobody wants to know. */
+function openCgroups(options: CommonOptions, { isNamed = false }: Scope): CgroupSource | null {
+  if (!isNamed && options.output !== 'json') return null;
+  return new CgroupSource(namesWantedOf(options));
 }
 
 /** What a tool has counted, in the `.prom` file of `--data` if it is asked for. */
@@ -78,6 +92,7 @@ export interface Surroundings {
   readonly output: Output;
   readonly end: End;
   readonly say: Say;
+  readonly namesOf: NamesOf;
 }
 
 /** A tool at work. */
@@ -123,11 +138,14 @@ async function runWith<O extends CommonOptions, S extends Opened>(
   { scope, file, end, say, startMs }: Prepared,
   start: (source: S, surroundings: Surroundings) => Run,
 ): Promise<void> {
+  const cgroups = openCgroups(options, scope);
+  const namesOf: NamesOf = (cgroup) => cgroups?.namesOf(cgroup) ?? null;
   const opened = await tool.open(options, scope);
   releaseKernelBtf();
   const output = new Output(end.come);
   const counters = new Counters(file, tool.name, opened.source, say);
-  const run = start(opened, { counters, output, end, say });
+  const run = start(opened, { counters, output, end, say, namesOf });
+  const looking = setInterval(() => cgroups?.drain(), CGROUPS_EVERY_MS);
   opened.notes?.forEach(say);
   tool.notes?.(options, opened).forEach(say);
   announce({ programs: opened.source.programs, startMs }, say);
@@ -137,7 +155,9 @@ async function runWith<O extends CommonOptions, S extends Opened>(
     if (end.bug !== null) throw end.bug;
     await finish(run, output, say);
   } finally {
+    clearInterval(looking);
     opened.source.close();
+    cgroups?.close();
   }
 }
 

@@ -6,10 +6,11 @@ import { createClock, type Clock } from '../kernel/clock.js';
 import { messages, type Say } from '../process/streams.js';
 import type { StandardOutput } from '../sinks/standard-output.js';
 import type { LiveSource } from '../sources/live.js';
-import type { CommonOptions, Summary } from './common.js';
+import type { CommonOptions, Context, Summary } from './common.js';
 import { Drain } from './drain.js';
 import type { EventTool } from './event-tool.js';
 import { formatter, type Format, type Formatter } from './format.js';
+import { namesColumn } from './record-columns.js';
 import { runTool, type Run, type Surroundings } from './run-common.js';
 
 /** Between two looks at what was lost, and two versions of the .prom file. */
@@ -45,11 +46,15 @@ function showing<O extends CommonOptions, R extends Timed, S extends LiveSource<
   tool: EventTool<O, R, S>,
   options: O,
   live: S,
-  wallMs: (tsNs: number) => number,
+  { wallMs, namesOf }: Context & Pick<Surroundings, 'namesOf'>,
 ): Formatter<R> {
   const { take, below } = tool;
   const shown = tool.showsRecords?.(options) ?? true;
-  const lines = formatter(options.output, tool.columns(options, { wallMs }, live));
+  const columns = [
+    ...tool.columns(options, { wallMs }, live),
+    ...namesColumn<R>(options.output === 'json', namesOf),
+  ];
+  const lines = formatter(options.output, columns);
   const isTable = options.output === 'table';
   const banner = isTable ? (tool.banner?.(options) ?? '') : '';
   const under = (record: R): string =>
@@ -83,7 +88,7 @@ class EventRun<O extends CommonOptions, R extends Timed, S extends LiveSource<R>
     this.#around = around;
     const { rows } = around.output;
     const wallMs = (tsNs: number): number => this.#clock.toWallMs(tsNs);
-    const lines = showing(tool, options, live, wallMs);
+    const lines = showing(tool, options, live, { wallMs, namesOf: around.namesOf });
     if (lines.head !== '') rows.write(lines.head, 1);
     this.#drain = new Drain(live, rows, lines);
     this.#checkLosses = lossWatch(live, around.say);

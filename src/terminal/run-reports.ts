@@ -80,7 +80,8 @@ class ReportRun<O extends CommonOptions, C, S extends CountingSource<C>> impleme
   #report(): void {
     const nowMs = performance.now();
     const wallMs = Date.now();
-    const moment = { wallMs, elapsedSeconds: (nowMs - this.#lastMs) / 1000 };
+    const elapsedSeconds = (nowMs - this.#lastMs) / 1000;
+    const moment = { wallMs, elapsedSeconds, namesOf: this.#around.namesOf };
     this.#lastMs = nowMs;
     this.#reports += 1;
     const blocks = this.#tool.report(this.#source.take(), this.#options, moment, this.#source);

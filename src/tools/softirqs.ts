@@ -51,18 +51,18 @@ const OPTIONS = {
 type Options = ToolOptions<typeof OPTIONS>;
 
 /** Throws NetwatchError, in bcc's words. */
-function check({ events, dist, nanoseconds, cgroup }: Options): void {
+function check({ events, dist, nanoseconds, cgroup, unit, container }: Options): void {
   if (events && (dist || nanoseconds))
     throw new NetwatchError({
       code: 'usage',
       message: "The --events option can't be used with time-based options",
       next: 'leave out --dist and --nanoseconds',
     });
-  if (cgroup !== undefined)
+  if ((cgroup ?? unit ?? container) !== undefined)
     throw new NetwatchError({
       code: 'usage',
       message: 'software interrupts belong to no cgroup',
-      next: 'leave out --cgroup',
+      next: 'leave out --cgroup, --unit and --container',
     });
 }
 

@@ -47,9 +47,9 @@ export default reportTool({
     clears: false,
     atEnd: true,
   }),
-  report: (rows, _options, { wallMs }) => [
+  report: (rows, _options, { wallMs, namesOf }) => [
     textBlock(asctime(wallMs)),
-    ...trafficBlocks(topRows(rows), LAYOUT),
+    ...trafficBlocks(topRows(rows), LAYOUT, namesOf),
     textBlock(LINE),
   ],
   metrics: (source, snapshot) => {

@@ -78,10 +78,10 @@ export default reportTool({
     clears: !noclear,
     atEnd: true,
   }),
-  report: (all, { noclear, nosummary, sort, rows }, { wallMs }) => [
+  report: (all, { noclear, nosummary, sort, rows }, { wallMs, namesOf }) => [
     ...(noclear ? [textBlock('')] : []),
     ...(nosummary ? [] : [textBlock(loadAverage(wallMs), '')]),
-    ...trafficBlocks(topRows(all, sort, rows), LAYOUT),
+    ...trafficBlocks(topRows(all, sort, rows), LAYOUT, namesOf),
   ],
   metrics: (source, snapshot) => {
     addTrafficTotals(NAME, source, snapshot);

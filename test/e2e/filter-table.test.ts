@@ -1,6 +1,7 @@
 // Every source with every filter that it takes, over the same traffic: two parties side by side, with each
 // way in which a process comes to a socket, and the same again in another namespace. Nothing foreign and
 // nothing missing: what a filter lets through is known from the traffic itself, not from netwatch.
+import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import t, { type Test } from 'tap';
 import { buildProgram } from '../../src/program.js';
@@ -39,6 +40,9 @@ const isOf = ({ party, owner }: Deed): boolean => owner !== null && party === WA
 const isWantedPort = (port: number): boolean => WANTED_PORTS.includes(port);
 const isIPv6 = ({ local }: Deed): boolean => local.ip.includes(':');
 
+/** Id of the container of the wanted party. */
+const CONTAINER = '4f3c2b1a0d9e'.padEnd(64, '0');
+
 /** The same with a range in it. */
 const WANTED_RANGE = `${WANTED_PORTS[0]}-${WANTED_PORTS[4]},${WANTED_PORTS[5]}`;
 
@@ -71,7 +75,9 @@ const CASES: Readonly<Record<FilterName, FilterCase>> = {
   IPv4: { value: () => null, lets: (deed) => !isIPv6(deed) },
   IPv6: { value: () => null, lets: isIPv6 },
   netns: { value: () => null, lets: () => true },
-  cgroup: { value: ({ groups }) => groups.wanted.replace(/\/inner$/, ''), lets: isOf },
+  cgroup: { value: ({ groups }) => dirname(groups.wanted), lets: isOf },
+  unit: { value: () => `no-such,${WANTED.name}`, lets: isOf },
+  container: { value: () => CONTAINER.slice(0, 12), lets: isOf },
 };
 
 /** Insight's name may be a part: this one is in the name of the others alone. */
@@ -174,8 +180,10 @@ async function startAll(
 
 async function runCells(t: Test, cells: readonly Cell[]): Promise<void> {
   const [namespace, twin] = [createNamespace(t), createNamespace(t)];
-  const cgroup = createCgroup(t, 'wanted', 'wanted/inner', 'foreign');
-  const groups = { wanted: `${cgroup}/wanted/inner`, foreign: `${cgroup}/foreign` };
+  const [unit, foreign] = ['wanted.service', 'wanted-not.service'];
+  const inner = `${unit}/docker-${CONTAINER}.scope`;
+  const cgroup = createCgroup(t, unit, inner, foreign);
+  const groups = { wanted: `${cgroup}/${inner}`, foreign: `${cgroup}/${foreign}` };
   const [cast, elsewhere] = await Promise.all([
     openCast(namespace, groups, 10_100),
     openCast(twin, groups, 20_100),
@@ -224,7 +232,7 @@ for (const cells of batches()) {
 
 /** Long names of the flags that choose connections. */
 const CHOOSING =
-  /^--(pid|comm|[sdlr]addr|[sdlr]port|localport|remoteport|port|either-port|ipv[46]|netns|cgroup)$/;
+  /^--(pid|comm|[sdlr]addr|[sdlr]port|localport|remoteport|port|either-port|ipv[46]|netns|cgroup|unit|container)$/;
 
 /** Those of a command; `--lport` without a value shows a column. */
 const choosing = (command: Command): string[] =>

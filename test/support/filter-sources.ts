@@ -22,6 +22,8 @@ export const FILTERS = [
   'IPv6',
   'netns',
   'cgroup',
+  'unit',
+  'container',
 ] as const;
 export type FilterName = (typeof FILTERS)[number];
 
@@ -60,7 +62,12 @@ export interface Source {
   readonly once?: true;
 }
 
-const COMMON = { netns: '--netns', cgroup: '--cgroup' } as const;
+const COMMON = {
+  netns: '--netns',
+  cgroup: '--cgroup',
+  unit: '--unit',
+  container: '--container',
+} as const;
 const FAMILY = { IPv4: '-4', IPv6: '-6' } as const;
 const PID = { pid: '-p' } as const;
 const EITHER = { 'either port': '--port' } as const;

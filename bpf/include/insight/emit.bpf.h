@@ -80,7 +80,7 @@ static __always_inline void nw_fill_insight(struct nw_insight *e,
 static __always_inline void nw_fill_current(struct nw_insight *e,
 					    struct nw_owner *owner)
 {
-	nw_current_actor(owner);
+	nw_current_owner(owner);
 	e->task = owner->task;
 	if (e->accepted_by == e->task.pid)
 		e->accepted_by = 0;

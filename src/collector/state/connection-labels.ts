@@ -2,6 +2,7 @@
 import { OWNER_SOURCE, ROLE } from '../../generated/connection.js';
 import { formatAddress } from '../../metrics/address.js';
 import type { ConnectionLabels } from '../../metrics/exposition.js';
+import type { CgroupNames } from '../../sources/cgroup-names.js';
 import type { Connection } from '../../sources/connection.js';
 import { connectionState, type ConnectionState } from '../../sources/tcp-states.js';
 import { congestionState } from './connection-values.js';
@@ -12,6 +13,8 @@ export interface Shown {
   readonly src: string;
   readonly dst: string;
   readonly last: Connection;
+  /** Of its cgroup; null: that is not known. */
+  readonly names: CgroupNames | null;
   /** Payload bytes both ways since the last but one look, for "busiest". */
   readonly recentBytes: number;
 }
@@ -48,8 +51,23 @@ export function ownerLabels({ ownerSource, pid, comm }: Connection): {
   return { pid: known ? `${pid}` : '-', process: known ? comm : '-' };
 }
 
+/** Labels that say whose cgroup it is; what it has no name for is left out. */
+export function nameLabels(names: CgroupNames | null): {
+  unit?: string;
+  container?: string;
+  pod?: string;
+} {
+  if (names === null) return {};
+  const { unit, container, pod } = names;
+  return {
+    ...(unit === null ? {} : { unit }),
+    ...(container === null ? {} : { container }),
+    ...(pod === null ? {} : { pod }),
+  };
+}
+
 /** Labels of netwatch_connection_info; `-` where the owner is not known. */
-export function infoLabels({ last, src, dst }: Shown): {
+export function infoLabels({ last, names, src, dst }: Shown): ReturnType<typeof nameLabels> & {
   pid: string;
   process: string;
   sock: string;
@@ -64,5 +82,6 @@ export function infoLabels({ last, src, dst }: Shown): {
     dst,
     is_server:
       last.role === ROLE.NW_ROLE_UNKNOWN ? '-' : last.role === ROLE.NW_ROLE_CLIENT ? '0' : '1',
+    ...nameLabels(names),
   };
 }

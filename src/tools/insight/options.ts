@@ -86,7 +86,7 @@ function range(name: string, min: number | undefined, max: number | undefined): 
   return { min: min ?? null, max: max ?? null };
 }
 
-function filterOf(typed: TypedOptions, { namespaces, cgroup }: Scope): Filter {
+function filterOf(typed: TypedOptions, scope: Scope): Filter {
   return {
     ...NO_FILTER,
     pids: typed.pid ?? [],
@@ -96,8 +96,7 @@ function filterOf(typed: TypedOptions, { namespaces, cgroup }: Scope): Filter {
     peerPorts: typed.dport ?? [],
     localAddresses: typed.saddr ?? [],
     peerAddresses: typed.daddr ?? [],
-    namespaces,
-    cgroup,
+    ...scope,
   };
 }
 

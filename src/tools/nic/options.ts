@@ -43,18 +43,18 @@ export async function tryNic(): Promise<SourceSpec> {
 }
 
 /** Throws NetwatchError. */
-export function checkNic({ netns = [], cgroup }: NicOptions): void {
+export function checkNic({ netns = [], cgroup, unit, container }: NicOptions): void {
   if (netns.length > 1)
     throw new NetwatchError({
       code: 'usage',
       message: 'a device is in one network namespace',
       next: 'give --netns one of them',
     });
-  if (cgroup !== undefined)
+  if ((cgroup ?? unit ?? container) !== undefined)
     throw new NetwatchError({
       code: 'usage',
       message: 'packets of a device belong to no cgroup',
-      next: 'leave out --cgroup',
+      next: 'leave out --cgroup, --unit and --container',
     });
 }
 

@@ -6,6 +6,8 @@ import type { Snapshot } from '../../metrics/snapshot.js';
 import { ipVersion } from '../../sources/address-family.js';
 import type { BytesSource, TrafficRow } from '../../sources/bytes.js';
 import { column, columnWith, type Column } from '../../terminal/column.js';
+import type { NamesOf } from '../../terminal/common.js';
+import { namesColumn } from '../../terminal/record-columns.js';
 import { onlyData, onlyTable, rowsBlock, textBlock, type Block } from '../../terminal/report.js';
 
 /** What rows are sorted by: names as in bcc's libbpf tools. */
@@ -77,13 +79,18 @@ export function topRows(
 export function trafficBlocks(
   rows: readonly TrafficRow[],
   { ipv4, ipv6 }: TrafficLayout,
+  namesOf?: NamesOf,
 ): readonly Block[] {
   const v4 = rows.filter(({ family }) => ipVersion(family) === 4);
   const v6 = rows.filter(({ family }) => ipVersion(family) === 6);
   return [
     ...(v4.length === 0 ? [] : [onlyTable(rowsBlock(columnsFor(ipv4), v4))]),
     ...(v6.length === 0 ? [] : [textBlock(''), onlyTable(rowsBlock(columnsFor(ipv6), v6))]),
-    onlyData(rowsBlock(columnsFor(ipv4), rows)),
+    onlyData({
+      ...rowsBlock(columnsFor(ipv4), rows),
+      json: rowsBlock([...columnsFor(ipv4), ...(namesOf ? namesColumn(true, namesOf) : [])], rows)
+        .json,
+    }),
   ];
 }
 

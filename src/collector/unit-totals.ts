@@ -1,0 +1,99 @@
+/**
+ * What each unit, container and pod has moved, opened, sent again and asked for since netwatch started: sums
+ * that stay when the connections and the cgroup are gone.
+ */
+import { ROLE } from '../generated/connection.js';
+import type { CgroupNames } from '../sources/cgroup-names.js';
+import type { Connection } from '../sources/connection.js';
+import type { Side } from '../sources/exchange.js';
+import { TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from '../sources/tcp-states.js';
+import { payloadReceived, payloadSent } from './state/connection-values.js';
+
+/** Names kept apart; what comes later is in {@link OTHER} for good, as a counter never falls. */
+const MOST = 500;
+
+/** Payload bytes, connections, segments and requests. */
+export interface UnitTotal {
+  readonly names: CgroupNames | null;
+  sent: number;
+  received: number;
+  /** That were opened, by their side. */
+  asClient: number;
+  asServer: number;
+  retransmits: number;
+  requests: Record<Side, number>;
+}
+
+/** What has been added of one connection so far. */
+export interface Added {
+  sent: number;
+  received: number;
+  retransmits: number;
+  /** Its opening is in the sums, or was before netwatch. */
+  opened: boolean;
+}
+
+/** A connection as it is now, and what is in the sums. */
+export interface Counted {
+  readonly last: Connection;
+  readonly names: CgroupNames | null;
+  readonly added: Added;
+}
+
+const nothingOf = (names: CgroupNames | null): UnitTotal => ({
+  ...{ names, sent: 0, received: 0, asClient: 0, asServer: 0, retransmits: 0 },
+  requests: { server: 0, client: 0 },
+});
+
+/** What tells units apart; two cgroups of one unit are one. */
+const keyOf = ({ unit, container, pod }: CgroupNames): string => `${unit}/${container}/${pod}`;
+
+export class UnitTotals {
+  /** Of those with names of their own, and of those that have none or are not known. */
+  readonly #totals = new Map<string, UnitTotal>();
+  /** Of those beyond the {@link MOST} first. */
+  readonly other = nothingOf(null);
+
+  /** The sums of who is called so. */
+  of(names: CgroupNames | null): UnitTotal {
+    const key = names === null ? keyOf(NAMELESS) : keyOf(names);
+    const known = this.#totals.get(key);
+    if (known !== undefined) return known;
+    if (this.#totals.size >= MOST) return this.other;
+    const made = nothingOf(names);
+    this.#totals.set(key, made);
+    return made;
+  }
+
+  get named(): Iterable<UnitTotal> {
+    return this.#totals.values();
+  }
+}
+
+const NAMELESS: CgroupNames = { path: '/', unit: null, container: null, pod: null };
+
+/** What was before netwatch saw it is nobody's. */
+export function addedBefore(connection: Connection): Added {
+  const isNew = connection.openNs !== null;
+  return {
+    sent: isNew ? 0 : payloadSent(connection),
+    received: isNew ? 0 : payloadReceived(connection),
+    retransmits: isNew ? 0 : connection.totalRetrans,
+    opened: !isNew,
+  };
+}
+
+/** Adds what a connection has done since to the sums of its owner's unit. */
+export function addToUnit(units: UnitTotals, { last, names, added }: Counted): void {
+  if (last.state === TCP_LISTEN) return;
+  const total = units.of(names);
+  const [sent, received] = [payloadSent(last), payloadReceived(last)];
+  total.sent += Math.max(0, sent - added.sent);
+  total.received += Math.max(0, received - added.received);
+  total.retransmits += Math.max(0, last.totalRetrans - added.retransmits);
+  Object.assign(added, { sent, received, retransmits: last.totalRetrans });
+  if (added.opened || last.state === TCP_SYN_SENT || last.state === TCP_SYN_RECV) return;
+  added.opened = true;
+  if (last.role === ROLE.NW_ROLE_CLIENT) total.asClient++;
+  else total.asServer++;
+}
