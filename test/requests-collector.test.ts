@@ -2,7 +2,6 @@
 import t from 'tap';
 import { HTTP_OUTCOME, UNEXPLAINED } from '../src/generated/packet.js';
 import { ExchangeText } from '../src/collector/exchange-text.js';
-import { Handshakes } from '../src/collector/handshakes.js';
 import { UnitTotals } from '../src/collector/unit-totals.js';
 import { Requests } from '../src/collector/requests.js';
 import { addRequests } from '../src/collector/state/requests.js';
@@ -12,6 +11,7 @@ import { logHeader } from '../src/metrics/exposition.js';
 import { Snapshot } from '../src/metrics/snapshot.js';
 import { causeOf, outcomeOf, PARTS, placesOf, SIDES } from '../src/sources/exchange.js';
 import { ExchangeParts, partBucket } from '../src/sources/exchange-parts.js';
+import { Handshakes } from '../src/sources/handshakes.js';
 import { RequestLines, type RequestLine } from '../src/sources/request-lines.js';
 import { CONNECTION } from './fixtures/records.js';
 import {

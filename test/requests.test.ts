@@ -227,7 +227,7 @@ t.test('what a client does not know of an exchange is null and has its cause', (
     method: 11,
     unexplained: UNEXPLAINED.NW_UNEXPLAINED_UNFINISHED,
   });
-  const event = exchangeEvent(exchange, 0, { connectNs: 1_500_000 });
+  const event = exchangeEvent({ ...exchange, connectNs: 1_500_000 }, 0);
   t.strictSame(event, {
     time: '1970-01-01T00:00:00.000Z',
     event: 'http_exchange',

@@ -19,7 +19,7 @@ import { isUnjudged, kindOf, type PacketSource } from '../sources/packet.js';
 import { ConnectionTable } from './connection-table.js';
 import { faultLine } from './fault-lines.js';
 import type { Files } from './files.js';
-import { Handshakes } from './handshakes.js';
+import { Handshakes } from '../sources/handshakes.js';
 import { HttpHeads } from './http-heads.js';
 import type { ConnectionsOptions, TableOptions, WatchedOptions } from './options.js';
 

@@ -92,12 +92,8 @@ export class Ndjson {
     this.#packets.write(packetEvent(ends, packet, has, owner, client));
   }
 
-  exchange(
-    exchange: Exchange,
-    timestampMs: number,
-    before: { readonly connectNs: number | null; readonly names: CgroupNames | null },
-  ): void {
-    this.#requests?.write(exchangeEvent(exchange, timestampMs, before));
+  exchange(exchange: Exchange, timestampMs: number, names: CgroupNames | null): void {
+    this.#requests?.write(exchangeEvent(exchange, timestampMs, names));
   }
 
   fault(fault: FaultRecord, owner: ProcessOwner, timestampMs: number): void {

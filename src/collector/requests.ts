@@ -3,17 +3,17 @@
  * slowest ones for the end. Told of the records of heads and exchanges as they are read.
  */
 import { decodeHttpExchange, HTTP_EXCHANGE } from '../generated/packet.js';
-import { readAddress, readU64 } from '../kernel/read.js';
+import { readU64 } from '../kernel/read.js';
 import { ByteWriter } from '../metrics/bytes.js';
 import { sideOf, type Exchange } from '../sources/exchange.js';
 import { ExchangeParts } from '../sources/exchange-parts.js';
+import type { Handshakes } from '../sources/handshakes.js';
 import { RequestDurations } from '../sources/request-durations.js';
 import { RequestLines } from '../sources/request-lines.js';
 import type { RotatingLog } from '../sinks/rotating.js';
 import type { Targets } from '../http/targets.js';
 import { ExchangeText } from './exchange-text.js';
 import type { NamesOf } from './connection-table.js';
-import type { Handshakes } from './handshakes.js';
 import type { UnitTotals } from './unit-totals.js';
 import type { Ndjson } from './ndjson.js';
 
@@ -73,17 +73,17 @@ export class Requests implements RequestSummary {
     this.durations.add(view, at);
     const names = this.#parts.namesOf(readU64(view, at + FIELD.cgroup));
     this.#parts.units.of(names).requests[sideOf(view.getUint8(at + FIELD.role))]++;
-    const { log, ndjson, toWallMs } = this.#parts;
+    const { log, ndjson, toWallMs, handshakes } = this.#parts;
     const request = this.#lines.take(view, at);
-    const connectNs = this.#connectNs(view, at);
+    const connectNs = handshakes.before(view, at);
     if (log !== null) {
       this.#text.add(view, at, request, connectNs);
       this.#waiting++;
     }
     const isSlow = this.#isSlow(readU64(view, at + FIELD.durationNs));
     if (!isSlow && ndjson === null) return;
-    const exchange = { ...decodeHttpExchange(view, at), request };
-    ndjson?.exchange(exchange, toWallMs(exchange.tsNs), { connectNs, names });
+    const exchange = { ...decodeHttpExchange(view, at), request, connectNs };
+    ndjson?.exchange(exchange, toWallMs(exchange.tsNs), names);
     if (isSlow) this.#keep(exchange);
   }
 
@@ -92,14 +92,6 @@ export class Requests implements RequestSummary {
     if (this.#waiting > 0) this.#parts.log?.write(this.#text.lines.view(), this.#waiting);
     this.#waiting = 0;
     this.#text.lines.reset();
-  }
-
-  /** Only the first exchange of a connection has waited for it. */
-  #connectNs(view: DataView, at: number): number | null {
-    if (view.getUint32(at + FIELD.number, true) !== 0) return null;
-    if (sideOf(view.getUint8(at + FIELD.role)) === 'server') return null;
-    const startNs = readU64(view, at) - readU64(view, at + FIELD.durationNs);
-    return this.#parts.handshakes.take(readAddress(view, at + FIELD.sock), startNs);
   }
 
   #isSlow(ns: number): boolean {

@@ -19,14 +19,6 @@ const NS_PER_S = 1e9;
 export const seconds = (ns: number | null | undefined): number | null =>
   ns === null || ns === undefined ? null : ns / NS_PER_S;
 
-/** What is known of an exchange beside its own record. */
-export interface Before {
-  /** From SYN to established, of a client's first exchange; null: not known. */
-  readonly connectNs: number | null;
-  /** Of the process's cgroup; absent: not said. */
-  readonly names?: CgroupNames | null;
-}
-
 /** The parts of a side with what is inside them, then what is behind the end. */
 function durations(exchange: Exchange): NdjsonEvent {
   const side = sideOf(exchange.role);
@@ -39,10 +31,11 @@ function durations(exchange: Exchange): NdjsonEvent {
   return event;
 }
 
+/** `names`: of the process's cgroup; absent: not said. */
 export function exchangeEvent(
   exchange: Exchange,
   timestampMs: number,
-  before: Before = { connectNs: null },
+  names?: CgroupNames | null,
 ): NdjsonEvent {
   const { sock, pid, comm, status } = exchange;
   return {
@@ -51,7 +44,7 @@ export function exchangeEvent(
     side: sideOf(exchange.role),
     pid: pid === 0 ? null : pid,
     process: pid === 0 ? null : safeValue(comm),
-    ...(before.names === undefined ? {} : nameFields(before.names)),
+    ...(names === undefined ? {} : nameFields(names)),
     sock: sock === 0 ? null : formatAddress(sock),
     network_local_address: exchange.localAddr,
     network_local_port: exchange.localPort,
@@ -64,7 +57,7 @@ export function exchangeEvent(
     total_seconds: seconds(exchange.durationNs),
     ...durations(exchange),
     retransmits: exchange.retransmits,
-    connect_seconds: seconds(before.connectNs),
+    connect_seconds: seconds(exchange.connectNs),
     // no answer of a name server is joined to a connection so far
     name_lookup_seconds: null,
     early: exchange.early === 1,

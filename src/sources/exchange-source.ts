@@ -6,16 +6,17 @@ import type { Source } from '../kernel/source.js';
 import { ConnectionSource } from './connection.js';
 import { readExchange, sideOf, type Exchange, type Side } from './exchange.js';
 import type { Filter } from './filter.js';
+import { Handshakes, isFirst } from './handshakes.js';
 import type { LiveSource } from './live.js';
 import { asksForOwner } from './owners.js';
 import { kindOf, PacketSource } from './packet.js';
 import { RequestLines } from './request-lines.js';
-import { TRIAL_RING } from './ring-options.js';
 import { takeWaitingExchanges } from './waiting-exchanges.js';
 
 export { exchangeSpec as trial } from './packet.js';
 
 const { at: FIELD } = HTTP_EXCHANGE;
+const CONNECTION_RING_BYTES = 1 << 20;
 
 export interface ExchangeOptions {
   readonly filter: Filter;
@@ -29,21 +30,24 @@ export interface ExchangeOptions {
 }
 
 export class ExchangeSource implements LiveSource<Exchange> {
-  /** Knows whose a connection is, for a filter that asks for that; its own records are nobody's here. */
-  readonly #owners: ConnectionSource | null;
+  /** Knows how long connecting took, and whose a connection is, for a filter that asks for that. */
+  readonly #connections: ConnectionSource;
+  readonly #handshakes = new Handshakes();
   readonly #packets: PacketSource;
   readonly #lines: RequestLines;
   /** What waited for its last point at the end. */
   readonly #left: DataView[] = [];
   readonly #side: Side | null;
   readonly #slowNs: number;
+  #isFinished = false;
 
   constructor({ filter, targets, side, slowNs, ringBytes }: ExchangeOptions) {
     const ring = { bytes: ringBytes, loseEvery: 0 };
-    this.#owners = asksForOwner(filter)
-      ? new ConnectionSource({ filter, retrans: false, ring: TRIAL_RING })
-      : null;
-    this.#owners?.seedOwners();
+    this.#connections = new ConnectionSource({
+      ...{ filter, retrans: false },
+      ring: { bytes: CONNECTION_RING_BYTES, loseEvery: 0 },
+    });
+    if (asksForOwner(filter)) this.#connections.seedOwners();
     this.#packets = new PacketSource({ filter, time: false, http: true, records: false, ring });
     this.#lines = new RequestLines(targets);
     this.#side = side;
@@ -61,7 +65,7 @@ export class ExchangeSource implements LiveSource<Exchange> {
 
   drain(take: (record: Exchange) => void): number {
     let exchanges = 0;
-    this.#owners?.drain(() => undefined);
+    if (!this.#isFinished) this.#connect();
     for (const view of this.#left.splice(0)) if (this.#take(view, 0, take)) exchanges++;
     let records: number;
     do {
@@ -81,8 +85,22 @@ export class ExchangeSource implements LiveSource<Exchange> {
       this.#lines.take(view, at);
       return false;
     }
-    take(readExchange(view, at, this.#lines));
+    take(readExchange(view, at, this.#lines, this.#connectNs(view, at)));
     return true;
+  }
+
+  /** Takes what the ring of the connections holds. */
+  #connect(): void {
+    this.#connections.drain((record) => {
+      if (record.kind === 'open') this.#handshakes.opened(record.connection);
+    });
+  }
+
+  #connectNs(view: DataView, at: number): number | null {
+    if (!isFirst(view, at)) return null;
+    // it may have come since the last look
+    if (!this.#isFinished) this.#connect();
+    return this.#handshakes.before(view, at);
   }
 
   #isWanted(view: DataView, at: number): boolean {
@@ -92,8 +110,10 @@ export class ExchangeSource implements LiveSource<Exchange> {
   }
 
   finish(): void {
+    this.#connect();
+    this.#isFinished = true;
     this.#packets.stopWatching();
-    this.#owners?.source.close();
+    this.#connections.source.close();
     takeWaitingExchanges(this.source, (view, at) => {
       this.#left.push(new DataView(view.buffer.slice(at, at + HTTP_EXCHANGE.size)));
     });

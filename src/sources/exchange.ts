@@ -154,11 +154,18 @@ export function causeOf(code: number): Cause | null {
 /** An exchange that has ended, with the first line of its request if that is known. */
 export interface Exchange extends HttpExchange {
   readonly request: RequestLine | null;
+  /** From SYN to established, before a client's first exchange; null: not known. */
+  readonly connectNs: number | null;
 }
 
 /** The exchange whose record is at `at`; its line is forgotten in `lines`. */
-export function readExchange(view: DataView, at: number, lines: RequestLines): Exchange {
-  return { ...decodeHttpExchange(view, at), request: lines.take(view, at) };
+export function readExchange(
+  view: DataView,
+  at: number,
+  lines: RequestLines,
+  connectNs: number | null = null,
+): Exchange {
+  return { ...decodeHttpExchange(view, at), request: lines.take(view, at), connectNs };
 }
 
 const FIRST_CLIENT_ERROR = 400;

@@ -72,6 +72,10 @@ t.test('each request is a row at either end, with all its fields', { skip }, asy
     );
     t.ok(seconds.every((total, i) => i % 4 !== 3 || total * 1000 >= SLOW_MS));
     t.equal(new Set(own.map((row) => row['sock'])).size, 1, 'one connection');
+    const [first, ...others] = own.map((row) => row['connect_seconds']);
+    t.ok(others.every((value) => value === null));
+    if (side === 'server') t.equal(first, null);
+    else t.ok(typeof first === 'number' && first > 0, 'its first request waited for connecting');
   }
   const fields = new Map(SIDES.map((side) => [side, rows.find((row) => row['side'] === side)]));
   for (const [side, names] of Object.entries(PART_NAMES))

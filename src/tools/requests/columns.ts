@@ -92,6 +92,7 @@ export function exchangeColumns(
     ),
     ...ends.map((one) => ({ ...one, inTable: false })),
     besides('RETRANS', ({ retransmits }) => retransmits),
+    besides('CONNECT', ({ connectNs }) => (connectNs === null ? null : milliseconds(connectNs))),
     besides('EARLY', ({ early }) => early),
     besides('UNEXPLAINED', ({ unexplained }) => causeOf(unexplained)),
   ];
