@@ -44,10 +44,14 @@ struct stamps {
 	uint64_t server_written;
 	uint64_t client_first_read;
 	uint64_t client_read;
+	uint64_t client_connect; /* of a connection that is made for it */
+	uint64_t client_connected;
 };
 
 static struct shared {
 	pthread_barrier_t listens, begins, ends;
+	/* numbers of exchanges: the CPU is to be kept busy, and is */
+	volatile uint64_t burn, burns;
 	struct stamps at;
 } *shared;
 
@@ -118,6 +122,49 @@ static void wait_before_read(int fd, uint64_t ns)
 	wait_ns(ns);
 }
 
+/* This process runs on that one of its CPUs only: 0 is the client's, 1 the server's and the burner's. */
+static void stay_on(int which)
+{
+	cpu_set_t all, set;
+	int cpu = 0;
+
+	if (sched_getaffinity(0, sizeof(all), &all))
+		fail("sched_getaffinity");
+	while (cpu < CPU_SETSIZE && !(CPU_ISSET(cpu, &all) && !which--))
+		cpu++;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		fail("sched_setaffinity");
+}
+
+/* Keeps the server's CPU busy, ahead of all others, until the delay behind the request's last byte. */
+static void burn(void)
+{
+	struct sched_param first = { .sched_priority = 1 };
+
+	stay_on(1);
+	if (sched_setscheduler(0, SCHED_FIFO, &first))
+		fail("sched_setscheduler");
+	for (uint64_t i = 1;; i++) {
+		while (shared->burn != i)
+			wait_ns(100000);
+		shared->burns = i;
+		while (!*(volatile uint64_t *)&shared->at.client_written ||
+		       now() < shared->at.client_written + shared->at.delay)
+			;
+	}
+}
+
+/* Returns when the CPU is busy and the server, which waits to read, cannot get it. */
+static void start_burning(void)
+{
+	wait_ns(1000000);
+	shared->burn++;
+	while (shared->burns != shared->burn)
+		;
+}
+
 static void join(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -130,18 +177,22 @@ static void join(const char *path)
 static const char GET[] = "GET /orders/1 HTTP/1.1\r\nHost: a\r\n\r\n";
 static const char POST[] = "POST /orders HTTP/1.1\r\nContent-Length: 4000\r\n\r\n";
 static const char ANSWER[] = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhelloworld";
+static const char MIDDLE[] = "HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n";
+static const char LONG_POST[] = "POST /orders HTTP/1.1\r\nContent-Length: 200000\r\n\r\n";
 static const char LONG[] = "HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n";
 static char buffer[LARGE + 65536];
 
 static int is_long(void)
 {
-	return is("send buffer") || is("slow reader") || is("response segment lost");
+	return is("send buffer") || is("slow reader");
 }
 
 static size_t request_size(void)
 {
 	if (is("request segment lost"))
 		return strlen(POST) + 4000;
+	if (is("small receive buffer"))
+		return strlen(LONG_POST) + LARGE;
 	return strlen(GET) * (is("pipelining") ? PIPELINED : 1);
 }
 
@@ -149,6 +200,8 @@ static size_t response_size(void)
 {
 	if (is_long())
 		return strlen(LONG) + LARGE;
+	if (is("response segment lost"))
+		return strlen(MIDDLE) + 4000;
 	return strlen(ANSWER) * (is("pipelining") ? PIPELINED : 1);
 }
 
@@ -163,9 +216,11 @@ static void answer(int fd, struct stamps *at)
 		wait_ns(at->delay);
 		at->server_last_write = now();
 		write_all(fd, ANSWER + half, 5);
-	} else if (is_long()) {
+	} else if (is_long() || is("response segment lost")) {
+		const char *head = is_long() ? LONG : MIDDLE;
+
 		memset(buffer, 'x', sizeof(buffer));
-		memcpy(buffer, LONG, strlen(LONG));
+		memcpy(buffer, head, strlen(head));
 		write_all(fd, buffer, response_size());
 	} else {
 		write_all(fd, ANSWER, strlen(ANSWER));
@@ -175,12 +230,14 @@ static void answer(int fd, struct stamps *at)
 
 static void serve(int fd, struct stamps *at)
 {
-	size_t got = 0;
+	size_t got = 0, most = is("small receive buffer") ? 8192 : sizeof(buffer);
 
 	if (is("late read"))
 		wait_before_read(fd, at->delay);
 	while (got < request_size()) {
-		got += read_some(fd, buffer, sizeof(buffer));
+		if (is("small receive buffer"))
+			wait_ns(at->delay / 50);
+		got += read_some(fd, buffer, most);
 		at->server_read = now();
 		if (!at->server_first_read)
 			at->server_first_read = at->server_read;
@@ -197,24 +254,40 @@ static void serve(int fd, struct stamps *at)
 	answer(fd, at);
 }
 
+static int accepted(int listener)
+{
+	int fd = accept(listener, NULL, NULL);
+
+	if (fd < 0)
+		fail("accept");
+	set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	return fd;
+}
+
 static int server(void)
 {
-	int fd, listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = -1, listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (listener < 0)
 		fail("socket");
 	set(listener, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (is("send buffer"))
 		set(listener, SOL_SOCKET, SO_SNDBUF, 4096);
+	if (is("small receive buffer"))
+		set(listener, SOL_SOCKET, SO_RCVBUF, 4096);
+	if (is("CPU busy"))
+		stay_on(1);
 	if (bind(listener, (void *)&address, sizeof(address)) || listen(listener, 8))
 		fail("listen");
 	pthread_barrier_wait(&shared->listens);
-	fd = accept(listener, NULL, NULL);
-	if (fd < 0)
-		fail("accept");
-	set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	for (unsigned i = 0; i < count; i++) {
+		if (!i && !is("SYN lost"))
+			fd = accepted(listener);
 		pthread_barrier_wait(&shared->begins);
+		if (is("SYN lost")) {
+			close(fd);
+			fd = accepted(listener);
+		}
 		serve(fd, &shared->at);
 		pthread_barrier_wait(&shared->ends);
 	}
@@ -237,6 +310,8 @@ static void ask(int fd, struct stamps *at)
 		memset(buffer, 'y', request_size());
 		if (is("request segment lost"))
 			memcpy(buffer, POST, strlen(POST));
+		if (is("small receive buffer"))
+			memcpy(buffer, LONG_POST, strlen(LONG_POST));
 		for (int i = 0; i < (is("pipelining") ? PIPELINED : 1) && buffer[0] != 'P'; i++)
 			memcpy(buffer + i * strlen(GET), GET, strlen(GET));
 		write_all(fd, buffer, request_size());
@@ -252,7 +327,7 @@ static void take(int fd, struct stamps *at)
 	if (is("late client"))
 		wait_before_read(fd, at->delay);
 	while (got < response_size()) {
-		if (is_long() && !is("response segment lost"))
+		if (is_long())
 			wait_ns(at->delay / 50);
 		got += read_some(fd, buffer, most);
 		at->client_read = now();
@@ -262,7 +337,7 @@ static void take(int fd, struct stamps *at)
 	buffer[0] = 0;
 }
 
-static int connected(void)
+static int connected(struct stamps *at)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -270,8 +345,10 @@ static int connected(void)
 		fail("socket");
 	if (is("slow reader") || is("send buffer"))
 		set(fd, SOL_SOCKET, SO_RCVBUF, 4096);
+	at->client_connect = now();
 	if (connect(fd, (void *)&address, sizeof(address)))
 		fail("connect");
+	at->client_connected = now();
 	set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	return fd;
 }
@@ -291,18 +368,24 @@ static int client(unsigned seed)
 
 	pthread_barrier_wait(&shared->listens);
 	if (is("older connection"))
-		fd = connected();
+		fd = connected(&shared->at);
 	puts("READY");
 	fflush(stdout);
 	if (getchar() == EOF)
 		return 1;
-	if (fd < 0)
-		fd = connected();
+	if (fd < 0 && !is("SYN lost"))
+		fd = connected(&shared->at);
 	srand(seed);
 	for (unsigned i = 0; i < count; i++) {
 		memset(&shared->at, 0, sizeof(shared->at));
 		shared->at.delay = 2000000 + (uint64_t)rand() % 48000000;
 		pthread_barrier_wait(&shared->begins);
+		if (is("SYN lost")) {
+			close(fd);
+			fd = connected(&shared->at);
+		}
+		if (is("CPU busy"))
+			start_burning();
 		ask(fd, &shared->at);
 		take(fd, &shared->at);
 		pthread_barrier_wait(&shared->ends);
@@ -310,6 +393,26 @@ static int client(unsigned seed)
 	}
 	close(fd);
 	return 0;
+}
+
+/* A process of its own that ends with this one. */
+static pid_t start(const char *name)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		fail("fork");
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_NAME, name);
+	}
+	return pid;
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 }
 
 static void share(pthread_barrier_t *barrier)
@@ -323,8 +426,8 @@ static void share(pthread_barrier_t *barrier)
 
 int main(int argc, char **argv)
 {
+	pid_t pid, burner = 0;
 	int status = 0;
-	pid_t pid;
 
 	if (argc != 5 && argc != 7)
 		return 2;
@@ -340,20 +443,23 @@ int main(int argc, char **argv)
 	share(&shared->listens);
 	share(&shared->begins);
 	share(&shared->ends);
-	pid = fork();
-	if (pid < 0)
-		fail("fork");
+	pid = start("server");
 	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prctl(PR_SET_NAME, "server");
 		if (argc == 7)
 			join(argv[5]);
 		return server();
 	}
+	if (is("CPU busy")) {
+		burner = start("burner");
+		if (!burner)
+			burn();
+		stay_on(0);
+	}
 	if (argc == 7)
 		join(argv[6]);
 	status = client(atoi(argv[3]));
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	end(pid);
+	if (burner)
+		end(burner);
 	return status;
 }

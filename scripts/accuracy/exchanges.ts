@@ -1,10 +1,9 @@
-/** HTTP exchanges of a network namespace, as the kernel's records tell them; for the accuracy suite. */
-import { decodeHttpExchange, KIND, type HttpExchange } from '../../src/generated/packet.js';
-import { PARTS, sideOf, type Side } from '../../src/sources/exchange.js';
+/** HTTP exchanges of network namespaces, as `netwatch requests` gets them; for the accuracy suite. */
+import { PARTS, sideOf, type Exchange as Read, type Side } from '../../src/sources/exchange.js';
+import { ExchangeSource } from '../../src/sources/exchange-source.js';
 import { NO_FILTER } from '../../src/sources/filter.js';
-import { kindOf, PacketSource } from '../../src/sources/packet.js';
 
-export interface Exchange extends HttpExchange {
+export interface Exchange extends Read {
   readonly side: Side;
   /** In nanoseconds, by name; null: not known. */
   readonly parts: Readonly<Record<string, number | null>>;
@@ -16,17 +15,14 @@ const RING_BYTES = 1 << 22;
 /** Collects exchanges from the moment it is made until it is closed. */
 export class ExchangeWatch {
   readonly exchanges: Exchange[] = [];
-  readonly #source: PacketSource;
+  readonly #source: ExchangeSource;
   readonly #timer: NodeJS.Timeout;
 
   /** `inodes`: of the network namespaces. */
   constructor(inodes: readonly number[]) {
-    this.#source = new PacketSource({
+    this.#source = new ExchangeSource({
       filter: { ...NO_FILTER, namespaces: inodes },
-      time: false,
-      http: true,
-      records: false,
-      ring: { bytes: RING_BYTES, loseEvery: 0 },
+      ...{ targets: 'full', side: null, slowNs: 0, ringBytes: RING_BYTES },
     });
     this.#timer = setInterval(() => {
       this.#drain();
@@ -34,20 +30,19 @@ export class ExchangeWatch {
   }
 
   #drain(): void {
-    this.#source.drain((view, places, count) => {
-      for (const at of places.subarray(0, count))
-        if (kindOf(view, at) === KIND.NW_KIND_HTTP_EXCHANGE)
-          this.exchanges.push(named(decodeHttpExchange(view, at)));
+    this.#source.drain((exchange) => {
+      this.exchanges.push(named(exchange));
     });
   }
 
   close(): void {
     clearInterval(this.#timer);
+    this.#source.finish();
     this.#source.source.close();
   }
 }
 
-function named(exchange: HttpExchange): Exchange {
+function named(exchange: Read): Exchange {
   const side = sideOf(exchange.role);
   const parts: Record<string, number | null> = {};
   for (const { name, index } of PARTS[side]) parts[name] = exchange.partNs[index] ?? null;

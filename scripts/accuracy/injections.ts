@@ -18,6 +18,8 @@ export const STAMPS = [
   'serverWritten',
   'clientFirstRead',
   'clientRead',
+  'clientConnect',
+  'clientConnected',
 ] as const;
 
 export type Stamps = Readonly<Record<(typeof STAMPS)[number], number>>;
@@ -29,18 +31,21 @@ export interface Injection {
   /** As the application knows it. */
   readonly name: string;
   readonly side: Side;
-  /** The largest part. */
-  readonly part: PartName;
+  /** The largest part; `connect` is in no sum. */
+  readonly part: PartName | 'connect';
   /** How long that part took; absent: the application cannot know. */
   readonly witness?: (at: Stamps) => Span;
   /** The part cannot be shorter than the delay that was injected. */
   readonly delays?: true;
+  /** Exchanges at most, where each takes long. */
+  readonly most?: number;
   /** Requests of one exchange of the application; the last of them counts. */
   readonly pipelined?: number;
   /** Lost on the way: which of so many exchanges' packets. */
   readonly loss?: (exchanges: number) => DropOptions;
   /** What the largest part has to hold then. */
-  readonly inner?: 'reorderingNs' | 'waitRetransmitNs' | 'sendBufferNs' | 'networkNs';
+  readonly inner?:
+    'reorderingNs' | 'waitRetransmitNs' | 'sendBufferNs' | 'networkNs' | 'runQueueNs';
   /** Each packet takes so long between two namespaces. */
   readonly wireSeconds?: number;
 }
@@ -105,6 +110,7 @@ export const INJECTIONS: readonly Injection[] = [
     witness: (at) => [0, at.serverWritten - at.serverWrite],
   },
   { name: 'slow reader', side: 'client', part: 'response_transfer' },
+  { name: 'small receive buffer', side: 'server', part: 'request_transfer' },
   { name: 'older connection', side: 'client', part: 'remote' },
   {
     name: 'request segment lost',
@@ -115,10 +121,34 @@ export const INJECTIONS: readonly Injection[] = [
     loss: (exchanges) => ({ to: 8080, only: 'data', kth: each(exchanges, 2, 4) }),
   },
   {
+    name: 'response segment lost',
+    side: 'client',
+    part: 'response_transfer',
+    inner: 'reorderingNs',
+    loss: (exchanges) => ({ from: 8080, only: 'data', kth: each(exchanges, 2, 4) }),
+  },
+  {
     name: 'response tail lost',
     side: 'client',
     part: 'remote',
     loss: (exchanges) => ({ from: 8080, only: 'data', kth: each(exchanges, 1, 2) }),
+  },
+  {
+    name: 'CPU busy',
+    delays: true,
+    side: 'server',
+    part: 'receive_queue',
+    inner: 'runQueueNs',
+    witness: (at) => [at.serverRead - at.clientWritten, at.serverRead - at.clientLastWrite],
+  },
+  {
+    name: 'SYN lost',
+    side: 'client',
+    part: 'connect',
+    // TCP sends it again after a second
+    most: 60,
+    witness: (at) => exactly(at.clientConnected - at.clientConnect),
+    loss: (exchanges) => ({ to: 8080, only: 'syn', kth: each(exchanges, 1, 2) }),
   },
   { name: 'wire', side: 'client', part: 'remote', inner: 'networkNs', wireSeconds: 0.01 },
 ];
