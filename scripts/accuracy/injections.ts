@@ -39,6 +39,8 @@ export interface Injection {
   readonly delays?: true;
   /** Exchanges at most, where each takes long. */
   readonly most?: number;
+  /** On a machine with much to do the kernel sometimes ends the delay early, for fairness. */
+  readonly isFair?: true;
   /** Requests of one exchange of the application; the last of them counts. */
   readonly pipelined?: number;
   /** Lost on the way: which of so many exchanges' packets. */
@@ -139,6 +141,7 @@ export const INJECTIONS: readonly Injection[] = [
     side: 'server',
     part: 'receive_queue',
     inner: 'runQueueNs',
+    isFair: true,
     witness: (at) => [at.serverRead - at.clientWritten, at.serverRead - at.clientLastWrite],
   },
   {

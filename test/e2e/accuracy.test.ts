@@ -22,13 +22,14 @@ t.test(
   { skip },
   async (t) => {
     for (const injection of INJECTIONS) {
-      const { name, side, part } = injection;
+      const { name, side, part, isFair = false } = injection;
       const seen = await measure(program ?? '', injection, EXCHANGES);
       const what = `${name}: ${side} ${part}`;
       t.equal(seen.exchanges, EXCHANGES, `${what}: every exchange is there`);
       t.equal(seen.explained, EXCHANGES, `${what}: all their parts are known`);
       t.equal(seen.exactSums, EXCHANGES, `${what}: they add up, to the nanosecond`);
-      t.equal(seen.delayed, EXCHANGES, `${what}: the delay is in the part`);
+      const least = isFair ? EXCHANGES / 2 : EXCHANGES;
+      t.ok(seen.delayed >= least, `${what}: the delay is in the part, in ${seen.delayed}`);
     }
   },
 );
