@@ -1,10 +1,14 @@
-// On this kernel: every HTTP request is counted once at either end.
+// On this kernel: every HTTP request is counted once at either end, and a row of `netwatch requests` with the
+// parts of its time that this kernel gives.
 import t from 'tap';
 import { startCollector } from '../support/collector.js';
 import { createNamespace } from '../support/netns.js';
 import { packetLines } from '../support/packets.js';
 import { total } from '../support/samples.js';
+import { startTool } from '../support/tool.js';
 import { runHttp } from '../support/traffic.js';
+import { hasTrampolines, since } from '../support/vm-kernel.js';
+import { until } from '../support/wait.js';
 
 for (const options of [['-i'], ['-i', '-t']]) {
   t.test(`with ${options.join(' ')} every request is counted at either end`, async (t) => {
@@ -37,3 +41,61 @@ for (const options of [['-i'], ['-i', '-t']]) {
     t.equal(total(state, 'netwatch_http_resyncs_total'), 0);
   });
 }
+
+/** They add up to the total. */
+const PARTS = {
+  server: 'request_transfer receive_queue behind application response_write send_wait',
+  client: 'request_write send_wait remote response_transfer receive_queue',
+} as const;
+const DELAY_MS = 300;
+const PATHS = ['/bytes/1000', `/delay/${DELAY_MS}`, '/status/404'];
+const REQUESTS = 9;
+
+/** Why parts are not known; null: they are. */
+function causeHere(): string | null {
+  if (!since('5.13')) return 'kernel';
+  return hasTrampolines() || since('6.16') ? null : 'no_write';
+}
+
+t.test('requests are rows with their totals, and with parts or the cause why not', async (t) => {
+  const namespace = createNamespace(t);
+  const tool = await startTool(t, namespace, 'requests', ['-o', 'json']);
+  const requests = PATHS.map((path) => ({ path }));
+  const { client } = await runHttp(namespace, { total: REQUESTS, requests });
+  t.equal(client.responses, REQUESTS);
+  await until(() => tool.objects().length >= 2 * REQUESTS, { what: 'all rows' });
+  t.strictSame(await tool.stop(), { code: 0, signal: null });
+  const rows = tool.objects();
+  t.equal(rows.length, 2 * REQUESTS);
+  const seconds = (row: (typeof rows)[number], name: string): number =>
+    Number(row[`${name}_seconds`] ?? NaN);
+  for (const side of ['server', 'client'] as const) {
+    const own = rows.filter((row) => row['side'] === side);
+    t.strictSame(
+      own.map((row) => [row['url_path'], row['http_response_status_code'], row['outcome']]),
+      Array.from({ length: REQUESTS }, (_, i) => {
+        const path = PATHS[i % PATHS.length];
+        return [path, path === '/status/404' ? 404 : 200, 'answered'];
+      }),
+      side,
+    );
+    t.ok(own.every((row, i) => seconds(row, 'total') * 1000 < client.durationsMs[i]!));
+    const late = own.filter((row) => row['url_path'] === PATHS[1]);
+    t.ok(late.every((row) => seconds(row, 'total') * 1000 >= DELAY_MS));
+    const causes = new Set(own.map((row) => row['partly_explained']));
+    t.strictSame(causes, new Set([causeHere()]), `${side}: why not`);
+    const names = PARTS[side].split(' ');
+    const sum = (row: (typeof rows)[number]): number =>
+      names.reduce((all, name) => all + Math.round(seconds(row, name) * 1e9), 0);
+    if (causeHere() === null) {
+      t.ok(own.every((row) => sum(row) === Math.round(seconds(row, 'total') * 1e9)));
+      const slow = side === 'server' ? 'application' : 'remote';
+      t.ok(late.every((row) => seconds(row, slow) * 1000 >= DELAY_MS - 1));
+    } else {
+      t.ok(
+        own.every((row) => row[`${names[3]!}_seconds`] === null),
+        'what is not known is null',
+      );
+    }
+  }
+});
