@@ -23,6 +23,7 @@ import { ByteQueue } from '../src/sinks/byte-queue.js';
 import { lockDirectory, lockHolder } from '../src/sinks/directory-lock.js';
 import { explainSinkError, type Result } from '../src/sinks/errors.js';
 import { logFilesOldestFirst } from '../src/sinks/log-names.js';
+import { ownGroupIn } from '../src/sinks/own-group.js';
 import { writePromFile } from '../src/sinks/prom-file.js';
 import { RotatingLog, type RotatingLogOptions } from '../src/sinks/rotating.js';
 import { StandardOutput, type ClosedReason } from '../src/sinks/standard-output.js';
@@ -721,4 +722,14 @@ t.test('any other failure of standard output is told by name', async (t) => {
   broken.destroy(Object.assign(new Error('injected'), { code: 'EPIPE' }));
   await until('an error outside of a write', () => reasons.length > 1);
   t.same(reasons[1], { code: 'reader-gone' });
+});
+
+t.test('what root makes has the group netwatch, else one that is nobody’s', (t) => {
+  t.equal(ownGroupIn('root:x:0:\nnetwatch:x:987:prometheus\n'), 987);
+  t.equal(ownGroupIn('root:x:0:\nnetwatch:x:0:\n'), 65_520, 'never the group of root');
+  t.equal(ownGroupIn('+\nother:x:65520:\n'), 65_521, 'an id that is in use is passed over');
+  t.equal(ownGroupIn(''), 65_520);
+  const all = Array.from({ length: 14 }, (_, i) => `g${i}:x:${65_520 + i}:`);
+  t.equal(ownGroupIn(all.join('\n')), null);
+  t.end();
 });

@@ -5,7 +5,8 @@
 import type { Stats } from 'node:fs';
 import { lstat, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf } from '../sinks/errors.js';
+import { Directory } from '../sinks/directory.js';
+import { attempt, errnoOf, explainSinkError } from '../sinks/errors.js';
 import { NetwatchError } from '../failure.js';
 
 /** User `nobody` and its group on every distribution, and the kernel's own overflow id. */
@@ -27,11 +28,13 @@ export async function openWithoutRoot<T>(
   say: (message: string) => void,
 ): Promise<T> {
   if (process.getuid?.() !== ROOT) return open(directory);
-  const groups = await groupsOf(directory);
-  process.chdir(directory);
+  await enter(directory);
+  const groups = await groupsOf('.');
   try {
     process.setgroups?.(groups);
-    actAs(NOBODY);
+    // For the time being: root can come back. The user comes last, only root may change the group.
+    process.setegid?.(NOBODY);
+    process.seteuid?.(NOBODY);
   } catch (error) {
     // Root in a container that may not change its user has few other rights, too.
     say(
@@ -41,25 +44,33 @@ export async function openWithoutRoot<T>(
     return open(directory);
   }
   const path = await pathForNobody(directory);
-  actAs(ROOT);
+  process.seteuid?.(ROOT);
   const opened = await open(path);
   process.setgid?.(NOBODY);
   process.setuid?.(NOBODY);
   return opened;
 }
 
-/** For the time being: root can come back. */
-function actAs(id: number): void {
-  // The user comes last on the way out and first on the way back: only root may change the group.
-  if (id === ROOT) process.seteuid?.(id);
-  process.setegid?.(id);
-  if (id !== ROOT) process.seteuid?.(id);
+/**
+ * The working directory is the very one whose groups are taken, whoever replaces what leads to it
+ * meanwhile; a link that another user may have put there is refused.
+ */
+async function enter(path: string): Promise<void> {
+  const opened = await attempt('open the directory', path, () => Directory.open(path));
+  if (!opened.ok)
+    throw new NetwatchError({
+      code: 'directory',
+      path,
+      reason: explainSinkError(opened.error),
+    });
+  process.chdir(opened.value.at('.'));
+  await opened.value.close();
 }
 
 /**
  * The directory's, and those of its files that others cannot read: logs are 0640. A link is not what
- * it leads to, which may be any file of the machine. Root's group opens much that is not ours, so no
- * file brings it: only a directory that is open to nobody else but root's group.
+ * it leads to, which may be any file of the machine. Root's group opens much that is not ours, so
+ * nothing brings it; what root's netwatch makes has another one, see sinks/own-group.ts.
  */
 async function groupsOf(directory: string): Promise<number[]> {
   const names = await readdir(directory, { encoding: 'buffer' });
@@ -68,9 +79,8 @@ async function groupsOf(directory: string): Promise<number[]> {
   );
   const closed = found.flatMap((file) => (file?.isFile() === true && isClosed(file) ? file : []));
   const groups = new Set(closed.map(({ gid }) => gid));
-  const own = await stat(directory);
-  groups.add(own.gid);
-  if (own.gid !== ROOT || !isClosed(own)) groups.delete(ROOT);
+  groups.add((await stat(directory)).gid);
+  groups.delete(ROOT);
   return [...groups];
 }
 
@@ -88,7 +98,9 @@ async function pathForNobody(directory: string): Promise<string> {
     throw new NetwatchError({
       code: 'environment',
       message: `without root ${directory} cannot be read: ${errnoOf(error) ?? String(error)}`,
-      next: 'make it readable for its group (chmod g+rx), or start netwatch serve as its owner',
+      next:
+        "make it readable for a group that is not root's (chgrp -R GROUP, chmod g+rxs), " +
+        'or start netwatch serve as a user that may read it',
     });
   }
 }

@@ -3,6 +3,7 @@ import { NetwatchError } from '../failure.js';
 import { lockDirectory, type DirectoryLock } from './directory-lock.js';
 import { Directory } from './directory.js';
 import { attempt, explainSinkError, type Result } from './errors.js';
+import { leaveRootGroup } from './own-group.js';
 
 /** The value, or a throw of the NetwatchError that says why `directory` cannot be used. */
 export function usable<T>(result: Result<T>, directory: string, tool?: string): T {
@@ -18,6 +19,7 @@ export function usable<T>(result: Result<T>, directory: string, tool?: string): 
  * NetwatchError, also while another process of the same name writes there.
  */
 export async function ownDirectory(directory: string, tool?: string): Promise<DirectoryLock> {
+  leaveRootGroup();
   const make = async (): Promise<void> => (await Directory.make(directory)).close();
   usable(await attempt('create the directory', directory, make), directory);
   return usable(await lockDirectory(directory, tool), directory, tool);

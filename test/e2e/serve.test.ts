@@ -8,6 +8,7 @@ import {
   chmodSync,
   chownSync,
   existsSync,
+  lchownSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -30,6 +31,8 @@ const skip = unless(existsSync(PROGRAM), 'build/main.js is missing: run make bui
 const asRoot = skip || needsRoot;
 const USER = 1000;
 const NOBODY = 65_534;
+/** Of what root's collector makes. */
+const OWN_GROUP = 65_520;
 
 interface Served {
   readonly child: ChildProcess;
@@ -101,6 +104,9 @@ function dataFolder(parent: string): string {
   writeFileSync(join(folder, 'netwatch.prom'), STATE, { mode: 0o644 });
   const log = `${HEAD('netwatch_connection_info')}${INFO} ${Date.now()}\n`;
   writeFileSync(join(folder, 'connects.log'), log, { mode: 0o640 });
+  if (process.getuid?.() === 0)
+    for (const name of ['.', 'netwatch.prom', 'connects.log'])
+      chownSync(join(folder, name), 0, OWN_GROUP);
   return folder;
 }
 
@@ -130,7 +136,7 @@ t.test(
       t.strictSame([...statusOf(served.pid, name)], ['0000000000000000'], name);
     for (const name of ['Uid', 'Gid'])
       t.strictSame([...statusOf(served.pid, name)], [Array(4).fill(NOBODY).join('\t')], name);
-    t.strictSame([...statusOf(served.pid, 'Groups')], ['0']);
+    t.strictSame([...statusOf(served.pid, 'Groups')], [String(OWN_GROUP)]);
     const { text } = await get(served, '/metrics/connects');
     t.match(text, INFO);
     t.match(await get(served, '/-/ready'), { status: 200 });
@@ -205,6 +211,44 @@ t.test('what nobody may read is said with what to do', { skip: asRoot }, async (
     /^netwatch: without root .*data cannot be read: EACCES\n {2}make it readable .*\n$/,
   );
 });
+
+t.test(
+  "a directory for root's group alone is refused with a sentence",
+  { skip: asRoot },
+  async (t) => {
+    const data = dataFolder(temporaryFolder(t));
+    chmodSync(join(data, '..'), 0o755);
+    chownSync(data, 0, 0);
+    const { code, said } = await refused(t, ['--data', data, '--listen', '127.0.0.1:0']);
+    t.equal(code, 3);
+    t.match(
+      said,
+      /^netwatch: without root .*data cannot be read: EACCES\n {2}make it readable for a group that is not root's .*\n$/,
+    );
+  },
+);
+
+t.test(
+  'a link of another user to the directory leads root nowhere',
+  { skip: asRoot },
+  async (t) => {
+    const folder = temporaryFolder(t);
+    chmodSync(folder, 0o755);
+    const link = join(folder, 'link');
+    symlinkSync(dataFolder(folder), link);
+    lchownSync(link, USER, USER);
+    const args = ['--listen', '127.0.0.1:0', '--data', link];
+    const { code, said } = await refused(t, args);
+    t.equal(code, 3);
+    t.match(
+      said,
+      /^netwatch: [^\n]*link: [^\n]* is a link that another user [^\n]*\n {2}[^\n]*\n$/,
+    );
+    lchownSync(link, 0, 0);
+    const served = await serve(t, args.slice(2));
+    t.strictSame([...statusOf(served.pid, 'Groups')], [String(OWN_GROUP)], "root's own link does");
+  },
+);
 
 t.test('as somebody else it stays who it is', { skip: asRoot }, async (t) => {
   const folder = temporaryFolder(t);

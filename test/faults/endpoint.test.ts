@@ -6,6 +6,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -16,8 +17,9 @@ import { join } from 'node:path';
 import bcrypt from 'bcryptjs';
 import t, { type Test } from 'tap';
 import { GROUPS } from '../../src/serve/types.js';
-import { PROGRAM, temporaryFolder } from '../support/collector.js';
+import { PROGRAM, startCollector, temporaryFolder } from '../support/collector.js';
 import { get } from '../support/endpoint.js';
+import { createNamespace } from '../support/netns.js';
 import { startServe } from '../support/serve-process.js';
 import { needsRoot } from '../support/skip.js';
 import { until } from '../support/wait.js';
@@ -234,3 +236,40 @@ t.test('a link or a file of root brings the endpoint no group', { skip: needsRoo
   t.match(body, /^reader_prom 1$/m);
   t.notMatch(body, /^x 1$/m);
 });
+
+t.test(
+  "what root's collector makes is served without the group of root",
+  { skip: needsRoot },
+  async (t) => {
+    const folder = temporaryFolder(t);
+    chmodSync(folder, 0o755);
+    const data = join(folder, 'made', 'data');
+    const collector = await startCollector(
+      t,
+      createNamespace(t),
+      ['-q', '-e', '--interval', '0.2', '--listen', '127.0.0.1:0'],
+      // without what tap has each Node program do at its end: as nobody it may not
+      { dataFolder: data, wrapper: ['env', '-u', 'NODE_OPTIONS'] },
+    );
+    const address = await until(() => / on (http:\S+)\/\n/.exec(collector.stderr())?.[1], {
+      what: 'where it serves',
+      deadlineMs: 30_000,
+    });
+    const children = readFileSync(`/proc/${collector.pid}/task/${collector.pid}/children`, 'utf8');
+    const pid = Number(children);
+    const group = String(lstatSync(data).gid);
+    t.not(group, '0');
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      const status = readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8');
+      const line = (name: string): string[] =>
+        (new RegExp(`^${name}:\\s*(.*?)\\s*$`, 'm').exec(status)?.[1] ?? '').split(/\s+/);
+      t.strictSame(line('Gid'), Array(4).fill('65534'), thread);
+      t.strictSame(line('Groups'), [group], thread);
+    }
+    for (const name of ['netwatch.prom', 'connects.log', 'packets.log', 'err.log'])
+      t.equal(String(lstatSync(join(data, name)).gid), group, name);
+    const paths = ['/metrics', '/metrics/connects', '/metrics/packets', '/metrics/err'];
+    for (const path of paths) t.equal((await fetch(address + path)).status, 200, path);
+    t.match(await collector.stop(), { code: 0 });
+  },
+);

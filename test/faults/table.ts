@@ -283,10 +283,13 @@ export const FAULT_GROUPS: readonly FaultGroup[] = [
         ENDPOINT,
         'a certificate that is a FIFO ends the start with one sentence',
       ]),
-      fault('links, and files of root, in the directory | /proc/PID/status | they bring no group', [
-        ENDPOINT,
-        'a link or a file of root brings the endpoint no group',
-      ]),
+      fault(
+        'links, and files of root, in the directory; a directory of root alone | /proc/PID/status | they bring no group, never that of root; one sentence',
+        [ENDPOINT, 'a link or a file of root brings the endpoint no group'],
+        [ENDPOINT, "what root's collector makes is served without the group of root"],
+        [SERVE, "a directory for root's group alone is refused with a sentence"],
+        [SERVE, 'a link of another user to the directory leads root nowhere'],
+      ),
       fault(
         'scrapes while files are replaced, clients that leave | Content-Length, descriptors | whole answers, nothing left behind',
         ['store.test.ts', 'a thousand reads during replacements each give one whole version'],
