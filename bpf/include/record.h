@@ -45,6 +45,7 @@ enum nw_kind {
 	NW_KIND_HTTP_EXCHANGE = 17,
 	NW_KIND_HTTP_PROXY = 18,
 	NW_KIND_CONNECTION_HANDOVER = 19,
+	NW_KIND_KEEPALIVE = 20,
 };
 
 /* What is to be known of a record beside its values; a mask. */

@@ -161,6 +161,7 @@ export const KIND = {
   NW_KIND_HTTP_EXCHANGE: 17,
   NW_KIND_HTTP_PROXY: 18,
   NW_KIND_CONNECTION_HANDOVER: 19,
+  NW_KIND_KEEPALIVE: 20,
 } as const;
 
 /** enum nw_mark */
