@@ -12,6 +12,7 @@
  * Cost    none on packets that nobody drops; about 2 us per drop, most of it
  *         for the stack; 0.5 us per change of a socket's state.
  */
+#include "keepalive.bpf.h"
 #include "ring.bpf.h"
 #include "sequence.bpf.h"
 #include "skb.bpf.h"
@@ -28,6 +29,7 @@ enum nw_segment_fault {
 	NW_SEGMENT_SEQUENCE = 1, /* out of the window */
 	NW_SEGMENT_DATA_OFFSET = 2, /* a header of impossible length */
 	NW_SEGMENT_CHECKSUM = 3,
+	NW_SEGMENT_KEEPALIVE = 4, /* nothing: it asks with an old number */
 };
 
 struct nw_tcp_drop {
@@ -61,6 +63,8 @@ const volatile bool nw_has_drop_reason = false;
 const volatile bool nw_has_drop_socket = false;
 /* Only segments that came in and were wrong, whatever the reason given. */
 const volatile bool nw_only_faults = false;
+/* Keepalive probes are wanted too. */
+const volatile bool nw_with_keepalives = false;
 /* Reasons that are wanted, by bit; those of subsystems are beyond. */
 const volatile __u64 nw_reasons[NW_REASON_WORDS] = {};
 /* See nw_purge_reason in fault.bpf.c. */
@@ -266,6 +270,12 @@ static __always_inline int nw_dropped(void *ctx, const struct sk_buff *skb,
 	netns = nw_drop_netns(skb, hint->sk);
 	if (!nw_netns_allowed(netns))
 		return 0;
+	if (rx && !nw_only_faults &&
+	    nw_is_keepalive(hint->sk, hint->reason, &headers)) {
+		if (!nw_with_keepalives)
+			return 0;
+		hint->fault = NW_SEGMENT_KEEPALIVE;
+	}
 	if (nw_only_faults) {
 		if (nw_wrong_offset(&headers))
 			hint->fault = NW_SEGMENT_DATA_OFFSET;

@@ -6,12 +6,14 @@
  *         firewall …), tcp:tcp_send_reset, tcp:tcp_receive_reset, and
  *         tcp:tcp_bad_csum where drops have no reason (before 5.17);
  *         cgroup_skb ingress for accept queues that overflow.
- * Emits   nw_fault per drop and per reset. Totals by reason in fault_totals, but
+ * Emits   nw_fault per drop and per reset, but none for keepalive probes, which
+ *         are only counted. Totals by reason in fault_totals, but
  *         for what waits to be accepted (NW_MARK_UNJUDGED): the reader counts it.
  *         Overflows by listening socket in shared_overflows.
  * Cost    a few ns per received packet, to know whether it came to a listening
  *         socket; see `make bench` for ns per drop.
  */
+#include "keepalive.bpf.h"
 #include "overflow.bpf.h"
 #include "overflows.bpf.h"
 #include "ring.bpf.h"
@@ -37,7 +39,7 @@ const volatile __u32 nw_purge_reason = 0;
 const volatile __u32 nw_overflow_reason = 0;
 
 struct nw_fault_key {
-	__u32 kind; /* NW_KIND_DROP or NW_KIND_RESET */
+	__u32 kind; /* NW_KIND_DROP, NW_KIND_RESET or NW_KIND_KEEPALIVE */
 	__u32 reason;
 	__u32 family;
 	__u32 rx;
@@ -75,6 +77,9 @@ static __always_inline void nw_emit_fault(struct nw_fault *f)
 
 	if (!(f->marks & NW_MARK_UNJUDGED))
 		nw_count_fault(f);
+	/* asked and answered: nobody lost a packet */
+	if (f->head.kind == NW_KIND_KEEPALIVE)
+		return;
 	record = nw_reserve(sizeof(*record));
 	if (!record)
 		return;
@@ -144,7 +149,9 @@ static __always_inline int nw_drop(struct sk_buff *skb, __u32 reason,
 	if (!nw_skb_headers(skb, f.rx, &headers))
 		return 0;
 	nw_fill_headers(&f, &headers);
-	f.head.kind = NW_KIND_DROP;
+	f.head.kind = nw_is_keepalive(sk, reason, &headers) ?
+			      NW_KIND_KEEPALIVE :
+			      NW_KIND_DROP;
 	f.reason = reason;
 	if (sk) {
 		f.head.sock = (__u64)sk;

@@ -4,6 +4,7 @@
  */
 import t from 'tap';
 import { flagNames, dropColumns, faultColumns } from '../src/tools/loss/drop-columns.js';
+import { DropCounts } from '../src/tools/loss/drop-counts.js';
 import { FlowCounts } from '../src/tools/loss/flows.js';
 import { retransmitColumns } from '../src/tools/loss/retransmit-columns.js';
 import { kernelSymbols } from '../src/kernel/kallsyms.js';
@@ -43,6 +44,7 @@ const DROP: DropRecord = {
   rx: 1,
   state: 1,
   fault: 'sequence',
+  isKeepalive: false,
 };
 
 const V6: DropRecord = {
@@ -57,6 +59,7 @@ const V6: DropRecord = {
   reason: 0,
   reasonName: null,
   fault: null,
+  isKeepalive: false,
 };
 
 const INSIGHT_RECORD: InsightRecord = {
@@ -219,32 +222,66 @@ t.test('tcpretrans prints as bcc does, with and without SEQ', (t) => {
   t.end();
 });
 
-t.test('tcpretrans -c counts by connection, fewest first, IPv4 before IPv6', (t) => {
+t.test('tcpretrans -c counts the segments of each connection, most first', (t) => {
   const flows = new FlowCounts();
   const one = {
-    family: 2,
-    localAddr: '10.0.0.1',
-    localPort: 22,
-    peerAddr: '10.0.0.2',
-    peerPort: 9,
+    ...{ family: 2, localAddr: '10.0.0.1', localPort: 22, peerAddr: '10.0.0.2', peerPort: 9 },
+    ...{ segments: 1, pid: 0, comm: '' },
   };
+  const ssh = { ...one, pid: 4711, comm: 'a,b' };
   const v6 = { ...one, family: 10, localAddr: '2001:db8::1', peerAddr: '2001:db8::2' };
-  for (const flow of [v6, one, one, one, { ...one, peerPort: 10 }]) flows.add(flow);
+  for (const flow of [{ ...v6, segments: 17 }, one, ssh, one, { ...one, peerPort: 10 }])
+    flows.add(flow);
   const { lines, json, csv } = flows.summary();
   t.strictSame(lines, [
     '',
-    'LADDR:LPORT               RADDR:RPORT               RETRANSMITS',
-    '[10.0.0.1]#22        <-> [10.0.0.2]#10                 1',
-    '[10.0.0.1]#22        <-> [10.0.0.2]#9                  3',
-    '[2001:db8::1]#22     <-> [2001:db8::2]#9               1',
+    'LADDR:LPORT               RADDR:RPORT               RETRANSMITS PID     COMM',
+    '[2001:db8::1]#22     <-> [2001:db8::2]#9              17  N/A     N/A',
+    '[10.0.0.1]#22        <-> [10.0.0.2]#9                  3  4711    a,b',
+    '[10.0.0.1]#22        <-> [10.0.0.2]#10                 1  N/A     N/A',
   ]);
   t.strictSame(csv, [
-    'LADDR:LPORT,RADDR:RPORT,RETRANSMITS',
-    '10.0.0.1:22,10.0.0.2:10,1',
-    '10.0.0.1:22,10.0.0.2:9,3',
-    '[2001:db8::1]:22,[2001:db8::2]:9,1',
+    'LADDR:LPORT,RADDR:RPORT,RETRANSMITS,PID,COMM',
+    '[2001:db8::1]:22,[2001:db8::2]:9,17,N/A,N/A',
+    '10.0.0.1:22,10.0.0.2:9,3,4711,"a,b"',
+    '10.0.0.1:22,10.0.0.2:10,1,N/A,N/A',
   ]);
-  t.match(json, { flows: [{ retransmits: 1 }, { retransmits: 3 }, { retransmits: 1 }] });
+  t.match(json, {
+    flows: [
+      { retransmits: 17, pid: null, process: null },
+      { retransmits: 3, pid: 4711, process: 'a,b' },
+      { retransmits: 1 },
+    ],
+  });
+  t.end();
+});
+
+t.test('tcpdrop -c counts drops by reason, process and local end, most first', (t) => {
+  const counts = new DropCounts();
+  const one = {
+    ...{ reasonName: 'NO_SOCKET', pid: 0, comm: '', localAddr: '10.0.0.1', localPort: 22 },
+  } as DropRecord;
+  const nginx = { ...one, reasonName: 'TCP_CSUM', pid: 4711, comm: 'nginx', localPort: 80 };
+  for (const drop of [one, nginx, nginx]) counts.add(drop);
+  const { lines, json, csv } = counts.summary();
+  t.strictSame(lines, [
+    '',
+    'REASON                   PID     COMM             LADDR:LPORT              DROPS',
+    'TCP_CSUM                 4711    nginx            10.0.0.1:80              2',
+    'NO_SOCKET                N/A     N/A              10.0.0.1:22              1',
+  ]);
+  t.strictSame(csv, [
+    'REASON,PID,COMM,LADDR:LPORT,DROPS',
+    'TCP_CSUM,4711,nginx,10.0.0.1:80,2',
+    'NO_SOCKET,N/A,N/A,10.0.0.1:22,1',
+  ]);
+  t.match(json, {
+    drops: [
+      { process: 'nginx', drops: 2 },
+      { process: null, drops: 1 },
+    ],
+    others: 0,
+  });
   t.end();
 });
 

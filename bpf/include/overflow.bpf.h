@@ -23,7 +23,6 @@
 #include "packet.bpf.h"
 #include "sequence.bpf.h"
 
-#define NW_TCP_RST 0x04
 /* TCP_SYNCOOKIE_VALID of the kernel, in seconds */
 #define NW_COOKIE_SECONDS 120
 

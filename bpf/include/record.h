@@ -46,6 +46,7 @@ enum nw_kind {
 	NW_KIND_HTTP_PROXY = 18,
 	NW_KIND_CONNECTION_HANDOVER = 19,
 	NW_KIND_CGROUP = 20,
+	NW_KIND_KEEPALIVE = 21,
 };
 
 /* What is to be known of a record beside its values; a mask. */

@@ -10,6 +10,7 @@
 
 #define NW_TCP_FIN 0x01
 #define NW_TCP_SYN 0x02
+#define NW_TCP_RST 0x04
 #define NW_TCP_ACK 0x10
 #define NW_TCP_URG 0x20
 

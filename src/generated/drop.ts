@@ -159,17 +159,20 @@ export const SEGMENT_FAULT = {
   NW_SEGMENT_SEQUENCE: 1,
   NW_SEGMENT_DATA_OFFSET: 2,
   NW_SEGMENT_CHECKSUM: 3,
+  NW_SEGMENT_KEEPALIVE: 4,
 } as const;
 
 /** Variables the reader sets in .rodata before loading. */
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
-  nw_lose_every: { offset: 4, size: 4 },
   nw_filter: { offset: 8, size: 1416 },
-  nw_has_drop_reason: { offset: 1456, size: 1 },
-  nw_has_drop_socket: { offset: 1457, size: 1 },
-  nw_only_faults: { offset: 1458, size: 1 },
-  nw_reasons: { offset: 1464, size: 32 },
-  nw_purge_reason: { offset: 1496, size: 4 },
+  nw_old_sequence: { offset: 1424, size: 4 },
+  nw_lose_every: { offset: 1428, size: 4 },
+  nw_has_drop_reason: { offset: 1464, size: 1 },
+  nw_has_drop_socket: { offset: 1465, size: 1 },
+  nw_only_faults: { offset: 1466, size: 1 },
+  nw_with_keepalives: { offset: 1467, size: 1 },
+  nw_reasons: { offset: 1472, size: 32 },
+  nw_purge_reason: { offset: 1504, size: 4 },
 } as const;

@@ -166,6 +166,7 @@ export const KIND = {
   NW_KIND_HTTP_PROXY: 18,
   NW_KIND_CONNECTION_HANDOVER: 19,
   NW_KIND_CGROUP: 20,
+  NW_KIND_KEEPALIVE: 21,
 } as const;
 
 /** enum nw_mark */

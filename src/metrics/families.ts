@@ -242,6 +242,10 @@ export const FAMILIES = {
     'reason',
   ]),
   ...UNIT_FAMILIES,
+  netwatch_tcp_keepalive_probes_total: counter(
+    'Probes received that ask whether this end is still there or its window open, with a sequence number that is old on purpose: no drops, no errors (-e; Linux 6.11).',
+    ['network_type'],
+  ),
   ...TOOL_FAMILIES,
   netwatch_packet_layer_duration_seconds: timing(
     'Time that a packet spent in one layer of the network stack when it was sent first; reorder: what of a received one in TCP passed until no earlier segment was missing, if any was.',

@@ -20,12 +20,16 @@ export interface DropRecord extends Omit<TcpDrop, 'fault'> {
   /** The kernel's name for it: `TCP_INVALID_SEQUENCE`; null where it gives none. */
   readonly reasonName: string | null;
   readonly fault: SegmentFault | null;
+  /** A probe whose old sequence number is on purpose. */
+  readonly isKeepalive: boolean;
 }
 
 export interface DropOptions {
   readonly filter: Filter;
   /** Only segments that came in and were wrong. */
   readonly onlyFaults: boolean;
+  /** Also keepalive probes, which are no loss; default: not. */
+  readonly keepalives?: boolean;
   readonly ringBytes: number;
 }
 
@@ -96,7 +100,7 @@ function isWanted(program: string, onlyFaults: boolean): boolean {
   }
 }
 
-function specOf({ filter, onlyFaults, ringBytes }: DropOptions): SourceSpec {
+function specOf({ filter, onlyFaults, keepalives = false, ringBytes }: DropOptions): SourceSpec {
   const purge = reasonNumber('QUEUE_PURGE');
   const teller = has(DROP_REASON) || onlyFaults ? 'kfree_skb' : 'tcp_drop';
   return {
@@ -106,6 +110,8 @@ function specOf({ filter, onlyFaults, ringBytes }: DropOptions): SourceSpec {
       [RODATA.nw_has_drop_reason, flag(has(DROP_REASON))],
       [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],
       [RODATA.nw_only_faults, flag(onlyFaults)],
+      [RODATA.nw_with_keepalives, flag(keepalives)],
+      [RODATA.nw_old_sequence, Uint8Array.of(reasonNumber('TCP_OLD_SEQUENCE'), 0, 0, 0)],
       [RODATA.nw_reasons, reasonBits(onlyFaults)],
       [RODATA.nw_purge_reason, Uint8Array.of(purge, 0, 0, 0)],
     ],
@@ -166,7 +172,12 @@ export class DropSource implements LiveSource<DropRecord> {
   #named(wire: TcpDrop): DropRecord {
     const { reason, fault } = wire;
     const reasonName = this.hasReasons ? (this.#reasons.get(reason) ?? `${reason}`) : null;
-    return { ...wire, reasonName, fault: FOUND.get(fault) ?? FAULTS[reasonName ?? ''] ?? null };
+    return {
+      ...wire,
+      reasonName,
+      fault: FOUND.get(fault) ?? FAULTS[reasonName ?? ''] ?? null,
+      isKeepalive: fault === SEGMENT_FAULT.NW_SEGMENT_KEEPALIVE,
+    };
   }
 
   /** The functions that led to a drop, the innermost first: `tcp_v4_rcv+0x9c7`. */

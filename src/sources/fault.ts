@@ -49,7 +49,8 @@ export interface FaultRecord {
 }
 
 export interface FaultTotal {
-  readonly kind: 'drop' | 'reset';
+  /** Keepalive probes are counted and have no record: nothing was wrong. */
+  readonly kind: 'drop' | 'reset' | 'keepalive';
   readonly reason: string;
   readonly family: 4 | 6;
   readonly received: boolean;
@@ -60,6 +61,11 @@ type Labelled = Pick<Fault, 'kind' | 'reason' | 'family' | 'rx'>;
 
 const keyOf = ({ kind, reason, family, received }: Omit<FaultTotal, 'count'>): string =>
   `${kind} ${reason} ${family} ${received}`;
+
+function nameOf(kind: number): FaultTotal['kind'] {
+  if (kind === KIND.NW_KIND_KEEPALIVE) return 'keepalive';
+  return kind === KIND.NW_KIND_RESET ? 'reset' : 'drop';
+}
 
 const BATCH = 4096;
 
@@ -101,6 +107,7 @@ function specOf(filter: Filter, ring: RingOptions): SourceSpec {
       [RODATA.nw_has_drop_reason, flag(has(DROP_REASON))],
       [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],
       [RODATA.nw_purge_reason, encodeU32(purge)],
+      [RODATA.nw_old_sequence, encodeU32(reasonNumber('TCP_OLD_SEQUENCE'))],
       [RODATA.nw_overflow_reason, encodeU32(overflowNumber())],
       [RODATA.nw_overflow_hz, encodeJiffies()],
       [RODATA.nw_has_reset_reason, flag(has(RESET_REASON))],
@@ -148,15 +155,15 @@ export class FaultSource {
     this.source = openSource(specOf(filter, ring));
   }
 
-  #reason(kind: 'drop' | 'reset', reason: number): string {
+  #reason(kind: FaultTotal['kind'], reason: number): string {
     if (kind === 'drop' && reason === this.#overflowNumber) return OVERFLOW;
-    if (kind === 'drop')
+    if (kind !== 'reset')
       return this.#hasDropReason ? (this.#dropReasons.get(reason) ?? `${reason}`) : 'TCP_CSUM';
     return this.#resetReasons.get(reason) ?? `${reason}`;
   }
 
   #label({ kind, reason, family, rx }: Labelled): Omit<FaultTotal, 'count'> {
-    const name = kind === KIND.NW_KIND_RESET ? 'reset' : 'drop';
+    const name = nameOf(kind);
     return {
       kind: name,
       reason: this.#reason(name, reason),
@@ -166,8 +173,8 @@ export class FaultSource {
   }
 
   #recordOf(wire: Fault): FaultRecord {
-    const { kind, reason, received } = this.#label(wire);
-    return { ...wire, kind, reason, received };
+    const { reason, received } = this.#label(wire);
+    return { ...wire, kind: wire.kind === KIND.NW_KIND_RESET ? 'reset' : 'drop', reason, received };
   }
 
   /** Hands over what has happened since, and what has turned out to count; returns what was read. */

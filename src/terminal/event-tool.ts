@@ -27,7 +27,7 @@ export interface EventTool<
   readonly banner?: (options: O) => string;
   readonly columns: (options: O, context: Context, source: S) => readonly Column<R>[];
   /** Lines below a row of the table: a kernel stack. */
-  readonly below?: (record: R, source: S) => readonly string[];
+  readonly below?: (record: R, options: O, source: S) => readonly string[];
   /** False: the records are not shown one by one; atEnd says what became of them. Absent: shown. */
   readonly showsRecords?: (options: O) => boolean;
   /** Said at the start: what this kernel does not tell. */

@@ -45,7 +45,7 @@ function table<R>(all: readonly Column<R>[]): Formatter<R> {
   };
 }
 
-function csvText(cell: Cell): string {
+export function csvText(cell: Cell): string {
   const text = cell === null ? '' : oneLine(String(cell));
   return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -58,9 +58,9 @@ function showing<O extends CommonOptions, R extends Timed, S extends LiveSource<
   const isTable = options.output === 'table';
   const banner = isTable ? (tool.banner?.(options) ?? '') : '';
   const under = (record: R): string =>
-    below === undefined || !isTable
+    below === undefined || !isTable || !shown
       ? ''
-      : below(record, live)
+      : below(record, options, live)
           .map((line) => `${line}\n`)
           .join('');
   return {

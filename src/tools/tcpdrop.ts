@@ -2,6 +2,7 @@
  * `netwatch tcpdrop`: TCP packets that the kernel dropped, with reason and kernel stack. After bcc's
  * tcpdrop, with the names of the running kernel, drops without a socket, and IPv6 the right way round.
  */
+import { option } from '../cli/options.js';
 import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
 import { NAMESPACES, namespacesOf } from './loss/namespaces.js';
 import { dropColumns } from './loss/drop-columns.js';
@@ -16,18 +17,29 @@ owns the socket, STATE the socket's state, FLAGS the packet's; N/A where no sock
 with these ends is known. REASON and CODE are the running kernel's. Below each row stands the
 way through the kernel that led to the drop, the innermost function first.
 
-Not shown: what lay unread in a queue that was closed (QUEUE_PURGE).
+Not shown: what lay unread in a queue that was closed (QUEUE_PURGE), and keepalive
+probes, whose old sequence number is on purpose (TCP_OLD_SEQUENCE).
 Before Linux 5.17 there are no reasons, and only drops by TCP itself are seen, where
 tcp_drop() is a function that fentry finds: Debian's 5.10 has none, and there it ends at once.
 
 Examples:
   sudo netwatch tcpdrop                       all drops of TCP packets
+  sudo netwatch tcpdrop -c --duration 60      why, whose and how many, in a minute
+  sudo netwatch tcpdrop --no-stack            a row per drop
   sudo netwatch tcpdrop -6 --port 443         IPv6, to or from port 443
   sudo netwatch tcpdrop --pid-netns 1234      in the namespace of process 1234
   sudo netwatch tcpdrop -o json > drops.ndjson
 `;
 
-const OPTIONS = { ...FAMILY, ...PIDS, ...EITHER_PORT, ...NAMESPACES };
+const OPTIONS = {
+  ...option('-c, --count', 'count by reason, process and local end, and show that at the end'),
+  ...option('--no-stack', 'only the rows, without the way through the kernel'),
+  ...option('--keepalives', 'also keepalive probes, which are no loss'),
+  ...FAMILY,
+  ...PIDS,
+  ...EITHER_PORT,
+  ...NAMESPACES,
+};
 
 export default eventTool({
   name: 'tcpdrop',
@@ -39,17 +51,24 @@ export default eventTool({
   trial: async (filter) =>
     (await import('../sources/drop.js')).trial(filter, { onlyFaults: false }),
   open: async (options, scope) => {
-    const { DropSource } = await import('../sources/drop.js');
+    const { CountedDrops } = await import('./loss/drop-counts.js');
     const namespaces = [...scope.namespaces, ...namespacesOf(options)];
-    return new DropSource({
+    return new CountedDrops({
       filter: filterOf(scope, options, { namespaces }),
       onlyFaults: false,
+      keepalives: options.keepalives,
       ringBytes: RING_BYTES,
     });
   },
-  columns: ({ output }, { wallMs }, source) =>
-    dropColumns(output === 'json', wallMs, (record) => source.frames(record)),
-  below: (record, source) => [...source.frames(record).map((frame) => `\t${frame}`), ''],
+  columns: ({ output, stack }, { wallMs }, source) =>
+    dropColumns(output === 'json', wallMs, stack ? (record) => source.frames(record) : null),
+  below: (record, { stack }, source) =>
+    stack ? [...source.frames(record).map((frame) => `\t${frame}`), ''] : [],
+  showsRecords: ({ count }) => !count,
+  take: (record, { count }, { counts }) => {
+    if (count) counts.add(record);
+  },
+  atEnd: ({ count }, { counts }) => (count ? counts.summary() : null),
   notes: (_, { hasReasons, hasSymbols }) => [
     ...(hasReasons ? [] : ['this kernel has no reasons for drops (Linux 5.17 has)']),
     ...(hasSymbols

@@ -29,7 +29,7 @@ Examples:
 const OPTIONS = {
   ...option('-s, --sequence', 'show the sequence numbers'),
   ...option('-l, --lossprobe', 'tell tail loss probes from other retransmissions'),
-  ...option('-c, --count', 'count by connection, and show that at the end'),
+  ...option('-c, --count', 'count segments by connection, and show that at the end'),
   ...FAMILY,
   ...PIDS,
   ...EITHER_PORT,

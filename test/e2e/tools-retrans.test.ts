@@ -222,20 +222,22 @@ t.test('-c counts by connection and says so at the end', { skip }, async (t) => 
     [
       'Tracing retransmits ... Hit Ctrl-C to end',
       '',
-      'LADDR:LPORT               RADDR:RPORT               RETRANSMITS',
+      'LADDR:LPORT               RADDR:RPORT               RETRANSMITS PID     COMM',
     ],
   );
   t.strictSame(
-    rows.map((row) => row.replace(/#\d{5}/, '#.....')),
-    [1, 2].map((n) => `[127.0.0.1]#.....    <-> [127.0.0.1]#7000     ${String(n).padStart(10)}`),
-    'fewest first',
+    rows.map((row) => row.replace(/#\d{5}/, '#.....').replace(/ \d+ +node$/, ' PID node')),
+    [2, 1].map(
+      (n) => `[127.0.0.1]#.....    <-> [127.0.0.1]#7000     ${String(n).padStart(10)}  PID node`,
+    ),
+    'most first',
   );
-  t.match(all.objects, [{ flows: [{ retransmits: 1 }, { retransmits: 2 }] }]);
+  t.match(all.objects, [{ flows: [{ retransmits: 2, process: 'node' }, { retransmits: 1 }] }]);
   t.strictSame(
-    all.csv?.map((row) => row.replace(/:\d{5},/, ':.....,')),
+    all.csv?.map((row) => row.replace(/:\d{5},/, ':.....,').replace(/\d+,node$/, 'PID,node')),
     [
-      'LADDR:LPORT,RADDR:RPORT,RETRANSMITS',
-      ...[1, 2].map((n) => `127.0.0.1:.....,127.0.0.1:7000,${n}`),
+      'LADDR:LPORT,RADDR:RPORT,RETRANSMITS,PID,COMM',
+      ...[2, 1].map((n) => `127.0.0.1:.....,127.0.0.1:7000,${n},PID,node`),
     ],
   );
   t.match(

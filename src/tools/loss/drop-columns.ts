@@ -39,10 +39,12 @@ const STATE_AND_FLAGS: Column<R> = columnWith(
 const REASON: Column<R> = columnWith(
   'REASON (CODE)',
   0,
-  ({ reasonName, reason }) => (reasonName === null ? null : `${reasonName} (${reason})`),
-  ({ reasonName, reason }) => ({
+  ({ reasonName, reason, isKeepalive }) =>
+    reasonName === null ? null : `${reasonName} (${reason})${isKeepalive ? ' keepalive' : ''}`,
+  ({ reasonName, reason, isKeepalive }) => ({
     reason: reasonName,
     reason_code: reasonName === null ? null : reason,
+    ...(isKeepalive ? { keepalive: true } : {}),
   }),
 );
 
@@ -56,11 +58,11 @@ const packetFields = ({ rx, seq, ack, skbBytes, sock, netns }: R): Record<string
   netns,
 });
 
-/** `frames`: the way through the kernel that led to a drop. */
+/** `frames`: the way through the kernel that led to a drop; null: it is not wanted. */
 export function dropColumns(
   isJson: boolean,
   wallMs: (tsNs: number) => number,
-  frames: (record: R) => readonly string[],
+  frames: ((record: R) => readonly string[]) | null,
 ): readonly Column<R>[] {
   return [
     clockColumn(8, wallMs),
@@ -73,7 +75,7 @@ export function dropColumns(
     ...jsonFields<R>(isJson, (r) => ({ process: r.pid === 0 ? null : r.comm })),
     ...acceptedByColumn<R>(isJson),
     ...jsonFields(isJson, packetFields),
-    ...jsonFields<R>(isJson, (r) => ({ stack: frames(r) })),
+    ...(frames === null ? [] : jsonFields<R>(isJson, (r) => ({ stack: frames(r) }))),
   ];
 }
 
