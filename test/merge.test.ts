@@ -463,10 +463,16 @@ t.test('the page sees connections as rows and everything else by name', (t) => {
   const { full, brief } = snapshotJson(page);
   t.strictSame(JSON.parse(full), page);
   t.strictSame(JSON.parse(brief), { ...page, connections: null });
+  t.match(
+    page.roundTrips,
+    { count: 2, p50: 0.25, p95: 0.5, p99: 0.5 },
+    'of the sockets themselves, and in the history too',
+  );
   t.strictSame(JSON.parse(snapshotJson(pageSnapshot(FACTS, null)).full), {
     ...FACTS,
     scalars: {},
     histograms: {},
+    roundTrips: null,
     connections: null,
   });
   t.end();

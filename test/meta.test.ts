@@ -110,7 +110,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   ],
   // What stands in the state file, a file for each subject.
   'collector/*': ['process', 'sources', 'sinks', 'generated', 'kernel', 'metrics', 'version.ts'],
-  serve: ['terminal', 'process', 'cli', 'sinks', 'metrics', 'failure.ts'],
+  serve: ['terminal', 'process', 'cli', 'sources', 'http', 'sinks', 'metrics', 'failure.ts'],
   export: ['terminal', 'process', 'cli', 'sinks', 'metrics', 'failure.ts'],
   tools: ['tools/*', 'terminal', 'cli', 'sources', 'http', 'metrics', 'failure.ts'],
   // A topic's columns and arithmetic.

@@ -14,7 +14,8 @@ import { columnsOf } from '../src/page/model/columns.js';
 import { missingFlag } from '../src/page/model/flags.js';
 import { age, count, duration, quantity, significant } from '../src/page/model/format.js';
 import { files, losses, programs, rings } from '../src/page/model/health.js';
-import { mean, quantile, sortInto, usedRange } from '../src/page/model/histogram.js';
+import { sortInto } from '../src/metrics/histogram.js';
+import { mean, quantile, upperBound, usedRange } from '../src/page/model/histogram.js';
 import { requestGroups } from '../src/page/model/http.js';
 import { increases, observed, rate, stepBetween } from '../src/page/model/series.js';
 import { describeStatus } from '../src/page/model/status.js';
@@ -57,6 +58,7 @@ function written(
     collector: 'running',
     scalars: { [START]: [one(start)], ...scalars },
     histograms: {},
+    roundTrips: null,
     connections: null,
     ...rest,
   };
@@ -152,6 +154,13 @@ t.test('quantiles are those of the histogram_quantile of Prometheus', (t) => {
   t.equal(quantile(1, buckets), 4);
   t.equal(quantile(0.99, { bounds: [1, 2, 4], counts: [1, 0, 0, 9] }), 4, 'beyond: highest bound');
   t.equal(quantile(0.5, { bounds: [1, 2, 4], counts: [0, 0, 0, 0] }), null);
+  t.strictSame(
+    [0.25, 0.5, 0.51, 1].map((q) => upperBound(q, buckets)),
+    [1, 2, 4, 4],
+    'where buckets are wide, only the bound is true',
+  );
+  t.equal(upperBound(0.99, { bounds: [1, 2, 4], counts: [1, 0, 0, 9] }), Infinity);
+  t.equal(upperBound(0.5, { bounds: [1, 2, 4], counts: [0, 0, 0, 0] }), null);
   t.equal(mean({ ...buckets, sum: 16 }), 2);
   t.equal(mean({ bounds: [1], counts: [0, 0], sum: 0 }), null);
   t.end();
@@ -473,10 +482,23 @@ t.test(
       );
     const now = at(3, [4, 8, 8, 8]);
     const expected = { side: 'server', method: 'GET', status: '500', port: '80', isError: true };
-    t.match(requestGroups(now, step(at(1, [0, 4, 4, 4]), now)), [
-      { ...expected, total: 8, rate: 2, p50: 0.5 },
+    const both = step(at(1, [0, 4, 4, 4]), now);
+    const kind = { ...expected, errorType: '500', p50: 0.123, p95: 0.2, p99: 0.3 };
+    const report = { atMs: 0, fromMs: 0, count: 0, routes: [], kinds: [kind], slowest: [] };
+    t.match(requestGroups(now, both, report), [
+      { ...expected, total: 8, rate: 2, p50: 0.123, p99: 0.3, isBound: false },
     ]);
-    t.match(requestGroups(now, null), [{ total: 8, rate: null, p50: null }]);
+    t.match(
+      requestGroups(now, both, { ...report, kinds: [] }),
+      [{ total: 8, p50: null }],
+      'none of them in the last minute',
+    );
+    t.match(
+      requestGroups(now, both, null),
+      [{ total: 8, rate: 2, p50: 1, isBound: true }],
+      'without their values, no more than the bound of a bucket is known',
+    );
+    t.match(requestGroups(now, null, null), [{ total: 8, rate: null, p50: null }]);
     t.end();
   },
 );
@@ -547,7 +569,7 @@ t.test('text and curves can be told from every ground, in light and in dark', (t
   check(['text-soft', 'warn'], ['warn-ground'], 4.5);
   check(['text'], ['bar'], 4.5);
   const series = [...colours.keys()].filter((name) => name.startsWith('series-'));
-  t.equal(series.length, 5);
+  t.equal(series.length, 6);
   check(series, ['surface'], 3);
   t.end();
 });

@@ -67,6 +67,22 @@ export function foldLog2(
   return counts;
 }
 
+/** Counts values by the first bound that is no less, +Inf last. */
+export function sortInto(bounds: readonly number[], values: Iterable<number>): number[] {
+  const counts = new Array<number>(bounds.length + 1).fill(0);
+  for (const value of values) {
+    let low = 0;
+    let high = bounds.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (value <= bounds[middle]!) high = middle;
+      else low = middle + 1;
+    }
+    counts[low]!++;
+  }
+  return counts;
+}
+
 /** Counts per bucket into the running totals that `le` means. */
 export function cumulative(counts: ArrayLike<number | bigint>): number[] {
   const totals: number[] = [];

@@ -1,4 +1,5 @@
 /** The page at `/`: puts its parts together, feeds them, and draws while somebody can see it. */
+import type { RequestsReport } from '../serve/types.js';
 import { follow } from './feed.js';
 import { EMPTY, extend, joinHistory, type Timeline } from './model/timeline.js';
 import type { FeedState } from './model/status.js';
@@ -11,7 +12,9 @@ import { rttHeatMap } from './view/heat-map.js';
 import { httpCharts, httpRequests } from './view/http.js';
 import { layerTimes } from './view/layers.js';
 import { area } from './view/panel.js';
+import { timeByPart } from './view/parts.js';
 import { connectionRates, retransmits, throughput } from './view/rates.js';
+import { routes, slowestRequests } from './view/requests.js';
 import { stateOf, type View } from './view/state.js';
 import { tiles } from './view/tiles.js';
 
@@ -38,7 +41,14 @@ document
       add(listening()),
     ),
     area('Latency', add(rttHeatMap()), add(layerTimes('receive')), add(layerTimes('transmit'))),
-    area('HTTP', add(httpCharts()), add(httpRequests())),
+    area(
+      'HTTP',
+      add(timeByPart()),
+      add(routes()),
+      add(slowestRequests()),
+      add(httpCharts()),
+      add(httpRequests()),
+    ),
     area('Trouble', add(retransmits()), add(retransmitCauses()), add(failures()), add(faults())),
     area(
       'netwatch itself',
@@ -48,12 +58,13 @@ document
 
 let timeline: Timeline = EMPTY;
 let feed: FeedState = 'connecting';
+let requests: RequestsReport | null = null;
 /** When the newest snapshot arrived, by a clock that nobody sets. */
 let arrivedMs = performance.now();
 let isDue = false;
 
 function ageSeconds(): number | null {
-  const { snapshot } = stateOf(timeline, feed);
+  const { snapshot } = stateOf(timeline, feed, requests);
   if (snapshot === null || snapshot.writtenMs === null) return null;
   const ageThenMs = Math.max(0, snapshot.atMs - snapshot.writtenMs);
   return (ageThenMs + performance.now() - arrivedMs) / 1000;
@@ -61,7 +72,7 @@ function ageSeconds(): number | null {
 
 function draw(): void {
   isDue = false;
-  const state = stateOf(timeline, feed);
+  const state = stateOf(timeline, feed, requests);
   for (const view of views) view.render(state);
   top.tick(state, ageSeconds());
 }
@@ -88,8 +99,12 @@ follow({
     timeline = joinHistory(snapshots, timeline);
     redraw();
   },
+  requests(report) {
+    requests = report;
+    redraw();
+  },
 });
 setInterval(() => {
-  if (!document.hidden) top.tick(stateOf(timeline, feed), ageSeconds());
+  if (!document.hidden) top.tick(stateOf(timeline, feed, requests), ageSeconds());
 }, TICK_MS);
 draw();

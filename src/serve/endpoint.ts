@@ -12,7 +12,7 @@ import { OwnMetrics } from './own-metrics.js';
 import { PasswordThread } from './password-thread.js';
 import { createHttpServer, type HttpServer } from './server.js';
 import { Streams } from './streams.js';
-import type { RequestWindow } from './requests/window.js';
+import type { RequestWindow } from './request-window.js';
 import type { TailedLog } from './tail.js';
 import type { Store } from './store-interface.js';
 import type { WebConfigFile } from './web-config-file.js';

@@ -2,6 +2,7 @@
 import { boundOf } from '../metrics/histogram-check.js';
 import { parseSample, seriesKey, type Sample } from '../metrics/sample.js';
 import { connectionTable, isOfConnection } from './page-connections.js';
+import { roundTripsOf } from './round-trips.js';
 import { linesOf, type FamilyPart, type Scan } from './scan.js';
 import type {
   CollectorState,
@@ -28,7 +29,8 @@ export interface SnapshotFacts {
 
 /** `scan`: of netwatch.prom; null if its numbers must not be shown. */
 export function pageSnapshot(facts: SnapshotFacts, scan: Scan | null): PageSnapshot {
-  if (scan === null) return { ...facts, scalars: {}, histograms: {}, connections: null };
+  if (scan === null)
+    return { ...facts, scalars: {}, histograms: {}, roundTrips: null, connections: null };
   const scalars: Record<string, readonly ScalarSeries[]> = {};
   const histograms: Record<string, HistogramFamily> = {};
   for (const part of scan.families.values()) {
@@ -37,7 +39,8 @@ export function pageSnapshot(facts: SnapshotFacts, scan: Scan | null): PageSnaps
     if (part.type === 'histogram') histograms[part.name] = histogramFamily(part, samples);
     else scalars[part.name] = samples.map(scalarSeries);
   }
-  return { ...facts, scalars, histograms, connections: connectionTable(scan) };
+  const connections = connectionTable(scan);
+  return { ...facts, scalars, histograms, roundTrips: roundTripsOf(connections), connections };
 }
 
 export function snapshotJson(snapshot: PageSnapshot): SnapshotJson {

@@ -7,7 +7,7 @@ import { negotiate } from './negotiate.js';
 import type { Handler } from './own-metrics.js';
 import { LOG_FILES } from '../metrics/family.js';
 import { MOST_TAIL_SAMPLES, type TailedLog } from './tail.js';
-import type { RequestWindow } from './requests/window.js';
+import type { RequestWindow } from './request-window.js';
 import type { Store } from './store-interface.js';
 import { GROUPS, type Group } from './types.js';
 

@@ -9,7 +9,7 @@ import { openEndpoint, type Content, type Endpoint } from './endpoint.js';
 import { isLoopback } from './hosts.js';
 import { LIMITS } from './limits.js';
 import { checkDirectory, openWithoutRoot } from './privileges.js';
-import { RequestWindow } from './requests/window.js';
+import { RequestWindow } from './request-window.js';
 import { openStore } from './store.js';
 import { tailExposition } from './tail.js';
 import { WebConfigFile } from './web-config-file.js';

@@ -121,6 +121,15 @@ export interface RequestReport {
   readonly isError: boolean;
 }
 
+/** Round-trip times of the open connections of now, from the value of each. */
+export interface RoundTrips extends ExactQuantiles {
+  readonly count: number;
+  /** Upper bounds, without +Inf. */
+  readonly bounds: readonly number[];
+  /** One for each bound, +Inf last. */
+  readonly counts: readonly number[];
+}
+
 /** What requests.log says of the last minute. */
 export interface RequestsReport {
   readonly atMs: number;
@@ -145,6 +154,8 @@ export interface PageSnapshot {
   /** Counters and gauges; empty unless the collector is running. */
   readonly scalars: Readonly<Record<string, readonly ScalarSeries[]>>;
   readonly histograms: Readonly<Record<string, HistogramFamily>>;
+  /** null: not known, which is so without -x. */
+  readonly roundTrips: RoundTrips | null;
   /** null in the history. */
   readonly connections: ConnectionTable | null;
 }

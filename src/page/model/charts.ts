@@ -54,6 +54,27 @@ export interface Cell {
   readonly count: number;
 }
 
+/** How dark a cell is, of so many levels: by the root, which lets few be seen beside many. */
+export function heatLevel(count: number, most: number, levels: number): number {
+  return Math.min(levels - 1, Math.floor(Math.sqrt(count / most) * levels));
+}
+
+export interface HeatRange {
+  readonly level: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Which counts each level stands for; levels that no whole number has are left out. */
+export function heatRanges(most: number, levels: number): HeatRange[] {
+  const least = (level: number): number => Math.max(1, Math.ceil(most * (level / levels) ** 2));
+  return Array.from({ length: levels }, (_, level) => ({
+    level,
+    from: least(level),
+    to: level === levels - 1 ? most : least(level + 1) - 1,
+  })).filter(({ from, to }) => from <= to);
+}
+
 /** What was counted in each step, by bucket; empty cells are left out. */
 export function heatCells(
   points: readonly Point[],

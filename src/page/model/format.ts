@@ -76,6 +76,12 @@ const TIME: readonly (readonly [seconds: number, unit: string])[] = [
   [1e-9, 'ns'],
 ];
 
+/** A duration of which only the bound of its bucket is known, Infinity beyond the last. */
+export function atMost(seconds: number | null): string {
+  if (seconds === null) return UNKNOWN;
+  return Number.isFinite(seconds) ? `≤${GAP}${duration(seconds)}` : 'longer';
+}
+
 /** From nanoseconds to days. */
 export function duration(seconds: number): string {
   if (seconds === 0) return `0${GAP}s`;

@@ -31,20 +31,16 @@ export function quantile(q: number, { bounds, counts }: Omit<Buckets, 'sum'>): n
   return bounds.at(-1) ?? null;
 }
 
-/** Sorts values into buckets; a value on a bound belongs below it. */
-export function sortInto(bounds: readonly number[], values: Iterable<number>): number[] {
-  const counts = new Array<number>(bounds.length + 1).fill(0);
-  for (const value of values) {
-    let low = 0;
-    let high = bounds.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (value <= bounds[middle]!) high = middle;
-      else low = middle + 1;
-    }
-    counts[low]!++;
-  }
-  return counts;
+/**
+ * The bound of the bucket in which the quantile lies: it is no more than that, all that wide buckets tell.
+ * Infinity beyond the last bound; null without observations.
+ */
+export function upperBound(q: number, { bounds, counts }: Omit<Buckets, 'sum'>): number | null {
+  const rank = q * observations({ counts });
+  if (rank === 0) return null;
+  let below = 0;
+  const at = counts.findIndex((count) => (below += count) >= rank);
+  return bounds[at] ?? Infinity;
 }
 
 /** First and last bucket that is used in any of the rows, widened to `least` buckets; null if none. */

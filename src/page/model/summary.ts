@@ -1,14 +1,13 @@
 /** What the charts show of one step: a few numbers, so that 15 minutes of them stay small. */
-import type { PageSnapshot } from '../../serve/types.js';
-import { quantile, mean, observations, sortInto } from './histogram.js';
+import type { RoundTrips } from '../../serve/types.js';
+import { quantile, mean, observations } from './histogram.js';
+import { partMeans, SIDES, type PartMeans, type Side } from './parts.js';
 import { having, increases, observed, rate, total, type Buckets, type Step } from './series.js';
 
 export const LAYERS = ['mac', 'ip', 'tcp'] as const;
 export type Layer = (typeof LAYERS)[number];
 const DIRECTIONS = ['receive', 'transmit'] as const;
 export type Direction = (typeof DIRECTIONS)[number];
-export const SIDES = ['server', 'client'] as const;
-export type Side = (typeof SIDES)[number];
 
 export const RETRANSMIT_CAUSES = [
   'fast',
@@ -41,10 +40,12 @@ export interface Summary {
   readonly cpu: Maybe;
   /** Observations by bucket, of connections that closed. */
   readonly rtt: Buckets | null;
-  /** Open connections by bucket of their round-trip time; null if unknown, as in the history. */
-  readonly srtt: Buckets | null;
+  /** Of the connections open now. */
+  readonly srtt: RoundTrips | null;
   readonly layers: Each<Direction, Each<Layer, Buckets | null>>;
   readonly http: Each<Side, HttpSummary | null>;
+  /** Mean seconds of a request in each of its parts; null without requests. */
+  readonly parts: Each<Side, PartMeans | null>;
 }
 
 export interface HttpSummary {
@@ -90,9 +91,10 @@ export function summarize(step: Step): Summary {
     lost: rate(step, 'netwatch_events_lost_total'),
     cpu: rate(step, 'netwatch_process_cpu_seconds_total'),
     rtt: observed(step, 'netwatch_tcp_rtt_seconds'),
-    srtt: liveRtt(step.now),
+    srtt: step.now.roundTrips,
     layers: each(DIRECTIONS, (way) => each(LAYERS, (layer) => layerTimes(step, way, layer))),
     http: each(SIDES, (side) => httpOf(step, side)),
+    parts: each(SIDES, (side) => partMeans(step, side)),
   };
 }
 
@@ -108,28 +110,16 @@ function httpOf(step: Step, side: Side): HttpSummary | null {
   const name = `http_${side}_request_duration_seconds`;
   const all = observed(step, name);
   if (all === null) return null;
+  // OpenTelemetry's buckets are too wide: 100 us and 2.5 ms are the same to them.
+  const fine = observed(step, 'netwatch_http_request_duration_seconds', having('side', side));
+  const at = (q: number): Maybe => (fine === null ? null : quantile(q, fine));
   const failed = observed(step, name, (labels) => (labels['error_type'] ?? '') !== '');
   return {
     requests: observations(all) / step.seconds,
     errors: failed === null ? 0 : observations(failed) / step.seconds,
-    p50: quantile(0.5, all),
-    p95: quantile(0.95, all),
-    p99: quantile(0.99, all),
-  };
-}
-
-/** The connections of now by round-trip time; null where there is no such column. */
-export function liveRtt(snapshot: PageSnapshot): Buckets | null {
-  const bounds = snapshot.histograms['netwatch_tcp_rtt_seconds']?.bounds;
-  const at = snapshot.connections?.columns.indexOf('srtt_seconds') ?? -1;
-  if (bounds === undefined || at < 0) return null;
-  const values = (snapshot.connections?.rows ?? [])
-    .map((row) => row[at])
-    .filter((value) => typeof value === 'number');
-  return {
-    bounds,
-    counts: sortInto(bounds, values),
-    sum: values.reduce((sum, value) => sum + value, 0),
+    p50: at(0.5),
+    p95: at(0.95),
+    p99: at(0.99),
   };
 }
 

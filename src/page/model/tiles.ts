@@ -1,10 +1,10 @@
 /** The key numbers: what each tile says of a snapshot and of the newest interval. */
 import type { PageSnapshot } from '../../serve/types.js';
-import { duration, quantity, UNKNOWN } from './format.js';
+import { atMost, duration, quantity, UNKNOWN } from './format.js';
 import { missingFlag, type Feature } from './flags.js';
-import { quantile, observations } from './histogram.js';
+import { observations, upperBound } from './histogram.js';
 import { having, observed, scalars, total, type Step } from './series.js';
-import { liveRtt, retransmitRatio, type Summary } from './summary.js';
+import { retransmitRatio, type Summary } from './summary.js';
 
 export interface TileInput {
   readonly snapshot: PageSnapshot;
@@ -109,20 +109,22 @@ const SOCKETS: Tile = {
 
 const RTT: Tile = {
   id: 'rtt',
-  title: 'Round trip p50 / p95',
+  title: 'Round trip, p50',
   of: ({ snapshot, minute }) => {
-    const open = liveRtt(snapshot);
-    const isLive = open !== null && observations(open) > 0;
+    const open = snapshot.roundTrips;
+    if (open !== null && open.count > 0) {
+      const more = `p95 ${quantity(open.p95, 'seconds')} of ${quantity(open.count, 'count')} open`;
+      return { text: quantity(open.p50, 'seconds'), value: open.p50, more };
+    }
     const closed = minute === null ? null : observed(minute, 'netwatch_tcp_rtt_seconds');
-    const buckets = isLive ? open : closed;
-    if (buckets === null || observations(buckets) === 0)
-      return { ...NO_TILE, more: 'no connection measured' };
-    const p50 = quantile(0.5, buckets);
-    const text = [p50, quantile(0.95, buckets)].map((one) => quantity(one, 'seconds')).join(' / ');
-    const count = quantity(observations(buckets), 'count');
-    return { text, value: p50, more: isLive ? `of ${count} open` : `of ${count} closed, 1 min` };
+    const count = closed === null ? 0 : observations(closed);
+    if (closed === null || count === 0) return { ...NO_TILE, more: 'no connection measured' };
+    const p50 = upperBound(0.5, closed);
+    const more = `p95 ${atMost(upperBound(0.95, closed))} of ${quantity(count, 'count')} closed`;
+    return { text: atMost(p50), value: p50, more };
   },
-  history: ({ srtt, rtt }) => quantile(0.5, srtt ?? rtt ?? { bounds: [], counts: [] }),
+  history: ({ srtt, rtt }) =>
+    srtt !== null && srtt.count > 0 ? srtt.p50 : rtt === null ? null : upperBound(0.5, rtt),
 };
 
 const RETRANSMITS: Tile = {

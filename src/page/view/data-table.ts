@@ -1,15 +1,26 @@
 /** A small table that keeps its rows from one drawing to the next. */
 import { element, keep, show, type Shown } from './dom.js';
 
-export interface TableColumn<T> {
+interface Heading {
   readonly title: string;
   readonly about?: string;
   /** Right-aligned. */
   readonly isNumber?: boolean;
+  readonly class?: string;
+}
+
+export interface TextColumn<T> extends Heading {
   readonly cell: (row: T) => Shown;
   /** 0 to 1: a bar behind the number. */
   readonly share?: (row: T) => number;
 }
+
+/** What is not text draws itself into its cell, which stays the same from one drawing to the next. */
+export interface DrawnColumn<T> extends Heading {
+  readonly draw: (cell: HTMLElement, row: T) => void;
+}
+
+export type TableColumn<T> = TextColumn<T> | DrawnColumn<T>;
 
 export interface DataTable<T> {
   readonly root: HTMLElement;
@@ -24,12 +35,8 @@ export function dataTable<T>(
   empty: string,
 ): DataTable<T> {
   const body = element('tbody');
-  const heads = columns.map(({ title, about, isNumber }) =>
-    element(
-      'th',
-      { scope: 'col', ...(isNumber === true ? { class: 'number' } : {}), title: about ?? title },
-      title,
-    ),
+  const heads = columns.map(({ title, about, ...column }) =>
+    element('th', { scope: 'col', ...classOf(column), title: about ?? title }, title),
   );
   const nothing = element('p', { class: 'nothing' }, empty);
   const table = element(
@@ -46,19 +53,9 @@ export function dataTable<T>(
     nothing,
   );
   const make = (): HTMLElement =>
-    element(
-      'tr',
-      {},
-      ...columns.map(({ isNumber }) => element('td', isNumber === true ? { class: 'number' } : {})),
-    );
+    element('tr', {}, ...columns.map((column) => element('td', classOf(column))));
   const update = (row: Element, item: T): void => {
-    for (const [i, { cell, share }] of columns.entries()) {
-      const node = row.children[i] as HTMLElement;
-      show(node, cell(item));
-      if (share === undefined) continue;
-      node.classList.add('bar');
-      node.style.setProperty('--share', share(item).toFixed(3));
-    }
+    for (const [i, column] of columns.entries()) fill(row.children[i] as HTMLElement, column, item);
   };
   return {
     root,
@@ -67,4 +64,20 @@ export function dataTable<T>(
       nothing.hidden = rows.length > 0;
     },
   };
+}
+
+function classOf({ isNumber, class: kind }: Partial<Heading>): { readonly class?: string } {
+  const all = [isNumber === true ? 'number' : '', kind ?? ''].filter((one) => one !== '');
+  return all.length === 0 ? {} : { class: all.join(' ') };
+}
+
+function fill<T>(node: HTMLElement, column: TableColumn<T>, item: T): void {
+  if ('draw' in column) {
+    column.draw(node, item);
+    return;
+  }
+  show(node, column.cell(item));
+  if (column.share === undefined) return;
+  node.classList.add('bar');
+  node.style.setProperty('--share', column.share(item).toFixed(3));
 }

@@ -1,11 +1,14 @@
-/** Round-trip times as a heat map: time from left to right, powers of two upwards, darker is more. */
-import { heatCells, timeWindow, type Cell } from '../model/charts.js';
-import { count, duration, quantity, timeOfDay, UNKNOWN } from '../model/format.js';
-import { observations, quantile, usedRange } from '../model/histogram.js';
+/**
+ * Round-trip times as a heat map: time from left to right, powers of two upwards. What the colours mean is
+ * said in numbers, as more is darker on a light ground and brighter on a dark one.
+ */
+import { heatCells, heatLevel, heatRanges, timeWindow, type Cell } from '../model/charts.js';
+import { atMost, count, duration, quantity, timeOfDay, UNKNOWN } from '../model/format.js';
+import { observations, upperBound, usedRange } from '../model/histogram.js';
 import type { Buckets } from '../model/series.js';
 import type { Summary } from '../model/summary.js';
 import { choice } from './choice.js';
-import { element, setAttribute, setText } from './dom.js';
+import { element, keep, setAttribute, setText } from './dom.js';
 import { panel } from './panel.js';
 import { fitted } from './sparkline.js';
 import type { State, View } from './state.js';
@@ -13,7 +16,8 @@ import { colour, onThemeChange, type Colour } from './theme.js';
 
 const SOURCES = ['open', 'closed'] as const;
 type Source = (typeof SOURCES)[number];
-const READ: Readonly<Record<Source, (summary: Summary) => Buckets | null>> = {
+type Counts = Pick<Buckets, 'bounds' | 'counts'>;
+const READ: Readonly<Record<Source, (summary: Summary) => Counts | null>> = {
   open: ({ srtt }) => srtt,
   closed: ({ rtt }) => rtt,
 };
@@ -34,7 +38,7 @@ const BOTTOM_PX = 28;
 const RIGHT_PX = 8;
 const LEAST_BUCKETS = 8;
 const ABOUT =
-  'Connections by smoothed round-trip time, darker is more: those open now at each moment, or those that closed in each interval.';
+  'Connections by smoothed round-trip time: those open at each moment, or those that closed in each interval.';
 
 export function rttHeatMap(): View {
   let source: Source = 'open';
@@ -48,7 +52,11 @@ export function rttHeatMap(): View {
     if (last !== null) render(last);
   });
   const frame = panel({ title: 'Round-trip time', about: ABOUT, tools: [tools], class: 'wide' });
-  frame.body.append(element('div', { class: 'heat-box' }, canvas, nothing), caption);
+  const legend = element('ul', { class: 'heat-legend', 'aria-label': 'Connections by colour' });
+  frame.body.append(
+    element('div', { class: 'heat-box' }, canvas, nothing),
+    element('div', { class: 'heat-foot' }, caption, legend),
+  );
   const redraw = (): void => draw(canvas, map);
   new ResizeObserver(redraw).observe(canvas);
   onThemeChange(redraw);
@@ -56,6 +64,7 @@ export function rttHeatMap(): View {
     last = state;
     map = mapOf(state, READ[source]);
     redraw();
+    updateLegend(legend, map);
     nothing.hidden = map !== null;
     setText(nothing, NOTHING[source]);
     const said = newestText(state, source);
@@ -72,12 +81,29 @@ export function rttHeatMap(): View {
 }
 
 const NOTHING: Readonly<Record<Source, string>> = {
-  open: 'No open connection with a round-trip time since this page was opened (needs -x).',
+  open: 'No open connection had a round-trip time in this time (needs -x).',
   closed: 'No connection has closed in this time.',
 };
 
-function mapOf({ timeline, snapshot }: State, read: (one: Summary) => Buckets | null): Map | null {
-  // Of open connections the history knows nothing: the map begins where the page did.
+/** What each colour means, in numbers. */
+function updateLegend(legend: HTMLElement, map: Map | null): void {
+  keep(
+    legend,
+    map === null ? [] : heatRanges(map.most, RAMP.length),
+    ({ level }) => String(level),
+    ({ level }) =>
+      element(
+        'li',
+        {},
+        element('span', { class: `heat-swatch ${RAMP[level] ?? ''}`, 'aria-hidden': 'true' }),
+        element('span', { class: 'legend-label' }),
+      ),
+    (node, { from, to }) =>
+      setText(node.lastElementChild!, from === to ? count(from) : `${count(from)} to ${count(to)}`),
+  );
+}
+
+function mapOf({ timeline, snapshot }: State, read: (one: Summary) => Counts | null): Map | null {
   const points = timeline.points.filter(
     ({ summary }) => summary !== null && read(summary) !== null,
   );
@@ -97,12 +123,18 @@ function mapOf({ timeline, snapshot }: State, read: (one: Summary) => Buckets | 
   };
 }
 
+/** Exact of open connections; of those that closed, the buckets that the kernel has counted. */
 function newestText({ summary }: State, source: Source): string {
   const buckets = summary === null ? null : READ[source](summary);
   const all = buckets === null ? 0 : observations(buckets);
-  if (buckets === null || all === 0) return `Now: ${UNKNOWN}`;
-  const at = (q: number): string => quantity(quantile(q, buckets), 'seconds');
-  return `Now: ${count(all)} connections, p50 ${at(0.5)}, p95 ${at(0.95)}, p99 ${at(0.99)}`;
+  if (summary === null || buckets === null || all === 0) return `Now: ${UNKNOWN}`;
+  const { srtt } = summary;
+  const quantiles =
+    source === 'open' && srtt !== null
+      ? [srtt.p50, srtt.p95, srtt.p99].map((value) => quantity(value, 'seconds'))
+      : [0.5, 0.95, 0.99].map((q) => atMost(upperBound(q, buckets)));
+  const [p50 = '', p95 = '', p99 = ''] = quantiles;
+  return `Now: ${count(all)} connections, p50 ${p50}, p95 ${p95}, p99 ${p99}`;
 }
 
 interface Area {
@@ -136,9 +168,7 @@ function draw(canvas: HTMLCanvasElement, map: Map | null): void {
     const left = Math.max(LEFT_PX, Math.floor(area.x(fromSeconds)));
     const right = Math.ceil(area.x(toSeconds));
     if (right <= left) continue;
-    // The root lets few be seen beside many.
-    const strength = Math.sqrt(many / map.most);
-    context.fillStyle = ramp[Math.min(ramp.length - 1, Math.floor(strength * ramp.length))] ?? '';
+    context.fillStyle = ramp[heatLevel(many, map.most, ramp.length)] ?? '';
     context.fillRect(left, area.y(bucket), right - left, Math.max(1, area.rowPx - 1));
   }
   drawAxes(context, map, area);

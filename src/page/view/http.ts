@@ -1,11 +1,12 @@
 /** HTTP: rate, errors and durations over time, and the requests by method, status and port. */
 import { missingFlag } from '../model/flags.js';
-import { quantity, type Kind } from '../model/format.js';
+import { atMost, quantity, type Kind } from '../model/format.js';
 import { requestGroups, type RequestGroup } from '../model/http.js';
-import { SIDES, type HttpSummary, type Side } from '../model/summary.js';
+import { SIDES, type Side } from '../model/parts.js';
+import type { HttpSummary } from '../model/summary.js';
 import { Chart } from './chart.js';
 import { choice } from './choice.js';
-import { dataTable, type TableColumn } from './data-table.js';
+import { dataTable, type TableColumn, type TextColumn } from './data-table.js';
 import { element } from './dom.js';
 import { panel } from './panel.js';
 import { updateChart } from './rates.js';
@@ -63,7 +64,7 @@ export function httpCharts(): View {
   };
 }
 
-const text = (of: (group: RequestGroup) => string): TableColumn<RequestGroup>['cell'] => {
+const text = (of: (group: RequestGroup) => string): TextColumn<RequestGroup>['cell'] => {
   return (group) => ({ text: of(group), value: of(group) });
 };
 const number = (title: string, kind: Kind, of: (group: RequestGroup) => number | null) => ({
@@ -82,10 +83,18 @@ const COLUMNS: readonly TableColumn<RequestGroup>[] = [
   { title: 'port', about: 'Port of the server', cell: text(({ port }) => port) },
   number('requests', 'count', ({ total }) => total),
   number('rate', 'rate', ({ rate }) => rate),
-  number('p50', 'seconds', ({ p50 }) => p50),
-  number('p95', 'seconds', ({ p95 }) => p95),
-  number('p99', 'seconds', ({ p99 }) => p99),
+  quantile('p50'),
+  quantile('p95'),
+  quantile('p99'),
 ];
+
+function quantile(title: 'p50' | 'p95' | 'p99'): TableColumn<RequestGroup> {
+  const cell = ({ isBound, ...group }: RequestGroup) => {
+    const value = group[title];
+    return { text: isBound ? atMost(value) : quantity(value, 'seconds'), value };
+  };
+  return { title, isNumber: true, cell };
+}
 
 export function httpRequests(): View {
   const frame = panel({
@@ -97,9 +106,11 @@ export function httpRequests(): View {
   frame.body.append(table.root);
   return {
     root: frame.root,
-    render({ snapshot, minute }) {
+    render({ snapshot, minute, requests }) {
       frame.note(missingFlag(snapshot, 'http'));
-      table.update(snapshot === null ? [] : requestGroups(snapshot, minute).slice(0, MOST_GROUPS));
+      table.update(
+        snapshot === null ? [] : requestGroups(snapshot, minute, requests).slice(0, MOST_GROUPS),
+      );
     },
   };
 }

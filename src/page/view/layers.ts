@@ -3,8 +3,8 @@
  * of the last minute by powers of two.
  */
 import { missingFlag } from '../model/flags.js';
-import { quantity } from '../model/format.js';
-import { mean, observations, quantile } from '../model/histogram.js';
+import { atMost, quantity } from '../model/format.js';
+import { mean, observations, upperBound } from '../model/histogram.js';
 import { observed, type Buckets, type Step } from '../model/series.js';
 import { LAYERS, meanLayer, type Direction, type Layer } from '../model/summary.js';
 import { bucketBars } from './bucket-bars.js';
@@ -46,9 +46,18 @@ const COLUMNS: readonly TableColumn<LayerRow>[] = [
     buckets === null ? null : observations(buckets) / seconds,
   ),
   numbers('mean', 'seconds', ({ buckets }) => (buckets === null ? null : mean(buckets))),
-  numbers('p50', 'seconds', ({ buckets }) => (buckets === null ? null : quantile(0.5, buckets))),
-  numbers('p99', 'seconds', ({ buckets }) => (buckets === null ? null : quantile(0.99, buckets))),
+  bounds('p50', 0.5),
+  bounds('p99', 0.99),
 ];
+
+/** Buckets are powers of two: a quantile is known to be no more than a bound. */
+function bounds(title: string, q: number): TableColumn<LayerRow> {
+  const cell = ({ buckets }: LayerRow) => {
+    const value = buckets === null ? null : upperBound(q, buckets);
+    return { text: atMost(value), value };
+  };
+  return { title, isNumber: true, cell };
+}
 
 function numbers(
   title: string,

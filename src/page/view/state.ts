@@ -1,5 +1,5 @@
 /** What all parts of the page are drawn from. */
-import type { PageSnapshot } from '../../serve/types.js';
+import type { PageSnapshot, RequestsReport } from '../../serve/types.js';
 import type { Step } from '../model/series.js';
 import type { FeedState } from '../model/status.js';
 import type { Summary } from '../model/summary.js';
@@ -14,6 +14,8 @@ export interface State {
   readonly minute: Step | null;
   /** The newest interval; null if it is unknown. */
   readonly summary: Summary | null;
+  /** The requests of the last minute; null: not known. */
+  readonly requests: RequestsReport | null;
 }
 
 /** A part of the page. */
@@ -22,7 +24,11 @@ export interface View {
   render(state: State): void;
 }
 
-export function stateOf(timeline: Timeline, feed: FeedState): State {
+export function stateOf(
+  timeline: Timeline,
+  feed: FeedState,
+  requests: RequestsReport | null,
+): State {
   const snapshot = newest(timeline);
   const running = snapshot?.collector === 'running';
   return {
@@ -31,5 +37,6 @@ export function stateOf(timeline: Timeline, feed: FeedState): State {
     snapshot,
     minute: running ? lastMinute(timeline) : null,
     summary: running ? (timeline.points.at(-1)?.summary ?? null) : null,
+    requests: running ? requests : null,
   };
 }

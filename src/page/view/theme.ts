@@ -15,6 +15,7 @@ export type Colour =
   | 'series-3'
   | 'series-4'
   | 'series-5'
+  | 'series-6'
   | 'heat-0'
   | 'heat-1'
   | 'heat-2'

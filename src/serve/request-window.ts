@@ -3,11 +3,11 @@
  * the slowest. Nothing is read, and nothing kept, when nobody looks.
  */
 import { join } from 'node:path';
-import { routeOf } from '../../http/route.js';
+import { routeOf } from '../http/route.js';
 import { GrowingLog } from './growing-log.js';
-import { readRequest, type SeenRequest } from './line.js';
-import { reportOf } from './report.js';
-import type { RequestsReport } from '../types.js';
+import { readRequest, type SeenRequest } from './request-line.js';
+import { reportOf } from './request-report.js';
+import type { RequestsReport } from './types.js';
 
 const SPAN_MS = 60_000;
 /** 8 MB, and 50 ms for a report; where more come in a minute, the newest of them. */

@@ -1,6 +1,6 @@
 /** What a page is told of requests: their routes and kinds with exact quantiles, and the slowest. Pure. */
-import { exactQuantile } from '../../metrics/quantiles.js';
-import { PARTS, type Side } from '../../sources/exchange.js';
+import { exactQuantile } from '../metrics/quantiles.js';
+import { PARTS, type Side } from '../sources/exchange.js';
 import type {
   ExactQuantiles,
   KindReport,
@@ -8,8 +8,8 @@ import type {
   RequestReport,
   RequestsReport,
   RouteReport,
-} from '../types.js';
-import type { SeenRequest } from './line.js';
+} from './types.js';
+import type { SeenRequest } from './request-line.js';
 
 const MOST_ROUTES = 100;
 const MOST_KINDS = 500;

@@ -1,8 +1,8 @@
 /** A line of requests.log as the page's endpoint needs it. */
-import { ExpositionError, parseSample } from '../../metrics/sample.js';
-import { routeOf } from '../../http/route.js';
-import { BEYOND, PARTS, SIDES, type Side } from '../../sources/exchange.js';
-import type { PartSeconds } from '../types.js';
+import { ExpositionError, parseSample } from '../metrics/sample.js';
+import { routeOf } from '../http/route.js';
+import { BEYOND, PARTS, SIDES, type Side } from '../sources/exchange.js';
+import type { PartSeconds } from './types.js';
 
 /** A request that has ended. */
 export interface SeenRequest {

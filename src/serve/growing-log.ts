@@ -4,7 +4,7 @@
  */
 import { constants, type Stats } from 'node:fs';
 import { lstat, open, type FileHandle } from 'node:fs/promises';
-import { errnoOf } from '../../sinks/errors.js';
+import { errnoOf } from '../sinks/errors.js';
 
 /** A link is not followed. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
