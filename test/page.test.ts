@@ -486,7 +486,7 @@ t.test(
     const kind = { ...expected, errorType: '500', p50: 0.123, p95: 0.2, p99: 0.3 };
     const report = { atMs: 0, fromMs: 0, count: 0, routes: [], kinds: [kind], slowest: [] };
     t.match(requestGroups(now, both, report), [
-      { ...expected, total: 8, rate: 2, p50: 0.123, p99: 0.3, isBound: false },
+      { ...expected, total: 8, rate: 2, p50: 0.123, p99: 0.3, bounds: null },
     ]);
     t.match(
       requestGroups(now, both, { ...report, kinds: [] }),
@@ -495,7 +495,7 @@ t.test(
     );
     t.match(
       requestGroups(now, both, null),
-      [{ total: 8, rate: 2, p50: 1, isBound: true }],
+      [{ total: 8, rate: 2, p50: 1, bounds: [1, 2, 4] }],
       'without their values, no more than the bound of a bucket is known',
     );
     t.match(requestGroups(now, null, null), [{ total: 8, rate: null, p50: null }]);

@@ -58,7 +58,7 @@ document
 
 let timeline: Timeline = EMPTY;
 let feed: FeedState = 'connecting';
-let requests: RequestsReport | null = null;
+let requests: RequestsReport | null | undefined;
 /** When the newest snapshot arrived, by a clock that nobody sets. */
 let arrivedMs = performance.now();
 let isDue = false;

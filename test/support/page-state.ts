@@ -5,6 +5,7 @@ import { OTEL_HTTP_SECONDS } from '../../src/metrics/histogram.js';
 import { familyOf, type HistogramName } from '../../src/metrics/families.js';
 import { Snapshot } from '../../src/metrics/snapshot.js';
 import { writePromFile } from '../../src/sinks/prom-file.js';
+import { durationBucket } from '../../src/sources/request-durations.js';
 
 export interface PageState {
   /** All counters and histograms are multiples of it. */
@@ -78,6 +79,29 @@ function addHttp(s: Snapshot, factor: number): void {
     );
   of(200, 20 * factor);
   of(500, factor);
+  const requests = 42 * factor;
+  addDurations(s, requests);
+  addParts(s, requests);
+}
+
+/** All of 80 us, which OpenTelemetry's first bucket takes for 2.5 ms. */
+function addDurations(s: Snapshot, requests: number): void {
+  const name = 'netwatch_http_request_duration_seconds';
+  const at = durationBucket(80_000);
+  const buckets = familyOf(name).buckets.map((_, i) => (i === at ? requests : 0));
+  const labels = { side: 'server', server_port: 8080 } as const;
+  s.histogram(name, labels, [...buckets, 0], 0.00008 * requests);
+}
+
+const PART_SECONDS = { receive_queue: 0.00002, application: 0.00006 } as const;
+
+function addParts(s: Snapshot, requests: number): void {
+  const name = 'netwatch_http_request_part_seconds';
+  for (const part of ['receive_queue', 'application'] as const) {
+    const buckets = familyOf(name).buckets.map((_, i) => (i === 0 ? requests : 0));
+    const labels = { side: 'server', part, server_port: 8080 } as const;
+    s.histogram(name, labels, [...buckets, 0], PART_SECONDS[part] * requests);
+  }
 }
 
 function addHealth(s: Snapshot, factor: number, intervalSeconds: number): void {

@@ -76,10 +76,11 @@ const TIME: readonly (readonly [seconds: number, unit: string])[] = [
   [1e-9, 'ns'],
 ];
 
-/** A duration of which only the bound of its bucket is known, Infinity beyond the last. */
-export function atMost(seconds: number | null): string {
+/** A duration of which only the bound of its bucket is known; Infinity: it is beyond the last one. */
+export function atMost(seconds: number | null, bounds: readonly number[]): string {
   if (seconds === null) return UNKNOWN;
-  return Number.isFinite(seconds) ? `≤${GAP}${duration(seconds)}` : 'longer';
+  if (Number.isFinite(seconds)) return `≤${GAP}${duration(seconds)}`;
+  return `>${GAP}${duration(bounds.at(-1) ?? 0)}`;
 }
 
 /** From nanoseconds to days. */

@@ -19,8 +19,8 @@ export interface RequestGroup {
   readonly p50: number | null;
   readonly p95: number | null;
   readonly p99: number | null;
-  /** The quantiles are bounds of buckets, and no more than that is known. */
-  readonly isBound: boolean;
+  /** Of the buckets of which the quantiles are bounds, as no more is known; null: they are exact. */
+  readonly bounds: readonly number[] | null;
 }
 
 type Named = Pick<RequestGroup, 'key' | 'side' | 'method' | 'status' | 'port' | 'isError'>;
@@ -50,16 +50,16 @@ export function requestGroups(
     .sort((a, b) => (b.rate ?? 0) - (a.rate ?? 0) || b.total - a.total || byKey(a, b));
 }
 
-type Quantiles = Pick<RequestGroup, 'p50' | 'p95' | 'p99' | 'isBound'>;
+type Quantiles = Pick<RequestGroup, 'p50' | 'p95' | 'p99' | 'bounds'>;
 
 function quantilesOf(kind: KindReport | undefined): Quantiles {
   const { p50 = null, p95 = null, p99 = null } = kind ?? {};
-  return { p50, p95, p99, isBound: false };
+  return { p50, p95, p99, bounds: null };
 }
 
 function boundsOf(buckets: Counted['buckets']): Quantiles {
   const at = (q: number): number | null => (buckets === null ? null : upperBound(q, buckets));
-  return { p50: at(0.5), p95: at(0.95), p99: at(0.99), isBound: true };
+  return { p50: at(0.5), p95: at(0.95), p99: at(0.99), bounds: buckets?.bounds ?? [] };
 }
 
 function counted(now: PageSnapshot, step: Step | null, side: Side): Counted[] {

@@ -120,8 +120,8 @@ const RTT: Tile = {
     const count = closed === null ? 0 : observations(closed);
     if (closed === null || count === 0) return { ...NO_TILE, more: 'no connection measured' };
     const p50 = upperBound(0.5, closed);
-    const more = `p95 ${atMost(upperBound(0.95, closed))} of ${quantity(count, 'count')} closed`;
-    return { text: atMost(p50), value: p50, more };
+    const more = `p95 ${atMost(upperBound(0.95, closed), closed.bounds)} of ${quantity(count, 'count')} closed`;
+    return { text: atMost(p50, closed.bounds), value: p50, more };
   },
   history: ({ srtt, rtt }) =>
     srtt !== null && srtt.count > 0 ? srtt.p50 : rtt === null ? null : upperBound(0.5, rtt),

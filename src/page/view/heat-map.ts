@@ -132,7 +132,7 @@ function newestText({ summary }: State, source: Source): string {
   const quantiles =
     source === 'open' && srtt !== null
       ? [srtt.p50, srtt.p95, srtt.p99].map((value) => quantity(value, 'seconds'))
-      : [0.5, 0.95, 0.99].map((q) => atMost(upperBound(q, buckets)));
+      : [0.5, 0.95, 0.99].map((q) => atMost(upperBound(q, buckets), buckets.bounds));
   const [p50 = '', p95 = '', p99 = ''] = quantiles;
   return `Now: ${count(all)} connections, p50 ${p50}, p95 ${p95}, p99 ${p99}`;
 }

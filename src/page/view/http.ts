@@ -89,9 +89,10 @@ const COLUMNS: readonly TableColumn<RequestGroup>[] = [
 ];
 
 function quantile(title: 'p50' | 'p95' | 'p99'): TableColumn<RequestGroup> {
-  const cell = ({ isBound, ...group }: RequestGroup) => {
+  const cell = ({ bounds, ...group }: RequestGroup) => {
     const value = group[title];
-    return { text: isBound ? atMost(value) : quantity(value, 'seconds'), value };
+    const text = bounds === null ? quantity(value, 'seconds') : atMost(value, bounds);
+    return { text, value };
   };
   return { title, isNumber: true, cell };
 }
@@ -109,7 +110,9 @@ export function httpRequests(): View {
     render({ snapshot, minute, requests }) {
       frame.note(missingFlag(snapshot, 'http'));
       table.update(
-        snapshot === null ? [] : requestGroups(snapshot, minute, requests).slice(0, MOST_GROUPS),
+        snapshot === null
+          ? []
+          : requestGroups(snapshot, minute, requests ?? null).slice(0, MOST_GROUPS),
       );
     },
   };

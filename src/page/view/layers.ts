@@ -54,7 +54,7 @@ const COLUMNS: readonly TableColumn<LayerRow>[] = [
 function bounds(title: string, q: number): TableColumn<LayerRow> {
   const cell = ({ buckets }: LayerRow) => {
     const value = buckets === null ? null : upperBound(q, buckets);
-    return { text: atMost(value), value };
+    return { text: atMost(value, buckets?.bounds ?? []), value };
   };
   return { title, isNumber: true, cell };
 }

@@ -3,7 +3,7 @@ import type { RequestReport, RequestsReport, RouteReport } from '../../serve/typ
 import { missingFlag } from '../model/flags.js';
 import { grouped, quantity, timeOfDay, UNKNOWN, type Kind } from '../model/format.js';
 import { largestPart, partShares, partWords } from '../model/parts.js';
-import { ratePerSecond, windowText } from '../model/requests.js';
+import { missingRequests, ratePerSecond, windowText } from '../model/requests.js';
 import { dataTable, type TableColumn } from './data-table.js';
 import { element, setText } from './dom.js';
 import { panel } from './panel.js';
@@ -66,10 +66,9 @@ export function routes(): View {
   return {
     root: frame.root,
     render({ snapshot, requests }: State) {
-      frame.note(missingFlag(snapshot, 'http'));
+      frame.note(missingFlag(snapshot, 'http') ?? missingRequests(requests));
       setText(caption, windowText(requests));
-      const rows = requests?.routes.map((route) => ({ ...route, report: requests })) ?? [];
-      table.update(rows);
+      table.update(requests?.routes.map((route) => ({ ...route, report: requests })) ?? []);
     },
   };
 }
@@ -144,7 +143,7 @@ export function slowestRequests(): View {
     about: 'Of the last minute, each as a bar of its parts; press one to see them in numbers.',
     class: 'wide',
   });
-  const detail = element('p', { class: 'caption below', 'aria-live': 'polite' });
+  const detail = element('p', { class: 'caption below detail', 'aria-live': 'polite' });
   const table = dataTable<SlowRow>(
     'Slowest requests',
     slowColumns((request) => setText(detail, requestText(request))),
@@ -155,7 +154,7 @@ export function slowestRequests(): View {
   return {
     root: frame.root,
     render({ snapshot, requests }: State) {
-      frame.note(missingFlag(snapshot, 'http'));
+      frame.note(missingFlag(snapshot, 'http') ?? missingRequests(requests));
       const slowest = requests?.slowest ?? [];
       const wholeSeconds = slowest[0]?.seconds ?? 0;
       table.update(slowest.map((request) => ({ ...request, wholeSeconds })));

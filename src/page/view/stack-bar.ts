@@ -12,6 +12,8 @@ import { element, keep, setAttribute } from './dom.js';
 import type { PartSeconds } from '../../serve/types.js';
 
 const PERCENT = 100;
+/** Of the whole bar: less is no pixel. */
+const LEAST_SHOWN = 0.003;
 
 /** `wholeSeconds`: what a bar of full width lasts; absent: as long as its parts together. */
 export function drawStack(
@@ -25,7 +27,7 @@ export function drawStack(
   const whole = wholeSeconds ?? known;
   const bar =
     cell.firstElementChild ?? cell.appendChild(element('span', { class: 'stack', role: 'img' }));
-  const shown = whole > 0 ? shares.filter(({ seconds }) => seconds > 0) : [];
+  const shown = shares.filter(({ seconds }) => seconds > LEAST_SHOWN * whole);
   keep(
     bar,
     shown,

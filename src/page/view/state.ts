@@ -14,8 +14,8 @@ export interface State {
   readonly minute: Step | null;
   /** The newest interval; null if it is unknown. */
   readonly summary: Summary | null;
-  /** The requests of the last minute; null: not known. */
-  readonly requests: RequestsReport | null;
+  /** The requests of the last minute; null: they cannot be had, undefined: not asked for yet. */
+  readonly requests: RequestsReport | null | undefined;
 }
 
 /** A part of the page. */
@@ -27,7 +27,7 @@ export interface View {
 export function stateOf(
   timeline: Timeline,
   feed: FeedState,
-  requests: RequestsReport | null,
+  requests: RequestsReport | null | undefined,
 ): State {
   const snapshot = newest(timeline);
   const running = snapshot?.collector === 'running';
@@ -37,6 +37,6 @@ export function stateOf(
     snapshot,
     minute: running ? lastMinute(timeline) : null,
     summary: running ? (timeline.points.at(-1)?.summary ?? null) : null,
-    requests: running ? requests : null,
+    requests: running ? requests : undefined,
   };
 }
