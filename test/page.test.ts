@@ -8,7 +8,15 @@ import type {
   PageSnapshot,
   ScalarSeries,
 } from '../src/serve/types.js';
-import { chartData, heatCells, stack, timeWindow } from '../src/page/model/charts.js';
+import {
+  chartData,
+  heatCells,
+  heatLevel,
+  heatRanges,
+  stack,
+  timeWindow,
+} from '../src/page/model/charts.js';
+import { PARTS as RECORDED_PARTS } from '../src/sources/exchange.js';
 import { FAMILY_NAMES } from '../src/metrics/families.js';
 import { columnsOf } from '../src/page/model/columns.js';
 import { missingFlag } from '../src/page/model/flags.js';
@@ -17,6 +25,7 @@ import { files, losses, programs, rings } from '../src/page/model/health.js';
 import { sortInto } from '../src/metrics/histogram.js';
 import { mean, quantile, upperBound, usedRange } from '../src/page/model/histogram.js';
 import { requestGroups } from '../src/page/model/http.js';
+import { largestPart, PARTS, partShares, PART_COLOURS, SIDES } from '../src/page/model/parts.js';
 import { increases, observed, rate, stepBetween } from '../src/page/model/series.js';
 import { describeStatus } from '../src/page/model/status.js';
 import { summarize } from '../src/page/model/summary.js';
@@ -315,6 +324,64 @@ t.test('charts and heat maps take their numbers from the points', (t) => {
     seconds: [1, 3],
     columns: [[null, 2]],
   });
+  t.end();
+});
+
+t.test(
+  'the history has the round trips of open connections, so that a heat map has a past',
+  (t) => {
+    const open = (seconds: number, counts: number[]): PageSnapshot =>
+      written(
+        seconds,
+        {},
+        {
+          roundTrips: { count: 2, bounds: [1, 2, 4], counts, p50: 1.5, p95: 3, p99: 3 },
+        },
+      );
+    const history = [open(1, [0, 2, 0, 0]), open(2, [0, 1, 1, 0]), open(3, [0, 0, 2, 0])];
+    const { points } = joinHistory(history, EMPTY);
+    t.strictSame(
+      heatCells(points, ({ srtt }) => srtt?.counts ?? null),
+      [
+        { fromSeconds: 1, toSeconds: 2, bucket: 1, count: 1 },
+        { fromSeconds: 1, toSeconds: 2, bucket: 2, count: 1 },
+        { fromSeconds: 2, toSeconds: 3, bucket: 2, count: 2 },
+      ],
+    );
+    t.end();
+  },
+);
+
+t.test('each colour of a heat map stands for a range of counts, and all counts have one', (t) => {
+  t.strictSame(heatRanges(64, 4), [
+    { level: 0, from: 1, to: 3 },
+    { level: 1, from: 4, to: 15 },
+    { level: 2, from: 16, to: 35 },
+    { level: 3, from: 36, to: 64 },
+  ]);
+  t.strictSame(heatRanges(1, 4), [{ level: 3, from: 1, to: 1 }]);
+  for (let most = 1; most <= 300; most++)
+    for (let count = 1; count <= most; count++) {
+      const level = heatLevel(count, most, 4);
+      const range = heatRanges(most, 4).find((one) => one.from <= count && count <= one.to);
+      if (range?.level !== level) t.fail(`${count} of ${most}: ${level}, ${range?.level}`);
+    }
+  t.end();
+});
+
+t.test('the parts of requests are those of the records, with a colour for each', (t) => {
+  for (const side of SIDES) {
+    t.strictSame(
+      PARTS[side],
+      RECORDED_PARTS[side].map(({ name }) => name),
+    );
+    const colours = PARTS[side].map((part) => PART_COLOURS[part]);
+    t.equal(new Set(colours).size, colours.length, `no two parts of a ${side} look alike`);
+  }
+  const parts = { receive_queue: 0.1, application: 0.3 };
+  t.match(largestPart('server', parts), { part: 'application', seconds: 0.3 });
+  t.equal(largestPart('client', {}), null);
+  t.match(partShares('server', { application: 0 }), [{ share: 0 }], 'nothing of nothing');
   t.end();
 });
 

@@ -147,7 +147,7 @@ export const FAMILIES = {
   ),
   netwatch_http_first_byte_duration_seconds: timing(
     'Time from the first byte of an HTTP request to the first byte of its response.',
-    OTEL_HTTP_SECONDS,
+    log2Seconds(6, 24),
     ['side', 'http_request_method', 'server_port'],
   ),
   netwatch_http_request_duration_seconds: timing(

@@ -6,7 +6,8 @@ import {
   type HttpKey,
   type HttpTotals,
 } from '../../generated/packet.js';
-import { BODY_SIZE_BYTES, OTEL_HTTP_SECONDS } from '../../metrics/histogram.js';
+import { familyOf } from '../../metrics/families.js';
+import { BODY_SIZE_BYTES } from '../../metrics/histogram.js';
 import type { Part } from '../../metrics/snapshot.js';
 import { httpMethod, isError, outcomeOf, sideOf, SIDES } from '../../sources/exchange.js';
 import {
@@ -34,6 +35,7 @@ type Writes = Part<
 >;
 
 const NS_PER_S = 1e9;
+const { buckets: FIRST_BYTE_BOUNDS } = familyOf('netwatch_http_first_byte_duration_seconds');
 
 const NO_STATUS = 0;
 const OTHER = '_OTHER';
@@ -104,7 +106,7 @@ function byMethod(counts: readonly HttpCounts[]): ByMethod[] {
     if (sum === undefined) {
       sum = {
         key,
-        firstByte: new Sum(OTEL_HTTP_SECONDS),
+        firstByte: new Sum(FIRST_BYTE_BOUNDS),
         requestBody: new Sum(BODY_SIZE_BYTES),
         responseBody: new Sum(BODY_SIZE_BYTES),
       };
