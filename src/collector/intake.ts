@@ -17,6 +17,7 @@ import { KeptRecords } from '../sources/kept-records.js';
 import { takeWaitingExchanges } from '../sources/waiting-exchanges.js';
 import { isUnjudged, kindOf, type PacketSource } from '../sources/packet.js';
 import { ConnectionTable } from './connection-table.js';
+import { FaultEvents } from './fault-events.js';
 import { faultLine } from './fault-lines.js';
 import type { Files } from './files.js';
 import { Handshakes } from '../sources/handshakes.js';
@@ -67,6 +68,7 @@ export class Intake {
   readonly #heads: HttpHeads;
   readonly #kept: KeptRecords;
   readonly #owners: Owners;
+  readonly #faultEvents = new FaultEvents();
   readonly #proxied = new ProxiedClients();
   readonly #handshakes = new Handshakes();
   /** Connections that nobody has accepted yet, by socket; their opening is news when somebody has. */
@@ -323,9 +325,9 @@ export class Intake {
     const taken = faults.drain((record) => {
       lines++;
       const timestampMs = this.#parts.clock.toWallMs(record.tsNs);
-      const owner = this.#owners.ofFault(record);
-      faultLine(this.#faultLines, record, owner, timestampMs);
-      this.#parts.files.ndjson?.fault(record, owner, timestampMs);
+      const told = this.#faultEvents.tell(record, this.#owners.ofFault(record));
+      faultLine(this.#faultLines, told, timestampMs);
+      this.#parts.files.ndjson?.fault(told, timestampMs);
     });
     this.#faults += lines;
     if (lines > 0) this.#parts.files.err?.write(this.#faultLines.view(), lines);
