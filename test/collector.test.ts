@@ -592,7 +592,11 @@ const FAULT: FaultRecord = {
   reason: 'TCP_INVALID_SEQUENCE',
 };
 
-const told = (fault: FaultRecord): ToldFault => new FaultEvents().tell(fault, NO_OWNER);
+function told(fault: FaultRecord): ToldFault {
+  const [one] = new FaultEvents().tell([fault], () => NO_OWNER);
+  if (one === undefined) throw new Error('it has no line');
+  return one;
+}
 
 t.test('a drop or a reset is one line with the reason of the kernel', (t) => {
   const out = new ByteWriter(1);

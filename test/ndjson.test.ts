@@ -171,16 +171,14 @@ t.test('a drop or reset is one object, the same as its line of err.log', async (
   const directory = folder(t);
   const ndjson = await openNdjson(t, directory);
   const out = new ByteWriter(1);
-  const together = new FaultEvents();
   const faults: FaultRecord[] = [
     FAULT,
     { ...FAULT, kind: 'reset', reason: 'NO_SOCKET' },
     { ...FAULT, kind: 'reset', received: false, sock: 0, reason: 'NOT_SPECIFIED' },
   ];
-  for (const fault of faults) {
-    const told = together.tell(fault, NO_OWNER);
-    faultLine(out, told, toMs(fault.tsNs));
-    ndjson.fault(told, toMs(fault.tsNs));
+  for (const told of new FaultEvents().tell(faults, () => NO_OWNER)) {
+    faultLine(out, told, toMs(told.fault.tsNs));
+    ndjson.fault(told, toMs(told.fault.tsNs));
   }
   await closeAll(ndjson);
   const events = parseNdjson(read(directory, 'err.ndjson'));

@@ -32,16 +32,35 @@ interface Event {
   sender: ResetSender | null;
 }
 
+const wasReceived = ({ kind, received }: FaultRecord): boolean => kind === 'reset' && received;
+
 export class FaultEvents {
   /** By the ends as the sender of the reset has them, and a sequence number of the packet. */
   readonly #recent = new Map<string, Event>();
 
-  /** `owner`: of the socket, see {@link Owners}. */
-  tell(fault: FaultRecord, owner: ProcessOwner): ToldFault {
-    const isReceived = fault.kind === 'reset' && fault.received;
-    const event = this.#find(keysOf(fault, isReceived)) ?? this.#begin(fault);
-    if (fault.kind === 'reset' && !fault.received) event.sender = { owner, reason: fault.reason };
-    return { fault, owner, event: event.name, sender: isReceived ? event.sender : null };
+  /**
+   * What was read together, in its order. A reset may arrive on the same host before the kernel says that it
+   * was sent, so those that were sent are looked at first.
+   */
+  tell(
+    faults: readonly FaultRecord[],
+    ownerOf: (fault: FaultRecord) => ProcessOwner,
+  ): readonly ToldFault[] {
+    const owned = faults.map((fault) => ({ fault, owner: ownerOf(fault) }));
+    const events = new Map<FaultRecord, Event>();
+    for (const isReceived of [false, true])
+      for (const { fault, owner } of owned) {
+        if (wasReceived(fault) !== isReceived) continue;
+        const event = this.#find(keysOf(fault)) ?? this.#begin(fault);
+        if (fault.kind === 'reset' && !isReceived) event.sender = { owner, reason: fault.reason };
+        events.set(fault, event);
+      }
+    return owned.flatMap(({ fault, owner }) => {
+      const event = events.get(fault);
+      if (event === undefined) return [];
+      const { name, sender } = event;
+      return [{ fault, owner, event: name, sender: wasReceived(fault) ? sender : null }];
+    });
   }
 
   #find(keys: readonly string[]): Event | null {
@@ -54,8 +73,8 @@ export class FaultEvents {
 
   #begin(fault: FaultRecord): Event {
     const event: Event = { name: fault.tsNs.toString(36), sender: null };
-    if (fault.kind === 'reset' && fault.received) return event;
-    for (const key of keysOf(fault, false)) this.#recent.set(key, event);
+    if (wasReceived(fault)) return event;
+    for (const key of keysOf(fault)) this.#recent.set(key, event);
     if (this.#recent.size > MOST) {
       const oldest = this.#recent.keys().next().value;
       if (oldest !== undefined) this.#recent.delete(oldest);
@@ -68,9 +87,9 @@ export class FaultEvents {
  * A reset that answers a packet has that packet's number, which its arrival finds acknowledged; one that a
  * socket decides has its own next number, which its arrival finds awaited.
  */
-function keysOf(fault: FaultRecord, isReceived: boolean): readonly string[] {
+function keysOf(fault: FaultRecord): readonly string[] {
   const own = formatEndpoint(fault.localAddr, fault.localPort);
   const other = formatEndpoint(fault.peerAddr, fault.peerPort);
-  if (!isReceived) return [`${own} ${other} ${fault.seq}`];
+  if (!wasReceived(fault)) return [`${own} ${other} ${fault.seq}`];
   return [`${other} ${own} ${fault.ack}`, `${other} ${own} ${fault.seq}`];
 }

@@ -70,7 +70,8 @@ t.test('a drop or reset says whose it is, and who has sent it, and why', { skip 
   const collector = await startCollector(t, namespace, ['-q', '-e', '--ndjson']);
   const child = namespace.spawn('python3', ['-c', CAST], { stdio: ['ignore', 'pipe', 'inherit'] });
   if (!child.stdout) throw new Error('cannot start python3');
-  const [line = ''] = await Array.fromAsync(createInterface({ input: child.stdout }));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const line = ((await lines.next()).value as string | undefined) ?? '';
   const pids = JSON.parse(line) as Readonly<Record<string, number>>;
   t.equal((await collector.stop()).code, 0);
   const events = parseNdjson(collector.read('err.ndjson'));
