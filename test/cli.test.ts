@@ -81,6 +81,8 @@ const GOOD: readonly (readonly [args: string, options: Record<string, unknown>])
   ['--daddr 10.0.0.0/8,2001:db8::/32', { daddr: ['10.0.0.0/8', '2001:db8::/32'].map(parsePrefix) }],
   ['--netns web,/run/netns/db,4026531992', { netns: ['web', '/run/netns/db', '4026531992'] }],
   ['--cgroup /sys/fs/cgroup/x', { cgroup: '/sys/fs/cgroup/x' }],
+  ['--unit nginx,app-*', { unit: ['nginx', 'app-*'] }],
+  ['--container 4f3c2b1a0d9e', { container: ['4f3c2b1a0d9e'] }],
   ['-4', { ipv4: true }],
   ['--ipv4', { ipv4: true }],
   ['-6', { ipv6: true }],

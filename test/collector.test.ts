@@ -6,6 +6,7 @@ import t from 'tap';
 import type { ConnectionTableOptions } from '../src/collector/connection-table.js';
 import { connectionState } from '../src/sources/tcp-states.js';
 import { congestionState } from '../src/collector/state/connection-values.js';
+import { FaultEvents, type ToldFault } from '../src/collector/fault-events.js';
 import { faultLine } from '../src/collector/fault-lines.js';
 import { HttpHeads } from '../src/collector/http-heads.js';
 import { SocketMemoryWarning } from '../src/kernel/socket-memory.js';
@@ -591,22 +592,28 @@ const FAULT: FaultRecord = {
   reason: 'TCP_INVALID_SEQUENCE',
 };
 
+function told(fault: FaultRecord): ToldFault {
+  const [one] = new FaultEvents().tell([fault], () => NO_OWNER);
+  if (one === undefined) throw new Error('it has no line');
+  return one;
+}
+
 t.test('a drop or a reset is one line with the reason of the kernel', (t) => {
   const out = new ByteWriter(1);
-  faultLine(out, FAULT, NO_OWNER, toMs(FAULT.tsNs));
+  faultLine(out, told(FAULT), toMs(FAULT.tsNs));
   const [line = ''] = linesOf(out, 'err');
   t.match(line, /^netwatch_tcp_error\{sock="-",src="\[::1\]:22",dst="\[fe80::b\]:4660",/);
-  t.match(line, /,seq="4294967295",ack="0",.*reason="TCP_INVALID_SEQUENCE"[^"]*\} 1 7001$/);
-  faultLine(out, { ...FAULT, reason: 'a"b\n' }, NO_OWNER, 1);
+  t.match(line, /,seq="4294967295",ack="0",.*reason="TCP_INVALID_SEQUENCE"[^}]*\} 1 7001$/);
+  faultLine(out, told({ ...FAULT, reason: 'a"b\n' }), 1);
   t.match(linesOf(out, 'err'), [/reason="a\\"b\\n"/]);
   t.end();
 });
 
 t.test('a line of err.log tells a drop from a reset that was sent or received', (t) => {
   const out = new ByteWriter(1);
-  faultLine(out, { ...FAULT, kind: 'drop' }, NO_OWNER, 1);
-  faultLine(out, { ...FAULT, kind: 'reset' }, NO_OWNER, 1);
-  faultLine(out, { ...FAULT, kind: 'reset', received: false }, NO_OWNER, 1);
+  faultLine(out, told({ ...FAULT, kind: 'drop' }), 1);
+  faultLine(out, told({ ...FAULT, kind: 'reset' }), 1);
+  faultLine(out, told({ ...FAULT, kind: 'reset', received: false }), 1);
   t.match(linesOf(out, 'err'), [/type="drop"/, /type="reset_received"/, /type="reset_sent"/]);
   t.end();
 });

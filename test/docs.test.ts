@@ -87,7 +87,7 @@ t.test('every command answers to what programs made with argp do', async (t) => 
       'all options are in it',
     );
   }
-  t.match(await answer(['tcpcong', '--usage']), /\[--ipv6\] .*\[interval\] \[outputs\]\n$/s);
+  t.match(await answer(['tcpcong', '--usage']), /\[--ipv6\] .*\[interval\]\s+\[outputs\]\n$/s);
 });
 
 t.test('the model knows choices, paths, notes and examples', (t) => {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { Transform } from 'node:stream';
 import t, { type Test } from 'tap';
 import { ConnectionTable } from '../src/collector/connection-table.js';
+import { FaultEvents } from '../src/collector/fault-events.js';
 import { faultLine } from '../src/collector/fault-lines.js';
 import { ChangedValues, Ndjson } from '../src/collector/ndjson.js';
 import { PacketText } from '../src/collector/packet-lines.js';
@@ -25,6 +26,7 @@ import {
   compareConnections,
   errorJson,
   packetJson,
+  withoutOwner,
   parseNdjson,
   type Json,
 } from './support/ndjson.js';
@@ -90,7 +92,10 @@ async function packets(
   for (const record of records) text.add(framed(record), 24);
   await closeAll(ndjson);
   const { samples } = parseExposition(text.lines.view().toString(), { log: true });
-  return { lines: samples.map(packetJson), events: parseNdjson(read(directory, 'packets.ndjson')) };
+  return {
+    lines: samples.map(packetJson),
+    events: parseNdjson(read(directory, 'packets.ndjson')).map(withoutOwner),
+  };
 }
 
 const IPV4 = hexBytes('packet');
@@ -171,9 +176,9 @@ t.test('a drop or reset is one object, the same as its line of err.log', async (
     { ...FAULT, kind: 'reset', reason: 'NO_SOCKET' },
     { ...FAULT, kind: 'reset', received: false, sock: 0, reason: 'NOT_SPECIFIED' },
   ];
-  for (const fault of faults) {
-    faultLine(out, fault, NO_OWNER, toMs(fault.tsNs));
-    ndjson.fault(fault, NO_OWNER, toMs(fault.tsNs));
+  for (const told of new FaultEvents().tell(faults, () => NO_OWNER)) {
+    faultLine(out, told, toMs(told.fault.tsNs));
+    ndjson.fault(told, toMs(told.fault.tsNs));
   }
   await closeAll(ndjson);
   const events = parseNdjson(read(directory, 'err.ndjson'));
@@ -184,7 +189,8 @@ t.test('a drop or reset is one object, the same as its line of err.log', async (
     ...{ reason: 'NOT_SPECIFIED', sock: null },
     ...{ network_local_address: '10.77.0.1', network_local_port: 80 },
     ...{ network_peer_address: 'fd77::2', network_peer_port: 40_000 },
-    ...{ seq: 4_294_967_295, ack: 0 },
+    ...{ pid: null, process: null, unit: null, container: null, pod: null },
+    ...{ seq: 4_294_967_295, ack: 0, event_id: FAULT.tsNs.toString(36) },
   });
 });
 
@@ -211,7 +217,10 @@ t.test('the lines that one look at a connection writes are one object', (t) => {
   table.sampled(at(2));
   table.sampled(at(3, { state: 8, retransmits: [2, 0] }));
   table.closed(at(4.5, { ...CLOSED, retransmits: [2, 0] }));
-  const common = { ...ENDS, pid: 4711, process: 'curl', is_server: false };
+  const common = {
+    ...{ ...ENDS, pid: 4711, process: 'curl', is_server: false },
+    ...{ unit: null, container: null, pod: null, cgroup: null },
+  };
   t.strictSame(events, [
     {
       ...{ time: '1970-01-01T00:00:01.000Z', event: 'connection_open', ...common },

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { HTTP_OUTCOME, UNEXPLAINED } from '../src/generated/packet.js';
 import { ExchangeText } from '../src/collector/exchange-text.js';
-import { UnitTotals } from '../src/collector/unit-totals.js';
+import { UnitTotals } from '../src/collector/state/unit-totals.js';
 import { Requests } from '../src/collector/requests.js';
 import { addRequests } from '../src/collector/state/requests.js';
 import { ByteWriter } from '../src/metrics/bytes.js';

@@ -31,7 +31,7 @@ import {
 } from './state/connection-values.js';
 import type { ProcessNames } from './process-names.js';
 import { bytesOf, Traffic } from './traffic.js';
-import { addedBefore, addToUnit, UnitTotals, type Added } from './unit-totals.js';
+import { addedBefore, addToUnit, UnitTotals, type Added } from './state/unit-totals.js';
 
 export interface ConnectionTableOptions {
   /** -a: also closed and failed connections and listening sockets. */

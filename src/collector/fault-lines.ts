@@ -2,8 +2,8 @@
 import { formatAddress, formatEndpoint } from '../metrics/address.js';
 import type { ByteWriter } from '../metrics/bytes.js';
 import { logLine } from '../metrics/lines.js';
-import type { ProcessOwner } from '../metrics/ndjson.js';
 import type { FaultRecord } from '../sources/fault.js';
+import type { ToldFault } from './fault-events.js';
 import { nameLabels } from './state/connection-labels.js';
 
 /** `drop`, or which way a reset went. */
@@ -15,16 +15,11 @@ export function faultType({
   return received ? 'reset_received' : 'reset_sent';
 }
 
-export function faultLine(
-  out: ByteWriter,
-  fault: FaultRecord,
-  { pid, process, names }: ProcessOwner,
-  timestampMs: number,
-): void {
+export function faultLine(out: ByteWriter, told: ToldFault, timestampMs: number): void {
+  const { fault, owner, event, sender } = told;
+  const { pid, process } = owner;
+  const by = sender?.owner;
   const labels = {
-    ...(pid === null ? {} : { pid: String(pid) }),
-    ...(process === null ? {} : { process }),
-    ...nameLabels(names),
     sock: formatAddress(fault.sock),
     src: formatEndpoint(fault.localAddr, fault.localPort),
     dst: formatEndpoint(fault.peerAddr, fault.peerPort),
@@ -32,6 +27,13 @@ export function faultLine(
     ack: fault.ack,
     type: faultType(fault),
     reason: fault.reason,
+    event,
+    ...(pid === null ? {} : { pid }),
+    ...(process === null ? {} : { process }),
+    ...nameLabels(owner.names),
+    ...(by?.pid === null || by === undefined ? {} : { peer_pid: by.pid }),
+    ...(by?.process === null || by === undefined ? {} : { peer_process: by.process }),
+    ...(sender === null ? {} : { peer_reason: sender.reason }),
   };
   logLine(out, 'netwatch_tcp_error', labels, 1, timestampMs);
 }

@@ -6,17 +6,19 @@
 import type { Clock } from '../kernel/clock.js';
 import type { RingReader } from '../kernel/ring.js';
 import { ByteWriter } from '../metrics/bytes.js';
+import type { ProcessOwner } from '../metrics/ndjson.js';
 import { MARK, type Connection, type ConnectionOwner } from '../generated/connection.js';
 import { KIND, PACKET } from '../generated/packet.js';
 import type { CgroupSource } from '../sources/cgroup.js';
 import type { CgroupNames } from '../sources/cgroup-names.js';
 import type { ConnectionRecord, ConnectionSource } from '../sources/connection.js';
-import type { FaultSource } from '../sources/fault.js';
+import type { FaultRecord, FaultSource } from '../sources/fault.js';
 import { HttpExchanges } from '../sources/http-exchanges.js';
 import { KeptRecords } from '../sources/kept-records.js';
 import { takeWaitingExchanges } from '../sources/waiting-exchanges.js';
 import { isUnjudged, kindOf, type PacketSource } from '../sources/packet.js';
 import { ConnectionTable } from './connection-table.js';
+import { FaultEvents } from './fault-events.js';
 import { faultLine } from './fault-lines.js';
 import type { Files } from './files.js';
 import { Handshakes } from '../sources/handshakes.js';
@@ -67,6 +69,8 @@ export class Intake {
   readonly #heads: HttpHeads;
   readonly #kept: KeptRecords;
   readonly #owners: Owners;
+  readonly #faultEvents = new FaultEvents();
+  readonly #ownerOfFault = (fault: FaultRecord): ProcessOwner => this.#owners.ofFault(fault);
   readonly #proxied = new ProxiedClients();
   readonly #handshakes = new Handshakes();
   /** Connections that nobody has accepted yet, by socket; their opening is news when somebody has. */
@@ -319,16 +323,15 @@ export class Intake {
   }
 
   #drainFaults(faults: FaultSource): number {
-    let lines = 0;
-    const taken = faults.drain((record) => {
-      lines++;
-      const timestampMs = this.#parts.clock.toWallMs(record.tsNs);
-      const owner = this.#owners.ofFault(record);
-      faultLine(this.#faultLines, record, owner, timestampMs);
-      this.#parts.files.ndjson?.fault(record, owner, timestampMs);
-    });
-    this.#faults += lines;
-    if (lines > 0) this.#parts.files.err?.write(this.#faultLines.view(), lines);
+    const records: FaultRecord[] = [];
+    const taken = faults.drain((record) => records.push(record));
+    for (const told of this.#faultEvents.tell(records, this.#ownerOfFault)) {
+      const timestampMs = this.#parts.clock.toWallMs(told.fault.tsNs);
+      faultLine(this.#faultLines, told, timestampMs);
+      this.#parts.files.ndjson?.fault(told, timestampMs);
+    }
+    this.#faults += records.length;
+    if (records.length > 0) this.#parts.files.err?.write(this.#faultLines.view(), records.length);
     this.#faultLines.reset();
     return taken;
   }

@@ -23,8 +23,8 @@ import type { CgroupNames } from '../sources/cgroup-names.js';
 import type { Connection } from '../sources/connection.js';
 import type { Exchange } from '../sources/exchange.js';
 import { exchangeEvent } from '../sources/exchange-event.js';
-import type { FaultRecord } from '../sources/fault.js';
 import type { ConnectionEvents, Entry } from './connection-table.js';
+import type { ToldFault } from './fault-events.js';
 import { faultType } from './fault-lines.js';
 import type { FileOptions } from './options.js';
 import type { ProxiedClients } from './proxied-clients.js';
@@ -96,9 +96,9 @@ export class Ndjson {
     this.#requests?.write(exchangeEvent(exchange, timestampMs, names));
   }
 
-  fault(fault: FaultRecord, owner: ProcessOwner, timestampMs: number): void {
+  fault({ fault, owner, event, sender }: ToldFault, timestampMs: number): void {
     const { reason, seq, ack } = fault;
-    const error = { type: faultType(fault), reason, seq, ack };
+    const error = { type: faultType(fault), reason, seq, ack, event, sender };
     this.#errors?.write(errorEvent(endsOf(fault), owner, error, timestampMs));
   }
 

@@ -200,6 +200,6 @@ export function filterOf(options: FilterOptions, namespaces: readonly NetworkNam
     family: familyOf(options),
     namespaces: namespaces.map(({ inode }) => inode),
     cgroup: options.cgroup === undefined ? null : findCgroup(options.cgroup),
-    isNamed: units.length + containers.length > 0,
+    ...(units.length + containers.length > 0 ? { isNamed: true } : {}),
   };
 }

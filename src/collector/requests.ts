@@ -14,7 +14,7 @@ import type { RotatingLog } from '../sinks/rotating.js';
 import type { Targets } from '../http/targets.js';
 import { ExchangeText } from './exchange-text.js';
 import type { NamesOf } from './connection-table.js';
-import type { UnitTotals } from './unit-totals.js';
+import type { UnitTotals } from './state/unit-totals.js';
 import type { Ndjson } from './ndjson.js';
 
 const { at: FIELD } = HTTP_EXCHANGE;

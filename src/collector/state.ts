@@ -30,7 +30,7 @@ import type { SelfWatch } from './state/self.js';
 import { addCookies, addListeners } from './state/listeners.js';
 import { addSockets } from './state/sockets.js';
 import { addUnits } from './state/units.js';
-import type { UnitTotals } from './unit-totals.js';
+import type { UnitTotals } from './state/unit-totals.js';
 import { addConnectionTotals, addRetransmits, sumLive, type NeverFalling } from './state/totals.js';
 
 export interface StateReadings extends Omit<IntakeReading, 'intervalSeconds'> {

@@ -279,7 +279,12 @@ export const FAMILIES = {
     'err',
     'One TCP segment refused, packet dropped or connection reset, with the reason of the kernel; always 1.',
     [...CONNECTION_LABELS, 'seq', 'ack', 'type', 'reason'],
-    { optional: ['pid', 'process', ...CGROUP_LABELS] },
+    {
+      optional: [
+        ...(['event', 'pid', 'process', ...CGROUP_LABELS] as const),
+        ...(['peer_pid', 'peer_process', 'peer_reason'] as const),
+      ],
+    },
   ),
 
   // netwatch itself

@@ -56,6 +56,10 @@ export interface ErrorSample {
   readonly reason: string;
   readonly seq: number;
   readonly ack: number;
+  /** Drops and resets that belong together have the same. */
+  readonly event: string;
+  /** Who has sent a reset that was received, and why; null: that is not known. */
+  readonly sender: { readonly owner: ProcessOwner; readonly reason: string } | null;
 }
 
 /** How a cgroup is called; null: in none of these. */
@@ -68,14 +72,16 @@ export interface Names {
 
 const safe = (text: string | null): string | null => (text === null ? null : safeValue(text));
 
-/** Whose a process is: the four are null where its cgroup is not known. */
-export function nameFields(names: Names | null): NdjsonEvent {
-  return {
-    unit: safe(names?.unit ?? null),
-    container: names?.container ?? null,
-    pod: names?.pod ?? null,
-    cgroup: safe(names?.path ?? null),
-  };
+/** Whose a process is; all are null where its cgroup is not known. */
+const nameFields = (names: Names | null): NdjsonEvent => ({
+  unit: safe(names?.unit ?? null),
+  container: names?.container ?? null,
+  pod: names?.pod ?? null,
+});
+
+/** The same with the path of the cgroup. */
+export function cgroupFields(names: Names | null): NdjsonEvent {
+  return { ...nameFields(names), cgroup: safe(names?.path ?? null) };
 }
 
 const ownerFields = ({ pid, process, names }: ProcessOwner): NdjsonEvent => ({
@@ -142,6 +148,12 @@ export function packetEvent(
   return event;
 }
 
+const senderFields = (sender: ErrorSample['sender']): NdjsonEvent => ({
+  peer_pid: sender?.owner.pid ?? null,
+  peer_process: safe(sender?.owner.process ?? null),
+  peer_reason: safe(sender?.reason ?? null),
+});
+
 /** A line of err.log. */
 export function errorEvent(
   ends: Ends,
@@ -162,6 +174,8 @@ export function errorEvent(
     ...ownerFields(owner),
     seq: error.seq,
     ack: error.ack,
+    event_id: error.event,
+    ...(error.type === 'reset_received' ? senderFields(error.sender) : {}),
   };
 }
 
@@ -188,6 +202,7 @@ export function connectionEvent(
     network_peer_address: ends.peerAddress,
     network_peer_port: ends.peerPort,
     ...ownerFields(owner),
+    cgroup: safe(owner.names?.path ?? null),
     is_server: owner.isServer,
     ...acceptor(owner.acceptedBy),
     ...changes,

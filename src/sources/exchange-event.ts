@@ -1,6 +1,6 @@
 /** An HTTP exchange as a flat object: a line of requests.ndjson, and of `netwatch requests -o json`. */
 import { formatAddress } from '../metrics/address.js';
-import { nameFields, timeOf, type NdjsonEvent, type NdjsonValue } from '../metrics/ndjson.js';
+import { cgroupFields, timeOf, type NdjsonEvent, type NdjsonValue } from '../metrics/ndjson.js';
 import { safeValue } from '../metrics/text.js';
 import type { CgroupNames } from './cgroup-names.js';
 import {
@@ -44,7 +44,7 @@ export function exchangeEvent(
     side: sideOf(exchange.role),
     pid: pid === 0 ? null : pid,
     process: pid === 0 ? null : safeValue(comm),
-    ...(names === undefined ? {} : nameFields(names)),
+    ...(names === undefined ? {} : cgroupFields(names)),
     sock: sock === 0 ? null : formatAddress(sock),
     network_local_address: exchange.localAddr,
     network_local_port: exchange.localPort,

@@ -3,7 +3,7 @@ import { formatEndpoint } from '../metrics/address.js';
 import { ipVersion, networkType } from '../sources/address-family.js';
 import { column, columnWith, type Column, type Layout } from './column.js';
 import type { NamesOf } from './common.js';
-import { nameFields } from '../metrics/ndjson.js';
+import { cgroupFields } from '../metrics/ndjson.js';
 import { clockTime } from '../metrics/wall-clock.js';
 
 export interface Timed {
@@ -143,7 +143,7 @@ export function namesColumn<R extends object>(
 ): readonly Column<R>[] {
   return jsonFields(isJson, (record) =>
     'cgroup' in record && typeof record.cgroup === 'number'
-      ? nameFields(namesOf(record.cgroup))
+      ? cgroupFields(namesOf(record.cgroup))
       : {},
   );
 }

@@ -70,23 +70,45 @@ export function packetJson(sample: Sample): Json {
   };
 }
 
+/** What packets.ndjson says beside the line of packets.log: whose the packet is. */
+export function withoutOwner(event: Json): Json {
+  const owner = ['pid', 'process', 'unit', 'container', 'pod'];
+  return Object.fromEntries(Object.entries(event).filter(([field]) => !owner.includes(field)));
+}
+
 /** The object for a line of err.log. */
 export function errorJson(sample: Sample): Json {
-  const { type, reason, seq, ack } = sample.labels;
+  const { labels } = sample;
+  const { type, reason, seq, ack } = labels;
+  const sender = {
+    peer_pid: numeric(labels['peer_pid']),
+    peer_process: known(labels['peer_process']),
+    peer_reason: known(labels['peer_reason']),
+  };
   return {
     ...where(sample),
     event: 'tcp_error',
     type,
     reason,
+    pid: numeric(labels['pid']),
+    process: known(labels['process']),
+    unit: known(labels['unit']),
+    container: known(labels['container']),
+    pod: known(labels['pod']),
     seq: Number(seq),
     ack: Number(ack),
+    event_id: labels['event'],
+    ...(type === 'reset_received' ? sender : {}),
   };
 }
 
 const OF_CONNECTION = [
   ...['time', 'event', 'sock', 'network_local_address', 'network_local_port'],
   ...['network_peer_address', 'network_peer_port', 'pid', 'process', 'is_server'],
+  ...['unit', 'container', 'pod', 'cgroup'],
 ];
+
+const NAMES = ['unit', 'container', 'pod'];
 
 /** The facts that a line of connects.log states, each as a text that can be compared. */
 function factsOfLine(sample: Sample): string[] {
@@ -101,6 +123,7 @@ function factsOfLine(sample: Sample): string[] {
         numeric(labels['pid']),
         known(labels['process']),
         labels['is_server'] === '-' ? null : labels['is_server'] === '1',
+        ...NAMES.map((name) => known(labels[name])),
       ]),
     ];
   if (field === 'state_info')
@@ -121,7 +144,10 @@ function factsOfEvent(event: Json): { owner: string; values: string[] } {
   ].map((field) => event[field]);
   const is = (field: string, what: unknown): string => JSON.stringify([...of, field, what]);
   return {
-    owner: is('owner', [event['pid'], event['process'], event['is_server']]),
+    owner: is('owner', [
+      ...[event['pid'], event['process'], event['is_server']],
+      ...NAMES.map((name) => event[name]),
+    ]),
     values: Object.entries(event)
       .filter(([field]) => !OF_CONNECTION.includes(field))
       .map(([field, what]) => is(field, what)),

@@ -10,7 +10,9 @@ const valuesOf = (label: string): readonly string[] =>
 /** All combinations. error_type and optional labels may be absent: an empty label is. */
 function labelSets(name: SnapshotName): LabelSet[] {
   const { labels, optional } = familyOf(name);
-  const mayLack = new Set(['error_type', ...optional]);
+  // a connection has one series of this, with or without
+  const isOne = name === 'netwatch_connection_info';
+  const mayLack = new Set(['error_type', ...(isOne ? [] : optional)]);
   let sets: LabelSet[] = [{ job: 'netwatch', instance: 'web1' }];
   for (const label of [...labels, ...optional]) {
     const values = [...valuesOf(label), ...(mayLack.has(label) ? [''] : [])];

@@ -1,6 +1,6 @@
 /** Sums by unit, container and pod. */
 import type { Part } from '../../metrics/snapshot.js';
-import type { UnitTotal, UnitTotals } from '../unit-totals.js';
+import type { UnitTotal, UnitTotals } from './unit-totals.js';
 import { nameLabels } from './connection-labels.js';
 
 type Writes = Part<

@@ -2,12 +2,12 @@
  * What each unit, container and pod has moved, opened, sent again and asked for since netwatch started: sums
  * that stay when the connections and the cgroup are gone.
  */
-import { ROLE } from '../generated/connection.js';
-import type { CgroupNames } from '../sources/cgroup-names.js';
-import type { Connection } from '../sources/connection.js';
-import type { Side } from '../sources/exchange.js';
-import { TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from '../sources/tcp-states.js';
-import { payloadReceived, payloadSent } from './state/connection-values.js';
+import { ROLE } from '../../generated/connection.js';
+import type { CgroupNames } from '../../sources/cgroup-names.js';
+import type { Connection } from '../../sources/connection.js';
+import type { Side } from '../../sources/exchange.js';
+import { TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from '../../sources/tcp-states.js';
+import { payloadReceived, payloadSent } from './connection-values.js';
 
 /** Names kept apart; what comes later is in {@link OTHER} for good, as a counter never falls. */
 const MOST = 500;
