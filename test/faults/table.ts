@@ -184,9 +184,15 @@ export const FAULT_GROUPS: readonly FaultGroup[] = [
         [EXIT, 'a reader that is too slow costs rows, not memory'],
       ),
       fault(
-        'Ctrl-S on the terminal | IP counters of the namespace | nothing lost, SIGTERM works',
+        'Ctrl-S on the terminal | IP counters of the namespace | nothing lost, SIGTERM works; status lines left out are counted',
         [EDGE, 'Ctrl-S does not stop ${kind.name}, nor its end'],
+        [EDGE, 'status lines that a stopped terminal leaves out are counted'],
         EXACT,
+      ),
+      fault(
+        'Ctrl-S on a terminal of another user, or it vanishes | exit code, bpftool | the same: a child writes there',
+        [EDGE, 'Ctrl-S on the terminal of another user does not stop ${kind.name}, nor its end'],
+        [EDGE, 'the terminal of another user has the last word, and vanishes in order'],
       ),
       fault(
         'the terminal vanishes | exit code, bpftool, IP counters | an orderly end, or it goes on without',
