@@ -156,6 +156,10 @@ t.test('every loss that netwatch.prom tells is named with its number', (t) => {
     '20 rows not shown: the reader was too slow',
   ]);
   t.strictSame(summaryLines(EMPTY, 20).slice(2), ['20 rows not shown: the reader was too slow']);
+  t.strictSame(summaryLines(EMPTY, 0, 3).slice(2), [
+    '3 status lines not shown: the terminal took nothing',
+    'nothing lost',
+  ]);
   t.end();
 });
 

@@ -60,7 +60,7 @@ export async function runCollector(options: CollectorOptions): Promise<void> {
   service.close();
   const notShown = (await output?.close()) ?? 0;
   if (status !== null) messages.write(CLEAR_LINE);
-  for (const line of summaryLines(summary, notShown)) say(line);
+  for (const line of summaryLines(summary, notShown, messages.leftOut)) say(line);
   if (end.bug !== null) throw end.bug;
 }
 
@@ -94,13 +94,12 @@ function startEndpoint(options: EndpointOptions): Endpoint | null {
   return new Endpoint(command, { say, pass });
 }
 
-/** A line that is replaced each second; left out while the terminal takes nothing. */
+/** A line that is replaced each second; left out, and counted, while the terminal takes nothing. */
 function startStatus(collector: Collector): NodeJS.Timeout {
   let before = collector.counts.records;
   return setInterval(() => {
     const { records, lost } = collector.counts;
-    if (messages.isIdle)
-      messages.write(`${CLEAR_LINE}${records - before} records/s · ${lost} lost`);
+    messages.offer(`${CLEAR_LINE}${records - before} records/s · ${lost} lost`);
     before = records;
   }, STATUS_MS);
 }

@@ -219,8 +219,11 @@ function closeWaitLine(open: readonly Connection[]): string | null {
   return owners.size === 0 ? null : `left in CLOSE_WAIT: ${listed(owners)}`;
 }
 
-/** `rowsNotShown`: rows that standard output did not take. */
-export function summaryLines(summary: Summary, rowsNotShown: number): string[] {
+/**
+ * `rowsNotShown`: rows that standard output did not take; `linesNotShown`: status lines and sentences
+ * that standard error did not take, which are nobody's records.
+ */
+export function summaryLines(summary: Summary, rowsNotShown: number, linesNotShown = 0): string[] {
   const { seconds, connections, packets, faults, lost, written, state, open } = summary;
   const { traffic, requests } = summary;
   const files = [...written].map(([name, records]) => `${records} in ${name}`);
@@ -239,6 +242,7 @@ export function summaryLines(summary: Summary, rowsNotShown: number): string[] {
     `lines written: ${files.join(', ')}`,
     missing.length > 0 ? `lost: ${missing.join(', ')}` : null,
     rowsNotShown > 0 ? `${rowsNotShown} rows not shown: the reader was too slow` : null,
+    linesNotShown > 0 ? `${linesNotShown} status lines not shown: the terminal took nothing` : null,
     missing.length + rowsNotShown === 0 ? 'nothing lost' : null,
   ];
   return lines.filter((line) => line !== null);

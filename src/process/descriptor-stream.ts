@@ -6,12 +6,19 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { errnoOf } from '../sinks/errors.js';
+import { ChildStream } from './writer-child.js';
 
 /** Between two tries on a terminal that takes nothing, milliseconds. */
 const RETRY_MS = 10;
 const { O_WRONLY, O_NOCTTY, O_NONBLOCK } = constants;
 
 type Done = (error?: Error | null) => void;
+
+/** For a file, or for a terminal; never waits for either. */
+export function writerOf(fd: number, isTerminal: boolean): Writable {
+  const ownFd = isTerminal ? openUnblocked(fd) : null;
+  return isTerminal && ownFd === null ? new ChildStream(fd) : new DescriptorStream(fd, ownFd);
+}
 
 /** Null where it may not be opened: the terminal of another user. */
 export function openUnblocked(fd: number): number | null {
@@ -29,17 +36,16 @@ function asOfPipe(thrown: unknown): Error {
 }
 
 /** Its errors come through the callback of the write, and as an event of the stream. */
-export class DescriptorStream extends Writable {
+class DescriptorStream extends Writable {
   readonly #fd: number;
   readonly #ownFd: number | null;
-  readonly #isTerminal: boolean;
   #retry: NodeJS.Timeout | null = null;
 
-  constructor(fd: number, isTerminal: boolean) {
+  /** @param ownFd of a terminal: the same one, opened anew; closed with the stream */
+  constructor(fd: number, ownFd: number | null) {
     super();
-    this.#isTerminal = isTerminal;
-    this.#ownFd = isTerminal ? openUnblocked(fd) : null;
-    this.#fd = this.#ownFd ?? fd;
+    this.#ownFd = ownFd;
+    this.#fd = ownFd ?? fd;
   }
 
   override _write(chunk: Buffer, _encoding: string, done: Done): void {
@@ -59,7 +65,7 @@ export class DescriptorStream extends Writable {
       while (at < chunk.length) at += writeSync(this.#fd, chunk, at);
     } catch (error) {
       if (errnoOf(error) !== 'EAGAIN') {
-        done(this.#isTerminal ? asOfPipe(error) : (error as Error));
+        done(this.#ownFd !== null ? asOfPipe(error) : (error as Error));
         return;
       }
       this.#retry = setTimeout(() => {

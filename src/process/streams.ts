@@ -8,7 +8,8 @@ import type { Writable } from 'node:stream';
 import { isatty } from 'node:tty';
 import { withDeadline } from '../sinks/deadline.js';
 import { errnoOf, isReaderGone } from '../sinks/errors.js';
-import { DescriptorStream } from './descriptor-stream.js';
+import { writerOf } from './descriptor-stream.js';
+import { finishWriters } from './writer-child.js';
 
 const [STDIN, STDOUT, STDERR] = [0, 1, 2] as const;
 type Descriptor = typeof STDIN | typeof STDOUT | typeof STDERR;
@@ -33,7 +34,7 @@ export function isTerminal(fd: Descriptor): boolean {
 /** Node waits for pipes and sockets as it should; files and terminals are written to by ourselves. */
 function openStream(fd: typeof STDOUT | typeof STDERR): Writable {
   const kind = fstatSync(fd);
-  if (kind.isFile() || kind.isCharacterDevice()) return new DescriptorStream(fd, isTerminal(fd));
+  if (kind.isFile() || kind.isCharacterDevice()) return writerOf(fd, isTerminal(fd));
   return fd === STDOUT ? process.stdout : process.stderr;
 }
 
@@ -48,10 +49,16 @@ class Messages {
   #isGone = false;
   #pendingBytes = 0;
   #waiting: (() => void)[] = [];
+  #leftOut = 0;
 
   /** Whether everything has been taken. */
-  get isIdle(): boolean {
+  get #isIdle(): boolean {
     return this.#pendingBytes === 0;
+  }
+
+  /** How many texts were left out: the reader is there, but takes nothing. */
+  get leftOut(): number {
+    return this.#leftOut;
   }
 
   /** At the start, with all rights: a user that the program becomes may not open its terminal. */
@@ -61,21 +68,31 @@ class Messages {
     return this.#stream;
   }
 
-  /** What the reader does not take is lost, and so is everything after it has gone. */
+  /** What the reader does not take is left out, and so is everything after it has gone. */
   readonly write = (text: string): void => {
     const bytes = Buffer.from(text);
-    if (this.#isGone || this.#pendingBytes + bytes.length > MAX_PENDING_BYTES) return;
+    if (this.#isGone) return;
+    if (this.#pendingBytes + bytes.length > MAX_PENDING_BYTES) {
+      this.#leftOut += 1;
+      return;
+    }
     this.#pendingBytes += bytes.length;
     this.open().write(bytes, (error) => {
       this.#taken(bytes.length, error);
     });
   };
 
+  /** The same for what is worth nothing later: left out unless everything before it has been taken. */
+  offer(text: string): void {
+    if (this.#isIdle) this.write(text);
+    else this.#leftOut += 1;
+  }
+
   /** Waits for the reader, within reason; false if something is left. */
   async settle(): Promise<boolean> {
-    if (this.isIdle) return true;
+    if (this.#isIdle) return true;
     await withDeadline(new Promise((resolve) => this.#waiting.push(resolve)), PATIENCE_MS);
-    return this.isIdle;
+    return this.#isIdle;
   }
 
   #taken(bytes: number, error: Error | null | undefined): void {
@@ -85,7 +102,7 @@ class Messages {
       // A full disk may have room again, but a stream that failed takes nothing more.
       this.#stream = null;
     }
-    if (!this.isIdle) return;
+    if (!this.#isIdle) return;
     for (const resolve of this.#waiting) resolve();
     this.#waiting = [];
   }
@@ -146,5 +163,6 @@ function replaceVanishedTerminals(): void {
 /** The last thing that the program does: waits for the readers, but not for ever. */
 export async function leave(): Promise<void> {
   const isTold = await messages.settle();
-  if (!isTold || isAbandoned) process.exit();
+  const isShown = await finishWriters(PATIENCE_MS);
+  if (!isTold || !isShown || isAbandoned) process.exit();
 }

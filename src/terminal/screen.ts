@@ -101,9 +101,13 @@ export class Screen {
     process.off('exit', this.leave);
     try {
       if (isTerminal(STDIN)) process.stdin.off('data', this.#heard).setRawMode(false).pause();
-      writeSync(this.#ownFd ?? STDOUT, LEAVE);
+      if (this.#ownFd !== null) writeSync(this.#ownFd, LEAVE);
     } catch {
       // it has gone, or takes nothing
+    }
+    if (this.#ownFd === null) {
+      this.#output.write(LEAVE, 1);
+      this.#output.flush();
     }
     if (this.#ownFd !== null) closeSync(this.#ownFd);
   };

@@ -1,5 +1,6 @@
 // The collector on machines that lack something: it says what, and what to do; what can run, runs.
 import { spawnSync } from 'node:child_process';
+import { resolve } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Capability } from '../../src/kernel/capabilities.js';
 import { countLines, countPackets, PROM } from '../support/account.js';
@@ -122,6 +123,21 @@ t.test('where few files may be open it says so in one sentence', { skip }, async
   const { code, says } = await refusal(t, namespace, { wrapper });
   t.equal(code, 3);
   t.match(says, message('not enough files may be open: EMFILE', 'ulimit -n'));
+});
+
+t.test('where Node.js itself needs more files the launcher says so', { skip }, (t) => {
+  const [command, ...shell] = WITHOUT_HOOKS;
+  const launcher = resolve(import.meta.dirname, '../../netwatch');
+  const files = { 40: 'EMFILE', 39: '39', 30: '30', 20: '20', 12: '12' };
+  for (const [limit, said] of Object.entries(files)) {
+    const line = [...shell, `ulimit -n ${limit}; exec "$@"`, 'sh', launcher, '--data', 'data'];
+    const cwd = temporaryFolder(t);
+    const { status, stdout, stderr } = spawnSync(command, line, { cwd, encoding: 'utf8' });
+    t.equal(status, 3, limit);
+    t.equal(stdout, '', limit);
+    t.match(stderr, message(`not enough files may be open: ${said}`, 'ulimit -n'), limit);
+  }
+  t.end();
 });
 
 t.test('without cgroup v2 all but packets are seen, and that is said once', { skip }, async (t) => {

@@ -3,6 +3,7 @@
 import { execFileSync, spawn, type StdioOptions } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   closeSync,
   constants,
   existsSync,
@@ -22,7 +23,8 @@ import { PROGRAM, temporaryFolder, type Exit } from '../support/collector.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
 import { freePort } from '../support/servers.js';
 import { needsCommands, needsRoot } from '../support/skip.js';
-import { CTRL_S, openTerminal } from '../support/terminal.js';
+import { asNobody } from '../support/surroundings.js';
+import { CTRL_Q, CTRL_S, openTerminal } from '../support/terminal.js';
 import { TCP_PORT } from '../support/traffic.js';
 import { until } from '../support/wait.js';
 
@@ -68,6 +70,8 @@ interface Setting {
   readonly within?: readonly string[];
   /** A session of its own, which no terminal controls. */
   readonly detached?: boolean;
+  /** Whose the directory is. */
+  readonly owner?: number;
   /** Standard output is a pipe that nobody reads. */
   readonly unread?: boolean;
 }
@@ -81,6 +85,7 @@ async function start(
 ): Promise<Running> {
   const folder = temporaryFolder(t);
   chmodSync(folder, 0o755); // nobody serves it
+  if (setting.owner !== undefined) chownSync(folder, setting.owner, setting.owner);
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const where = kind === SERVE ? ['--listen', `127.0.0.1:${port}`] : ['--netns', namespace.name];
@@ -298,6 +303,86 @@ for (const kind of [COLLECTOR, QUIET, EVENTS, REPORTS, SERVE]) {
     t.notMatch(terminal.shown(), /lines written/, 'it was stopped');
   });
 }
+
+t.test('status lines that a stopped terminal leaves out are counted', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const terminal = openTerminal(t);
+  const { fd } = terminal;
+  const stdio: StdioOptions = ['ignore', fd, fd];
+  const kind: Kind = { ...QUIET, args: ['-q', '--interval', '0.5'] };
+  const running = await start(t, kind, namespace, { stdio, detached: true });
+  await until(() => terminal.shown().includes(' records/s '), { what: 'a status line' });
+  terminal.press(CTRL_S);
+  const prom = join(running.folder, 'netwatch.prom');
+  const sinceMs = Date.now();
+  // at least two lines of one second each fall due meanwhile
+  await until(() => statSync(prom).mtimeMs > sinceMs + 4000, { what: 'it goes on' });
+  terminal.press(CTRL_Q);
+  const before = terminal.shown().length;
+  const line = (): boolean => terminal.shown().slice(before).includes(' records/s ');
+  await until(line, { what: 'the terminal takes lines again' });
+  await endsInOrder(t, kind, running, () => {
+    running.kill('SIGTERM');
+  });
+  const said = await until(
+    () => / (\d+) status lines not shown: the terminal took nothing/.exec(terminal.shown()),
+    {
+      what: 'the count',
+    },
+  );
+  t.ok(Number(said[1]) >= 2, said[0]);
+  await until(() => terminal.shown().includes('nothing lost'), { what: 'no record is lost' });
+});
+
+/** Who may watch, but may not open a terminal of root. */
+const STRANGER: Omit<Setting, 'stdio'> = {
+  owner: 65_534,
+  within: asNobody(['CAP_BPF', 'CAP_PERFMON', 'CAP_NET_ADMIN', 'CAP_SYS_ADMIN', 'CAP_SYS_PTRACE']),
+  detached: true,
+};
+
+for (const kind of [COLLECTOR, QUIET, EVENTS, REPORTS, SERVE]) {
+  t.test(
+    `Ctrl-S on the terminal of another user does not stop ${kind.name}, nor its end`,
+    { skip },
+    async (t) => {
+      const namespace = createNamespace(t);
+      const terminal = openTerminal(t);
+      const { fd } = terminal;
+      const running = await start(t, kind, namespace, { ...STRANGER, stdio: ['ignore', fd, fd] });
+      await until(() => / (ready after|serving) /.test(terminal.shown()), { what: 'it is ready' });
+      terminal.press(CTRL_S);
+      await traffic(t, namespace);
+      if (kind === SERVE) await complains(running);
+      await endsInOrder(t, kind, running, () => {
+        running.kill('SIGTERM');
+      });
+      t.notMatch(terminal.shown(), /lines written/, 'it was stopped');
+    },
+  );
+}
+
+t.test(
+  'the terminal of another user has the last word, and vanishes in order',
+  { skip },
+  async (t) => {
+    const namespace = createNamespace(t);
+    for (const vanishes of [false, true]) {
+      const terminal = openTerminal(t);
+      const { fd } = terminal;
+      const stdio: StdioOptions = ['ignore', fd, fd];
+      const running = await start(t, COLLECTOR, namespace, { ...STRANGER, stdio });
+      await until(() => terminal.shown().includes(' ready after '), { what: 'it is ready' });
+      await endsInOrder(t, COLLECTOR, running, async () => {
+        if (vanishes) terminal.vanish();
+        else running.kill('SIGTERM');
+        await traffic(t, namespace);
+      });
+      if (!vanishes)
+        await until(() => terminal.shown().includes('nothing lost'), { what: 'the summary' });
+    }
+  },
+);
 
 /** Gives `serve` a file to say something of; returns when it has, and still answers. */
 async function complains({ folder, url }: Running): Promise<void> {

@@ -8,6 +8,8 @@ const { O_RDWR, O_NOCTTY } = constants;
 
 /** What Ctrl-S sends: no more output, please. */
 export const CTRL_S = '\x13';
+/** Go on, please. */
+export const CTRL_Q = '\x11';
 
 export interface Terminal {
   /** For a child's standard streams; closed with the test. */
