@@ -25,7 +25,7 @@ export class ExchangeWatch {
       filter: { ...NO_FILTER, namespaces: inodes },
       time: false,
       http: true,
-      records: false,
+      packets: null,
       ring: { bytes: RING_BYTES, loseEvery: 0 },
     });
     this.#timer = setInterval(() => {

@@ -1078,6 +1078,14 @@ export const SERVER_PART = {
   NW_SERVER_SEND_WAIT: 5,
 } as const;
 
+/** enum nw_told */
+export const TOLD = {
+  NW_TOLD_NONE: 0,
+  NW_TOLD_UNJUDGED: 1,
+  NW_TOLD_HTTP: 2,
+  NW_TOLD_ALL: 3,
+} as const;
+
 /** enum nw_unexplained */
 export const UNEXPLAINED = {
   NW_EXPLAINED: 0,
@@ -1097,11 +1105,11 @@ export const RODATA = {
   nw_filter: { offset: 8, size: 1408 },
   nw_lose_every: { offset: 1416, size: 4 },
   nw_time: { offset: 1420, size: 1 },
-  nw_records: { offset: 1421, size: 1 },
+  nw_told: { offset: 1421, size: 1 },
   nw_http_on: { offset: 1422, size: 1 },
   nw_http_explains: { offset: 1423, size: 1 },
   nw_http_sees_buffer: { offset: 1424, size: 1 },
   nw_exact: { offset: 1425, size: 1 },
-  nw_has_drop_socket: { offset: 1568, size: 1 },
-  nw_no_socket_reason: { offset: 1572, size: 4 },
+  nw_has_drop_socket: { offset: 1576, size: 1 },
+  nw_no_socket_reason: { offset: 1580, size: 4 },
 } as const;

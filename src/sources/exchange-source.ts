@@ -44,7 +44,7 @@ export class ExchangeSource implements LiveSource<Exchange> {
       ? new ConnectionSource({ filter, retrans: false, ring: TRIAL_RING })
       : null;
     this.#owners?.seedOwners();
-    this.#packets = new PacketSource({ filter, time: false, http: true, records: false, ring });
+    this.#packets = new PacketSource({ filter, time: false, http: true, packets: null, ring });
     this.#lines = new RequestLines(targets);
     this.#side = side;
     this.#slowNs = slowNs;
