@@ -71,7 +71,7 @@ const ROWS = {
   'nginx-http': {
     title: 'requests/s of nginx under wrk, with `-i` against none',
     unit: '×',
-    limits: [0.95, 0.9, 0.75],
+    limits: [0.9, 0.8, 0.6],
     more: true,
   },
   'user-reference': {

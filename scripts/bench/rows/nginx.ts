@@ -8,9 +8,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ended, listenTo, stop } from '../child.js';
 import { startCollector } from '../collector.js';
+import { cpuNs } from '../process.js';
 import type { Lab, Sizes } from '../lab.js';
 import type { RowModule } from '../row-module.js';
-import { pairRatios, spread } from '../statistics.js';
+import { median, pairRatios, spread } from '../statistics.js';
 import type { Row } from '../table.js';
 
 interface WrkSize {
@@ -23,6 +24,7 @@ const PORT = 41_218;
 const CONNECTIONS = 16;
 const BODY = 'x'.repeat(1000);
 const LISTENS_MS = 5000;
+const NS_PER_US = 1000;
 
 const configuration = (folder: string): string => `daemon off; master_process off; user root;
   pid ${folder}/pid; error_log stderr error;
@@ -42,6 +44,11 @@ const onLoadCpu = (lab: Lab, args: readonly string[]): string[] => [
   ...args,
 ];
 
+/** Off the CPU of the load, if there is another one. */
+function keepAside({ loadCpu }: Lab, pid: number): void {
+  if (loadCpu > 0) spawnSync('taskset', ['-a', '-p', '-c', `0-${loadCpu - 1}`, String(pid)]);
+}
+
 async function untilListening(lab: Lab): Promise<void> {
   const deadline = performance.now() + LISTENS_MS;
   while (!lab.runInside('ss', ['-Htln', `sport = :${PORT}`]).includes(`:${PORT}`)) {
@@ -50,42 +57,51 @@ async function untilListening(lab: Lab): Promise<void> {
   }
 }
 
-/** Requests per second. */
-async function load(lab: Lab): Promise<number> {
+interface Load {
+  /** Requests per second. */
+  readonly rate: number;
+  /** CPU of nginx in ns per request: it tells the cost also where others want the CPU. */
+  readonly cpuNs: number;
+}
+
+async function load(lab: Lab, nginx: number): Promise<Load> {
   const seconds = `${lab.size(SIZES).seconds}s`;
-  const wrk = [
-    'wrk',
-    '-t1',
-    `-c${CONNECTIONS}`,
-    `-d${seconds}`,
-    `http://127.0.0.1:${PORT}/orders/1`,
-  ];
+  const url = `http://127.0.0.1:${PORT}/orders/1`;
+  const wrk = ['wrk', '-t1', `-c${CONNECTIONS}`, `-d${seconds}`, url];
+  const before = cpuNs(nginx);
   const child = lab.startInside('taskset', onLoadCpu(lab, wrk));
   const words = listenTo(child, 'wrk', [child.stdout, child.stderr]);
   await ended(child);
-  const rate = Number(/^Requests\/sec:\s+([\d.]+)$/m.exec(words.text())?.[1] ?? NaN);
-  if (!(rate > 0)) throw new Error(`wrk says no rate: ${words.text()}`);
-  return rate;
+  const number = (pattern: RegExp): number => Number(pattern.exec(words.text())?.[1] ?? NaN);
+  const rate = number(/^Requests\/sec:\s+([\d.]+)$/m);
+  const requests = number(/^\s*(\d+) requests in /m);
+  if (!(rate > 0 && requests > 0)) throw new Error(`wrk says no rate: ${words.text()}`);
+  return { rate, cpuNs: (cpuNs(nginx) - before) / requests };
 }
 
-async function takeTurns(lab: Lab): Promise<Row> {
-  const off = [await load(lab)];
-  const on: number[] = [];
+/** Without, with, without, … */
+async function takeTurns(lab: Lab, nginx: number): Promise<Row> {
+  const off = [await load(lab, nginx)];
+  const on: Load[] = [];
   let lost = 0;
   for (let turn = 0; turn < lab.size(SIZES).turns; turn++) {
     const collector = await startCollector(lab, ['-i']);
-    on.push(await load(lab));
+    keepAside(lab, collector.pid);
+    on.push(await load(lab, nginx));
     const books = await collector.stop();
     lost += books.lostInRing + books.lostInFile;
-    off.push(await load(lab));
+    off.push(await load(lab, nginx));
   }
-  const { median: value, q1, q3 } = spread(pairRatios(off, on));
-  const rate = Math.round(spread(off).median).toLocaleString('en-US');
+  const rates = (loads: readonly Load[]): number[] => loads.map(({ rate }) => rate);
+  const cpu = (loads: readonly Load[]): string =>
+    (median(loads.map((one) => one.cpuNs)) / NS_PER_US).toFixed(1);
+  const { median: value, q1, q3 } = spread(pairRatios(rates(off), rates(on)));
+  const rate = Math.round(median(rates(off))).toLocaleString('en-US');
   const losses = lost > 0 ? `; ${lost} records lost` : '';
   return {
     id: 'nginx-http',
     value,
-    detail: `middle half ${q1.toFixed(3)}–${q3.toFixed(3)} of ${on.length} pairs; without ${rate} requests/s, ${CONNECTIONS} connections, nginx and wrk on one CPU${losses}`,
+    detail: `middle half ${q1.toFixed(3)}–${q3.toFixed(3)} of ${on.length} pairs; without ${rate} requests/s, ${CONNECTIONS} connections, nginx and wrk on one CPU; nginx takes ${cpu(on)} µs of CPU per request, ${cpu(off)} without${losses}`,
   };
 }
 
@@ -100,7 +116,7 @@ export const rows: RowModule = {
     const nginx = ['nginx', '-p', folder, '-c', join(folder, 'nginx.conf')];
     const child = lab.startInside('taskset', onLoadCpu(lab, nginx));
     await untilListening(lab);
-    const row = await takeTurns(lab);
+    const row = await takeTurns(lab, child.pid ?? 0);
     await stop(child, 'SIGTERM');
     return [row];
   },
