@@ -36,6 +36,7 @@ NW_ENUM(nw_server_part);
 NW_ENUM(nw_client_part);
 NW_ENUM(nw_unexplained);
 NW_ENUM(nw_mark);
+NW_ENUM(nw_told);
 NW_ENUM(nw_sent_state);
 
 /* Set by the reader before loading. */

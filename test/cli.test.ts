@@ -43,6 +43,7 @@ const DEFAULTS = {
   ...{ all: false, err: false, extra: false, http: false, retrans: false, time: false },
   ...{ quiet: false, verbose: false, strict: false, ipv4: false, ipv6: false, gzip: false },
   ...({ format: 'table', numbers: false, connects: 'changes', targets: 'full' } as const),
+  ...({ packets: 'all' } as const),
   ...{ data: 'data', interval: 5, maxConnections: 1000, keepFiles: 8 },
   ...{ ndjson: false, rotateSize: 67_108_864, keepBytes: 1_073_741_824, ring: 8_388_608 },
 };
@@ -123,6 +124,9 @@ const GOOD: readonly (readonly [args: string, options: Record<string, unknown>])
     (targets) => [`--targets ${targets}`, { targets }] as const,
   ),
   ['--connects all', { connects: 'all' }],
+  ...(['all', 'http', 'none'] as const).map(
+    (packets) => [`--packets ${packets}`, { packets }] as const,
+  ),
   ['--connects changes', { connects: 'changes' }],
   ['--format lmp', { format: 'lmp' }],
   ['--format table', { format: 'table' }],
@@ -490,6 +494,11 @@ t.test('options that make no sense together are refused at once', { skip }, asyn
     code: 2,
     out: '',
     err: 'netwatch: --web-config is of no use without --listen\n  add --listen, or leave it out\n',
+  });
+  t.strictSame(await refusal('--packets', 'http'), {
+    code: 2,
+    out: '',
+    err: 'netwatch: --packets http is of no use without -i\n  add -i, or ask for --packets none\n',
   });
   const header = logHeader('connects').length;
   const [plain, gzip] = [2, 3.01].map((files) => Math.ceil((header + 1) * files));

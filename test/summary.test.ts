@@ -33,6 +33,12 @@ t.test('a run in which nothing happened is three lines', (t) => {
   t.end();
 });
 
+t.test('packets are not counted in words where not all of them are told', (t) => {
+  const [first] = summaryLines({ ...EMPTY, packets: null }, 0);
+  t.equal(first, '61.3 s: 0 connections closed, 0 drops and resets; 0 records lost');
+  t.end();
+});
+
 t.test('a run in which everything happened has a line for each subject', (t) => {
   const state = new Snapshot();
   const connections = (

@@ -128,6 +128,9 @@ static __always_inline void nw_http_on_head(struct __sk_buff *ctx,
 		nw_early_head(c, w);
 		return;
 	}
+	/* a response's line is only told with its packet */
+	if (nw_told < NW_TOLD_HTTP && w->first.kind != NW_HTTP_REQUEST)
+		return;
 	r = nw_reserve_http(sizeof(*r));
 	if (!r)
 		return;

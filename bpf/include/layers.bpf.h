@@ -30,8 +30,17 @@
 
 /* Measure layer times; set by the reader before loading. */
 const volatile bool nw_time = false;
-/* false: totals only, no record per packet */
-const volatile bool nw_records = true;
+/* enum nw_told; what has no record is only counted */
+const volatile __u8 nw_told = NW_TOLD_ALL;
+
+/* Whether a packet with these marks and so many heads has a record. */
+static __always_inline bool nw_is_told(__u8 marks, __u32 http_heads)
+{
+	if (nw_told == NW_TOLD_ALL)
+		return true;
+	return (nw_told != NW_TOLD_NONE && (marks & NW_MARK_UNJUDGED)) ||
+	       (nw_told == NW_TOLD_HTTP && http_heads);
+}
 
 enum nw_layer {
 	NW_LAYER_MAC = 0,
@@ -143,7 +152,8 @@ static __always_inline bool nw_emit_packet(const struct nw_packet *packet)
 
 static __always_inline void nw_finish_packet(const struct nw_packet *packet)
 {
-	if (nw_records && nw_emit_packet(packet))
+	if (nw_is_told(packet->marks, packet->http_heads) &&
+	    nw_emit_packet(packet))
 		return;
 	if (nw_time && nw_counts(packet->marks))
 		nw_count_layers(packet);

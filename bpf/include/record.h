@@ -61,6 +61,14 @@ enum nw_mark {
 	NW_MARK_LISTENER_ALLOWED = 4, /* if nobody does, it counts */
 };
 
+/* Which packets the reader gets; the first two: of HTTP heads, those of requests. */
+enum nw_told {
+	NW_TOLD_NONE = 0,
+	NW_TOLD_UNJUDGED = 1, /* of which it shows later whether they count */
+	NW_TOLD_HTTP = 2, /* and those with HTTP heads */
+	NW_TOLD_ALL = 3,
+};
+
 enum nw_role {
 	NW_ROLE_UNKNOWN = 0,
 	NW_ROLE_CLIENT = 1,

@@ -39,8 +39,9 @@ static __noinline int nw_record_plain(struct __sk_buff *ctx,
 				      struct bpf_sock *sk,
 				      const struct nw_sight *seen, bool rx)
 {
-	struct nw_packet *record =
-		nw_records ? nw_reserve(sizeof(*record)) : NULL;
+	struct nw_packet *record = nw_is_told(seen->marks, seen->http_heads) ?
+					   nw_reserve(sizeof(*record)) :
+					   NULL;
 
 	if (!record)
 		return 0;

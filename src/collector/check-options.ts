@@ -3,14 +3,16 @@ import { NetwatchError } from '../failure.js';
 import { logHeader } from '../metrics/exposition.js';
 import type { HistoryLog } from '../metrics/families.js';
 import { leastKeepBytes } from '../sinks/rotating-options.js';
-import type { EndpointOptions, FileOptions } from './options.js';
+import type { EndpointOptions, FileOptions, PacketsOptions } from './options.js';
 
 const KIB = 1024;
 
 /** Throws NetwatchError. */
-export function checkOptions(options: EndpointOptions & FileOptions): void {
+export function checkOptions(options: EndpointOptions & FileOptions & PacketsOptions): void {
   if (options.webConfig !== undefined && options.listen === undefined)
     refuse('--web-config is of no use without --listen', 'add --listen, or leave it out');
+  if (options.packets === 'http' && !options.http)
+    refuse('--packets http is of no use without -i', 'add -i, or ask for --packets none');
   checkKeepBytes(options);
 }
 

@@ -44,7 +44,8 @@ export interface CollectorHooks {
 export interface Summary {
   readonly seconds: number;
   readonly connections: number;
-  readonly packets: number;
+  /** Null: not all of them are told. */
+  readonly packets: number | null;
   readonly faults: number;
   /** In the rings. */
   readonly lost: number;
@@ -325,6 +326,7 @@ export class Collector {
     return {
       seconds: (performance.now() - this.#startMs) / 1000,
       ...this.#intake.counts,
+      ...(this.#options.packets === 'all' ? {} : { packets: null }),
       lost,
       written,
       state,

@@ -17,16 +17,22 @@ import { HttpExchanges } from '../sources/http-exchanges.js';
 import { KeptRecords } from '../sources/kept-records.js';
 import { takeWaitingExchanges } from '../sources/waiting-exchanges.js';
 import { isUnjudged, kindOf, type PacketSource } from '../sources/packet.js';
+import type { ToldPackets } from '../sources/told-packets.js';
 import { ConnectionTable } from './connection-table.js';
 import { FaultEvents } from './fault-events.js';
 import { faultLine } from './fault-lines.js';
 import type { Files } from './files.js';
 import { Handshakes } from '../sources/handshakes.js';
 import { HttpHeads } from './http-heads.js';
-import type { ConnectionsOptions, TableOptions, WatchedOptions } from './options.js';
+import type {
+  ConnectionsOptions,
+  PacketsOptions,
+  TableOptions,
+  WatchedOptions,
+} from './options.js';
 
 /** What of the options decides what becomes of a record. */
-type IntakeOptions = WatchedOptions & TableOptions & ConnectionsOptions;
+type IntakeOptions = WatchedOptions & TableOptions & PacketsOptions & ConnectionsOptions;
 import { lmpRows } from './lmp-rows.js';
 import { PacketText, type PacketEvents } from './packet-lines.js';
 import { Owners } from './owners.js';
@@ -65,6 +71,8 @@ export class Intake {
   readonly exchanges = new HttpExchanges();
   readonly requests: Requests;
   readonly #parts: IntakeParts;
+  /** Which packets have a line. */
+  readonly #told: ToldPackets;
   readonly #text: PacketText;
   readonly #heads: HttpHeads;
   readonly #kept: KeptRecords;
@@ -88,6 +96,7 @@ export class Intake {
 
   constructor(options: IntakeOptions, parts: IntakeParts) {
     this.#parts = parts;
+    this.#told = options.packets;
     this.#heads = new HttpHeads(options.targets);
     const toWallMs = (ns: number): number => parts.clock.toWallMs(ns);
     const { ndjson } = parts.files;
@@ -284,7 +293,7 @@ export class Intake {
 
   #takeHttp(kind: number, view: DataView, at: number): void {
     if (kind === KIND.NW_KIND_HTTP_HEAD) {
-      this.#heads.add(view, at);
+      if (this.#told !== 'none') this.#heads.add(view, at);
       this.requests.head(view, at);
     } else if (kind === KIND.NW_KIND_HTTP_EXCHANGE) {
       this.exchanges.add(view, at);
@@ -292,8 +301,15 @@ export class Intake {
     } else this.#proxied.add(view, at);
   }
 
-  /** False after a bug: what is whole stays, the record is counted. */
+  /** One whose owner had to be seen first comes, whatever packets are asked for. */
+  #isTold(view: DataView, at: number): boolean {
+    if (this.#told === 'all') return true;
+    return this.#told === 'http' && view.getUint8(at + PACKET.at.httpHeads) > 0;
+  }
+
+  /** False if it has no line, also after a bug: what is whole stays, the record is counted. */
   #addPacket(view: DataView, at: number): boolean {
+    if (!this.#isTold(view, at)) return false;
     const { lines, rows } = this.#text;
     const [lineEnd, rowEnd] = [lines.length, rows.length];
     try {

@@ -9,7 +9,8 @@ import { ConnectionSource } from '../sources/connection.js';
 import { FaultSource } from '../sources/fault.js';
 import type { Filter } from '../sources/filter.js';
 import { PacketSource } from '../sources/packet.js';
-import type { CollectorOptions, RingsOptions, WatchedOptions } from './options.js';
+import { asksForOwner } from '../sources/owners.js';
+import type { CollectorOptions, PacketsOptions, RingsOptions, WatchedOptions } from './options.js';
 
 /** 12,000 connection records, 10,000 drops: more than come between two drains. */
 const CONNECTION_RING_BYTES = 1 << 22;
@@ -18,7 +19,7 @@ const FAULT_RING_BYTES = 1 << 20;
 export interface OpenSources {
   readonly cgroups: CgroupSource;
   readonly connections: ConnectionSource;
-  /** Null where it was left out. */
+  /** Null where it was left out, or nothing is asked of it. */
   readonly packets: PacketSource | null;
   /** Null without -e. */
   readonly faults: FaultSource | null;
@@ -28,10 +29,13 @@ export interface OpenSources {
 
 /** Throws NetwatchError if one cannot be opened; nothing is left attached then. */
 export function openSources(
-  options: WatchedOptions & RingsOptions & Pick<CollectorOptions, 'strict' | 'unit' | 'container'>,
+  options: WatchedOptions &
+    RingsOptions &
+    PacketsOptions &
+    Pick<CollectorOptions, 'strict' | 'unit' | 'container'>,
   filter: Filter,
 ): OpenSources {
-  const { retrans, time, http, simulateDrops: loseEvery = 0 } = options;
+  const { retrans, time, http, packets: told, simulateDrops: loseEvery = 0 } = options;
   const opened: { readonly source: Source }[] = [];
   const missing: SourceMissing[] = [];
   const keep = <T extends { readonly source: Source }>(part: T): T => {
@@ -59,7 +63,10 @@ export function openSources(
       }),
     );
     const ring = { bytes: options.ring, loseEvery };
-    const packets = keepOrLeave(() => new PacketSource({ filter, time, http, ring }));
+    const isPacketWanted = told !== 'none' || time || http || asksForOwner(filter);
+    const packets = isPacketWanted
+      ? keepOrLeave(() => new PacketSource({ filter, time, http, packets: told, ring }))
+      : null;
     const faults = options.err
       ? keepOrLeave(() => new FaultSource(filter, { bytes: FAULT_RING_BYTES, loseEvery }))
       : null;

@@ -9,6 +9,7 @@ import { TARGETS } from '../http/targets.js';
 import { findCgroup, resolveNamespace, type NetworkNamespace } from '../kernel/host.js';
 
 import type { Filter } from '../sources/filter.js';
+import { TOLD_PACKETS } from '../sources/told-packets.js';
 import { CONNECT_LINES } from './connection-news.js';
 
 /** The table of netwatch, or that of lmp's net_watcher. */
@@ -21,6 +22,7 @@ Examples:
   sudo netwatch -x -r -t -i          # with TCP state, retransmits, layer times and HTTP
   sudo netwatch -t -d 443,8443       # layer times of connections to these ports
   sudo netwatch -i -s 80 --quiet     # HTTP on the local port 80, files only
+  sudo netwatch -x -r -i --packets none   # connections, requests and totals: no line per packet
   sudo netwatch --netns web -x       # one network namespace (ip netns list)
   sudo netwatch -r --comm nginx --duration 60
   sudo netwatch -x -i -q --listen    # and a live page on http://127.0.0.1:41420/
@@ -81,6 +83,13 @@ const TABLE = {
 };
 export type TableOptions = ValuesOf<typeof TABLE>;
 
+const PACKETS = option(
+  '--packets <WHICH>',
+  'packets with a line in packets.log and a row: all, those with an HTTP line, none (totals count all)',
+  { choices: TOLD_PACKETS, default: 'all' },
+);
+export type PacketsOptions = ValuesOf<typeof PACKETS>;
+
 const CONNECTIONS = {
   ...option(
     '--max-connections <N>',
@@ -139,6 +148,7 @@ const OUTPUT = {
   ...DIRECTORY,
   ...PACE,
   ...TABLE,
+  ...PACKETS,
   ...CONNECTIONS,
   ...ROTATION,
   ...RINGS,

@@ -35,7 +35,8 @@ export async function runCollector(options: CollectorOptions): Promise<void> {
   end.listen(() => {
     reload();
   });
-  const output = options.quiet ? null : openOutput(end);
+  const isQuiet = options.quiet || options.packets === 'none';
+  const output = isQuiet ? null : openOutput(end);
   const collector = await Collector.start(options, {
     say,
     fail: end.fail,
@@ -51,7 +52,7 @@ export async function runCollector(options: CollectorOptions): Promise<void> {
   const { programs, missing, logNames } = collector;
   const where = `; writing ${[...logNames, PROM_FILE].join(', ')} in ${options.data}`;
   announce({ programs, missing, startMs, where }, say);
-  const status = options.quiet && isTerminal(STDERR) ? startStatus(collector) : null;
+  const status = isQuiet && isTerminal(STDERR) ? startStatus(collector) : null;
   end.after(options.duration);
   await end.reached;
   if (status !== null) clearInterval(status);

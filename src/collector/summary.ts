@@ -228,8 +228,9 @@ export function summaryLines(summary: Summary, rowsNotShown: number, linesNotSho
   const { traffic, requests } = summary;
   const files = [...written].map(([name, records]) => `${records} in ${name}`);
   const missing = losses(state, summary.stateErrors);
+  const seen = packets === null ? '' : `${packets} packets, `;
   const lines = [
-    `${seconds.toFixed(1)} s: ${packets} packets, ${connections} connections closed, ${faults} drops and resets; ${lost} records lost`,
+    `${seconds.toFixed(1)} s: ${seen}${connections} connections closed, ${faults} drops and resets; ${lost} records lost`,
     connectionLine(state),
     rttLine(state),
     requestLine(state, 'server', 'requests served', requests.counts.totals('server')),

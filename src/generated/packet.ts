@@ -1130,6 +1130,14 @@ export const SERVER_PART = {
   NW_SERVER_SEND_WAIT: 5,
 } as const;
 
+/** enum nw_told */
+export const TOLD = {
+  NW_TOLD_NONE: 0,
+  NW_TOLD_UNJUDGED: 1,
+  NW_TOLD_HTTP: 2,
+  NW_TOLD_ALL: 3,
+} as const;
+
 /** enum nw_unexplained */
 export const UNEXPLAINED = {
   NW_EXPLAINED: 0,
@@ -1149,11 +1157,11 @@ export const RODATA = {
   nw_filter: { offset: 8, size: 1416 },
   nw_lose_every: { offset: 1424, size: 4 },
   nw_time: { offset: 1428, size: 1 },
-  nw_records: { offset: 1429, size: 1 },
+  nw_told: { offset: 1429, size: 1 },
   nw_http_on: { offset: 1430, size: 1 },
   nw_http_explains: { offset: 1431, size: 1 },
   nw_http_sees_buffer: { offset: 1432, size: 1 },
   nw_exact: { offset: 1433, size: 1 },
-  nw_has_drop_socket: { offset: 1576, size: 1 },
-  nw_no_socket_reason: { offset: 1580, size: 4 },
+  nw_has_drop_socket: { offset: 1584, size: 1 },
+  nw_no_socket_reason: { offset: 1588, size: 4 },
 } as const;

@@ -48,7 +48,7 @@ export class ExchangeSource implements LiveSource<Exchange> {
       ring: { bytes: CONNECTION_RING_BYTES, loseEvery: 0 },
     });
     if (asksForOwner(filter)) this.#connections.seedOwners();
-    this.#packets = new PacketSource({ filter, time: false, http: true, records: false, ring });
+    this.#packets = new PacketSource({ filter, time: false, http: true, packets: null, ring });
     this.#lines = new RequestLines(targets);
     this.#side = side;
     this.#slowNs = slowNs;

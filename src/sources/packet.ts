@@ -18,6 +18,7 @@ import {
   SENT_SET,
   SENT_SLOT,
   SENT_STATE,
+  TOLD,
   type HttpKey,
   type HttpTotals,
   type LayerTotals,
@@ -40,6 +41,14 @@ import {
   type SourcePlan,
 } from './plan.js';
 import { encodeLoss, TRIAL_RING, type RingOptions } from './ring-options.js';
+import type { ToldPackets } from './told-packets.js';
+
+const TOLD_OF: Readonly<Record<ToldPackets, number>> = {
+  all: TOLD.NW_TOLD_ALL,
+  http: TOLD.NW_TOLD_HTTP,
+  // of a connection that nobody has accepted it shows later whether they count
+  none: TOLD.NW_TOLD_UNJUDGED,
+};
 
 export interface PacketOptions {
   readonly filter: Filter;
@@ -49,8 +58,8 @@ export interface PacketOptions {
   readonly http: boolean;
   /** Take the points in time of HTTP exchanges; absent: where the kernel gives them. */
   readonly explain?: boolean;
-  /** Packets come as records; absent: they do. */
-  readonly records?: boolean;
+  /** Absent: all; null: of no packet is anything told or counted, only of exchanges. */
+  readonly packets?: ToldPackets | null;
   readonly ring: RingOptions;
 }
 
@@ -108,6 +117,9 @@ const emptyPools = (pools: readonly string[]): [string, number][] =>
 const NO_UNREAD = emptyPools(['unread_small', 'unread_large', 'gap_blocks']);
 const NO_WRITES = emptyPools(['write_blocks']);
 
+const toldOf = (packets: ToldPackets | null = 'all'): number =>
+  packets === null ? TOLD.NW_TOLD_NONE : TOLD_OF[packets];
+
 const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 
 const KERNEL_CONTEXT = functionFeature('bpf_cast_to_kern_ctx', {
@@ -161,7 +173,7 @@ function specOf(options: PacketOptions): SourceSpec {
       [RODATA.nw_has_loop, flag(hasHelper('loop'))],
       [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],
       [RODATA.nw_no_socket_reason, Uint8Array.of(noSocket, 0, 0, 0)],
-      [RODATA.nw_records, flag(options.records ?? true)],
+      [RODATA.nw_told, Uint8Array.of(toldOf(options.packets))],
     ],
     mapSizes: new Map([
       ['events', options.ring.bytes],
@@ -230,7 +242,7 @@ export const PLAN: SourcePlan = {
 
 /** What a tool loads that is about requests and no packets. */
 export const exchangeSpec = (filter: Filter): SourceSpec =>
-  specOf({ filter, time: false, http: true, records: false, ring: TRIAL_RING });
+  specOf({ filter, time: false, http: true, packets: null, ring: TRIAL_RING });
 
 /** A batch of packet records, oldest first, to be read with {@link PACKET}.at. */
 export type TakePackets = (view: DataView, places: Int32Array, count: number) => void;
