@@ -3,9 +3,9 @@
  * What is not known has no label.
  */
 import { HTTP_EXCHANGE } from '../generated/packet.js';
-import { readAddress, readComm, readDuration, readIp, readU64 } from '../kernel/read.js';
+import { readAddress, readComm, readIp, readU64 } from '../kernel/read.js';
 import { formatAddress, formatEndpoint } from '../metrics/address.js';
-import type { ByteWriter } from '../metrics/bytes.js';
+import { putFixed, putShort, putUint, type ByteWriter } from '../metrics/bytes.js';
 import { PrefixCache } from '../metrics/lines.js';
 import { escapeLabel } from '../metrics/text.js';
 import {
@@ -24,16 +24,24 @@ const QUOTE = 0x22;
 const SPACE = 0x20;
 const NEWLINE = 0x0a;
 
-/** The words that tell connections and owners apart: the socket, then the ends to the pid in one piece. */
+/** The words that tell connections, owners and kinds apart: the socket; the ends to the pid; role to outcome. */
 const SOCK_WORDS = 2;
 const REST_WORDS = (FIELD.pid + 4 - FIELD.localAddr) / 4;
+const KEY_WORDS = SOCK_WORDS + REST_WORDS + 1;
 
-/** What is made once for each connection and owner. */
+const UNKNOWN_WORD = -1;
+const WORD = 2 ** 32;
+/** The longest a line can be without what is made once and without its path. */
+const ROOM = 2048;
+const STATUS = Buffer.from(',http_response_status_code="');
+const RETRANSMITS = Buffer.from(',retransmits="');
+const EARLY = Buffer.from(',early="1"');
+const END = Buffer.from('} ');
+
+/** What is made once for each connection, owner and kind of exchange: all before the path. */
 interface Known {
-  /** Up to the value of the label side. */
   readonly head: Uint8Array;
-  /** Labels of the process; empty: not known. */
-  readonly owner: Uint8Array;
+  readonly places: readonly PlaceBytes[];
 }
 
 interface PlaceBytes {
@@ -53,60 +61,67 @@ const PLACES: Readonly<Record<Side, readonly PlaceBytes[]>> = {
 export class ExchangeText {
   readonly lines: ByteWriter;
   readonly #toWallMs: (ns: number) => number;
-  readonly #known = new PrefixCache<Known>(SOCK_WORDS + REST_WORDS);
-  readonly #key = new Int32Array(SOCK_WORDS + REST_WORDS);
-  #view: DataView | null = null;
+  readonly #known = new PrefixCache<Known>(KEY_WORDS);
+  readonly #key = new Int32Array(KEY_WORDS);
+  #view: DataView = new DataView(new ArrayBuffer(0));
   #words: Int32Array = new Int32Array(0);
+  /** Of the record that is being looked up. */
+  #at = 0;
 
   constructor(lines: ByteWriter, toWallMs: (ns: number) => number) {
     this.lines = lines;
     this.#toWallMs = toWallMs;
   }
 
-  /** Adds the line of the exchange at `at`; `connectNs`: how long connecting took before it. */
+  /**
+   * Adds the line of the exchange at `at`; `connectNs`: how long connecting took before it. Works on the
+   * buffer itself, as packetLine does.
+   */
   add(view: DataView, at: number, request: RequestLine | null, connectNs: number | null): void {
     const out = this.lines;
     const known = this.#knownOf(view, at);
-    const side = sideOf(view.getUint8(at + FIELD.role));
     out.bytes(known.head);
-    out.ascii(side);
-    out.ascii('",http_request_method="');
-    out.ascii(httpMethod(view.getUint8(at + FIELD.method)));
-    out.ascii('",outcome="');
-    out.ascii(outcomeOf(view.getUint8(at + FIELD.outcome)));
-    out.byte(QUOTE);
-    out.bytes(known.owner);
     if (request !== null) {
       out.ascii(',url_path="');
       out.label(request.path);
       out.byte(QUOTE);
     }
+    out.ensure(ROOM);
+    const { buffer } = out;
+    let end = out.length;
     const status = view.getUint16(at + FIELD.status, true);
-    if (status !== 0) this.#number(',http_response_status_code="', status);
-    for (const place of PLACES[side]) this.#duration(place, readDuration(view, at + place.at));
-    this.#number(',retransmits="', view.getUint32(at + FIELD.retransmits, true));
-    if (connectNs !== null) this.#duration(CONNECT, connectNs);
-    if (view.getUint8(at + FIELD.early) === 1) out.ascii(',early="1"');
+    if (status !== 0) end = putNumber(buffer, end, STATUS, status);
+    end = this.#putPlaces(buffer, end, at, known.places);
+    end = putNumber(buffer, end, RETRANSMITS, this.#words[(at + FIELD.retransmits) >> 2]! >>> 0);
+    if (connectNs !== null) end = putSeconds(buffer, end, CONNECT, connectNs);
+    if (view.getUint8(at + FIELD.early) === 1) end = putShort(buffer, end, EARLY);
     const cause = causeOf(view.getUint8(at + FIELD.unexplained));
-    if (cause !== null) out.ascii(`,partly_explained="${cause}"`);
-    out.ascii('} ');
-    out.fixed(readU64(view, at + FIELD.durationNs), DECIMALS_OF_SECONDS);
-    out.byte(SPACE);
-    out.uint(this.#toWallMs(readU64(view, at)));
-    out.byte(NEWLINE);
+    if (cause !== null) {
+      out.length = end;
+      out.ascii(`,partly_explained="${cause}"`);
+      end = out.length;
+    }
+    end = putShort(buffer, end, END);
+    end = putFixed(buffer, end, readU64(view, at + FIELD.durationNs), DECIMALS_OF_SECONDS);
+    buffer[end++] = SPACE;
+    end = putUint(buffer, end, this.#toWallMs(readU64(view, at)));
+    buffer[end++] = NEWLINE;
+    out.length = end;
   }
 
-  #number(label: string, value: number): void {
-    this.lines.ascii(label);
-    this.lines.uint(value);
-    this.lines.byte(QUOTE);
-  }
-
-  #duration({ label }: Pick<PlaceBytes, 'label'>, ns: number | null): void {
-    if (ns === null) return;
-    this.lines.bytes(label);
-    this.lines.fixed(ns, DECIMALS_OF_SECONDS);
-    this.lines.byte(QUOTE);
+  #putPlaces(buffer: Uint8Array, start: number, at: number, places: readonly PlaceBytes[]): number {
+    const words = this.#words;
+    let end = start;
+    for (let i = 0; i < places.length; i++) {
+      const { label, at: place } = places[i]!;
+      const word = (at + place) >> 2;
+      const high = words[word + 1]!;
+      // as readDuration has it
+      if (high === UNKNOWN_WORD) continue;
+      const ns = (high >>> 0) * WORD + (words[word]! >>> 0);
+      end = putSeconds(buffer, end, label, ns);
+    }
+    return end;
   }
 
   #knownOf(view: DataView, at: number): Known {
@@ -119,11 +134,27 @@ export class ExchangeText {
     for (let i = 0; i < SOCK_WORDS; i++) key[i] = words[sock + i]!;
     const rest = (at + FIELD.localAddr) >> 2;
     for (let i = 0; i < REST_WORDS; i++) key[SOCK_WORDS + i] = words[rest + i]!;
-    return this.#known.get(key, 0, () => render(view, at));
+    key[KEY_WORDS - 1] = words[(at + FIELD.role) >> 2]!;
+    this.#at = at;
+    return this.#known.get(key, 0, this.#render);
   }
+
+  readonly #render = (): Known => render(this.#view, this.#at);
 }
 
-const CONNECT = { label: Buffer.from(',connect_seconds="') };
+const CONNECT = Buffer.from(',connect_seconds="');
+
+function putNumber(buffer: Uint8Array, at: number, label: Uint8Array, value: number): number {
+  const end = putUint(buffer, putShort(buffer, at, label), value);
+  buffer[end] = QUOTE;
+  return end + 1;
+}
+
+function putSeconds(buffer: Uint8Array, at: number, label: Uint8Array, ns: number): number {
+  const end = putFixed(buffer, putShort(buffer, at, label), ns, DECIMALS_OF_SECONDS);
+  buffer[end] = QUOTE;
+  return end + 1;
+}
 
 function render(view: DataView, at: number): Known {
   const end = (address: number, port: number): string =>
@@ -131,12 +162,17 @@ function render(view: DataView, at: number): Known {
   const sock = escapeLabel(formatAddress(readAddress(view, at + FIELD.sock)));
   const src = end(FIELD.localAddr, FIELD.localPort);
   const dst = end(FIELD.peerAddr, FIELD.peerPort);
+  const side = sideOf(view.getUint8(at + FIELD.role));
+  const method = httpMethod(view.getUint8(at + FIELD.method));
+  const outcome = outcomeOf(view.getUint8(at + FIELD.outcome));
   const pid = view.getUint32(at + FIELD.pid, true);
   const comm = escapeLabel(readComm(view, at + FIELD.comm));
+  const owner = pid === 0 ? '' : `,pid="${pid}",process="${comm}"`;
   return {
     head: Buffer.from(
-      `netwatch_http_exchange_seconds{sock="${sock}",src="${src}",dst="${dst}",side="`,
+      `netwatch_http_exchange_seconds{sock="${sock}",src="${src}",dst="${dst}",side="${side}",` +
+        `http_request_method="${method}",outcome="${outcome}"${owner}`,
     ),
-    owner: Buffer.from(pid === 0 ? '' : `,pid="${pid}",process="${comm}"`),
+    places: PLACES[side],
   };
 }

@@ -32,7 +32,7 @@ export interface PacketTextOptions {
   readonly events?: PacketEvents | null;
 }
 
-/** Told of every packet that has its line, for --ndjson. */
+/** Told of every packet that has its line, for --ndjson; `packet` holds until the next one. */
 export type PacketEvents = (
   view: DataView,
   at: number,
@@ -42,6 +42,8 @@ export type PacketEvents = (
 
 /** HTTP heads that belong to a packet; null if it carries none. */
 export type HttpInfo = (view: DataView, at: number) => string | PlainText | null;
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** What is made once for each connection. */
 interface Known extends PacketEnds {
@@ -55,6 +57,11 @@ export class PacketText {
   readonly #toWallMs: (ns: number) => number;
   readonly #httpInfo: HttpInfo;
   readonly #known = new PrefixCache<Known>(KEY_WORDS);
+  /** Filled anew for each packet: an object of its own would be half of what is allocated. */
+  readonly #packet: Mutable<PacketSample> = {
+    ...{ seq: 0, ack: 0, received: false, retransmitted: false, httpInfo: null },
+    ...{ macNs: null, ipNs: null, tcpNs: null, reorderNs: null, lengthBytes: 0, timestampMs: 0 },
+  };
   #words: Int32Array = new Int32Array(0);
   #view: DataView | null = null;
 
@@ -80,21 +87,22 @@ export class PacketText {
     }
     const words = this.#words;
     const { labels, rows, events } = this.#options;
-    const packet = {
-      seq: words[(at + FIELD.seq) >> 2]! >>> 0,
-      ack: words[(at + FIELD.ack) >> 2]! >>> 0,
-      received: view.getUint8(at + FIELD.rx) === 1,
-      retransmitted: (view.getUint8(at + FIELD.marks) & MARK.NW_MARK_RETRANSMITTED) !== 0,
-      macNs: labels.times ? duration(words, view, at + FIELD.macNs) : null,
-      ipNs: labels.times ? duration(words, view, at + FIELD.ipNs) : null,
-      tcpNs: labels.times ? duration(words, view, at + FIELD.tcpNs) : null,
-      reorderNs: labels.times ? duration(words, view, at + FIELD.reorderNs) : null,
-      httpInfo: view.getUint8(at + FIELD.httpHeads) > 0 ? this.#httpInfo(view, at) : null,
-      lengthBytes: words[(at + FIELD.payloadBytes) >> 2]! >>> 0,
-      timestampMs: this.#toWallMs(
-        (words[(at + 4) >> 2]! >>> 0) * 0x1_0000_0000 + (words[at >> 2]! >>> 0),
-      ),
-    };
+    const packet = this.#packet;
+    packet.seq = words[(at + FIELD.seq) >> 2]! >>> 0;
+    packet.ack = words[(at + FIELD.ack) >> 2]! >>> 0;
+    packet.received = view.getUint8(at + FIELD.rx) === 1;
+    packet.retransmitted = (view.getUint8(at + FIELD.marks) & MARK.NW_MARK_RETRANSMITTED) !== 0;
+    if (labels.times) {
+      packet.macNs = duration(words, view, at + FIELD.macNs);
+      packet.ipNs = duration(words, view, at + FIELD.ipNs);
+      packet.tcpNs = duration(words, view, at + FIELD.tcpNs);
+      packet.reorderNs = duration(words, view, at + FIELD.reorderNs);
+    }
+    packet.httpInfo = view.getUint8(at + FIELD.httpHeads) > 0 ? this.#httpInfo(view, at) : null;
+    packet.lengthBytes = words[(at + FIELD.payloadBytes) >> 2]! >>> 0;
+    packet.timestampMs = this.#toWallMs(
+      (words[(at + 4) >> 2]! >>> 0) * 0x1_0000_0000 + (words[at >> 2]! >>> 0),
+    );
     const known = this.#known.get(words, (at + KEY_OFFSET) >> 2, this.#render);
     packetLine(this.lines, known.prefix, packet, labels);
     if (rows !== null) this.rows.utf8(rows.row(view, at, packet, known));

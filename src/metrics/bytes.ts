@@ -74,15 +74,12 @@ export function putFixed(buffer: Uint8Array, at: number, value: number, decimals
   const scale = SCALES[decimals]!;
   const whole = value < WORD ? ((value >>> 0) / scale) >>> 0 : Math.floor(value / scale);
   const after = putUint(buffer, at, whole);
-  let rest = value - whole * scale;
+  const rest = value - whole * scale;
   if (rest === 0) return after;
-  let width = decimals;
-  while (rest % 10 === 0) {
-    rest /= 10;
-    width--;
-  }
   buffer[after] = DOT;
-  return putPadded(buffer, after + 1, rest, width);
+  let end = putPadded(buffer, after + 1, rest, decimals);
+  while (buffer[end - 1] === DIGIT_0) end--;
+  return end;
 }
 
 export class ByteWriter {

@@ -7,14 +7,14 @@ import { HTTP_EXCHANGE, HTTP_HEAD } from '../generated/packet.js';
 import { HeadCache } from '../http/http-info.js';
 import { pathOf, routeOf } from '../http/route.js';
 import type { Targets } from '../http/targets.js';
-import { readAddress } from '../kernel/read.js';
+import { NONE, SocketTable } from './socket-table.js';
 
 const { at: HEAD } = HTTP_HEAD;
 const { at: EXCHANGE } = HTTP_EXCHANGE;
 
 /** Bytes of a line that the kernel takes along. */
 const LINE_BYTES = HTTP_HEAD.size - HEAD.line;
-const NONE = -1;
+const WORD_BYTES = 4;
 /** Texts whose parts are remembered. */
 const MOST_TEXTS = 4096;
 
@@ -37,13 +37,6 @@ export interface RequestLineLimits {
 
 const LIMITS: RequestLineLimits = { all: 65_536, perConnection: 1024 };
 
-/** The lines of a connection by the slots they are in, from its oldest to its newest. */
-interface Queue {
-  first: number;
-  last: number;
-  count: number;
-}
-
 /** `GET /a HTTP/1.1`, or cut short: `GET /a…`. */
 function partsOf(text: string): RequestLine | null {
   const space = text.indexOf(' ');
@@ -56,14 +49,19 @@ export class RequestLines {
   readonly #limits: RequestLineLimits;
   readonly #texts: HeadCache;
   readonly #parts = new Map<string, RequestLine | null>();
-  /** By socket. */
-  readonly #queues = new Map<number, Queue>();
+  /** The slot of the newest line of each connection. */
+  readonly #newestOf: SocketTable;
   readonly #bytes: Uint8Array;
+  readonly #words: Int32Array;
   readonly #lengths: Uint16Array;
   readonly #isCut: Uint8Array;
   readonly #numbers: Int32Array;
-  readonly #socks: Float64Array;
-  /** The slot behind in the same connection; of a free slot: the next free one. */
+  /** Address of the socket. */
+  readonly #low: Int32Array;
+  readonly #high: Int32Array;
+  /** Lines of the connection; only in its newest slot. */
+  readonly #counts: Int32Array;
+  /** The next newer slot of the same connection, of its newest the oldest; of a free slot: the next free one. */
   readonly #behind: Int32Array;
   /** In order of age, of all connections. */
   readonly #newer: Int32Array;
@@ -75,17 +73,23 @@ export class RequestLines {
   #unused = 0;
   #size = 0;
   #forgotten = 0;
+  #view: DataView | null = null;
+  #records: Int32Array = new Int32Array(0);
 
   /** `targets`: how much of a request's target is shown. */
   constructor(targets: Targets = 'full', limits: RequestLineLimits = LIMITS) {
     this.#limits = limits;
     this.#texts = new HeadCache(undefined, targets);
     // Of 16 MB only the pages that are written to are taken from the machine.
-    this.#bytes = new Uint8Array(limits.all * LINE_BYTES);
+    this.#words = new Int32Array((limits.all * LINE_BYTES) / WORD_BYTES);
+    this.#bytes = new Uint8Array(this.#words.buffer);
+    this.#newestOf = new SocketTable(limits.all);
     this.#lengths = new Uint16Array(limits.all);
     this.#isCut = new Uint8Array(limits.all);
     this.#numbers = new Int32Array(limits.all);
-    this.#socks = new Float64Array(limits.all);
+    this.#low = new Int32Array(limits.all);
+    this.#high = new Int32Array(limits.all);
+    this.#counts = new Int32Array(limits.all);
     this.#behind = new Int32Array(limits.all);
     this.#newer = new Int32Array(limits.all);
     this.#older = new Int32Array(limits.all);
@@ -103,39 +107,50 @@ export class RequestLines {
 
   /** Takes the record of a head; of responses nothing is kept. */
   add(view: DataView, at: number): void {
-    const sock = readAddress(view, at + HEAD.sock);
-    if (sock === 0 || view.getUint16(at + HEAD.status, true) !== 0) return;
+    const low = view.getInt32(at + HEAD.sock, true);
+    const high = view.getInt32(at + HEAD.sock + WORD_BYTES, true);
+    if ((low | high) === 0 || view.getUint16(at + HEAD.status, true) !== 0) return;
     const number = view.getInt32(at + HEAD.number, true);
-    let queue = this.#queues.get(sock);
+    let newest = this.#newestOf.get(low, high);
     // another connection at this address
-    if (queue !== undefined && ((number - this.#numbers[queue.last]!) | 0) <= 0) {
-      while (queue.count > 0) this.#release(sock, queue);
-      queue = undefined;
-    }
-    if (queue?.count === this.#limits.perConnection) this.#forget(sock, queue);
+    if (newest !== NONE && ((number - this.#numbers[newest]!) | 0) <= 0)
+      while (newest !== NONE) newest = this.#release(newest);
+    if (newest !== NONE && this.#counts[newest] === this.#limits.perConnection)
+      this.#forget(newest);
     else if (this.#size === this.#limits.all) this.#forgetOldest();
     const slot = this.#take();
+    this.#copy(view, at, slot);
+    this.#numbers[slot] = number;
+    this.#low[slot] = low;
+    this.#high[slot] = high;
+    this.#enqueue(slot);
+  }
+
+  /** Word by word: for so few bytes a loop beats a call into the engine. */
+  #copy(view: DataView, at: number, slot: number): void {
+    if (view !== this.#view) {
+      this.#view = view;
+      this.#records = new Int32Array(view.buffer, view.byteOffset, view.byteLength >> 2);
+    }
     const length = Math.min(view.getUint16(at + HEAD.lineBytes, true), LINE_BYTES);
-    const line = new Uint8Array(view.buffer, view.byteOffset + at + HEAD.line, length);
-    this.#bytes.set(line, slot * LINE_BYTES);
+    const [words, records] = [this.#words, this.#records];
+    const [to, from] = [(slot * LINE_BYTES) / WORD_BYTES, (at + HEAD.line) / WORD_BYTES];
+    for (let i = 0; i < length / WORD_BYTES; i++) words[to + i] = records[from + i]!;
     this.#lengths[slot] = length;
     this.#isCut[slot] = view.getUint8(at + HEAD.truncated);
-    this.#numbers[slot] = number;
-    this.#socks[slot] = sock;
-    this.#enqueue(sock, slot);
   }
 
   /** The line of the exchange whose record is at `at`, which is forgotten; null: it is not known. */
   take(view: DataView, at: number): RequestLine | null {
-    const sock = readAddress(view, at + EXCHANGE.sock);
+    const low = view.getInt32(at + EXCHANGE.sock, true);
+    const high = view.getInt32(at + EXCHANGE.sock + WORD_BYTES, true);
     const number = view.getInt32(at + EXCHANGE.number, true);
-    const queue = this.#queues.get(sock);
-    if (queue === undefined) return null;
-    while (queue.count > 0) {
-      const slot = queue.first;
+    let newest = this.#newestOf.get(low, high);
+    while (newest !== NONE) {
+      const slot = this.#behind[newest]!;
       const ahead = (this.#numbers[slot]! - number) | 0;
       if (ahead > 0) return null;
-      this.#release(sock, queue);
+      newest = this.#release(newest);
       if (ahead === 0) return this.#lineIn(slot);
     }
     return null;
@@ -160,14 +175,18 @@ export class RequestLines {
     return slot;
   }
 
-  #enqueue(sock: number, slot: number): void {
-    const queue = this.#queues.get(sock);
-    if (queue === undefined) this.#queues.set(sock, { first: slot, last: slot, count: 1 });
-    else {
-      this.#behind[queue.last] = slot;
-      queue.last = slot;
-      queue.count++;
+  #enqueue(slot: number): void {
+    const [low, high] = [this.#low[slot]!, this.#high[slot]!];
+    const newest = this.#newestOf.get(low, high);
+    if (newest === NONE) {
+      this.#behind[slot] = slot;
+      this.#counts[slot] = 1;
+    } else {
+      this.#behind[slot] = this.#behind[newest]!;
+      this.#behind[newest] = slot;
+      this.#counts[slot] = this.#counts[newest]! + 1;
     }
+    this.#newestOf.set(low, high, slot);
     this.#older[slot] = this.#newest;
     this.#newer[slot] = NONE;
     if (this.#newest === NONE) this.#oldest = slot;
@@ -175,12 +194,17 @@ export class RequestLines {
     this.#newest = slot;
   }
 
-  /** Frees the oldest slot of a connection; its bytes stay until the next line is added. */
-  #release(sock: number, queue: Queue): void {
-    const slot = queue.first;
-    queue.first = this.#behind[slot]!;
-    queue.count--;
-    if (queue.count === 0) this.#queues.delete(sock);
+  /**
+   * Frees the oldest slot of the connection whose newest one it is; its bytes stay until the next line is
+   * added. The newest one after that, or NONE.
+   */
+  #release(newest: number): number {
+    const slot = this.#behind[newest]!;
+    if (slot === newest) this.#newestOf.delete(this.#low[slot]!, this.#high[slot]!);
+    else {
+      this.#behind[newest] = this.#behind[slot]!;
+      this.#counts[newest]!--;
+    }
     const [older, newer] = [this.#older[slot]!, this.#newer[slot]!];
     if (older === NONE) this.#oldest = newer;
     else this.#newer[older] = newer;
@@ -189,17 +213,17 @@ export class RequestLines {
     this.#behind[slot] = this.#free;
     this.#free = slot;
     this.#size--;
+    return slot === newest ? NONE : newest;
   }
 
-  #forget(sock: number, queue: Queue): void {
-    this.#release(sock, queue);
+  #forget(newest: number): void {
+    this.#release(newest);
     this.#forgotten++;
   }
 
   /** The oldest of all is the first one of its connection. */
   #forgetOldest(): void {
-    const sock = this.#socks[this.#oldest]!;
-    const queue = this.#queues.get(sock);
-    if (queue !== undefined) this.#forget(sock, queue);
+    const oldest = this.#oldest;
+    this.#forget(this.#newestOf.get(this.#low[oldest]!, this.#high[oldest]!));
   }
 }
