@@ -74,6 +74,38 @@ const ROWS = {
     limits: [0.95, 0.9, 0.75],
     more: true,
   },
+  'web-default': {
+    title: 'wrk and nginx on all cores, requests/s with against without',
+    unit: '×',
+    limits: [0.85, 0.75, 0.6],
+    more: true,
+  },
+  'web-http': {
+    title: 'the same, `-i`',
+    unit: '×',
+    limits: [0.75, 0.65, 0.45],
+    more: true,
+  },
+  'web-all': {
+    title: 'the same, `-x -r -t -i -e`',
+    unit: '×',
+    limits: [0.7, 0.6, 0.4],
+    more: true,
+  },
+  'web-no-packets': {
+    title: 'the same, `-x -r -i -e --packets none`',
+    unit: '×',
+    limits: [0.88, 0.78, 0.6],
+    more: true,
+  },
+  'web-user-default': {
+    title: 'user side there, per packet',
+    unit: 'ns',
+    limits: [250, 400, 1500],
+  },
+  'web-user-http': { title: 'the same, `-i`', unit: 'ns', limits: [400, 1000, 3000] },
+  'web-user-all': { title: 'the same, `-x -r -t -i -e`', unit: 'ns', limits: [500, 1300, 3000] },
+  'web-lost': { title: 'records lost there with `-i`, of all', unit: '%', limits: [0, 0.1, 5] },
   'user-reference': {
     title: 'the same, against a plain loop (template string, 64 KiB writes)',
     unit: '×',
