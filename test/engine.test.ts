@@ -167,6 +167,21 @@ t.test('a long run of records of all kinds gives every finished one, once and in
   t.end();
 });
 
+t.test('a ring says that it is empty, also where positions pass 2^32', (t) => {
+  for (const start of [0n, 2n ** 32n - 16n]) {
+    const ring = fakeRing(64, start);
+    t.ok(ring.reader.isEmpty);
+    ring.put('one.');
+    ring.put('two.');
+    t.notOk(ring.reader.isEmpty);
+    t.strictSame(drain(ring, 1), ['one']);
+    t.notOk(ring.reader.isEmpty);
+    t.strictSame(drain(ring), ['two']);
+    t.ok(ring.reader.isEmpty);
+  }
+  t.end();
+});
+
 t.test('closing a ring gives its memory back once', (t) => {
   let calls = 0;
   const { reader } = fakeRing(64, 0n, () => {

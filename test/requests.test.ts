@@ -13,6 +13,7 @@ import {
   SIDES,
 } from '../src/sources/exchange.js';
 import { RequestLines } from '../src/sources/request-lines.js';
+import { NONE, SocketTable } from '../src/sources/socket-table.js';
 import {
   CLIENT,
   exchangeRecord,
@@ -25,6 +26,36 @@ const lineOf = (lines: RequestLines, fields: ExchangeFields = {}): string | null
   const line = lines.take(exchangeRecord(fields), 0);
   return line === null ? null : `${line.method} ${line.target}`;
 };
+
+t.test('a table of sockets finds what a map finds, whatever came and went', (t) => {
+  const most = 64;
+  const table = new SocketTable(most);
+  const map = new Map<string, number>();
+  let seed = 1;
+  const random = (below: number): number => {
+    seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
+    return (seed >>> 8) % below;
+  };
+  for (let step = 0; step < 20_000; step++) {
+    const [low, high] = [random(50) * 64 - 1600, -30_720 + random(3)];
+    const key = `${low} ${high}`;
+    if (random(2) === 0) {
+      table.delete(low, high);
+      map.delete(key);
+    } else if (map.has(key) || map.size < most) {
+      table.set(low, high, step);
+      map.set(key, step);
+    }
+    if (step % 100 !== 0) continue;
+    for (let other = 0; other < 50; other++)
+      for (const half of [-30_720, -30_719, -30_718]) {
+        const found = table.get(other * 64 - 1600, half);
+        if (found !== (map.get(`${other * 64 - 1600} ${half}`) ?? NONE)) t.fail(`at ${step}`);
+      }
+  }
+  t.equal(map.size > 10, true);
+  t.end();
+});
 
 t.test('an exchange finds the first line of its request by socket and number', (t) => {
   const lines = new RequestLines();

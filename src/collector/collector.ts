@@ -176,13 +176,19 @@ export class Collector {
       this.#self.arrived();
       this.#drains++;
       try {
-        const { fill } = this.#intake;
-        this.#intake.drain();
-        this.#scheduleDrain(nextWaitMs(waitMs, fill, this.#intake.fill));
+        this.#scheduleDrain(this.#drainOnce(waitMs));
       } catch (error) {
         this.#hooks.fail(error);
       }
     }, waitMs);
+  }
+
+  /** The next wait. When all is quiet there is little to do but look: each pull drains anyway. */
+  #drainOnce(waitedMs: number): number {
+    if (this.#intake.isIdle) return nextWaitMs(waitedMs, 0, 0);
+    const { fill } = this.#intake;
+    this.#intake.drain();
+    return nextWaitMs(waitedMs, fill, this.#intake.fill);
   }
 
   /** Pulls all connections and writes the state file; a slow disk must not pile up pulls. */

@@ -71,6 +71,7 @@ export class Intake {
   readonly exchanges = new HttpExchanges();
   readonly requests: Requests;
   readonly #parts: IntakeParts;
+  readonly #rings: readonly RingReader[];
   /** Which packets have a line. */
   readonly #told: ToldPackets;
   readonly #text: PacketText;
@@ -96,6 +97,8 @@ export class Intake {
 
   constructor(options: IntakeOptions, parts: IntakeParts) {
     this.#parts = parts;
+    const { connections, packets, faults } = parts;
+    this.#rings = [connections, packets, faults].flatMap((part) => part?.source.ring ?? []);
     this.#told = options.packets;
     this.#heads = new HttpHeads(options.targets);
     const toWallMs = (ns: number): number => parts.clock.toWallMs(ns);
@@ -169,9 +172,9 @@ export class Intake {
     return this.#lastEventMs;
   }
 
-  get #rings(): RingReader[] {
-    const { connections, packets, faults } = this.#parts;
-    return [connections, packets, faults].flatMap((part) => part?.source.ring ?? []);
+  /** No ring holds anything to drain. */
+  get isIdle(): boolean {
+    return this.#rings.every(({ isEmpty }) => isEmpty);
   }
 
   /** How full the fullest ring is, from 0 to 1. */

@@ -42,6 +42,9 @@ export class RingReader {
   readonly #memory: RingMemory;
   readonly #headers: Int32Array;
   readonly #view: DataView;
+  /** The low words of both positions, which say by themselves whether these are the same. */
+  readonly #producerLow: Int32Array;
+  readonly #consumerLow: Int32Array;
   #unmap: (() => void) | null;
   #records = 0;
 
@@ -49,7 +52,15 @@ export class RingReader {
     this.#memory = memory;
     this.#headers = new Int32Array(memory.data, memory.dataOffset, memory.size / 4);
     this.#view = new DataView(memory.data, memory.dataOffset);
+    const { producer, consumer } = memory;
+    this.#producerLow = new Int32Array(producer.buffer, producer.byteOffset, 1);
+    this.#consumerLow = new Int32Array(consumer.buffer, consumer.byteOffset, 1);
     this.#unmap = unmap;
+  }
+
+  /** Nothing was written that was not read; no BigInt is made for that, as it is asked when all is quiet. */
+  get isEmpty(): boolean {
+    return Atomics.load(this.#producerLow, 0) === Atomics.load(this.#consumerLow, 0);
   }
 
   get size(): number {

@@ -5,6 +5,8 @@ import type { SinkError } from './errors.js';
 import type { LogWriter, Put } from './log-writer.js';
 
 const NEWLINE = 10;
+/** Of so many looks at a file that nothing is written to, one is taken. */
+const QUIET_CHECKS = 10;
 
 /** What the pump tells its owner. */
 export interface PumpEvents {
@@ -29,6 +31,8 @@ export class LogPump {
   #settledRecords = 0;
   #failures = 0;
   #checkDue = false;
+  /** Calls of checkInTurn() since the last write. */
+  #quietChecks = 0;
   #state: 'open' | 'closing' | 'stopped' = 'open';
 
   constructor(queue: ByteQueue, writer: LogWriter, events: PumpEvents) {
@@ -57,6 +61,18 @@ export class LogPump {
   /** Asks for a look at whether the file under our name is still ours. */
   check(): void {
     this.#checkDue = true;
+    this.#quietChecks = 0;
+    this.kick();
+  }
+
+  /**
+   * The same, called at intervals. A file that nothing was written to since the last call is looked at
+   * now and then only: each look is five calls in other threads. The next write looks first in any case.
+   */
+  checkInTurn(): void {
+    this.#checkDue = true;
+    this.#quietChecks += 1;
+    if (this.#quietChecks > 1 && this.#quietChecks % QUIET_CHECKS !== 0) return;
     this.kick();
   }
 
@@ -115,6 +131,7 @@ export class LogPump {
       this.#failures = 0;
       return false;
     }
+    this.#quietChecks = 0;
     const put = await this.#writer.put(this.#batch.bytes.subarray(this.#offset), hurry);
     this.#account(this.#batch, put);
     if (put.error !== null) return this.#fail(put.error);

@@ -60,7 +60,7 @@ export class RotatingLog {
       return failure(error);
     }
     // Only now: the pump and this function must not both be opening the file.
-    log.#check = setInterval(() => log.#pump.check(), options.checkMs ?? CHECK_MS);
+    log.#check = setInterval(() => log.#pump.checkInTurn(), options.checkMs ?? CHECK_MS);
     // Looking after the file is no reason to keep the process alive.
     log.#check.unref();
     return success(log);
