@@ -39,6 +39,25 @@ t.test('packets are not counted in words where not all of them are told', (t) =>
   t.end();
 });
 
+t.test('units and containers that moved the most are named, the rest is not', (t) => {
+  const state = new Snapshot();
+  const moved = (labels: { unit: string; container?: string }, count: number): void => {
+    for (const network_io_direction of ['transmit', 'receive'] as const)
+      state.add('netwatch_unit_io_bytes_total', { ...labels, network_io_direction }, count);
+  };
+  moved({ unit: '-' }, 9e9);
+  moved({ unit: 'other' }, 9e9);
+  moved({ unit: '-', container: '4f3c2b1a0d9e' }, 1000);
+  moved({ unit: 'nginx.service' }, 600_000);
+  moved({ unit: 'idle.service' }, 0);
+  t.ok(
+    summaryLines({ ...EMPTY, state }, 0).includes(
+      'busiest units: nginx.service 1.2 MB, 4f3c2b1a0d9e 2 kB',
+    ),
+  );
+  t.end();
+});
+
 t.test('a run in which everything happened has a line for each subject', (t) => {
   const state = new Snapshot();
   const connections = (

@@ -208,6 +208,17 @@ function trafficLines({ processes, peers }: Traffic): string[] {
   ];
 }
 
+/** Null where nothing is in a unit or a container. */
+function unitLine(state: Snapshot): string | null {
+  const moved = sums(state, 'netwatch_unit_io_bytes_total', ({ unit = '', container = '' }) => {
+    if (unit === 'other') return null;
+    return unit === '-' ? container || null : unit;
+  });
+  const largest = [...moved].sort(([, a], [, b]) => b - a).slice(0, MOST_NAMES);
+  const shown = largest.map(([name, count]) => `${oneLine(name)} ${bytes(count)}`);
+  return shown.length === 0 ? null : `busiest units: ${shown.join(', ')}`;
+}
+
 /** The other end has closed, the process here has not: what leaks descriptors. */
 function closeWaitLine(open: readonly Connection[]): string | null {
   const owners = new Map<string, number>();
@@ -239,6 +250,7 @@ export function summaryLines(summary: Summary, rowsNotShown: number, linesNotSho
     retransmitLine(state),
     faultLine(state),
     ...trafficLines(traffic),
+    unitLine(state),
     closeWaitLine(open),
     `lines written: ${files.join(', ')}`,
     missing.length > 0 ? `lost: ${missing.join(', ')}` : null,
