@@ -1,7 +1,6 @@
 /** Who moved how many bytes while netwatch watched: by the name of the process, and by the other end. */
 import { OWNER_SOURCE } from '../generated/connection.js';
-import type { Connection } from '../sources/connection.js';
-import { payloadReceived } from './state/connection-values.js';
+import { payloadReceived, type Connection } from '../sources/connection.js';
 
 /** Names kept apart; when there are more, the smaller half makes room. */
 const MOST = 65_536;

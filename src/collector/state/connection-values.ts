@@ -6,7 +6,7 @@
 import { CONGESTION_STATES, TCP_SYN_SENT } from '../../sources/tcp-states.js';
 import { COUNTED, ECN, ROLE } from '../../generated/connection.js';
 import type { LogName, ScalarName } from '../../metrics/families.js';
-import type { Connection } from '../../sources/connection.js';
+import { payloadReceived, type Connection } from '../../sources/connection.js';
 
 interface Value {
   readonly family: Extract<LogName & ScalarName, `netwatch_connection_${string}`>;
@@ -41,10 +41,6 @@ export const payloadSent = ({ bytesAcked, counted }: Connection): number =>
   bytesAcked -
   Number((counted & COUNTED.NW_COUNTED_SYN) !== 0) -
   Number((counted & COUNTED.NW_COUNTED_FIN) !== 0);
-
-/** Data received in order. */
-export const payloadReceived = ({ bytesReceived, counted }: Connection): number =>
-  bytesReceived - Number((counted & COUNTED.NW_COUNTED_PEER_FIN) !== 0);
 
 const ofNs = (ns: number | null): number | null => (ns === null ? null : ns / NS_PER_S);
 const flag = (mask: number, bit: number): 0 | 1 => ((mask & bit) === 0 ? 0 : 1);
