@@ -9,7 +9,8 @@ import { logLine } from '../metrics/lines.js';
 import type { ConnectionEventKind } from '../metrics/ndjson.js';
 import { OWNER_SOURCE, ROLE, type ConnectionOwner } from '../generated/connection.js';
 import type { CgroupNames } from '../sources/cgroup-names.js';
-import { payloadReceived, type Connection } from '../sources/connection.js';
+import type { Connection } from '../sources/connection.js';
+import { payloadReceived } from '../sources/payload.js';
 import { FlowTable } from '../sources/flows.js';
 import {
   connectionState,

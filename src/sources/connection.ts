@@ -4,7 +4,6 @@
  */
 import {
   CONNECTION,
-  COUNTED,
   decodeConnection,
   decodeConnectionOwner,
   decodeConnectionTotals,
@@ -42,10 +41,6 @@ export interface ConnectionOptions {
   readonly retrans: boolean;
   readonly ring: RingOptions;
 }
-
-/** Data received in order: without the FIN, which takes a number too. */
-export const payloadReceived = ({ bytesReceived, counted }: Connection): number =>
-  bytesReceived - Number((counted & COUNTED.NW_COUNTED_PEER_FIN) !== 0);
 
 const RETRANSMIT_PROGRAMS = ['tcp_retransmit_skb', 'tcp_retransmit_synack'];
 const BATCH = 4096;

@@ -8,7 +8,7 @@
  * quietest named one does, whose sums then go to the others, for good.
  */
 import { OWNER_SOURCE, ROLE, type Connection } from '../generated/connection.js';
-import { payloadReceived } from './connection.js';
+import { payloadReceived } from './payload.js';
 import { TCP_LISTEN } from './tcp-states.js';
 
 /** Sums of some connections. */

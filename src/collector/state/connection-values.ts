@@ -6,7 +6,8 @@
 import { CONGESTION_STATES, TCP_SYN_SENT } from '../../sources/tcp-states.js';
 import { COUNTED, ECN, ROLE } from '../../generated/connection.js';
 import type { LogName, ScalarName } from '../../metrics/families.js';
-import { payloadReceived, type Connection } from '../../sources/connection.js';
+import type { Connection } from '../../sources/connection.js';
+import { payloadReceived } from '../../sources/payload.js';
 
 interface Value {
   readonly family: Extract<LogName & ScalarName, `netwatch_connection_${string}`>;
