@@ -31,6 +31,7 @@ import {
 } from './state/programs.js';
 import type { SelfWatch } from './state/self.js';
 import { addCookies, addListeners } from './state/listeners.js';
+import { addLeftBehind } from './state/left-behind.js';
 import { addSockets } from './state/sockets.js';
 import { addUnits } from './state/units.js';
 import type { UnitTotals } from './state/unit-totals.js';
@@ -87,6 +88,7 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   }
   if (from.cookies !== null) addCookies(snapshot, from.cookies);
   addSockets(snapshot, from.entries.values());
+  addLeftBehind(snapshot, from.entries.values());
   addListeners(snapshot, from.entries.values(), { overflows: hasOverflows(from) });
   addUnits(snapshot, from.units, http);
   if (extra || retrans) addBusiest(snapshot, from);

@@ -1,6 +1,8 @@
 /** Families about who: listening sockets, flows, and probes of who is still there. */
 import { counter, gauge } from './family.js';
 
+const OWNER_LABELS = ['pid', 'process'] as const;
+
 /** A listening socket; sock tells those apart that share an address (SO_REUSEPORT). */
 const LISTENER_LABELS = [
   ...(['network_local_address', 'network_local_port', 'netns'] as const),
@@ -22,6 +24,14 @@ export const WHO_FAMILIES = {
   netwatch_tcp_accept_queue_overflows_total: counter(
     'SYNs and last ACKs of handshakes that found the accept queue of a listening socket full and were dropped (-e).',
     LISTENER_LABELS,
+  ),
+  netwatch_tcp_close_wait_sockets: gauge(
+    'Connections that the other end has closed and this process has not (CLOSE_WAIT).',
+    OWNER_LABELS,
+  ),
+  netwatch_tcp_close_wait_oldest_seconds: gauge(
+    'Time for which the oldest of them has been waiting for its process to close it.',
+    OWNER_LABELS,
   ),
   netwatch_tcp_syn_cookies_total: counter(
     'SYN cookies of the watched namespaces, as the kernel counts them: sent where a queue of requests was full (sent), brought back by a connection (received), ACKs that brought none (failed).',

@@ -172,6 +172,10 @@ export function durationSeconds({ tsNs, openNs, handshakeNs, role }: Connection)
   return handshakeNs === null ? null : (tsNs - openNs - handshakeNs) / NS_PER_S;
 }
 
+/** Seconds in its present state; null: nobody saw it begin. */
+export const stateAgeSeconds = ({ tsNs, stateNs }: Connection): number | null =>
+  stateNs === null ? null : (tsNs - stateNs) / NS_PER_S;
+
 export function congestionState(connection: Connection): string {
   return CONGESTION_STATES[connection.caState] ?? `${connection.caState}`;
 }
