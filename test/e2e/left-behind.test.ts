@@ -16,7 +16,8 @@ for client in clients[:7]:
     client.close()
 print('closed', flush=True)
 sys.stdin.readline()
-ends.clear()
+for end in ends[:7]:
+    end.close()
 print('all', flush=True)
 sys.stdin.read()`;
 
@@ -44,6 +45,7 @@ t.test('a leak of CLOSE_WAIT is named with its process and its age', { skip }, a
     ),
   );
   t.equal(oldest, total(state, name, labels));
+  leak.stdout?.resume();
   leak.stdin?.write('\n');
   await collector.waitFor(
     'netwatch.prom',
