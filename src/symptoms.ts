@@ -14,7 +14,7 @@ export const SYMPTOMS: readonly Symptom[] = [
   { symptom: 'packets are lost on the way', command: 'sudo netwatch tcpretrans -l' },
   { symptom: 'this host drops packets', command: 'sudo netwatch tcpdrop' },
   { symptom: 'connections are refused or reset', command: 'sudo netwatch insight -t -e RESET' },
-  { symptom: 'who talks to whom, and how much', command: 'sudo netwatch tcptop' },
+  { symptom: 'who talks to whom, and how much', command: 'sudo netwatch flows' },
   { symptom: 'too many connections are opened', command: 'sudo netwatch tcpconnect -c' },
   { symptom: "a server's accept queue is full", command: 'sudo netwatch tcpsynbl' },
   { symptom: 'netwatch shows nothing', command: 'sudo netwatch doctor' },

@@ -120,8 +120,11 @@ static __always_inline void nw_fill_remembered(struct nw_connection *c,
 
 	c->open_ns = NW_UNKNOWN;
 	c->handshake_ns = NW_UNKNOWN;
+	c->state_ns = NW_UNKNOWN;
 	if (!s)
 		return;
+	if (s->state_ns)
+		c->state_ns = s->state_ns;
 	if (s->open_ns)
 		c->open_ns = s->open_ns;
 	if (s->handshake_ns)

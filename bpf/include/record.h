@@ -210,6 +210,8 @@ struct nw_connection {
 	__u8 counted; /* enum nw_counted */
 	/* of a listener: segments that found its accept queue full, with -e */
 	__u32 overflows;
+	/* clock: since when it is in its state; NW_UNKNOWN = not seen */
+	nw_duration_t state_ns;
 };
 
 /*

@@ -257,7 +257,11 @@ export class Collector {
   }
 
   async #writeState(): Promise<Snapshot> {
+    const totals = this.#connections.totals();
+    this.#intake.drainAll();
     const snapshot = takeSnapshot({
+      totals,
+      flows: this.#intake.table.flows,
       options: this.#options,
       ...this.#open,
       sources: this.#sources,

@@ -10,6 +10,8 @@ import type { ConnectionEventKind } from '../metrics/ndjson.js';
 import { OWNER_SOURCE, ROLE, type ConnectionOwner } from '../generated/connection.js';
 import type { CgroupNames } from '../sources/cgroup-names.js';
 import type { Connection } from '../sources/connection.js';
+import { payloadReceived } from '../sources/payload.js';
+import { FlowTable } from '../sources/flows.js';
 import {
   connectionState,
   TCP_CLOSE,
@@ -24,7 +26,6 @@ import {
   congestionState,
   durationSeconds,
   LISTENER_VALUES,
-  payloadReceived,
   payloadSent,
   valuesOf,
   type ConnectionValue,
@@ -85,10 +86,14 @@ const FAMILY_PREFIX = 'netwatch_connection_';
 /** A connection that two dumps in a row have not shown is gone, its close lost. */
 const MISSED_DUMPS = 2;
 
+/** With the others, and in both directions, 500 series. */
+const FLOW_LIMITS = { named: 249, perInterval: 16_384 };
+
 export class ConnectionTable {
   readonly entries = new Map<number, Entry>();
   readonly traffic = new Traffic();
   readonly units = new UnitTotals();
+  readonly flows = new FlowTable(FLOW_LIMITS);
   /** Entries given up because their close record was lost. */
   forgotten = 0;
   readonly #options: ConnectionTableOptions;
@@ -165,6 +170,7 @@ export class ConnectionTable {
     const entry = this.entries.get(sock);
     if (entry === undefined) return;
     this.#addTraffic(entry);
+    this.flows.left(sock);
     this.entries.delete(sock);
   }
 
@@ -178,6 +184,7 @@ export class ConnectionTable {
       return;
     }
     const entry = this.#update(connection, 'close');
+    this.flows.closed(entry.last);
     const duration = durationSeconds(connection);
     if (this.#options.extra && duration !== null)
       this.#line('netwatch_connection_duration_seconds', entry, duration, connection.tsNs);
@@ -219,6 +226,7 @@ export class ConnectionTable {
     const before = this.entries.get(connection.sock);
     const had = before === undefined ? 0 : bytes(before.last);
     const entry = this.#update(connection, 'sample');
+    this.flows.sampled(entry.last);
     this.#end('sample', entry);
     entry.recentBytes = bytes(connection) - (before === entry ? had : 0);
     entry.seen = this.#dumps;

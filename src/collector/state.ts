@@ -2,8 +2,10 @@
 import { programInfo } from '../kernel/program-info.js';
 import type { ProgramState, Source } from '../kernel/source.js';
 import { DEFAULT_CAP, Snapshot } from '../metrics/snapshot.js';
+import type { ConnectionTotals } from '../generated/connection.js';
 import type { ConnectionSource } from '../sources/connection.js';
 import type { FaultSource } from '../sources/fault.js';
+import type { FlowTable } from '../sources/flows.js';
 import type { HttpExchanges } from '../sources/http-exchanges.js';
 import type { SynCookies } from '../sources/netstat.js';
 import type { PacketSource } from '../sources/packet.js';
@@ -13,6 +15,7 @@ import type { CollectorOptions, ConnectionsOptions, WatchedOptions } from './opt
 import type { Requests } from './requests.js';
 import { addConnections, busiest } from './state/each-connection.js';
 import { addFaults } from './state/faults.js';
+import { addFlows } from './state/flows.js';
 import { addFiles, addIntake, addStateErrors, type IntakeReading } from './state/files.js';
 import { addHttp, addHttpHealth } from './state/http.js';
 import { addLayers } from './state/packets.js';
@@ -28,6 +31,7 @@ import {
 } from './state/programs.js';
 import type { SelfWatch } from './state/self.js';
 import { addCookies, addListeners } from './state/listeners.js';
+import { addLeftBehind } from './state/left-behind.js';
 import { addSockets } from './state/sockets.js';
 import { addUnits } from './state/units.js';
 import type { UnitTotals } from './state/unit-totals.js';
@@ -36,6 +40,12 @@ import { addConnectionTotals, addRetransmits, sumLive, type NeverFalling } from 
 export interface StateReadings extends Omit<IntakeReading, 'intervalSeconds'> {
   readonly options: WatchedOptions & ConnectionsOptions & Pick<CollectorOptions, 'interval'>;
   readonly connections: ConnectionSource;
+  /**
+   * Read before the last look at the rings: what has closed in between is in the entries no more, and
+   * in these totals the next time. See NeverFalling.
+   */
+  readonly totals: ConnectionTotals;
+  readonly flows: FlowTable;
   /** Null where this machine cannot have it. */
   readonly packets: PacketSource | null;
   readonly faults: FaultSource | null;
@@ -61,10 +71,14 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   const { extra, http, retrans, time, maxConnections } = from.options;
   const cap = Math.max(DEFAULT_CAP, maxConnections);
   const snapshot = new Snapshot({ cap, dropped: from.dropped });
-  // Totals before the live connections: see NeverFalling.
-  const totals = from.connections.totals();
   const live = sumLive(from.entries.values());
-  addConnectionTotals(snapshot, totals, live, from.counters);
+  from.flows.endInterval();
+  addConnectionTotals(snapshot, from.totals, live, from.counters, from.flows.total);
+  from.flows.reconcile({
+    sent: from.counters.of('bytes transmit'),
+    received: from.counters.of('bytes receive'),
+  });
+  addFlows(snapshot, from.flows);
   if (retrans) addRetransmits(snapshot, from.connections.retransmits());
   if (from.packets !== null) addPackets(snapshot, from.packets, from, { http, time });
   if (from.faults !== null) {
@@ -74,6 +88,7 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   }
   if (from.cookies !== null) addCookies(snapshot, from.cookies);
   addSockets(snapshot, from.entries.values());
+  addLeftBehind(snapshot, from.entries.values());
   addListeners(snapshot, from.entries.values(), { overflows: hasOverflows(from) });
   addUnits(snapshot, from.units, http);
   if (extra || retrans) addBusiest(snapshot, from);

@@ -1,7 +1,7 @@
 /** Who moved how many bytes while netwatch watched: by the name of the process, and by the other end. */
 import { OWNER_SOURCE } from '../generated/connection.js';
 import type { Connection } from '../sources/connection.js';
-import { payloadReceived } from './state/connection-values.js';
+import { payloadReceived } from '../sources/payload.js';
 
 /** Names kept apart; when there are more, the smaller half makes room. */
 const MOST = 65_536;

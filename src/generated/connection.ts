@@ -46,8 +46,8 @@ export {
 
 /** struct nw_connection: size and field offsets in bytes. */
 export const CONNECTION = {
-  size: 376,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, openNs: 32, handshakeNs: 40, bytesAcked: 48, bytesReceived: 56, bytesSent: 64, bytesRetrans: 72, pacingRate: 80, rtoNs: 88, busyNs: 96, rwndLimitedNs: 104, sndbufLimitedNs: 112, startNs: 120, cgroup: 128, pid: 136, uid: 140, comm: 144, localAddr: 160, peerAddr: 176, localPort: 192, peerPort: 194, family: 196, srttUs: 200, mdevUs: 204, rttvarUs: 208, minRttUs: 212, backlog: 216, maxBacklog: 220, rwnd: 224, sndWnd: 228, cwnd: 232, ssthresh: 236, sndbuf: 240, rcvbuf: 244, wmemQueued: 248, rmemAlloc: 252, totalRetrans: 256, packetsOut: 260, sackedOut: 264, lostOut: 268, retransOut: 272, reordering: 276, delivered: 280, deliveredCe: 284, segsIn: 288, segsOut: 292, unacked: 296, notsent: 300, unread: 304, mss: 308, rcvOoopack: 312, retransmits: 316, error: 324, acceptedBy: 328, acceptedByComm: 332, caName: 348, ecn: 364, caState: 365, state: 366, oldState: 367, role: 368, ownerSource: 369, marks: 370, counted: 371, overflows: 372 },
+  size: 384,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, cookie: 24, openNs: 32, handshakeNs: 40, bytesAcked: 48, bytesReceived: 56, bytesSent: 64, bytesRetrans: 72, pacingRate: 80, rtoNs: 88, busyNs: 96, rwndLimitedNs: 104, sndbufLimitedNs: 112, startNs: 120, cgroup: 128, pid: 136, uid: 140, comm: 144, localAddr: 160, peerAddr: 176, localPort: 192, peerPort: 194, family: 196, srttUs: 200, mdevUs: 204, rttvarUs: 208, minRttUs: 212, backlog: 216, maxBacklog: 220, rwnd: 224, sndWnd: 228, cwnd: 232, ssthresh: 236, sndbuf: 240, rcvbuf: 244, wmemQueued: 248, rmemAlloc: 252, totalRetrans: 256, packetsOut: 260, sackedOut: 264, lostOut: 268, retransOut: 272, reordering: 276, delivered: 280, deliveredCe: 284, segsIn: 288, segsOut: 292, unacked: 296, notsent: 300, unread: 304, mss: 308, rcvOoopack: 312, retransmits: 316, error: 324, acceptedBy: 328, acceptedByComm: 332, caName: 348, ecn: 364, caState: 365, state: 366, oldState: 367, role: 368, ownerSource: 369, marks: 370, counted: 371, overflows: 372, stateNs: 376 },
 } as const;
 
 export interface Connection {
@@ -120,6 +120,7 @@ export interface Connection {
   readonly marks: number;
   readonly counted: number;
   readonly overflows: number;
+  readonly stateNs: number | null;
 }
 
 export function decodeConnection(view: DataView, at: number): Connection {
@@ -193,6 +194,7 @@ export function decodeConnection(view: DataView, at: number): Connection {
     marks: view.getUint8(at + 370),
     counted: view.getUint8(at + 371),
     overflows: view.getUint32(at + 372, true),
+    stateNs: readDuration(view, at + 376),
   };
 }
 

@@ -57,6 +57,12 @@ export const CONNECTION_FAMILIES = {
     'Variance of the round-trip time, as the timers use it.',
   ),
   netwatch_connection_min_rtt_seconds: ofConnection('Smallest round-trip time seen of late.'),
+  netwatch_connection_state_age_seconds: family(
+    'gauge',
+    'prom',
+    'Time for which it has been in its present state.',
+    CONNECTION_LABELS,
+  ),
   netwatch_connection_duration_seconds: ofConnection(
     'Age of the connection since it was established.',
   ),

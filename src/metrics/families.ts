@@ -18,6 +18,7 @@ import {
 import { BODY_SIZE_BYTES, fineSeconds, log2Seconds, OTEL_HTTP_SECONDS } from './histogram.js';
 import { UNIT_FAMILIES } from './unit-families.js';
 import { TOOL_FAMILIES } from './tool-families.js';
+import { WHO_FAMILIES } from './who-families.js';
 
 export type { Family, FamilyFile, FamilyType, HistoryLog };
 
@@ -74,12 +75,6 @@ export const LABEL_VALUES = {
   ],
   taken_for: ['http', 'http2', 'tls', 'other', 'midstream', 'tunnel'],
 } as const;
-
-/** A listening socket; sock tells those apart that share an address (SO_REUSEPORT). */
-const LISTENER_LABELS = [
-  ...(['network_local_address', 'network_local_port', 'netns'] as const),
-  ...(['sock', 'pid', 'process'] as const),
-] as const;
 
 /** The status code of an exchange without a response is empty, which Prometheus takes for none. */
 const HTTP_LABELS = [
@@ -222,30 +217,11 @@ export const FAMILIES = {
   netwatch_tcp_sockets: gauge('TCP sockets that exist now, by state.', [
     'network_connection_state',
   ]),
-  netwatch_tcp_accept_queue_length: gauge(
-    'Connections that wait for accept() on a listening socket.',
-    LISTENER_LABELS,
-  ),
-  netwatch_tcp_accept_queue_limit: gauge(
-    'Length at which the accept queue of a listening socket is full.',
-    LISTENER_LABELS,
-  ),
-  netwatch_tcp_accept_queue_overflows_total: counter(
-    'SYNs and last ACKs of handshakes that found the accept queue of a listening socket full and were dropped (-e).',
-    LISTENER_LABELS,
-  ),
-  netwatch_tcp_syn_cookies_total: counter(
-    'SYN cookies of the watched namespaces, as the kernel counts them: sent where a queue of requests was full (sent), brought back by a connection (received), ACKs that brought none (failed).',
-    ['event'],
-  ),
+  ...WHO_FAMILIES,
   netwatch_tcp_errors_total: counter('Segments that the kernel refused, by its own reason.', [
     'reason',
   ]),
   ...UNIT_FAMILIES,
-  netwatch_tcp_keepalive_probes_total: counter(
-    'Probes received that ask whether this end is still there or its window open, with a sequence number that is old on purpose: no drops, no errors (-e; Linux 6.11).',
-    ['network_type'],
-  ),
   ...TOOL_FAMILIES,
   netwatch_packet_layer_duration_seconds: timing(
     'Time that a packet spent in one layer of the network stack when it was sent first; reorder: what of a received one in TCP passed until no earlier segment was missing, if any was.',

@@ -190,6 +190,29 @@ export const TCP_ALERTS: readonly Alert[] = [
     quiet: [steady(`netwatch_tcp_accept_queue_overflows_total{${LISTENER}}`, 3)],
   },
   {
+    alert: 'SocketsLeftBehind',
+    severity: 'warning',
+    expr: 'netwatch_tcp_close_wait_sockets >= 5 and netwatch_tcp_close_wait_oldest_seconds > 60',
+    for: '5m',
+    summary: '{{ $labels.process }} on {{ $labels.instance }} does not close its connections',
+    description:
+      '{{ $value | humanize }} connections of {{ $labels.process }} ({{ $labels.pid }}) were closed by the other end, and it has not closed them (CLOSE_WAIT): a leak of descriptors.',
+    runbook:
+      'On the host: ss -tnp state close-wait shows the other ends; the program has read the end of the stream and never calls close(). Restart it before its descriptors run out, and fix where it forgets them.',
+    fires: {
+      series: [
+        steady('netwatch_tcp_close_wait_sockets{pid="4711", process="java"}', 12),
+        rising('netwatch_tcp_close_wait_oldest_seconds{pid="4711", process="java"}', 60),
+      ],
+      labels: { pid: '4711', process: 'java' },
+      value: '12',
+    },
+    quiet: [
+      steady('netwatch_tcp_close_wait_sockets{pid="4711", process="java"}', 12),
+      steady('netwatch_tcp_close_wait_oldest_seconds{pid="4711", process="java"}', 2),
+    ],
+  },
+  {
     alert: 'TcpSegmentsRefused',
     severity: 'warning',
     expr: `${RECORDED.refused.record} > 0.001`,

@@ -9,7 +9,7 @@ const LISTENER = ['instance', 'network_local_address', 'network_local_port', 'pr
 
 export const CONNECTIONS: Row = {
   title: 'Connections',
-  claims: /^netwatch_tcp_(connection|handshake|state|sockets|accept|syn_cookies)/,
+  claims: /^netwatch_tcp_(connection|handshake|state|sockets|accept|syn_cookies|close_wait)/,
   collapsed: false,
   panels: [
     timeSeries('Connections opened', 'Without those that failed.', 'cps', {

@@ -7,6 +7,7 @@ import { CONGESTION_STATES, TCP_SYN_SENT } from '../../sources/tcp-states.js';
 import { COUNTED, ECN, ROLE } from '../../generated/connection.js';
 import type { LogName, ScalarName } from '../../metrics/families.js';
 import type { Connection } from '../../sources/connection.js';
+import { payloadReceived } from '../../sources/payload.js';
 
 interface Value {
   readonly family: Extract<LogName & ScalarName, `netwatch_connection_${string}`>;
@@ -41,10 +42,6 @@ export const payloadSent = ({ bytesAcked, counted }: Connection): number =>
   bytesAcked -
   Number((counted & COUNTED.NW_COUNTED_SYN) !== 0) -
   Number((counted & COUNTED.NW_COUNTED_FIN) !== 0);
-
-/** Data received in order. */
-export const payloadReceived = ({ bytesReceived, counted }: Connection): number =>
-  bytesReceived - Number((counted & COUNTED.NW_COUNTED_PEER_FIN) !== 0);
 
 const ofNs = (ns: number | null): number | null => (ns === null ? null : ns / NS_PER_S);
 const flag = (mask: number, bit: number): 0 | 1 => ((mask & bit) === 0 ? 0 : 1);
@@ -174,6 +171,10 @@ export function durationSeconds({ tsNs, openNs, handshakeNs, role }: Connection)
   if (role !== ROLE.NW_ROLE_CLIENT) return (tsNs - openNs) / NS_PER_S; // begins when it ends
   return handshakeNs === null ? null : (tsNs - openNs - handshakeNs) / NS_PER_S;
 }
+
+/** Seconds in its present state; null: nobody saw it begin. */
+export const stateAgeSeconds = ({ tsNs, stateNs }: Connection): number | null =>
+  stateNs === null ? null : (tsNs - stateNs) / NS_PER_S;
 
 export function congestionState(connection: Connection): string {
   return CONGESTION_STATES[connection.caState] ?? `${connection.caState}`;

@@ -4,6 +4,7 @@ import { TCP_LISTEN } from '../../sources/tcp-states.js';
 import { congestionLabels, infoLabels, stateLabels, type Shown } from './connection-labels.js';
 import {
   durationSeconds,
+  stateAgeSeconds,
   LISTENER_VALUES,
   valuesOf,
   type ConnectionValue,
@@ -15,6 +16,7 @@ type Writes = Part<
   | 'netwatch_connection_state_info'
   | 'netwatch_connection_congestion_info'
   | 'netwatch_connection_duration_seconds'
+  | 'netwatch_connection_state_age_seconds'
   | ConnectionValue['family']
 >;
 
@@ -50,6 +52,9 @@ export function addConnections(
       const value = of(entry.last);
       if (value !== null) snapshot.add(family, entry.labels, value);
     }
+    const age = stateAgeSeconds(entry.last);
+    if (options.extra && age !== null)
+      snapshot.add('netwatch_connection_state_age_seconds', entry.labels, age);
     const duration = durationSeconds(entry.last);
     if (options.extra && duration !== null)
       snapshot.add('netwatch_connection_duration_seconds', entry.labels, duration);

@@ -73,6 +73,11 @@ export function sumLive(entries: Iterable<{ readonly last: Connection }>): LiveS
 export class NeverFalling {
   readonly #seen = new Map<string, number>();
 
+  /** The highest so far. */
+  of(key: string): number {
+    return this.#seen.get(key) ?? 0;
+  }
+
   raise(key: string, value: number): number {
     const highest = Math.max(value, this.#seen.get(key) ?? 0);
     this.#seen.set(key, highest);
@@ -80,11 +85,13 @@ export class NeverFalling {
   }
 }
 
+/** `least`: bytes that the records of connections have shown, a moment later than the totals. */
 export function addConnectionTotals(
   snapshot: Writes,
   totals: ConnectionTotals,
   live: LiveSums,
   counters: NeverFalling,
+  least: { readonly sent: number; readonly received: number } = { sent: 0, received: 0 },
 ): void {
   for (const [side, role] of ROLES.entries()) {
     const label = { network_tcp_handshake_role: role };
@@ -119,8 +126,10 @@ export function addConnectionTotals(
       counters.raise(`segments ${direction}`, segments),
     );
   };
-  io('receive', totals.bytesReceived + live.bytesReceived, totals.segsIn + live.segsIn);
-  io('transmit', totals.bytesSent + live.bytesSent, totals.segsOut + live.segsOut);
+  const received = Math.max(totals.bytesReceived + live.bytesReceived, least.received);
+  const sent = Math.max(totals.bytesSent + live.bytesSent, least.sent);
+  io('receive', received, totals.segsIn + live.segsIn);
+  io('transmit', sent, totals.segsOut + live.segsOut);
 }
 
 function addStateDurations(snapshot: Writes, totals: ConnectionTotals): void {

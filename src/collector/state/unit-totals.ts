@@ -7,7 +7,8 @@ import type { CgroupNames } from '../../sources/cgroup-names.js';
 import type { Connection } from '../../sources/connection.js';
 import type { Side } from '../../sources/exchange.js';
 import { TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from '../../sources/tcp-states.js';
-import { payloadReceived, payloadSent } from './connection-values.js';
+import { payloadReceived } from '../../sources/payload.js';
+import { payloadSent } from './connection-values.js';
 
 /** Names kept apart; what comes later is in {@link OTHER} for good, as a counter never falls. */
 const MOST = 500;

@@ -1,0 +1,37 @@
+/** Sockets left behind: connections that the other end has closed and their process has not. */
+import type { Part } from '../../metrics/snapshot.js';
+import type { Connection } from '../../sources/connection.js';
+import { TCP_CLOSE_WAIT } from '../../sources/tcp-states.js';
+import { ownerLabels } from './connection-labels.js';
+import { stateAgeSeconds } from './connection-values.js';
+
+/** What this file writes. */
+type Writes = Part<'netwatch_tcp_close_wait_sockets' | 'netwatch_tcp_close_wait_oldest_seconds'>;
+
+interface Waiting {
+  readonly labels: { readonly pid: string; readonly process: string };
+  count: number;
+  /** Seconds; null where no beginning was seen. */
+  oldest: number | null;
+}
+
+export function addLeftBehind(
+  snapshot: Writes,
+  entries: Iterable<{ readonly last: Connection }>,
+): void {
+  const found = new Map<string, Waiting>();
+  for (const { last } of entries) {
+    if (last.state !== TCP_CLOSE_WAIT) continue;
+    const labels = ownerLabels(last);
+    const key = `${labels.pid} ${labels.process}`;
+    const waiting = found.get(key) ?? { labels, count: 0, oldest: null };
+    const age = stateAgeSeconds(last);
+    waiting.count++;
+    if (age !== null) waiting.oldest = Math.max(age, waiting.oldest ?? 0);
+    found.set(key, waiting);
+  }
+  for (const { labels, count, oldest } of found.values()) {
+    snapshot.add('netwatch_tcp_close_wait_sockets', labels, count);
+    if (oldest !== null) snapshot.add('netwatch_tcp_close_wait_oldest_seconds', labels, oldest);
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * Who talks to whom: connections added up by process, side, port of the server and address of the other
+ * end. A bounded number of these flows has a name; all others are one, so that every byte is in exactly
+ * one of them and no sum ever falls.
+ *
+ * What a connection has moved since it was last looked at goes to its flow of now. A flow that is new
+ * gets a name while there are free ones; after that only if in one interval it moves twice of what the
+ * quietest named one does, whose sums then go to the others, for good.
+ */
+import { OWNER_SOURCE, ROLE, type Connection } from '../generated/connection.js';
+import { payloadReceived } from './payload.js';
+import { TCP_LISTEN } from './tcp-states.js';
+
+/** Sums of some connections. */
+export interface FlowSums {
+  /** Payload bytes, as they were sent first. */
+  sent: number;
+  received: number;
+  /** Of an interval: those that were open in it; else: those that have been seen. */
+  connections: number;
+  /** Segments sent again. */
+  retransmits: number;
+}
+
+export interface Flow extends FlowSums {
+  readonly process: string;
+  readonly role: 'client' | 'server';
+  readonly serverPort: number;
+  readonly peer: string;
+  /** Mean of the smoothed round-trip times in the last interval, in us; null: none was measured. */
+  rttUs: number | null;
+}
+
+/** What one interval has brought. */
+export interface FlowInterval {
+  readonly flows: readonly Flow[];
+  /** Of flows for which there was no room. */
+  readonly others: FlowSums;
+}
+
+export interface FlowLimits {
+  /** Flows with a name at most. */
+  readonly named: number;
+  /** Flows of one interval that are told apart at most. */
+  readonly perInterval: number;
+}
+
+interface Named {
+  flow: Flow;
+  /** Bytes per interval, the older the less. */
+  recent: number;
+}
+
+/** What of a connection has been added already. */
+interface Counted {
+  readonly openNs: number | null;
+  readonly ports: number;
+  sent: number;
+  received: number;
+  retransmits: number;
+  /** The interval in which it was looked at last. */
+  interval: number;
+}
+
+interface Growing extends Flow {
+  /** In eighths of us, and how many have one. */
+  srtt: number;
+  measured: number;
+  newConnections: number;
+}
+
+const noSums = (): FlowSums => ({ sent: 0, received: 0, connections: 0, retransmits: 0 });
+
+/** Intervals for which a connection may be missing: its end may have been lost. */
+const PATIENCE = 2;
+/** So much of the bytes of the intervals before counts besides the new ones. */
+const MEMORY = 0.8;
+/** A deficit that lasts is one: the end of a connection may be on its way. */
+const DEFICIT_INTERVALS = 3;
+
+const portsOf = ({ localPort, peerPort }: Connection): number => localPort * 65_536 + peerPort;
+
+const bytesOf = ({ sent, received }: FlowSums): number => sent + received;
+
+function addTo(sums: FlowSums, more: FlowSums): void {
+  sums.sent += more.sent;
+  sums.received += more.received;
+  sums.connections += more.connections;
+  sums.retransmits += more.retransmits;
+}
+
+export class FlowTable {
+  /** All that has no name. */
+  readonly others: FlowSums = noSums();
+  readonly #limits: FlowLimits;
+  readonly #named = new Map<string, Named>();
+  readonly #counted = new Map<number, Counted>();
+  #interval = new Map<string, Growing>();
+  #beyond: FlowSums & { newConnections: number } = { ...noSums(), newConnections: 0 };
+  #intervals = 0;
+  #isCrowded = false;
+  readonly #deficits: { readonly sent: number; readonly received: number }[] = [];
+
+  constructor(limits: FlowLimits) {
+    this.#limits = limits;
+  }
+
+  /** Those with a name, with their sums since they have it. */
+  get flows(): Flow[] {
+    return [...this.#named.values()].map(({ flow }) => flow);
+  }
+
+  /** Of all flows together. */
+  get total(): FlowSums {
+    const sums = { ...this.others };
+    for (const { flow } of this.#named.values()) addTo(sums, flow);
+    return sums;
+  }
+
+  /** A connection as it is now. */
+  sampled(connection: Connection): void {
+    if (connection.state !== TCP_LISTEN) this.#look(connection);
+  }
+
+  /** The last look at one. */
+  closed(connection: Connection): void {
+    this.#look(connection);
+    this.#counted.delete(connection.sock);
+  }
+
+  /** It is not watched any more. */
+  left(sock: number): void {
+    this.#counted.delete(sock);
+  }
+
+  #look(connection: Connection): void {
+    const { sock, openNs, totalRetrans } = connection;
+    const now = {
+      sent: connection.bytesSent - connection.bytesRetrans,
+      received: payloadReceived(connection),
+      retransmits: totalRetrans,
+    };
+    const known = this.#counted.get(sock);
+    const isKnown =
+      known?.openNs === openNs && known.ports === portsOf(connection) && known.sent <= now.sent;
+    const before = isKnown ? known : { sent: 0, received: 0, retransmits: 0 };
+    this.#add(connection, {
+      sent: now.sent - before.sent,
+      received: now.received - before.received,
+      retransmits: now.retransmits - before.retransmits,
+      connections: isKnown ? 0 : 1,
+    });
+    const counted = { ...now, openNs, ports: portsOf(connection), interval: this.#intervals };
+    if (isKnown) Object.assign(known, counted);
+    else this.#counted.set(sock, counted);
+  }
+
+  #add(connection: Connection, { connections: newConnections, ...grown }: FlowSums): void {
+    const { srttUs } = connection;
+    const flow = this.#growing(connection);
+    addTo(flow ?? this.#beyond, { ...grown, connections: 1 });
+    (flow ?? this.#beyond).newConnections += newConnections;
+    if (flow === null || srttUs === 0) return;
+    flow.srtt += srttUs;
+    flow.measured++;
+  }
+
+  /** The flow of a connection in this interval; null: there is no room. */
+  #growing({ role, ownerSource, comm, localPort, peerPort, peerAddr }: Connection): Growing | null {
+    const isServer = role === ROLE.NW_ROLE_SERVER;
+    const serverPort = isServer ? localPort : peerPort;
+    const process = ownerSource === OWNER_SOURCE.NW_OWNER_NONE ? '-' : comm;
+    const key = `${process}\0${isServer}\0${serverPort}\0${peerAddr}`;
+    const known = this.#interval.get(key);
+    if (known !== undefined) return known;
+    if (this.#interval.size >= this.#limits.perInterval && !this.#named.has(key)) return null;
+    const flow: Growing = {
+      ...{ process, role: isServer ? 'server' : 'client', serverPort, peer: peerAddr },
+      ...{ ...noSums(), rttUs: null, srtt: 0, measured: 0, newConnections: 0 },
+    };
+    this.#interval.set(key, flow);
+    return flow;
+  }
+
+  /** Ends an interval: what it has brought is added to the sums, and given. */
+  endInterval(): FlowInterval {
+    for (const named of this.#named.values()) named.recent *= MEMORY;
+    const grown = [...this.#interval].sort(([, a], [, b]) => bytesOf(b) - bytesOf(a));
+    for (const [, flow] of grown)
+      flow.rttUs = flow.measured === 0 ? null : flow.srtt / 8 / flow.measured;
+    this.#isCrowded = false;
+    for (const [key, flow] of grown) this.#settle(key, flow);
+    const others = this.#beyond;
+    addTo(this.others, { ...others, connections: others.newConnections });
+    this.#beyond = { ...noSums(), newConnections: 0 };
+    this.#interval = new Map();
+    this.#forgetMissing();
+    return { flows: grown.map(([, flow]) => flow), others };
+  }
+
+  #settle(key: string, grown: Growing): void {
+    const { process, role, serverPort, peer, rttUs, sent, received, retransmits } = grown;
+    const flow = { process, role, serverPort, peer, rttUs };
+    const sums = { ...flow, sent, received, retransmits, connections: grown.newConnections };
+    const named = this.#named.get(key);
+    if (named !== undefined) {
+      addTo(named.flow, sums);
+      named.flow.rttUs = rttUs;
+      named.recent += bytesOf(grown);
+    } else if (this.#hasRoomFor(grown))
+      this.#named.set(key, { flow: sums, recent: bytesOf(grown) });
+    else addTo(this.others, sums);
+  }
+
+  /** The largest come first: where one found no room, no other will. */
+  #hasRoomFor(flow: Flow): boolean {
+    if (this.#named.size < this.#limits.named) return true;
+    if (this.#isCrowded) return false;
+    let quietest: [string, Named] | null = null;
+    for (const each of this.#named)
+      if (quietest === null || each[1].recent < quietest[1].recent) quietest = each;
+    this.#isCrowded = quietest === null || bytesOf(flow) <= 2 * quietest[1].recent;
+    if (quietest === null || this.#isCrowded) return false;
+    this.#named.delete(quietest[0]);
+    addTo(this.others, quietest[1].flow);
+    return true;
+  }
+
+  #forgetMissing(): void {
+    this.#intervals++;
+    for (const [sock, { interval }] of this.#counted)
+      if (this.#intervals - interval > PATIENCE) this.#counted.delete(sock);
+  }
+
+  /**
+   * The kernel has counted so many bytes in all since the start: what is missing here for a while,
+   * because records were lost, is the others'.
+   */
+  reconcile(total: { readonly sent: number; readonly received: number }): void {
+    const { sent, received } = this.total;
+    this.#deficits.push({ sent: total.sent - sent, received: total.received - received });
+    if (this.#deficits.length < DEFICIT_INTERVALS) return;
+    const least = {
+      sent: Math.max(0, Math.min(...this.#deficits.map((it) => it.sent))),
+      received: Math.max(0, Math.min(...this.#deficits.map((it) => it.received))),
+    };
+    this.others.sent += least.sent;
+    this.others.received += least.received;
+    this.#deficits.length = 0;
+  }
+}
