@@ -98,7 +98,7 @@ async function openPage(browser: Browser, colorScheme: 'light' | 'dark'): Promis
 
 if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} does not exist; run make`);
 const folder = mkdtempSync(join(tmpdir(), 'netwatch-page-'));
-chmodSync(folder, 0o750); // the endpoint reads it as nobody, with its group
+chmodSync(folder, 0o755); // the endpoint reads it as nobody
 process.once('exit', () => {
   for (const child of children) child.kill('SIGKILL');
   closeAllNamespaces();

@@ -1,6 +1,6 @@
 // Requests on the page in a real Chromium: quantiles that are those of known values, the parts of their time as
 // bars, the slowest one by one; and that what is drawn says what it means.
-import { appendFileSync, chmodSync, chownSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { logHeader } from '../../src/metrics/exposition.js';
@@ -28,17 +28,16 @@ const UNTIL = { deadlineMs: 60_000, everyMs: 50 };
 const MS = 1_000_000;
 const HEADER = logHeader('requests').toString();
 
-/** For the endpoint, which reads it as nobody with the directory's group. */
-function groupFolder(t: Test): string {
+/** As root, the endpoint becomes nobody. */
+function readableFolder(t: Test): string {
   const folder = temporaryFolder(t);
-  chmodSync(folder, 0o750);
-  if (process.getuid?.() === 0) chownSync(folder, 0, 0);
+  chmodSync(folder, 0o755);
   return folder;
 }
 
 /** A page over such a state and such lines of requests.log. */
 async function opened(t: Test, lines: readonly string[], options = {}) {
-  const folder = groupFolder(t);
+  const folder = readableFolder(t);
   await writeState(folder, pageState(), Date.now() - 10_000);
   writeFileSync(join(folder, 'requests.log'), HEADER + lines.join(''));
   const serve = await startServe(t, folder);
@@ -106,8 +105,7 @@ t.test('quantiles on the page are those of known values', { skip }, async (t) =>
 });
 
 t.test('without the requests themselves a bound is shown as one', { skip }, async (t) => {
-  const folder = temporaryFolder(t);
-  chmodSync(folder, 0o755);
+  const folder = readableFolder(t);
   await writeState(folder, pageState(), Date.now() - 10_000);
   const serve = await startServe(t, folder);
   const { page, problems } = await visit(t, browser!, `http://${serve.address}/`);
@@ -265,7 +263,7 @@ t.test(
   async (t) => {
     const namespace = createNamespace(t);
     const collector = await startCollector(t, namespace, ['-i', '--quiet', '--interval', '1'], {
-      dataFolder: groupFolder(t),
+      dataFolder: readableFolder(t),
     });
     const serve = await startServe(t, collector.dataFolder);
     const { page, problems } = await visit(t, browser!, `http://${serve.address}/`);
