@@ -61,17 +61,6 @@ static __always_inline void nw_socket_begin(struct nw_socket *s, __u64 now_ns,
 	s->uncounted = 0;
 }
 
-/* Who closes or shuts down a connection that nobody has used holds it. */
-static __always_inline void nw_note_closer(struct nw_socket *s, int state)
-{
-	__u8 source = s->owner_source;
-
-	if ((state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK) ||
-	    source >= NW_OWNER_USER || !s->given_ms || nw_is_kernel_thread())
-		return;
-	nw_own(s, source > NW_OWNER_FILE ? source : NW_OWNER_FILE);
-}
-
 /* connect() or listen(), of which the kernel calls the former for MPTCP too. */
 static __always_inline void nw_begin_owner(struct nw_turn *t, struct sock *sk)
 {
@@ -195,7 +184,7 @@ static __always_inline __u32 nw_turn(struct nw_turn *t, struct sock *sk,
 	nw_adopt_owner(t->s, sk);
 	if (sk->sk_socket && !t->s->given_ms)
 		t->s->given_ms = nw_clock_ms(t->now_ns);
-	nw_note_closer(t->s, state);
+	nw_note_closer(t->s, sk, old_state, state);
 	return NW_TURN_STATE;
 }
 

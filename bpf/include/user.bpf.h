@@ -61,7 +61,43 @@ static __always_inline __u32 nw_own(struct nw_socket *s, __u8 source)
 	return pid == s->owner.task.pid ? NW_USE_NONE : NW_USE_HANDOVER;
 }
 
-/* The same for MPTCP, whose subflows take it over at their next hooks. */
+/* RCV_SHUTDOWN | SEND_SHUTDOWN: what close() sets first. */
+#define NW_SHUTDOWN_BOTH 3
+
+/*
+ * True where close() resets a connection in the process that calls it (data
+ * unread, no lingering). Not where a reset arrives, which runs in nobody's
+ * process, nor where an administrator ends it. A function of its own: older
+ * verifiers lose sight of what its caller knows.
+ */
+static __noinline bool nw_is_reset_by_close(__u64 sock, int old_state,
+					    int state)
+{
+	struct sock *sk = (struct sock *)sock;
+
+	return state == TCP_CLOSE &&
+	       (old_state == TCP_ESTABLISHED || old_state == TCP_CLOSE_WAIT) &&
+	       BPF_CORE_READ(sk, sk_lock.owned) &&
+	       BPF_CORE_READ(sk, sk_shutdown) == NW_SHUTDOWN_BOTH;
+}
+
+/* Who closes or shuts down a connection that nobody has used holds it. */
+static __always_inline void nw_note_closer(struct nw_socket *s, struct sock *sk,
+					   int old_state, int state)
+{
+	__u8 source = s->owner_source;
+
+	if (source >= NW_OWNER_USER || !s->given_ms)
+		return;
+	if (state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK &&
+	    !nw_is_reset_by_close((__u64)sk, old_state, state))
+		return;
+	if (nw_is_kernel_thread())
+		return;
+	nw_own(s, source > NW_OWNER_FILE ? source : NW_OWNER_FILE);
+}
+
+/* nw_own() for MPTCP, whose subflows take it over at their next hooks. */
 static __noinline void nw_own_mptcp(__u64 key, bool accepts)
 {
 	struct nw_owner *known = bpf_map_lookup_elem(&shared_mptcp, &key);

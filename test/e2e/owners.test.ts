@@ -101,16 +101,27 @@ for (const kind of ['fork', 'exec'] as const)
     );
   });
 
-t.test('one that closes without a word owns it too', { skip }, async (t) => {
-  const namespace = createNamespace(t);
-  const tool = await startTool(t, namespace, 'tcplife', json);
-  const cast = await play(t, namespace, 'fork');
-  const { acceptor, worker } = await cast.connect();
-  await cast.close();
-  t.strictSame(pick(await ofServer(tool, hasRow), 'pid', 'accepted_by'), [
-    { pid: worker, accepted_by: { pid: acceptor, process: CAST } },
-  ]);
-});
+for (const kind of ['fork', 'reset'] as const)
+  t.test(`one that closes without a word owns it too: ${kind}`, { skip }, async (t) => {
+    const namespace = createNamespace(t);
+    const [life, tracer, states] = await Promise.all([
+      startTool(t, namespace, 'tcplife', json),
+      startTool(t, namespace, 'tcptracer', json),
+      startTool(t, namespace, 'tcpstates', json),
+    ]);
+    const cast = await play(t, namespace, kind);
+    const { acceptor, worker } = await cast.connect();
+    await cast.close();
+    const owner = { pid: worker, accepted_by: { pid: acceptor, process: CAST } };
+    t.strictSame(pick(await ofServer(life, hasRow), 'pid', 'accepted_by'), [owner]);
+    const traced = (await ofServer(tracer, hasClosed)).filter(({ event }) => event === 'close');
+    t.strictSame(pick(traced, 'pid', 'accepted_by'), [owner]);
+    const end = (await ofServer(states, hasClosed)).filter(
+      ({ state_before: before }) => before === 'ESTABLISHED',
+    );
+    const state = kind === 'reset' ? 'CLOSE' : 'FIN_WAIT1';
+    t.strictSame(pick(end, 'pid', 'accepted_by', 'state'), [{ ...owner, state }]);
+  });
 
 t.test('the collector hands a connection over to its worker', { skip }, async (t) => {
   const namespace = createNamespace(t);

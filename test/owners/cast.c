@@ -1,11 +1,11 @@
 /*
  * One connection over loopback whose server takes it in one of many ways, step by step:
  *
- *   cast KIND PORT      KIND: plain, fork, exec, mptcp, mptcp-fork, ring, multishot, zerocopy
+ *   cast KIND PORT      KIND: plain, fork, exec, reset, mptcp, mptcp-fork, ring, multishot, zerocopy
  *
  * It prints the pids of who accepts, serves and connects, then obeys the lines on its standard input:
  * `data`: the client sends REQUEST bytes (zerocopy: PAGES pages), the server answers with ANSWER;
- * `close`: the server closes, then the client. After each it prints `done`. Exit code 77: this kernel
+ * `close`: the server closes (reset: without lingering), then the client. After each it prints `done`. Exit code 77: this kernel
  * has no such thing.
  */
 #define _GNU_SOURCE
@@ -319,6 +319,15 @@ static int listen_at(const char *kind, int port)
 	return fd;
 }
 
+/* The last close() resets the connection. */
+static void never_linger(int fd)
+{
+	struct linger none = {.l_onoff = 1};
+
+	need(setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)),
+	     "SO_LINGER");
+}
+
 static int hand_over(const char *kind, const char *self, int fd, int steps)
 {
 	char worker[4096], number[16];
@@ -364,7 +373,10 @@ int main(int count, char **arguments)
 		       accept(listener, NULL, NULL);
 	need(fd, "accept");
 	worker = getpid();
-	if (is(kind, "fork") || is(kind, "exec") || is(kind, "mptcp-fork")) {
+	if (is(kind, "reset"))
+		never_linger(fd);
+	if (is(kind, "fork") || is(kind, "reset") || is(kind, "exec") ||
+	    is(kind, "mptcp-fork")) {
 		worker = hand_over(kind, arguments[0], fd, to_worker[0]);
 		close(fd);
 	}

@@ -12,7 +12,7 @@ const LACKING = 77;
 
 /** How the server gets, or hands on, its connection. */
 export type CastKind =
-  'plain' | 'fork' | 'exec' | 'mptcp' | 'mptcp-fork' | 'ring' | 'multishot' | 'zerocopy';
+  'plain' | 'fork' | 'exec' | 'reset' | 'mptcp' | 'mptcp-fork' | 'ring' | 'multishot' | 'zerocopy';
 
 export const REQUEST_BYTES = 3000;
 export const ANSWER_BYTES = 5000;
