@@ -22,6 +22,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 NW_RECORD(nw_connection);
+NW_KEPT(nw_connection);
 NW_RECORD(nw_connection_owner);
 NW_ENUM(nw_outcome);
 NW_ENUM(nw_retransmit_type);

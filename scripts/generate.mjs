@@ -5,6 +5,7 @@
 // the wire; `make check` runs this again and wants no difference.
 import { existsSync, readFileSync, readdirSync, writeFileSync, mkdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { keptSource } from './generate-kept.mjs';
 
 const ROOT = new URL('..', import.meta.url).pathname;
 const OBJECTS = join(ROOT, 'bpf');
@@ -240,13 +241,23 @@ function enumSource(type) {
   ].join('\n');
 }
 
+/** What a class that keeps one record of a struct has to know of its fields. */
+function keptFields(types, struct) {
+  return flatten(types, struct).map(({ name, type }) => {
+    const [tsType] = reader(types, type, 'at');
+    const isList = tsType.startsWith('readonly');
+    const count = isList ? resolve(types, type).type.count : 1;
+    return { name, tsType, bytes: sizeOf(types, type) / count, count, isList };
+  });
+}
+
 /** BTF leaves the offsets of variables to the linker; the symbols have them. */
 function rodataSource(types, symbols) {
   const section = types.find((type) => type.kind === KINDS.DATASEC && type.name === '.rodata');
   const variables = (section?.variables ?? [])
     .map(({ type, size }) => ({ size, name: types[type].name }))
     .map((variable) => ({ ...variable, offset: symbols.get(variable.name) }))
-    .filter(({ name }) => name.startsWith('nw_') && !name.startsWith('nw_layout_'))
+    .filter(({ name }) => name.startsWith('nw_') && !/^nw_(layout|kept)_/.test(name))
     .filter(({ name }) => name !== 'nw_highest_bit');
   return [
     `/** Variables the reader sets in .rodata before loading. */`,
@@ -268,13 +279,18 @@ function itemsOf(types) {
   const structs = types
     .filter((type) => type.kind === KINDS.STRUCT && named(type))
     .filter(({ members }) => members.every((member) => isWire(types, member.type)));
+  const isKept = ({ name }) =>
+    types.some((type) => type.kind === KINDS.VAR && type.name === `nw_kept_${name}`);
   const enums = types.filter((type) => type.kind === KINDS.ENUM && named(type));
   return [
     ...structs.sort(byName).map((struct) => structSource(types, struct)),
+    ...structs
+      .filter(isKept)
+      .map((struct) => keptSource(pascal(struct.name), struct.name, keptFields(types, struct))),
     ...enums.sort(byName).map(enumSource),
   ].map((text) => ({
     text,
-    names: [...text.matchAll(/^export (?:const|function) (\w+)/gm)].map(([, name]) => name),
+    names: [...text.matchAll(/^export (?:const|function|class) (\w+)/gm)].map(([, name]) => name),
     types: [...text.matchAll(/^export interface (\w+)/gm)].map(([, name]) => `type ${name}`),
   }));
 }
@@ -289,7 +305,12 @@ function list(keyword, names, from) {
 
 function importHelpers(body) {
   const used = HELPERS.filter((name) => body.includes(`${name}(`));
-  return used.length === 0 ? [] : [list('import', used, '../kernel/read.js')];
+  return [
+    ...(used.length === 0 ? [] : [list('import', used, '../kernel/read.js')]),
+    ...(body.includes('RowStore')
+      ? [list('import', ['RowStore', 'type RowChunk'], '../kernel/rows.js')]
+      : []),
+  ];
 }
 
 /** What several objects have in common is written once. */

@@ -774,7 +774,8 @@ const skip = unless(unbuilt.length === 0, `not built, run make bpf: ${unbuilt.jo
 t.test('the generated files are what the built objects give', { skip }, (t) => {
   const copy = t.testdir({ bpf: {}, scripts: {} });
   for (const name of objects) copyFileSync(join(root, 'bpf', name), join(copy, 'bpf', name));
-  copyFileSync(join(root, 'scripts/generate.mjs'), join(copy, 'scripts/generate.mjs'));
+  for (const script of ['generate.mjs', 'generate-kept.mjs'])
+    copyFileSync(join(root, 'scripts', script), join(copy, 'scripts', script));
   mkdirSync(join(copy, 'src'));
   const files = (top: string): Record<string, string> =>
     Object.fromEntries(

@@ -24,6 +24,9 @@ typedef __u8 nw_ip_t[16]; /* IPv6, or IPv4-mapped */
 #define NW_RECORD(type) struct type *const volatile nw_layout_##type = 0
 #define NW_ENUM(type) enum type *const volatile nw_layout_##type = 0
 
+/* Of such records the reader keeps many: they get a class that does. */
+#define NW_KEPT(type) struct type *const volatile nw_kept_##type = 0
+
 enum nw_kind {
 	NW_KIND_NONE = 0,
 	NW_KIND_CONNECTION_OPEN = 1,

@@ -11,6 +11,7 @@ import { releaseKernelBtf } from '../kernel/kernel-btf.js';
 import { SocketMemoryWarning } from '../kernel/socket-memory.js';
 import { checkEnvironment } from '../kernel/system.js';
 import type { ProgramState, Source, SourceMissing } from '../kernel/source.js';
+import { ByteWriter } from '../metrics/bytes.js';
 import { buildInSlices, type Snapshot } from '../metrics/snapshot.js';
 import { writePromFile } from '../sinks/prom-file.js';
 import type { Connection, ConnectionSource } from '../sources/connection.js';
@@ -21,6 +22,7 @@ import { openSources, programsOf, sourcesOf, type OpenSources } from './open-sou
 import { filterOf, namespacesOf, type CollectorOptions } from './options.js';
 import { asksForNamespacesOnly } from '../sources/filter.js';
 import { SynCookieCounts } from '../sources/netstat.js';
+import { PulledConnections } from '../sources/pulled-connections.js';
 import { nextWaitMs } from '../sources/pace.js';
 import type { RequestSummary } from './requests.js';
 import { takeSnapshot } from './state.js';
@@ -69,6 +71,9 @@ export class Collector {
   readonly #clock = createClock();
   readonly #self = new SelfWatch();
   readonly #intake: Intake;
+  readonly #pulled = new PulledConnections();
+  /** netwatch.prom: as long each time, so that each needs no buffer of its own. */
+  readonly #stateBytes = new ByteWriter(0);
   readonly #files: Files;
   readonly #counters = new NeverFalling();
   /** Namespaces that were complained about. */
@@ -215,16 +220,18 @@ export class Collector {
   async #pullConnections(): Promise<void> {
     const { table } = this.#intake;
     table.beginDump();
-    const samples: Connection[] = [];
+    const pulled = this.#pulled;
+    pulled.clear();
     const paths = this.#namespacePaths();
-    for (const path of paths) this.#dump(path, samples);
+    for (const path of paths) this.#dump(path);
     this.#cookies?.read(paths);
     // what happened before and while the pull ran comes first
     this.#intake.drain();
-    for (let at = 0; at < samples.length; at += SLICE) {
-      for (const sample of samples.slice(at, at + SLICE)) table.sampled(sample);
+    for (let at = 0; at < pulled.count; at += SLICE) {
+      const end = Math.min(at + SLICE, pulled.count);
+      for (let i = at; i < end; i++) table.sampled(pulled.read(i));
       this.#intake.flushConnections();
-      if (this.#stopped || at + SLICE >= samples.length) continue;
+      if (this.#stopped || end === pulled.count) continue;
       await this.#files.flushConnects();
       await nextTurn();
     }
@@ -232,11 +239,9 @@ export class Collector {
   }
 
   /** A namespace may go away at any time, and entering one needs CAP_SYS_ADMIN. */
-  #dump(path: string | null, samples: Connection[]): void {
+  #dump(path: string | null): void {
     try {
-      this.#connections.dump(path, (connection) => {
-        samples.push(connection);
-      });
+      this.#connections.pull(path, this.#pulled);
     } catch (error) {
       if (path === null || !(isErrnoException(error) || error instanceof NetwatchError))
         throw error;
@@ -280,7 +285,7 @@ export class Collector {
       droppedRows: this.#hooks.rows?.dropped ?? null,
       lastEventMs: this.#intake.lastEventMs,
     });
-    const bytes = await buildInSlices(snapshot);
+    const bytes = await buildInSlices(snapshot, undefined, this.#stateBytes);
     const result = await writePromFile(this.#options.data, PROM_FILE, bytes);
     if (!result.ok) this.#files.stateFailed(result.error);
     return snapshot;

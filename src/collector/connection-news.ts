@@ -16,6 +16,7 @@
  * So what has no line was 0 all the time, is not known, or has hardly moved from where each new
  * connection begins. `all`: whatever differs from its last line, zeros too.
  */
+import type { Row, RowStore } from '../kernel/rows.js';
 import type { Connection } from '../sources/connection.js';
 import { isOfOpen, type ConnectionValue } from './state/connection-values.js';
 
@@ -39,15 +40,26 @@ const isTotal = (family: string): boolean => family.endsWith('_total');
 /** What was said of one connection's values, and what is news. */
 export class ValueNews {
   readonly #lines: ConnectLines;
+  readonly #store: RowStore;
   /** Values on the last lines; NaN = none yet. */
-  readonly #said: Float64Array;
+  readonly #row: Row;
+  /** Where they begin in the row's chunk. */
+  readonly #first: number;
   /** What it began with, until a pull finds it open. */
   #begun: Float64Array | null = null;
 
-  /** `count`: of the values that {@link take} gets. */
-  constructor(lines: ConnectLines, count: number) {
+  /** `store`: with rows of `count` numbers, as many as {@link take} gets. */
+  constructor(lines: ConnectLines, store: RowStore, count: number) {
     this.#lines = lines;
-    this.#said = new Float64Array(count).fill(NaN);
+    this.#store = store;
+    this.#row = store.take();
+    this.#first = this.#row.index * count;
+    this.#row.chunk.wide.fill(NaN, this.#first, this.#first + count);
+  }
+
+  /** It is not used any more. */
+  release(): void {
+    this.#store.give(this.#row);
   }
 
   /** Hands over each value that gets a line now. */
@@ -63,13 +75,13 @@ export class ValueNews {
       const { family, of } = values[i]!;
       const value = of(connection);
       if (value === null || !this.#isNews(i, family, value, look)) continue;
-      this.#said[i] = value;
+      this.#row.chunk.wide[this.#first + i] = value;
       line(family, value);
     }
   }
 
   #isNews(i: number, family: string, value: number, look: Look): boolean {
-    const said = this.#said[i]!;
+    const said = this.#row.chunk.wide[this.#first + i]!;
     if (this.#lines === 'all') return value !== said;
     if (look === 'open' && Number.isNaN(said)) {
       this.#begun![i] = value;

@@ -4,10 +4,16 @@
  */
 import { formatAddress, formatEndpoint } from '../metrics/address.js';
 import type { ByteWriter } from '../metrics/bytes.js';
-import { connectionLabels, type ConnectionLabels } from '../metrics/exposition.js';
+import type { ConnectionLabels } from '../metrics/exposition.js';
 import { logLine } from '../metrics/lines.js';
 import type { ConnectionEventKind } from '../metrics/ndjson.js';
-import { OWNER_SOURCE, ROLE, type ConnectionOwner } from '../generated/connection.js';
+import {
+  KeptConnection,
+  OWNER_SOURCE,
+  ROLE,
+  type ConnectionOwner,
+} from '../generated/connection.js';
+import { RowStore } from '../kernel/rows.js';
 import type { CgroupNames } from '../sources/cgroup-names.js';
 import type { Connection } from '../sources/connection.js';
 import { payloadReceived } from '../sources/payload.js';
@@ -20,8 +26,9 @@ import {
   TCP_SYN_SENT,
   type ConnectionState,
 } from '../sources/tcp-states.js';
+import { awaitsAccept, isOther, keepOwner } from './same-connection.js';
 import { StateNews, ValueNews, type ConnectLines, type Look } from './connection-news.js';
-import { infoLabels } from './state/connection-labels.js';
+import { infoLabels, labelsOf } from './state/connection-labels.js';
 import {
   congestionState,
   durationSeconds,
@@ -47,10 +54,9 @@ export interface ConnectionTableOptions {
 
 /** One open connection as last seen. */
 export interface Entry {
-  readonly labels: ConnectionLabels;
   readonly src: string;
   readonly dst: string;
-  last: Connection;
+  readonly last: KeptConnection;
   /** Of the cgroup in `last`. */
   names: CgroupNames | null;
   readonly values: ValueNews;
@@ -98,6 +104,10 @@ export class ConnectionTable {
   forgotten = 0;
   readonly #options: ConnectionTableOptions;
   readonly #values: readonly ConnectionValue[];
+  readonly #kept = KeptConnection.store();
+  readonly #said: RowStore;
+  /** Of the entry whose lines are being written. */
+  #labelled: { readonly entry: Entry; readonly labels: ConnectionLabels } | null = null;
   readonly #out: ByteWriter;
   readonly #toWallMs: (ns: number) => number;
   readonly #events: ConnectionEvents | null;
@@ -124,6 +134,7 @@ export class ConnectionTable {
     this.#events = events;
     this.#names = names;
     this.#values = valuesOf(options);
+    this.#said = new RowStore(this.#values.length, 0);
   }
 
   /** Lines written to the buffer since the last call. */
@@ -147,17 +158,11 @@ export class ConnectionTable {
     const { pid, uid, comm, startNs, cgroup, acceptedBy, acceptedByComm } = owner;
     const { last } = entry;
     if (entry.infoWritten && last.pid === pid && last.comm === comm) return;
-    entry.last = {
-      ...entry.last,
-      pid,
-      uid,
-      comm,
-      startNs,
-      cgroup,
-      acceptedBy,
-      acceptedByComm,
+    last.set({
+      ...last.read(),
+      ...{ pid, uid, comm, startNs, cgroup, acceptedBy, acceptedByComm },
       ownerSource: how === 'accept' ? OWNER_SOURCE.NW_OWNER_ACCEPT : OWNER_SOURCE.NW_OWNER_USER,
-    };
+    });
     this.#name(entry);
     addToUnit(this.units, entry);
     this.#names?.note(entry.last, entry.src, entry.dst);
@@ -171,7 +176,7 @@ export class ConnectionTable {
     if (entry === undefined) return;
     this.#addTraffic(entry);
     this.flows.left(sock);
-    this.entries.delete(sock);
+    this.#remove(sock);
   }
 
   closed(connection: Connection): void {
@@ -179,7 +184,7 @@ export class ConnectionTable {
     if (failed && !this.#options.all) {
       this.#names?.note(connection, ...endsOf(connection));
       this.units.of(this.#namesOf(connection.cgroup)).retransmits += connection.totalRetrans;
-      this.entries.delete(connection.sock);
+      this.#remove(connection.sock);
       this.#closed.set(connection.sock, connection.tsNs);
       return;
     }
@@ -190,7 +195,7 @@ export class ConnectionTable {
       this.#line('netwatch_connection_duration_seconds', entry, duration, connection.tsNs);
     this.#end('close', entry);
     this.#addTraffic(entry);
-    this.entries.delete(connection.sock);
+    this.#remove(connection.sock);
     this.#closed.set(connection.sock, connection.tsNs);
   }
 
@@ -259,18 +264,27 @@ export class ConnectionTable {
   endDump(): void {
     for (const [sock, entry] of this.entries) {
       if (this.#dumps - entry.seen < MISSED_DUMPS) continue;
-      this.entries.delete(sock);
+      this.#remove(sock);
       this.forgotten++;
     }
+  }
+
+  #remove(sock: number): void {
+    const entry = this.entries.get(sock);
+    if (entry === undefined) return;
+    this.entries.delete(sock);
+    entry.last.release();
+    entry.values.release();
+    this.#labelled = null;
   }
 
   #update(connection: Connection, look: Look): Entry {
     let entry = this.entries.get(connection.sock);
     if (entry === undefined || isOther(entry.last, connection)) {
+      this.#remove(connection.sock);
       entry = this.#create(connection);
       this.entries.set(connection.sock, entry);
-    }
-    entry.last = keepOwner(entry.last, connection);
+    } else entry.last.set(keepOwner(entry.last, connection));
     this.#name(entry);
     if (look === 'close' || !awaitsAccept(entry.last)) addToUnit(this.units, entry);
     this.#names?.note(entry.last, entry.src, entry.dst);
@@ -293,12 +307,11 @@ export class ConnectionTable {
     const { connects } = this.#options;
     const [src, dst] = endsOf(connection);
     return {
-      labels: connectionLabels(formatAddress(connection.sock), src, dst),
       src,
       dst,
-      last: connection,
+      last: new KeptConnection(this.#kept, connection),
       names: null,
-      values: new ValueNews(connects, this.#values.length),
+      values: new ValueNews(connects, this.#said, this.#values.length),
       state: new StateNews(connects),
       congestion: new StateNews(connects),
       infoWritten: false,
@@ -326,9 +339,15 @@ export class ConnectionTable {
   }
 
   #line(family: ConnectionFamily, entry: Entry, value: number, tsNs: number): void {
-    logLine(this.#out, family, entry.labels, value, this.#toWallMs(tsNs));
+    logLine(this.#out, family, this.#labelsOf(entry), value, this.#toWallMs(tsNs));
     this.#lines++;
     this.#events?.changed(family.slice(FAMILY_PREFIX.length), value);
+  }
+
+  /** Made for the lines of one look and not kept: most connections have none. */
+  #labelsOf(entry: Entry): ConnectionLabels {
+    if (this.#labelled?.entry !== entry) this.#labelled = { entry, labels: labelsOf(entry) };
+    return this.#labelled.labels;
   }
 
   #writeInfo(entry: Entry, tsNs: number): void {
@@ -371,25 +390,3 @@ function endsOf(connection: Connection): [src: string, dst: string] {
 
 /** What a state's line with the value 0 says is over. */
 const stateSuffix = (value: 0 | 1): '' | '_before' => (value === 1 ? '' : '_before');
-
-/** A socket's address is used again: another opening or other ports, another connection. */
-function isOther(a: Connection, b: Connection): boolean {
-  if (a.localPort !== b.localPort || a.peerPort !== b.peerPort) return true;
-  if (a.localAddr !== b.localAddr || a.peerAddr !== b.peerAddr) return true;
-  return a.openNs !== null && b.openNs !== null && a.openNs !== b.openNs;
-}
-
-/** Before accept() at most the listener's owner is known: the process that gets it may be another. */
-function awaitsAccept({ ownerSource, role, openNs }: Connection): boolean {
-  // of one that is older than netwatch nobody will tell any more
-  if (ownerSource === OWNER_SOURCE.NW_OWNER_NONE)
-    return role === ROLE.NW_ROLE_SERVER && openNs !== null;
-  return ownerSource === OWNER_SOURCE.NW_OWNER_LISTENER;
-}
-
-/** What accept() told stands, also where a later record does not know it yet. */
-function keepOwner(before: Connection, now: Connection): Connection {
-  if (before.ownerSource <= now.ownerSource) return now;
-  const { pid, uid, comm, startNs, cgroup, acceptedBy, acceptedByComm, ownerSource } = before;
-  return { ...now, pid, uid, comm, startNs, cgroup, acceptedBy, acceptedByComm, ownerSource };
-}

@@ -129,10 +129,23 @@ export function packetLine(
     buffer[at++] = QUOTE;
   }
   at = putUint(buffer, putShort(buffer, at, END), packet.lengthBytes);
-  buffer[at++] = SPACE;
-  at = putUint(buffer, at, packet.timestampMs);
-  buffer[at++] = NEWLINE;
-  out.length = at;
+  out.length = putEnd(buffer, at, packet.timestampMs);
+}
+
+/** What stood behind the last packet's value, its time and the newline: those of a millisecond share it. */
+const lastEnd = new Uint8Array(20);
+let lastEndBytes = 0;
+let lastMs = NaN;
+
+function putEnd(buffer: Uint8Array, at: number, timestampMs: number): number {
+  if (timestampMs !== lastMs) {
+    lastMs = timestampMs;
+    lastEnd[0] = SPACE;
+    lastEndBytes = putUint(lastEnd, 1, timestampMs);
+    lastEnd[lastEndBytes++] = NEWLINE;
+  }
+  for (let i = 0; i < lastEndBytes; i++) buffer[at + i] = lastEnd[i]!;
+  return at + lastEndBytes;
 }
 
 function putMicroseconds(buffer: Uint8Array, at: number, ns: number | null): number {

@@ -135,12 +135,13 @@ export class Snapshot implements Part<SnapshotName> {
   }
 
   /**
-   * Renders, giving way at least every `sliceMs`. The generator returns the text; add nothing
-   * meanwhile.
+   * Renders into `out`, giving way at least every `sliceMs`. The generator returns the text, a view of
+   * `out`; add nothing meanwhile.
    */
-  *build(sliceMs = SLICE_MS): Generator<undefined, Buffer, undefined> {
+  *build(sliceMs = SLICE_MS, out = new ByteWriter(0)): Generator<undefined, Buffer, undefined> {
     this.#addDropped();
-    const out = new ByteWriter(this.#room);
+    out.reset();
+    out.ensure(this.#room);
     let deadline = performance.now() + sliceMs;
     for (const name of FAMILY_NAMES) {
       const column = this.#columns.get(name);
@@ -252,9 +253,13 @@ function sum(a: number | bigint, b: number | bigint): number | bigint {
   return Number(a) + Number(b);
 }
 
-/** Builds between turns of the event loop. */
-export async function buildInSlices(snapshot: Snapshot, sliceMs = SLICE_MS): Promise<Buffer> {
-  const building = snapshot.build(sliceMs);
+/** Builds between turns of the event loop; `out` as of {@link Snapshot.build}. */
+export async function buildInSlices(
+  snapshot: Snapshot,
+  sliceMs = SLICE_MS,
+  out?: ByteWriter,
+): Promise<Buffer> {
+  const building = snapshot.build(sliceMs, out);
   for (;;) {
     const step = building.next();
     if (step.done === true) return step.value;

@@ -22,6 +22,7 @@ import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
 import { asksForOwner, fitsKernel, OWNER_GAINS, seedOwners } from './owners.js';
 import { helperFeature, rightFeature, type SourcePlan } from './plan.js';
+import type { PulledConnections } from './pulled-connections.js';
 import { encodeLoss, TRIAL_RING, type RingOptions } from './ring-options.js';
 
 export type { Connection } from '../generated/connection.js';
@@ -113,6 +114,14 @@ export class ConnectionSource {
     const link = this.source.object.linkFd('tcp');
     return readIterator(link, namespacePath, CONNECTION.size, (view, at) => {
       take(decodeConnection(view, at));
+    });
+  }
+
+  /** The same, for later. */
+  pull(namespacePath: string | null, pulled: PulledConnections): void {
+    const link = this.source.object.linkFd('tcp');
+    readIterator(link, namespacePath, CONNECTION.size, (view, at) => {
+      pulled.add(view, at);
     });
   }
 

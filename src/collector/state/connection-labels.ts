@@ -1,7 +1,7 @@
 /** The labels that name a connection, its owner and its states. */
 import { OWNER_SOURCE, ROLE } from '../../generated/connection.js';
 import { formatAddress } from '../../metrics/address.js';
-import type { ConnectionLabels } from '../../metrics/exposition.js';
+import { connectionLabels, type ConnectionLabels } from '../../metrics/exposition.js';
 import type { CgroupNames } from '../../sources/cgroup-names.js';
 import type { Connection } from '../../sources/connection.js';
 import { connectionState, type ConnectionState } from '../../sources/tcp-states.js';
@@ -9,7 +9,6 @@ import { congestionState } from './connection-values.js';
 
 /** An open connection as last seen. */
 export interface Shown {
-  readonly labels: ConnectionLabels;
   readonly src: string;
   readonly dst: string;
   readonly last: Connection;
@@ -17,6 +16,15 @@ export interface Shown {
   readonly names: CgroupNames | null;
   /** Payload bytes both ways since the last but one look, for "busiest". */
   readonly recentBytes: number;
+}
+
+/** The labels that all values of a connection have. */
+export function labelsOf({
+  last,
+  src,
+  dst,
+}: Pick<Shown, 'last' | 'src' | 'dst'>): ConnectionLabels {
+  return connectionLabels(formatAddress(last.sock), src, dst);
 }
 
 /** Labels of netwatch_connection_state_info, of the present state. */

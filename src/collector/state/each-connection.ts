@@ -1,7 +1,13 @@
 /** Single connections (-x, -r), the busiest of them. */
 import type { Part } from '../../metrics/snapshot.js';
 import { TCP_LISTEN } from '../../sources/tcp-states.js';
-import { congestionLabels, infoLabels, stateLabels, type Shown } from './connection-labels.js';
+import {
+  congestionLabels,
+  infoLabels,
+  labelsOf,
+  stateLabels,
+  type Shown,
+} from './connection-labels.js';
 import {
   durationSeconds,
   stateAgeSeconds,
@@ -43,6 +49,7 @@ export function addConnections(
 ): void {
   const values = valuesOf(options).filter(({ family }) => !LISTENER_FAMILIES.has(family));
   for (const entry of shown) {
+    const labels = labelsOf(entry);
     snapshot.add('netwatch_connection_info', infoLabels(entry), 1);
     if (options.extra) {
       snapshot.add('netwatch_connection_state_info', stateLabels(entry), 1);
@@ -50,13 +57,13 @@ export function addConnections(
     }
     for (const { family, of } of values) {
       const value = of(entry.last);
-      if (value !== null) snapshot.add(family, entry.labels, value);
+      if (value !== null) snapshot.add(family, labels, value);
     }
     const age = stateAgeSeconds(entry.last);
     if (options.extra && age !== null)
       snapshot.add('netwatch_connection_state_age_seconds', entry.labels, age);
     const duration = durationSeconds(entry.last);
     if (options.extra && duration !== null)
-      snapshot.add('netwatch_connection_duration_seconds', entry.labels, duration);
+      snapshot.add('netwatch_connection_duration_seconds', labels, duration);
   }
 }
