@@ -203,7 +203,11 @@ t.test('the records of connections say whose packets are, and two pulls later no
   t.equal(found(), null, 'what is gone is forgotten');
   table.closed(at(5, { state: 7, oldState: 2, comm: 'refused' }));
   t.equal(found(), 'refused', 'also that of a connection which came to nothing');
-  t.equal(names.ownerOf(endsKey(1, '10.77.0.1:40000', '10.77.0.2:80')), null, 'in another namespace');
+  t.equal(
+    names.ownerOf(endsKey(1, '10.77.0.1:40000', '10.77.0.2:80')),
+    null,
+    'in another namespace',
+  );
   t.equal(linesOf(out, 'connects').length, 2, 'it has its lines as ever');
   t.end();
 });

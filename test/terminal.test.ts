@@ -151,6 +151,8 @@ t.test('a tool may take a common option for itself', async (t) => {
     '-o, --output <FORMAT>',
     '--netns <NAMES>',
     '--cgroup <PATH>',
+    '--unit <NAMES>',
+    '--container <IDS>',
     '--data <DIR>',
     ...['-?', '--usage'],
   ]);

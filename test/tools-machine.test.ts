@@ -60,7 +60,11 @@ const DEVICE: Device = {
   netns: 4026531840,
   queues: { transmit: 2, receive: 1 },
 };
-const MOMENT = { wallMs: new Date(2026, 10, 1, 9, 8, 7).getTime(), elapsedSeconds: 2, namesOf: () => null };
+const MOMENT = {
+  wallMs: new Date(2026, 10, 1, 9, 8, 7).getTime(),
+  elapsedSeconds: 2,
+  namesOf: () => null,
+};
 
 function counts(
   direction: Direction,

@@ -160,7 +160,7 @@ const quantileExpr = (
   `histogram_quantile(${q}, ${sumBy(['le', ...labels], rate(`${name}_bucket`, DASHBOARD, ...matchers))})`;
 
 /** A quantile lies somewhere in its bucket; how wide that is belongs beside it. */
-export function exactness(name: HistogramName): string {
+function exactness(name: HistogramName): string {
   const { buckets } = familyOf(name);
   const widest = Math.max(...buckets.slice(1).map((bound, i) => bound / buckets[i]!));
   return widest < 1.1 ? 'True to 10 %.' : `True to a factor of ${Number(widest.toFixed(1))}.`;

@@ -14,7 +14,7 @@ export interface SynCookies {
 const NONE: SynCookies = { sent: 0, received: 0, failed: 0 };
 
 /** The counters of one group in the text of /proc/net/netstat: a line of names, a line of numbers. */
-export function readCounters(text: string, group: string): ReadonlyMap<string, number> {
+function readCounters(text: string, group: string): ReadonlyMap<string, number> {
   const [names = '', values = ''] = text.split('\n').filter((line) => line.startsWith(`${group}:`));
   const numbers = values.split(' ');
   return new Map(names.split(' ').map((name, i) => [name, Number(numbers[i])]));

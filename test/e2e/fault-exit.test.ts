@@ -282,7 +282,7 @@ t.test(
     const objects = bpfObjectsOf(killed.pid);
     t.ok(objects.programs.length > 20 && objects.links.length > 10 && objects.maps.length > 5);
     const inTree = programsInCgroups();
-    t.equal(objects.programs.filter((id) => inTree.has(id)).length, 2);
+    t.equal(objects.programs.filter((id) => inTree.has(id)).length, 3);
     t.strictSame(await killed.stop('SIGKILL'), { code: null, signal: 'SIGKILL' });
     await bpfObjectsGone(objects);
     const after = programsInCgroups();

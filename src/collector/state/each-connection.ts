@@ -61,7 +61,7 @@ export function addConnections(
     }
     const age = stateAgeSeconds(entry.last);
     if (options.extra && age !== null)
-      snapshot.add('netwatch_connection_state_age_seconds', entry.labels, age);
+      snapshot.add('netwatch_connection_state_age_seconds', labels, age);
     const duration = durationSeconds(entry.last);
     if (options.extra && duration !== null)
       snapshot.add('netwatch_connection_duration_seconds', labels, duration);

@@ -35,7 +35,7 @@ export type PartMeans = Readonly<Partial<Record<PartName, number>>>;
 const isSide = (side: string): side is Side => SIDES.some((one) => one === side);
 
 /** The parts of a side of the endpoint's words; those of an unknown side are none. */
-export const partsOf = (side: string): readonly PartName[] => (isSide(side) ? PARTS[side] : []);
+const partsOf = (side: string): readonly PartName[] => (isSide(side) ? PARTS[side] : []);
 
 /** Null without requests in the step. */
 export function partMeans(step: Step, side: Side): PartMeans | null {

@@ -85,7 +85,7 @@ const answerOf = ({ status, outcome }: RequestReport): string =>
 const titleOf = ({ method, path }: RequestReport): string => `${method} ${path ?? '(not known)'}`;
 
 /** All that is known of one request, in a sentence. */
-export function requestText(request: RequestReport): string {
+function requestText(request: RequestReport): string {
   const { side, process, src, dst, seconds, parts, inside, retransmits } = request;
   const time = (name: string, value: number): string =>
     `${partWords(name)} ${quantity(value, 'seconds')}`;
