@@ -51,55 +51,71 @@ struct {
 	__type(value, __u8);
 } shared_named SEC(".maps");
 
-static __always_inline bool nw_netns_allowed(__u32 netns)
+/*
+ * Lists are searched without a branch per entry: the verifier walks a program once
+ * per way that leads through it, and each of these would be one. What has its
+ * highest bit set in `outside` of all entries is in none of them.
+ */
+#define NW_IN_NONE(outside) ((outside) >> 63)
+
+/* The highest bit is set if two values differ; hidden, or it becomes a branch. */
+static __always_inline __u64 nw_differs(__u64 difference)
 {
-	if (!nw_filter.netns_count)
-		return true;
-	for (int i = 0; i < NW_FILTER_MAX; i++) {
-		if (i >= nw_filter.netns_count)
-			break;
-		if (nw_filter.netns[i] == netns)
-			return true;
-	}
-	return false;
+	__u64 negative = -difference;
+
+	barrier_var(negative);
+	return difference | negative;
 }
 
 static __always_inline bool nw_any_u32(const volatile __u32 *list, __u32 count,
 				       __u32 value)
 {
+	__u64 outside = ~0ULL;
+
 	if (!count)
 		return true;
 	for (int i = 0; i < NW_FILTER_MAX; i++) {
 		if (i >= count)
 			break;
-		if (list[i] == value)
-			return true;
+		outside &= nw_differs(list[i] ^ value);
 	}
-	return false;
+	return !NW_IN_NONE(outside);
+}
+
+static __always_inline bool nw_netns_allowed(__u32 netns)
+{
+	return nw_any_u32(nw_filter.netns, nw_filter.netns_count, netns);
 }
 
 static __always_inline bool nw_any_port(const volatile __u32 *list, __u32 count,
 					__u32 port)
 {
+	__u64 outside = ~0ULL;
+
 	if (!count)
 		return true;
 	for (int i = 0; i < NW_FILTER_MAX; i++) {
-		__u32 first, last;
+		__u32 entry, first;
+		__u64 above, most;
 
 		if (i >= count)
 			break;
-		first = list[i] & 0xffff;
-		last = list[i] >> 16;
-		if (port == first || (port > first && port <= last))
-			return true;
+		entry = list[i];
+		first = entry & 0xffff;
+		most = entry >> 16 > first ? (entry >> 16) - first : 0;
+		/* far above all ports if it is below the first */
+		above = (__u32)(port - first);
+		barrier_var(above);
+		outside &= most - above;
 	}
-	return false;
+	return !NW_IN_NONE(outside);
 }
 
 static __always_inline bool nw_any_prefix(const volatile struct nw_prefix *list,
 					  __u32 count, const __u8 *addr)
 {
 	const __u64 *a = (const __u64 *)addr;
+	__u64 outside = ~0ULL;
 
 	if (!count)
 		return true;
@@ -110,10 +126,10 @@ static __always_inline bool nw_any_prefix(const volatile struct nw_prefix *list,
 			break;
 		want = (const volatile __u64 *)list[i].addr;
 		mask = (const volatile __u64 *)list[i].mask;
-		if ((a[0] & mask[0]) == want[0] && (a[1] & mask[1]) == want[1])
-			return true;
+		outside &= nw_differs(((a[0] & mask[0]) ^ want[0]) |
+				      ((a[1] & mask[1]) ^ want[1]));
 	}
-	return false;
+	return !NW_IN_NONE(outside);
 }
 
 static __always_inline bool nw_tuple_allowed(const struct nw_tuple *t)
@@ -158,17 +174,17 @@ static __always_inline bool nw_comm_allowed(const __u8 *comm)
 	__u64 low_mask = nw_first_bytes(length);
 	__u64 high_mask = length > 8 ? nw_first_bytes(length - 8) : 0;
 	__u64 low = ((const __u64 *)comm)[0], high = ((const __u64 *)comm)[1];
+	__u64 outside = ~0ULL;
 
 	for (int i = 0; i < NW_COMM_LEN; i++) {
 		if (i > last_place)
 			break;
-		if (!((low ^ want[0]) & low_mask) &&
-		    !((high ^ want[1]) & high_mask))
-			return true;
+		outside &= nw_differs(((low ^ want[0]) & low_mask) |
+				      ((high ^ want[1]) & high_mask));
 		low = low >> 8 | high << 56;
 		high >>= 8;
 	}
-	return false;
+	return !NW_IN_NONE(outside);
 }
 
 static __always_inline bool nw_task_allowed(const struct nw_task *task)
