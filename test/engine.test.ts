@@ -195,8 +195,8 @@ t.test('closing a ring gives its memory back once', (t) => {
 
 t.test('every field of a connection record is decoded from its place', (t) => {
   const bytes = hexBytes('connection');
-  t.equal(bytes.length, 376);
-  t.equal(connection.CONNECTION.size, 376);
+  t.equal(bytes.length, 384);
+  t.equal(connection.CONNECTION.size, 384);
   t.strictSame(connection.decodeConnection(framed(bytes), 24), CONNECTION_READ);
   t.end();
 });
