@@ -17,8 +17,8 @@ const volatile __u32 nw_old_sequence = 0;
 static __always_inline bool nw_is_keepalive(struct sock *sk, __u32 reason,
 					    const struct nw_headers *h)
 {
-	__u8 flags = h->flags & (NW_TCP_FIN | NW_TCP_SYN | NW_TCP_RST |
-				 NW_TCP_ACK);
+	__u8 flags =
+		h->flags & (NW_TCP_FIN | NW_TCP_SYN | NW_TCP_RST | NW_TCP_ACK);
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
 	__u8 state;
 

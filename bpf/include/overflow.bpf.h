@@ -84,12 +84,11 @@ static __always_inline bool nw_completes(struct tcp_request_sock *request,
 		return false;
 	return h->payload_bytes || (h->flags & NW_TCP_FIN) || h->seq != first ||
 	       BPF_CORE_READ_BITFIELD_PROBED(request, req.req.num_timeout) >=
-		       BPF_CORE_READ(icsk,
-				     icsk_accept_queue.rskq_defer_accept);
+		       BPF_CORE_READ(icsk, icsk_accept_queue.rskq_defer_accept);
 }
 
-static __always_inline __u32
-nw_fill_lookup(struct bpf_sock_tuple *ends, const struct nw_headers *h)
+static __always_inline __u32 nw_fill_lookup(struct bpf_sock_tuple *ends,
+					    const struct nw_headers *h)
 {
 	const struct nw_tuple *t = &h->tuple;
 
@@ -107,8 +106,8 @@ nw_fill_lookup(struct bpf_sock_tuple *ends, const struct nw_headers *h)
 	return sizeof(ends->ipv6);
 }
 
-static __always_inline struct bpf_sock *
-nw_look_up(struct __sk_buff *ctx, const struct nw_headers *h)
+static __always_inline struct bpf_sock *nw_look_up(struct __sk_buff *ctx,
+						   const struct nw_headers *h)
 {
 	struct bpf_sock_tuple ends = {};
 

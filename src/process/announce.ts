@@ -26,11 +26,14 @@ function reasonsOf(programs: readonly ProgramState[]): Map<string, string[]> {
 
 /** Call it when signals are listened for: whoever reads it may send one. */
 export function announce({ programs, missing = [], startMs, where = '' }: Begun, say: Say): void {
-  for (const { source, obstacle } of missing)
-    say(`without ${source} records: ${obstacle.reason}; to fix it: ${obstacle.fix ?? ''}`);
   const left = new Set(missing.map(({ source }) => source));
-  for (const [reason, names] of reasonsOf(programs.filter(({ source }) => !left.has(source))))
-    say(`without ${names.join(', ')}: ${reason}`);
+  const reasons = reasonsOf(programs.filter(({ source }) => !left.has(source)));
+  for (const { source, obstacle } of missing) {
+    const names = [`${source} records`, ...(reasons.get(obstacle.reason) ?? [])].join(', ');
+    say(`without ${names}: ${obstacle.reason}; to fix it: ${obstacle.fix ?? ''}`);
+    reasons.delete(obstacle.reason);
+  }
+  for (const [reason, names] of reasons) say(`without ${names.join(', ')}: ${reason}`);
   const ms = Math.round(performance.now() - startMs);
   const attached = programs.filter((program) => program.attached).length;
   say(`ready after ${ms} ms: ${attached} programs attached${where}`);

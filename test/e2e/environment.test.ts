@@ -147,7 +147,7 @@ t.test('without cgroup v2 all but packets are seen, and that is said once', { sk
   const collector = await startCollector(t, namespace, options, { wrapper });
   t.match(
     collector.stderr(),
-    /^netwatch: without packet records: no cgroup v2 .*: mount -t cgroup2 .*\nnetwatch: /m,
+    /^netwatch: without packet records, listener_ingress: no cgroup v2 .*: mount -t cgroup2 .*\nnetwatch: /m,
   );
   t.equal(collector.stderr().match(/cgroup v2/g)?.length, 1);
   await runTcp(namespace, { connections: 7, rounds: 3 });

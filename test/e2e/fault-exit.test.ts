@@ -326,7 +326,7 @@ t.test(
       const options = [...QUIET, ...rotate, ...(i % 3 === 0 ? ['--gzip'] : [])];
       const collector = await startCollector(t, namespace, options, { dataFolder });
       const grown = (): boolean => countLines(dataFolder, 'packets.log') > lines + 100 * (i + 5);
-      await until(grown, { what: 'more lines', everyMs: 1 });
+      await until(grown, { what: 'more lines', everyMs: 1, deadlineMs: 60_000 });
       t.match(await collector.stop('SIGKILL'), { signal: 'SIGKILL' });
       lines = checkTorn(t, dataFolder);
     }

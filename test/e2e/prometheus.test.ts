@@ -66,7 +66,7 @@ interface Scene {
 async function setUp(t: Test): Promise<Scene> {
   const namespace = createNamespace(t);
   const folder = temporaryFolder(t);
-  chmodSync(folder, 0o750); // the endpoint gives up root
+  chmodSync(folder, 0o755); // the endpoint gives up root, and root's group
   const collector = await startCollector(t, namespace, ARGS, { dataFolder: folder });
   const endpoint = await startServe(t, folder);
   const exporter = await startNodeExporter(t, folder);

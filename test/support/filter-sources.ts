@@ -299,6 +299,26 @@ const TRAFFIC: readonly Source[] = [
     facts: moved,
   },
   {
+    command: 'flows',
+    args: ['600'],
+    flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER },
+    // a connection that was refused has moved nothing
+    found: ({ objects }) =>
+      objects
+        .filter(({ bytes_sent: sent }) => sent !== 0)
+        .map(
+          (o) =>
+            `${String(o['role'])} ${String(o['server_port'])} ` +
+            `${String(o['network_peer_address'])} ${String(o['bytes_sent'])}`,
+        ),
+    sums: (deeds) =>
+      sumsBy(
+        deeds,
+        ({ role, local, peer }) => `${role} ${(role === 'client' ? peer : local).port} ${peer.ip}`,
+        'sent',
+      ),
+  },
+  {
     command: 'tcpsubnet',
     args: ['-i', '600', '127.0.1.1/32,127.0.1.2/32'],
     flags: { ...COMMON, ...EITHER },
