@@ -311,9 +311,10 @@ const TRAFFIC: readonly Source[] = [
             `${String(o['role'])} ${String(o['server_port'])} ` +
             `${String(o['network_peer_address'])} ${String(o['bytes_sent'])}`,
         ),
-    sums: (deeds) =>
+    // whose it is shows with its first use, and what was moved before counts too
+    sums: (_chosen, _unfiltered, used) =>
       sumsBy(
-        deeds,
+        used,
         ({ role, local, peer }) => `${role} ${(role === 'client' ? peer : local).port} ${peer.ip}`,
         'sent',
       ),

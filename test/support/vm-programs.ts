@@ -84,7 +84,7 @@ const exact: Rule = (asked) => (hasExactTimes() ? timed(asked) : 'unasked');
 const plain: Rule = (asked) => (points(asked) === 'attached' ? 'unasked' : 'attached');
 
 /** Sources that the collector opens; all others are of commands with a source of their own. */
-const COLLECTED: ReadonlySet<string> = new Set(['connection', 'packet', 'fault']);
+const COLLECTED: ReadonlySet<string> = new Set(['cgroup', 'connection', 'packet', 'fault']);
 
 /** Functions stand in for tracepoints of 6.3; kprobes where nothing else can be attached to them. */
 const since63: Rule = () => (since('6.3') ? 'attached' : 'unasked');
@@ -179,6 +179,7 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
       !asked('-e') || since('5.17') ? 'unasked' : since('5.14') ? 'attached' : 'missing',
     tcp_send_reset: only('-e'),
     tcp_receive_reset: only('-e'),
+    listener_ingress: only('-e'),
   },
   // the tracepoint of 5.19 does it better
   congestion: { tcp_probe: () => (since('5.19') ? 'unasked' : 'attached') },
