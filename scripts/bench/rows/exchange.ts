@@ -9,37 +9,17 @@ import { NO_FILTER } from '../../../src/sources/filter.js';
 import { nextWaitMs } from '../../../src/sources/pace.js';
 import { PacketSource } from '../../../src/sources/packet.js';
 import { listenTo, stop } from '../child.js';
-import { NETWATCH, type Lab, type Sizes } from '../lab.js';
-import { runLoad, type LoadOptions } from '../load.js';
+import { NETWATCH, type Lab } from '../lab.js';
+import { HTTP_LOAD, SETTLE_MS } from '../http-load.js';
+import { runLoad } from '../load.js';
 import { cpuNs, userNs } from '../process.js';
 import type { RowModule } from '../row-module.js';
 import { median } from '../statistics.js';
 import type { Row } from '../table.js';
 import { costs, netNs, openKernelMeter } from '../twin.js';
 
-interface ExchangeSize {
-  /** Until the optimizing compiler has seen netwatch's hot path. */
-  readonly warmUp: LoadOptions;
-  readonly measured: LoadOptions;
-  readonly turns: number;
-}
-
-const SIZES: Sizes<ExchangeSize> = {
-  full: {
-    warmUp: { seconds: 4, rate: 15_000, count: 30_000 },
-    measured: { seconds: 20, rate: 15_000, count: 60_000 },
-    turns: 3,
-  },
-  smoke: {
-    warmUp: { seconds: 1, count: 100 },
-    measured: { seconds: 1, count: 1000 },
-    turns: 1,
-  },
-};
 const SIDES = 2;
 const RING_BYTES = 1 << 24;
-/** Longer than netwatch waits between two drains. */
-const SETTLE_MS = 300;
 const READY = / ready after /;
 
 /** Drains at netwatch's pace, and throws the records away, until the returned function is called. */
@@ -59,7 +39,7 @@ function drainPaced(source: PacketSource): () => void {
 
 /** Of all programs, in ns per exchange and side. */
 async function kernelNs(lab: Lab, explain: boolean): Promise<number> {
-  const { warmUp, measured } = lab.size(SIZES);
+  const { warmUp, measured } = lab.size(HTTP_LOAD);
   const source = new PacketSource({
     filter: { ...NO_FILTER, namespaces: [statSync(lab.path).ino] },
     ...{ time: true, http: true, explain, ring: { bytes: RING_BYTES, loseEvery: 0 } },
@@ -81,7 +61,7 @@ async function kernelNs(lab: Lab, explain: boolean): Promise<number> {
 
 async function kernelRow(lab: Lab): Promise<Row> {
   const [without, withParts]: [number[], number[]] = [[], []];
-  for (let turn = 0; turn < lab.size(SIZES).turns; turn++) {
+  for (let turn = 0; turn < lab.size(HTTP_LOAD).turns; turn++) {
     without.push(await kernelNs(lab, false));
     withParts.push(await kernelNs(lab, true));
   }
@@ -94,7 +74,7 @@ async function kernelRow(lab: Lab): Promise<Row> {
 }
 
 async function userRow(lab: Lab): Promise<Row> {
-  const { warmUp, measured } = lab.size(SIZES);
+  const { warmUp, measured } = lab.size(HTTP_LOAD);
   const line = [NETWATCH, 'requests', '--netns', lab.name, '--top', '10', '-o', 'json'];
   const child = lab.start(process.execPath, line, { stdio: ['ignore', 'ignore', 'pipe'] });
   const words = listenTo(child, 'netwatch requests', [child.stderr]);

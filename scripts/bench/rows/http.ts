@@ -5,34 +5,14 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startCollector } from '../collector.js';
-import { segments, type Lab, type Sizes } from '../lab.js';
-import { runLoad, type LoadOptions } from '../load.js';
+import { segments, type Lab } from '../lab.js';
+import { HTTP_LOAD, SETTLE_MS } from '../http-load.js';
+import { runLoad } from '../load.js';
 import { cpuNs } from '../process.js';
 import type { RowModule } from '../row-module.js';
 import { median } from '../statistics.js';
 import type { Row } from '../table.js';
 
-interface HttpSize {
-  /** Until the optimizing compiler has seen netwatch's hot path. */
-  readonly warmUp: LoadOptions;
-  readonly measured: LoadOptions;
-  readonly turns: number;
-}
-
-const SIZES: Sizes<HttpSize> = {
-  full: {
-    warmUp: { seconds: 4, rate: 15_000, count: 30_000 },
-    measured: { seconds: 20, rate: 15_000, count: 60_000 },
-    turns: 3,
-  },
-  smoke: {
-    warmUp: { seconds: 1, count: 100 },
-    measured: { seconds: 1, count: 1000 },
-    turns: 1,
-  },
-};
-/** Longer than netwatch waits between two drains. */
-const SETTLE_MS = 300;
 const HEADS_PER_REQUEST = 4;
 
 interface Measured {
@@ -43,7 +23,7 @@ interface Measured {
 }
 
 async function measure(lab: Lab, args: readonly string[]): Promise<Measured> {
-  const size = lab.size(SIZES);
+  const size = lab.size(HTTP_LOAD);
   const collector = await startCollector(lab, args);
   await runLoad(lab, 'http', size.warmUp);
   await sleep(SETTLE_MS);
@@ -63,7 +43,7 @@ export const rows: RowModule = {
     const ratios: number[] = [];
     const plain: number[] = [];
     let lost = 0;
-    for (let turn = 0; turn < lab.size(SIZES).turns; turn++) {
+    for (let turn = 0; turn < lab.size(HTTP_LOAD).turns; turn++) {
       const without = await measure(lab, []);
       const withHeads = await measure(lab, ['-i']);
       const packetNs = without.cpuNs / without.packets;
