@@ -1,4 +1,5 @@
 // A process that does not close what the other end has closed is named, with how long that has been so.
+import { performance } from 'node:perf_hooks';
 import t from 'tap';
 import { startCollector } from '../support/collector.js';
 import { createNamespace } from '../support/netns.js';
@@ -24,6 +25,7 @@ sys.stdin.read()`;
 t.test('a leak of CLOSE_WAIT is named with its process and its age', { skip }, async (t) => {
   const namespace = createNamespace(t);
   const collector = await startCollector(t, namespace, ['-x', '-q', '--interval', '0.2']);
+  const beganMs = performance.now();
   const leak = namespace.spawn('python3', ['-c', LEAK], { stdio: ['pipe', 'pipe', 'inherit'] });
   t.teardown(() => leak.kill('SIGKILL'));
   const labels = { pid: `${leak.pid}`, process: 'python3' };
@@ -45,6 +47,7 @@ t.test('a leak of CLOSE_WAIT is named with its process and its age', { skip }, a
     ),
   );
   t.equal(oldest, total(state, name, labels));
+  t.ok(oldest * 1000 < performance.now() - beganMs, 'no older than the process');
   leak.stdout?.resume();
   leak.stdin?.write('\n');
   await collector.waitFor(
