@@ -21,8 +21,11 @@ DEADLINE_S = 20
 LINGER_0 = struct.pack('ii', 1, 0)
 SO_ATTACH_FILTER = 26
 SO_DETACH_FILTER = 27
-# of struct tcp_info
-SEGMENTS_SENT_AGAIN = 100
+# of struct tcp_info, and what it says after the retransmission timer went off
+CONGESTION_STATE = 1
+LOSS = 4
+# of /proc/net/tcp
+TIME_WAIT = '06'
 # no initial sequence number of a clock that starts at random is just there
 OUT_OF_WINDOW = 0x12345678
 # NOP, NOP, SACK: of so many bytes
@@ -162,12 +165,12 @@ class Deeds:
         with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
             raw.sendto(header + segment, (ip, 0))
 
-    def wait_for_retransmit(self, name):
-        def sent_again():
-            info = self.held[name].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 128)
-            return struct.unpack_from('I', info, SEGMENTS_SENT_AGAIN)[0] > 0
+    def wait_for_timeout(self, name):
+        """A loss probe, which comes first, is no change of the state: it may even get through."""
+        def timed_out():
+            return self.held[name].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 128)[CONGESTION_STATE] == LOSS
 
-        wait_until(sent_again)
+        wait_until(timed_out)
 
     def pair(self):
         """For what is handed over between this actor and those that it forks."""
@@ -191,6 +194,15 @@ def checksum(data):
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return struct.pack('!H', ~total & 0xFFFF)
+
+
+def has_ended(port):
+    """Whether of a client's connection nothing is left but its TIME_WAIT: the kernel has told all of it."""
+    left = []
+    for table in 'tcp', 'tcp6':
+        with open(f'/proc/net/{table}') as rows:
+            left += [row[3] for row in map(str.split, rows) if f'{port:04X}' in (row[1][-4:], row[2][-4:])]
+    return all(state == TIME_WAIT for state in left)
 
 
 def wait_until(condition):
@@ -287,6 +299,7 @@ class Party:
         client.do('close', name)
         assert server.do('receive_end', name) == 0
         server.do('close', name)
+        wait_until(lambda: has_ended(connection['client']['port']))
 
     def whole(self, connection, server, client, place=None):
         """Data comes before accept(), where that is still to come; then one segment that is wrong."""
@@ -398,12 +411,12 @@ class Party:
         self.accept(connection, self.server, 0)
         self.server.do('drop', name)
         self.ask(connection, self.client)
-        self.client.do('wait_for_retransmit', name)
+        self.client.do('wait_for_timeout', name)
         self.server.do('stop_dropping', name)
         self.server.do('receive', name, connection['client']['sent'])
         self.client.do('drop', name)
         answer = self.send_answer(connection, self.server)
-        self.server.do('wait_for_retransmit', name)
+        self.server.do('wait_for_timeout', name)
         self.client.do('stop_dropping', name)
         self.client.do('receive', name, answer)
         self.finish(connection, self.server, self.client)
