@@ -352,7 +352,7 @@ t.test('what is missing is named, each with its purpose', (t) => {
 t.test('what is kept follows from who runs it, and what it starts', (t) => {
   const kept = (root: boolean, listens: boolean): string =>
     keptCapabilities({ root, listens }).join();
-  const others = 'CAP_BPF,CAP_SYS_ADMIN,CAP_SYS_PTRACE';
+  const others = 'CAP_BPF,CAP_SYS_ADMIN,CAP_SYS_PTRACE,CAP_SYS_NICE';
   const files = 'CAP_DAC_OVERRIDE,CAP_FOWNER';
   t.equal(kept(false, false), others);
   t.equal(kept(false, true), others);

@@ -6,6 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createClock } from '../kernel/clock.js';
 import { dropCapabilities } from '../kernel/drop-capabilities.js';
 import { NetwatchError, type Failure } from '../failure.js';
+import { Priority } from '../kernel/priority.js';
 import { listNamespaces, type NetworkNamespace } from '../kernel/host.js';
 import { releaseKernelBtf } from '../kernel/kernel-btf.js';
 import { SocketMemoryWarning } from '../kernel/socket-memory.js';
@@ -29,6 +30,7 @@ import { takeSnapshot } from './state.js';
 import { SelfWatch } from './state/self.js';
 import { NeverFalling } from './state/totals.js';
 import type { Traffic } from './traffic.js';
+import { Urgency } from './urgency.js';
 
 /** Connections turned into lines at once: 3 ms and, with -x, 1 MB. */
 const SLICE = 256;
@@ -83,8 +85,9 @@ export class Collector {
   readonly #cookies: SynCookieCounts | null;
   readonly #lossWarning: LossWarning;
   readonly #memoryWarning: SocketMemoryWarning;
+  readonly #urgency = new Urgency(new Priority());
   readonly #startMs = performance.now();
-  #drainTimer: NodeJS.Timeout | null = null;
+  #cancelDrain = (): void => undefined;
   #pullTimer: NodeJS.Timeout | null = null;
   /** The pull under way. */
   #pulling: Promise<void> | null = null;
@@ -177,7 +180,7 @@ export class Collector {
 
   #scheduleDrain(waitMs: number): void {
     this.#self.expect(waitMs);
-    this.#drainTimer = setTimeout(() => {
+    this.#cancelDrain = after(waitMs, () => {
       this.#self.arrived();
       this.#drains++;
       try {
@@ -185,13 +188,14 @@ export class Collector {
       } catch (error) {
         this.#hooks.fail(error);
       }
-    }, waitMs);
+    });
   }
 
   /** The next wait. When all is quiet there is little to do but look: each pull drains anyway. */
   #drainOnce(waitedMs: number): number {
-    if (this.#intake.isIdle) return nextWaitMs(waitedMs, 0, 0);
-    const { fill } = this.#intake;
+    const fill = this.#intake.isIdle ? 0 : this.#intake.fill;
+    this.#urgency.look(fill, performance.now());
+    if (fill === 0) return nextWaitMs(waitedMs, 0, 0);
     this.#intake.drain();
     return nextWaitMs(waitedMs, fill, this.#intake.fill);
   }
@@ -319,7 +323,7 @@ export class Collector {
     if (this.#stopped) throw new Error('stopped twice');
     this.#stopped = true;
     if (this.#pullTimer !== null) clearInterval(this.#pullTimer);
-    if (this.#drainTimer !== null) clearTimeout(this.#drainTimer);
+    this.#cancelDrain();
     this.#open.faults?.source.detach();
     this.#intake.finishPackets(this.#namespacePaths());
     await this.#pulling;
@@ -351,6 +355,20 @@ export class Collector {
       open: [...table.entries.values()].map(({ last }) => last),
     };
   }
+}
+
+/** Calls back after a time; returns what cancels that. A timer of 0 ms would sleep for one. */
+function after(waitMs: number, call: () => void): () => void {
+  if (waitMs > 0) {
+    const timer = setTimeout(call, waitMs);
+    return () => {
+      clearTimeout(timer);
+    };
+  }
+  const next = setImmediate(call);
+  return () => {
+    clearImmediate(next);
+  };
 }
 
 function isErrnoException(error: unknown): error is NodeJS.ErrnoException {

@@ -19,6 +19,7 @@ const CAPABILITIES = {
   CAP_NET_ADMIN: { bit: 12, purpose: 'see packets' },
   CAP_SYS_PTRACE: { bit: 19, purpose: 'find network namespaces of processes of other users' },
   CAP_SYS_ADMIN: { bit: 21, purpose: 'enter other network namespaces' },
+  CAP_SYS_NICE: { bit: 23, purpose: 'run before others while a buffer of the kernel fills up' },
   CAP_SYS_RESOURCE: { bit: 24, purpose: 'lock memory for maps, before Linux 5.11' },
   CAP_PERFMON: { bit: 38, purpose: 'attach to tracepoints' },
   CAP_BPF: { bit: 39, purpose: 'load programs' },
@@ -85,7 +86,12 @@ export interface Circumstances {
  * it at every read of a map. Root's files may belong to anybody, and its child to another user.
  */
 export function keptCapabilities({ root, listens }: Circumstances): Capability[] {
-  const always: readonly Capability[] = ['CAP_BPF', 'CAP_SYS_ADMIN', 'CAP_SYS_PTRACE'];
+  const always: readonly Capability[] = [
+    'CAP_BPF',
+    'CAP_SYS_ADMIN',
+    'CAP_SYS_PTRACE',
+    'CAP_SYS_NICE',
+  ];
   const files: readonly Capability[] = root ? ['CAP_DAC_OVERRIDE', 'CAP_FOWNER'] : [];
   const child: readonly Capability[] =
     root && listens ? ['CAP_KILL', 'CAP_NET_BIND_SERVICE', 'CAP_SETGID', 'CAP_SETUID'] : [];

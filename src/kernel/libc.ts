@@ -84,6 +84,14 @@ export const c = {
     libc,
     'int64_t syscall(int64_t number, int fd, uint32_t flags, uint32_t attr_flags)',
   ),
+  getpriority: fn<(which: number, who: number) => number>(
+    libc,
+    'int getpriority(int which, uint32_t who)',
+  ),
+  setpriority: fn<(which: number, who: number, value: number) => number>(
+    libc,
+    'int setpriority(int which, uint32_t who, int prio)',
+  ),
   sysconf: fn<(name: number) => number>(libc, 'int64_t sysconf(int name)'),
   vsnprintf: fn<(into: Uint8Array, size: number, format: Pointer, args: Pointer) => number>(
     libc,

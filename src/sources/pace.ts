@@ -4,7 +4,7 @@
  * within a tenth of a second.
  */
 
-const LONGEST_MS = 75;
+const LONGEST_MS = 50;
 const SHORTEST_MS = 5;
 /** Part of the fullest ring that should fill up between two drains. */
 const WANTED_FILL = 1 / 8;

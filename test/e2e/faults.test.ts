@@ -63,6 +63,23 @@ t.test('a ring that is too small loses packets, and counts each', { skip }, asyn
   t.equal(warnings?.length, 1, 'said once in 30 s');
 });
 
+/** Of the main thread: proc_pid_stat(5). */
+const niceOf = (pid: number): number =>
+  Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[16]);
+
+t.test('who comes late to a ring runs before others, until that is over', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const collector = await startCollector(t, namespace, [...QUIET, '--ring', '4k']);
+  const usual = niceOf(process.pid);
+  t.equal(niceOf(collector.pid), usual);
+  const load = await startBlast(t, namespace, { port: TCP_PORT });
+  const raised = usual === 0 ? -10 : usual;
+  await until(() => niceOf(collector.pid) === raised, { what: 'it is raised' });
+  await load.stop();
+  await until(() => niceOf(collector.pid) === usual, { what: 'it is given back' });
+  t.match(await collector.stop(), { code: 0 });
+});
+
 // Table 5
 t.test('losses on purpose are counted and told as any other', { skip }, async (t) => {
   const namespace = createNamespace(t);

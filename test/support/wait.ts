@@ -7,7 +7,7 @@ const PATIENCE = process.env['VMRUN'] === '1' ? 15 : 1;
 export interface UntilOptions {
   /** Names the thing in the error. */
   readonly what: string;
-  /** Default 10 s; 15 times as long in an emulated machine. */
+  /** Default 30 s; 15 times as long in an emulated machine. */
   readonly deadlineMs?: number;
   readonly everyMs?: number;
 }
@@ -18,7 +18,7 @@ export interface UntilOptions {
  */
 export async function until<T>(
   predicate: () => T | Promise<T>,
-  { what, deadlineMs = 10_000, everyMs = 10 }: UntilOptions,
+  { what, deadlineMs = 30_000, everyMs = 10 }: UntilOptions,
 ): Promise<Exclude<T, null | undefined | false>> {
   const patienceMs = deadlineMs * PATIENCE;
   const deadline = performance.now() + patienceMs;
