@@ -478,7 +478,7 @@ t.test(
   'a joined pair carries both families through a slow queue',
   { skip: needsTools },
   async (t) => {
-    const { left, right, addresses, device } = createJoinedNamespaces(t);
+    const { left, right, addresses, device } = createJoinedNamespaces(t, WITHOUT_PROBES);
     plainDevice(left, device, { checksums: true });
     plainDevice(right, device, { checksums: true });
     const queue = slowQueue(left, { device, rateMbit: 50, burstBytes: 5000 });
