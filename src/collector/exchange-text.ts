@@ -5,7 +5,7 @@
 import { HTTP_EXCHANGE } from '../generated/packet.js';
 import { readAddress, readComm, readIp, readU64 } from '../kernel/read.js';
 import { formatAddress, formatEndpoint } from '../metrics/address.js';
-import { putFixed, putShort, putUint, type ByteWriter } from '../metrics/bytes.js';
+import { Constant, putConstant, putFixed, putUint, type ByteWriter } from '../metrics/bytes.js';
 import { PrefixCache } from '../metrics/lines.js';
 import { escapeLabel } from '../metrics/text.js';
 import {
@@ -33,25 +33,25 @@ const UNKNOWN_WORD = -1;
 const WORD = 2 ** 32;
 /** The longest a line can be without what is made once and without its path. */
 const ROOM = 2048;
-const STATUS = Buffer.from(',http_response_status_code="');
-const RETRANSMITS = Buffer.from(',retransmits="');
-const EARLY = Buffer.from(',early="1"');
-const END = Buffer.from('} ');
+const STATUS = Constant.of(',http_response_status_code="');
+const RETRANSMITS = Constant.of(',retransmits="');
+const EARLY = Constant.of(',early="1"');
+const END = Constant.of('} ');
 
 /** What is made once for each connection, owner and kind of exchange: all before the path. */
 interface Known {
-  readonly head: Uint8Array;
+  readonly head: Constant;
   readonly places: readonly PlaceBytes[];
 }
 
 interface PlaceBytes {
   /** `,behind_seconds="` */
-  readonly label: Uint8Array;
+  readonly label: Constant;
   readonly at: number;
 }
 
 const labelsOf = (side: Side): readonly PlaceBytes[] =>
-  placesOf(side).map(({ name, at }) => ({ label: Buffer.from(`,${name}_seconds="`), at }));
+  placesOf(side).map(({ name, at }) => ({ label: Constant.of(`,${name}_seconds="`), at }));
 
 const PLACES: Readonly<Record<Side, readonly PlaceBytes[]>> = {
   server: labelsOf('server'),
@@ -80,36 +80,36 @@ export class ExchangeText {
   add(view: DataView, at: number, request: RequestLine | null, connectNs: number | null): void {
     const out = this.lines;
     const known = this.#knownOf(view, at);
-    out.bytes(known.head);
+    out.constant(known.head);
     if (request !== null) {
       out.ascii(',url_path="');
       out.label(request.path);
       out.byte(QUOTE);
     }
     out.ensure(ROOM);
-    const { buffer } = out;
+    const { data } = out;
     let end = out.length;
     const status = view.getUint16(at + FIELD.status, true);
-    if (status !== 0) end = putNumber(buffer, end, STATUS, status);
-    end = this.#putPlaces(buffer, end, at, known.places);
-    end = putNumber(buffer, end, RETRANSMITS, this.#words[(at + FIELD.retransmits) >> 2]! >>> 0);
-    if (connectNs !== null) end = putSeconds(buffer, end, CONNECT, connectNs);
-    if (view.getUint8(at + FIELD.early) === 1) end = putShort(buffer, end, EARLY);
+    if (status !== 0) end = putNumber(data, end, STATUS, status);
+    end = this.#putPlaces(data, end, at, known.places);
+    end = putNumber(data, end, RETRANSMITS, this.#words[(at + FIELD.retransmits) >> 2]! >>> 0);
+    if (connectNs !== null) end = putSeconds(data, end, CONNECT, connectNs);
+    if (view.getUint8(at + FIELD.early) === 1) end = putConstant(data, end, EARLY);
     const cause = causeOf(view.getUint8(at + FIELD.unexplained));
     if (cause !== null) {
       out.length = end;
       out.ascii(`,partly_explained="${cause}"`);
       end = out.length;
     }
-    end = putShort(buffer, end, END);
-    end = putFixed(buffer, end, readU64(view, at + FIELD.durationNs), DECIMALS_OF_SECONDS);
-    buffer[end++] = SPACE;
-    end = putUint(buffer, end, this.#toWallMs(readU64(view, at)));
-    buffer[end++] = NEWLINE;
+    end = putConstant(data, end, END);
+    end = putFixed(data, end, readU64(view, at + FIELD.durationNs), DECIMALS_OF_SECONDS);
+    data.setUint8(end++, SPACE);
+    end = putUint(data, end, this.#toWallMs(readU64(view, at)));
+    data.setUint8(end++, NEWLINE);
     out.length = end;
   }
 
-  #putPlaces(buffer: Uint8Array, start: number, at: number, places: readonly PlaceBytes[]): number {
+  #putPlaces(data: DataView, start: number, at: number, places: readonly PlaceBytes[]): number {
     const words = this.#words;
     let end = start;
     for (let i = 0; i < places.length; i++) {
@@ -119,7 +119,7 @@ export class ExchangeText {
       // as readDuration has it
       if (high === UNKNOWN_WORD) continue;
       const ns = (high >>> 0) * WORD + (words[word]! >>> 0);
-      end = putSeconds(buffer, end, label, ns);
+      end = putSeconds(data, end, label, ns);
     }
     return end;
   }
@@ -142,17 +142,17 @@ export class ExchangeText {
   readonly #render = (): Known => render(this.#view, this.#at);
 }
 
-const CONNECT = Buffer.from(',connect_seconds="');
+const CONNECT = Constant.of(',connect_seconds="');
 
-function putNumber(buffer: Uint8Array, at: number, label: Uint8Array, value: number): number {
-  const end = putUint(buffer, putShort(buffer, at, label), value);
-  buffer[end] = QUOTE;
+function putNumber(data: DataView, at: number, label: Constant, value: number): number {
+  const end = putUint(data, putConstant(data, at, label), value);
+  data.setUint8(end, QUOTE);
   return end + 1;
 }
 
-function putSeconds(buffer: Uint8Array, at: number, label: Uint8Array, ns: number): number {
-  const end = putFixed(buffer, putShort(buffer, at, label), ns, DECIMALS_OF_SECONDS);
-  buffer[end] = QUOTE;
+function putSeconds(data: DataView, at: number, label: Constant, ns: number): number {
+  const end = putFixed(data, putConstant(data, at, label), ns, DECIMALS_OF_SECONDS);
+  data.setUint8(end, QUOTE);
   return end + 1;
 }
 
@@ -169,7 +169,7 @@ function render(view: DataView, at: number): Known {
   const comm = escapeLabel(readComm(view, at + FIELD.comm));
   const owner = pid === 0 ? '' : `,pid="${pid}",process="${comm}"`;
   return {
-    head: Buffer.from(
+    head: Constant.of(
       `netwatch_http_exchange_seconds{sock="${sock}",src="${src}",dst="${dst}",side="${side}",` +
         `http_request_method="${method}",outcome="${outcome}"${owner}`,
     ),

@@ -5,7 +5,7 @@
 import { MARK, PACKET } from '../generated/packet.js';
 import { readAddress, readDuration, readIp } from '../kernel/read.js';
 import { formatAddress, formatEndpoint } from '../metrics/address.js';
-import type { ByteWriter } from '../metrics/bytes.js';
+import type { ByteWriter, Constant } from '../metrics/bytes.js';
 import {
   packetLine,
   packetPrefix,
@@ -47,7 +47,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** What is made once for each connection. */
 interface Known extends PacketEnds {
-  readonly prefix: Uint8Array;
+  readonly prefix: Constant;
 }
 
 export class PacketText {

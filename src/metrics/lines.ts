@@ -3,7 +3,7 @@
  * times and HTTP (2-core development machine; a template string: 520 ns). Its connection is a
  * cached prefix, numbers go digit by digit.
  */
-import { putFixed, putShort, putUint } from './bytes.js';
+import { Constant, putConstant, putFixed, putUint } from './bytes.js';
 import type { ByteWriter } from './bytes.js';
 import { nameBytes, renderLabels } from './exposition.js';
 import type { LabelsFor } from './exposition.js';
@@ -67,21 +67,21 @@ export interface PacketLabels {
 }
 
 /** The beginning of every packet line of a connection. */
-export function packetPrefix(sock: string, src: string, dst: string): Buffer {
+export function packetPrefix(sock: string, src: string, dst: string): Constant {
   const [s, a, b] = [escapeLabel(sock), escapeLabel(src), escapeLabel(dst)];
-  return Buffer.from(`netwatch_packet_bytes{sock="${s}",src="${a}",dst="${b}",seq="`);
+  return Constant.of(`netwatch_packet_bytes{sock="${s}",src="${a}",dst="${b}",seq="`);
 }
 
-const ACK = Buffer.from('",ack="');
-const RECEIVED = Buffer.from('",rx="1"');
-const SENT = Buffer.from('",rx="0"');
-const RETRANSMIT = Buffer.from(',retransmit="1"');
-const MAC_TIME = Buffer.from(',mac_time="');
-const IP_TIME = Buffer.from('",ip_time="');
-const TCP_TIME = Buffer.from('",tcp_time="');
-const REORDER_TIME = Buffer.from('",reorder_time="');
-const HTTP_INFO = Buffer.from(',http_info="');
-const END = Buffer.from('} ');
+const ACK = Constant.of('",ack="');
+const RECEIVED = Constant.of('",rx="1"');
+const SENT = Constant.of('",rx="0"');
+const RETRANSMIT = Constant.of(',retransmit="1"');
+const MAC_TIME = Constant.of(',mac_time="');
+const IP_TIME = Constant.of('",ip_time="');
+const TCP_TIME = Constant.of('",tcp_time="');
+const REORDER_TIME = Constant.of('",reorder_time="');
+const HTTP_INFO = Constant.of(',http_info="');
+const END = Constant.of('} ');
 const QUOTE = 0x22;
 const DASH = 0x2d;
 /** The longest a packet line can be without its prefix and its http_info. */
@@ -93,64 +93,59 @@ const PACKET_ROOM = 256;
  */
 export function packetLine(
   out: ByteWriter,
-  prefix: Uint8Array,
+  prefix: Constant,
   packet: PacketSample,
   has: PacketLabels,
 ): void {
   out.ensure(prefix.length + PACKET_ROOM + PLAIN_MAX);
-  let { buffer } = out;
-  buffer.set(prefix, out.length);
-  let at = putUint(buffer, out.length + prefix.length, packet.seq);
-  at = putShort(buffer, at, ACK);
-  at = putUint(buffer, at, packet.ack);
-  at = putShort(buffer, at, packet.received ? RECEIVED : SENT);
-  if (packet.retransmitted) at = putShort(buffer, at, RETRANSMIT);
+  let { data } = out;
+  let at = putUint(data, putConstant(data, out.length, prefix), packet.seq);
+  at = putConstant(data, at, ACK);
+  at = putUint(data, at, packet.ack);
+  at = putConstant(data, at, packet.received ? RECEIVED : SENT);
+  if (packet.retransmitted) at = putConstant(data, at, RETRANSMIT);
   if (has.times) {
-    at = putMicroseconds(buffer, putShort(buffer, at, MAC_TIME), packet.macNs);
-    at = putMicroseconds(buffer, putShort(buffer, at, IP_TIME), packet.ipNs);
-    at = putMicroseconds(buffer, putShort(buffer, at, TCP_TIME), packet.tcpNs);
+    at = putMicroseconds(data, putConstant(data, at, MAC_TIME), packet.macNs);
+    at = putMicroseconds(data, putConstant(data, at, IP_TIME), packet.ipNs);
+    at = putMicroseconds(data, putConstant(data, at, TCP_TIME), packet.tcpNs);
     if (packet.reorderNs !== null && packet.reorderNs > 0)
-      at = putMicroseconds(buffer, putShort(buffer, at, REORDER_TIME), packet.reorderNs);
-    buffer[at++] = QUOTE;
+      at = putMicroseconds(data, putConstant(data, at, REORDER_TIME), packet.reorderNs);
+    data.setUint8(at++, QUOTE);
   }
   if (has.http) {
-    at = putShort(buffer, at, HTTP_INFO);
+    at = putConstant(data, at, HTTP_INFO);
     if (packet.httpInfo === null) {
-      buffer[at++] = DASH;
+      data.setUint8(at++, DASH);
     } else if (typeof packet.httpInfo !== 'string') {
       const { bytes, from, to } = packet.httpInfo;
-      for (let i = from; i < to; i++) buffer[at++] = bytes[i]!;
+      for (let i = from; i < to; i++) data.setUint8(at++, bytes[i]!);
     } else {
       out.length = at;
       out.label(packet.httpInfo);
       out.ensure(PACKET_ROOM);
-      ({ buffer, length: at } = out);
+      ({ data, length: at } = out);
     }
-    buffer[at++] = QUOTE;
+    data.setUint8(at++, QUOTE);
   }
-  at = putUint(buffer, putShort(buffer, at, END), packet.lengthBytes);
-  out.length = putEnd(buffer, at, packet.timestampMs);
+  at = putUint(data, putConstant(data, at, END), packet.lengthBytes);
+  out.length = putEnd(data, at, packet.timestampMs);
 }
 
 /** What stood behind the last packet's value, its time and the newline: those of a millisecond share it. */
-const lastEnd = new Uint8Array(20);
-let lastEndBytes = 0;
+let lastEnd = new Constant(new Uint8Array(0));
 let lastMs = NaN;
 
-function putEnd(buffer: Uint8Array, at: number, timestampMs: number): number {
+function putEnd(data: DataView, at: number, timestampMs: number): number {
   if (timestampMs !== lastMs) {
     lastMs = timestampMs;
-    lastEnd[0] = SPACE;
-    lastEndBytes = putUint(lastEnd, 1, timestampMs);
-    lastEnd[lastEndBytes++] = NEWLINE;
+    lastEnd = Constant.of(` ${timestampMs}\n`);
   }
-  for (let i = 0; i < lastEndBytes; i++) buffer[at + i] = lastEnd[i]!;
-  return at + lastEndBytes;
+  return putConstant(data, at, lastEnd);
 }
 
-function putMicroseconds(buffer: Uint8Array, at: number, ns: number | null): number {
-  if (ns !== null) return putFixed(buffer, at, ns, 3);
-  buffer[at] = DASH;
+function putMicroseconds(data: DataView, at: number, ns: number | null): number {
+  if (ns !== null) return putFixed(data, at, ns, 3);
+  data.setUint8(at, DASH);
   return at + 1;
 }
 

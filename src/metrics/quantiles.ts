@@ -10,6 +10,8 @@ const STEP_BITS = 4;
 const LAST_POWER = 43;
 const BINS = STEPS * (LAST_POWER - STEP_BITS + 2);
 const HALF_WORD = 2 ** 21;
+/** How wide a bin is, by the power of two below it: the engine computes a power by a call. */
+const STEP_SIZES = Array.from({ length: LAST_POWER + 1 }, (_, power) => 2 ** (power - STEP_BITS));
 
 /** The power of two below a value, at least 1. */
 function powerOf(value: number): number {
@@ -23,7 +25,7 @@ function binOf(value: number): number {
   if (value < STEPS) return value;
   const power = powerOf(value);
   if (power > LAST_POWER) return BINS - 1;
-  const step = Math.floor(value / 2 ** (power - STEP_BITS)) - STEPS;
+  const step = Math.floor(value / STEP_SIZES[power]!) - STEPS;
   return STEPS * (power - STEP_BITS + 1) + step;
 }
 

@@ -93,6 +93,8 @@ export class CgroupSource {
   readonly source: Source;
   readonly #isWanted: ((names: CgroupNames) => boolean) | null;
   readonly #known = new Map<number, CgroupNames>();
+  /** The last of them, which needs not be moved to the end. */
+  #newest = 0;
   readonly #places = new Int32Array(BATCH);
   readonly #root = cgroupRoot();
   #walkedMs = -Infinity;
@@ -146,8 +148,10 @@ export class CgroupSource {
   #recall(id: number): CgroupNames | null {
     const names = this.#known.get(id);
     if (names === undefined) return null;
+    if (id === this.#newest) return names;
     this.#known.delete(id);
     this.#known.set(id, names);
+    this.#newest = id;
     return names;
   }
 
@@ -161,6 +165,7 @@ export class CgroupSource {
   #add(id: number, path: string): void {
     const names = cgroupNames(path);
     this.#known.set(id, names);
+    this.#newest = id;
     if (this.#known.size > MOST) {
       const oldest = this.#known.keys().next().value;
       if (oldest !== undefined) this.#known.delete(oldest);

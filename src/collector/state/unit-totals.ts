@@ -52,12 +52,20 @@ const keyOf = ({ unit, container, pod }: CgroupNames): string => `${unit}/${cont
 export class UnitTotals {
   /** Of those with names of their own, and of those that have none or are not known. */
   readonly #totals = new Map<string, UnitTotal>();
+  /** The same by what was asked with, so that a request needs no text for it. */
+  readonly #asked = new WeakMap<CgroupNames, UnitTotal>();
   /** Of those beyond the {@link MOST} first. */
   readonly other = nothingOf(null);
 
   /** The sums of who is called so. */
   of(names: CgroupNames | null): UnitTotal {
-    const key = names === null ? keyOf(NAMELESS) : keyOf(names);
+    const key = names ?? NAMELESS;
+    let total = this.#asked.get(key);
+    if (total === undefined) this.#asked.set(key, (total = this.#find(keyOf(key), names)));
+    return total;
+  }
+
+  #find(key: string, names: CgroupNames | null): UnitTotal {
     const known = this.#totals.get(key);
     if (known !== undefined) return known;
     if (this.#totals.size >= MOST) return this.other;
