@@ -162,6 +162,8 @@ int packet_unowned(__u64 *ctx)
 	    nw_cgroup_filtered() || !nw_skb_headers(skb, true, &headers) ||
 	    !nw_tuple_allowed(&headers.tuple))
 		return 0;
+	if (sk)
+		nw_count_time_wait(true);
 	nw_fill_packet(&packet, &headers, 0, netns, true);
 	packet.head.ts_ns = bpf_ktime_get_ns();
 	if (nw_time)

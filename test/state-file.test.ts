@@ -165,6 +165,7 @@ t.test('the bytes of open connections are counted once each, listeners left out'
   const entries = entriesOf(at(1, traffic), at(1, traffic), at(1, { ...LISTENER, ...traffic }));
   const sums = { bytesSent: 1800, bytesReceived: 14, segsIn: 6, segsOut: 8 };
   t.strictSame(sumLive(entries), sums);
+  t.match(sumLive(entries, { received: 20, sent: 10 }), { segsIn: 26, segsOut: 18 }, 'TIME_WAIT');
   for (const closing of [8, 9, 11])
     t.equal(
       sumLive(entriesOf(at(1, { ...traffic, state: closing }))).bytesReceived,

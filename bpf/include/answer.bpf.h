@@ -10,6 +10,33 @@
 #include "layers.bpf.h"
 
 /*
+ * Segments to and from connections in TIME_WAIT: their whole socket, which
+ * counts segments, is gone, but TCP's own counters have them.
+ */
+struct nw_time_wait_segments {
+	__u64 received;
+	__u64 sent;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct nw_time_wait_segments);
+} time_wait_segments SEC(".maps");
+
+static __always_inline void nw_count_time_wait(bool received)
+{
+	__u32 zero = 0;
+	struct nw_time_wait_segments *count =
+		bpf_map_lookup_elem(&time_wait_segments, &zero);
+
+	if (count)
+		__sync_fetch_and_add(received ? &count->received : &count->sent,
+				     1);
+}
+
+/*
  * The last answer of a CPU: where devices lie upon each other (VLAN, bond),
  * each of them queues the packet anew.
  */
@@ -65,6 +92,7 @@ static __always_inline int nw_queue_answer(const struct sk_buff *skb)
 	    !nw_tuple_allowed(&headers.tuple) ||
 	    !nw_answer_is_new(skb, &headers))
 		return 0;
+	nw_count_time_wait(false);
 	nw_fill_packet(&packet, &headers, 0, netns, false);
 	packet.head.ts_ns = bpf_ktime_get_ns();
 	nw_finish_packet(&packet);

@@ -71,7 +71,7 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   const { extra, http, retrans, time, maxConnections } = from.options;
   const cap = Math.max(DEFAULT_CAP, maxConnections);
   const snapshot = new Snapshot({ cap, dropped: from.dropped });
-  const live = sumLive(from.entries.values());
+  const live = sumLive(from.entries.values(), from.packets?.timeWaitSegments());
   from.flows.endInterval();
   addConnectionTotals(snapshot, from.totals, live, from.counters, from.flows.total);
   from.flows.reconcile({

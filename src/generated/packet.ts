@@ -968,6 +968,24 @@ export function decodeSight(view: DataView, at: number): Sight {
   };
 }
 
+/** struct nw_time_wait_segments: size and field offsets in bytes. */
+export const TIME_WAIT_SEGMENTS = {
+  size: 16,
+  at: { received: 0, sent: 8 },
+} as const;
+
+export interface TimeWaitSegments {
+  readonly received: number;
+  readonly sent: number;
+}
+
+export function decodeTimeWaitSegments(view: DataView, at: number): TimeWaitSegments {
+  return {
+    received: readU64(view, at),
+    sent: readU64(view, at + 8),
+  };
+}
+
 /** struct nw_unread: size and field offsets in bytes. */
 export const UNREAD = {
   size: 16,

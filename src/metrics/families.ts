@@ -208,7 +208,9 @@ export const FAMILIES = {
   netwatch_tcp_io_bytes_total: counter('Payload bytes that applications sent or received.', [
     'network_io_direction',
   ]),
-  netwatch_tcp_segments_total: counter('TCP segments sent or received.', ['network_io_direction']),
+  netwatch_tcp_segments_total: counter('TCP segments sent or received, in TIME_WAIT too.', [
+    'network_io_direction',
+  ]),
   netwatch_tcp_state_duration_seconds: timing(
     'Time that connections spent in a state before they left it.',
     log2Seconds(0, 36, 2),

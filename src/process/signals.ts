@@ -4,7 +4,8 @@
  *
  * A fault of the program itself (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT) ends it at once, as does
  * SIGKILL; the kernel then detaches what was attached. So do the real-time signals, which have no
- * meaning here. SIGPIPE and SIGXFSZ Node.js ignores itself: they are errors of the write.
+ * meaning here. SIGPIPE and SIGXFSZ Node.js ignores itself: they are errors of the write. SIGPROF is
+ * left to V8 where Node.js was started with its profiler, which samples with it.
  */
 
 /** Asks it to end: the second one at once. */
@@ -15,6 +16,16 @@ const ENDINGS = [
   ...['SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGPROF', 'SIGIO', 'SIGPWR'],
   ...['SIGXCPU', 'SIGSTKFLT', 'SIGTRAP', 'SIGSYS'],
 ] as readonly NodeJS.Signals[];
+
+const PROFILER = /^--(cpu[-_]prof|prof|inspect(-brk|-wait)?)(=|$)/;
+
+/** Whether V8 takes samples, or may be asked to, which it does with SIGPROF. */
+export function isProfiled(
+  execArgv: readonly string[] = process.execArgv,
+  nodeOptions: string = process.env['NODE_OPTIONS'] ?? '',
+): boolean {
+  return [...execArgv, ...nodeOptions.split(/\s+/)].some((option) => PROFILER.test(option));
+}
 
 /** Runs before anything else of the program: from then on SIGUSR1 does nothing. */
 export function ignoreDebugSignal(): void {
@@ -34,5 +45,6 @@ export interface EndOfRun {
 export function listenForEnd({ asked, hungUp, struck }: EndOfRun): void {
   for (const signal of REQUESTS) process.on(signal, asked);
   process.on('SIGHUP', hungUp);
-  for (const signal of ENDINGS) process.on(signal, struck);
+  for (const signal of ENDINGS)
+    if (signal !== 'SIGPROF' || !isProfiled()) process.on(signal, struck);
 }

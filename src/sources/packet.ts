@@ -1,13 +1,13 @@
 /**
- * Source `packet`: every TCP packet, with layer times and HTTP heads if asked.
- * Kernel side: bpf/packet.bpf.c. The records are read where they lie; this is
- * the path that runs for every packet.
+ * Source `packet`: every TCP packet, with layer times and HTTP heads if asked. Kernel side:
+ * bpf/packet.bpf.c. The records are read where they lie; this is the path that runs for every packet.
  */
 import {
   decodeHttpDurations,
   decodeHttpKey,
   decodeHttpTotals,
   decodeLayerTotals,
+  decodeTimeWaitSegments,
   EARLY,
   HTTP_HEAD,
   HTTP_DURATIONS,
@@ -22,6 +22,7 @@ import {
   type HttpKey,
   type HttpTotals,
   type LayerTotals,
+  type TimeWaitSegments,
 } from '../generated/packet.js';
 import { functionParameters, hasFunction, hasHelper } from '../kernel/kernel-btf.js';
 import { whyNoTrampoline } from '../kernel/trampoline.js';
@@ -327,6 +328,11 @@ export class PacketSource {
     const totals = sumPerCpu(this.source.map('layer_totals'));
     this.#layers?.addTo(totals);
     return decodeLayerTotals(totals, 0);
+  }
+
+  /** Of connections in TIME_WAIT, whose sockets count no segments; from 6.11, sent ones from 6.13. */
+  timeWaitSegments(): TimeWaitSegments {
+    return decodeTimeWaitSegments(sumPerCpu(this.source.map('time_wait_segments')), 0);
   }
 
   /** Whether requests that a connection leaves unanswered are seen. */

@@ -17,7 +17,10 @@ import { until } from '../support/wait.js';
 
 const skip = needsRoot || needsCommands('tcpdump', 'perl', 'nstat', 'mount');
 
-/** The client closes first and whole; the server closes when it has seen that, a little later. */
+/**
+ * The client closes first and whole; the server closes when it has seen that, a little later. It
+ * acknowledges at once (TCP_QUICKACK): no timer that may come while a program runs changes a state.
+ */
 const CLIENT_CLOSES_FIRST = `use strict; use warnings; use Socket qw(:all);
 my ($family, $port, $connections) = @ARGV;
 my $v6 = $family == 6;
@@ -30,6 +33,7 @@ for (1 .. $connections) {
   socket(my $client, $v6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0) or die $!;
   connect($client, $where) or die $!;
   accept(my $server, $listener) or die $!;
+  setsockopt($server, IPPROTO_TCP, 12, 1) or die $!;
   close($client);
   sysread($server, my $byte, 1);
   select(undef, undef, undef, 0.05);
@@ -57,6 +61,10 @@ for (const options of [['-q'], ['-q', '-t']]) {
       for (const received of [false, true]) {
         const own = lines.filter((line) => line.received === received).map(onTheWire);
         t.strictSame(difference(seen, own), SAME, received ? 'received' : 'sent');
+        const direction = received ? 'receive' : 'transmit';
+        const labels = { network_io_direction: direction };
+        const counted = total(collector.samples(PROM), 'netwatch_tcp_segments_total', labels);
+        t.equal(counted, seen.length, `segments: ${direction}`);
       }
     },
   );

@@ -2,10 +2,11 @@
  * Signals: those that end, each in order and with its accounts; those that are ignored, which leave
  * the program at work; and the one with which Node.js would open a debugger.
  */
-import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { isProfiled } from '../../src/process/signals.js';
 import { bpfObjectsGone, bpfObjectsOf } from '../support/bpf.js';
 import { startCollector, temporaryFolder } from '../support/collector.js';
 import { createNamespace } from '../support/netns.js';
@@ -122,3 +123,35 @@ t.test(
     t.strictSame(await collector.exited, { code: 0, signal: null });
   },
 );
+
+t.test(
+  'a profiler that samples with SIGPROF ends nothing, and writes its profile',
+  { skip },
+  async (t) => {
+    const namespace = createNamespace(t);
+    const profiles = temporaryFolder(t);
+    const profiled = `NODE_OPTIONS=--cpu-prof --cpu-prof-dir=${profiles}`;
+    const collector = await startCollector(t, namespace, ['-q', '--interval', '0.2'], {
+      wrapper: ['env', profiled],
+    });
+    await runTcp(namespace, { connections: 3 });
+    await collector.waitFor('connects.log', (samples) => samples.length > 0, 'it works on');
+    t.strictSame(await collector.stop(), { code: 0, signal: null });
+    t.match(collector.stderr(), /^netwatch: nothing lost$/m);
+    const [profile = ''] = readdirSync(profiles).filter((name) => name.endsWith('.cpuprofile'));
+    const { samples } = JSON.parse(readFileSync(join(profiles, profile), 'utf8')) as {
+      readonly samples: readonly number[];
+    };
+    t.ok(samples.length > 0);
+  },
+);
+
+t.test('options that start a profiler are known wherever Node.js has them from', (t) => {
+  for (const option of ['--cpu-prof', '--cpu_prof', '--prof', '--inspect=127.0.0.1:0']) {
+    t.ok(isProfiled([option], ''), option);
+    t.ok(isProfiled([], `--no-warnings ${option}`), option);
+  }
+  for (const option of ['--cpu-prof-dir=/tmp', '--prof-process', '--no-warnings', 'prof'])
+    t.notOk(isProfiled([option], option), option);
+  t.end();
+});

@@ -5,6 +5,7 @@ import {
   type ConnectionTotals,
   type RetransmitTotals,
 } from '../../generated/connection.js';
+import type { TimeWaitSegments } from '../../generated/packet.js';
 import { LABEL_VALUES } from '../../metrics/families.js';
 import type { Part } from '../../metrics/snapshot.js';
 import type { Connection } from '../../sources/connection.js';
@@ -46,7 +47,7 @@ const ERROR_TYPES: readonly (readonly [number, string])[] = [
   [OUTCOME.NW_OUTCOME_CLOSED, 'closed'],
 ];
 
-/** Bytes and segments of everything that is open now. */
+/** Bytes and segments of everything that is open now, and segments of what is in TIME_WAIT or was. */
 export interface LiveSums {
   readonly bytesSent: number;
   readonly bytesReceived: number;
@@ -56,8 +57,14 @@ export interface LiveSums {
 
 const FIN_RECEIVED = new Set([TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_CLOSING]);
 
-export function sumLive(entries: Iterable<{ readonly last: Connection }>): LiveSums {
-  const sums = { bytesSent: 0, bytesReceived: 0, segsIn: 0, segsOut: 0 };
+export function sumLive(
+  entries: Iterable<{ readonly last: Connection }>,
+  timeWait: TimeWaitSegments = { received: 0, sent: 0 },
+): LiveSums {
+  const sums = {
+    ...{ bytesSent: 0, bytesReceived: 0 },
+    ...{ segsIn: timeWait.received, segsOut: timeWait.sent },
+  };
   for (const { last } of entries) {
     if (last.state === TCP_LISTEN) continue;
     sums.bytesSent += last.bytesSent - last.bytesRetrans;
