@@ -300,10 +300,10 @@ int BPF_PROG(tcp_v6_rcv, struct sk_buff *skb)
 SEC("?tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 {
-	if (nw_time)
-		nw_flow_read(sk);
+	__u64 now = nw_time ? nw_flow_read(sk) : 0;
+
 	if (nw_http_explains)
-		nw_points_read(sk);
+		nw_points_read(sk, now);
 	return 0;
 }
 

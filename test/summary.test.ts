@@ -252,3 +252,18 @@ t.test('requests are told with true quantiles, the part that dominates and the s
   ]);
   t.end();
 });
+
+t.test('the slowest request names what lies inside its longest part and explains it', (t) => {
+  const lost = { role: CLIENT, durationNs: 206_000_000, pid: 0, status: 200 };
+  const partNs = [0, 0, 205_000_000, 1_000_000, 0];
+  const told = (networkNs: number, waitRetransmitNs: number): string => {
+    const record = exchangeRecord({ ...lost, partNs, inside: { networkNs, waitRetransmitNs } });
+    const slowest = [readExchange(record, 0, new RequestLines())];
+    const requests = { counts: new ExchangeParts(), slowest };
+    return summaryLines({ ...EMPTY, requests }, 0)[1] ?? '';
+  };
+  const line = 'slowest requests: 206 ms GET 200 (client, remote 205 ms';
+  t.equal(told(1_000_000, 201_000_000), `${line}, of which retransmit 201 ms)`);
+  t.equal(told(20_000_000, 0), `${line})`, 'less than a tenth');
+  t.end();
+});

@@ -112,9 +112,10 @@ static __always_inline void nw_forget_writes(struct nw_flow *flow)
  * A write that goes on where the last one has: what lies between them had no room
  * in the send buffer.
  */
-static __always_inline void nw_note_try(struct nw_flow *flow, __u32 seq)
+static __always_inline void nw_note_try(struct nw_flow *flow, __u32 seq,
+					__u64 now)
 {
-	__u32 us = bpf_ktime_get_ns() >> 10;
+	__u32 us = now >> 10;
 
 	if (flow->try_us && flow->try_seq == seq)
 		flow->full_us += us - flow->try_us;
@@ -129,6 +130,7 @@ static __always_inline int nw_note_write(struct sock *sk)
 	struct nw_many_writes *many;
 	struct nw_flow *flow;
 	struct tcp_sock *tp;
+	__u64 now = 0;
 
 	tp = nw_watched(sk);
 	if (!tp)
@@ -136,8 +138,10 @@ static __always_inline int nw_note_write(struct sock *sk)
 	flow = nw_storage_make(&flows, sk);
 	if (!flow)
 		return 0;
-	if (nw_http_sees_buffer)
-		nw_note_try(flow, tp->write_seq);
+	if (nw_http_sees_buffer) {
+		now = bpf_ktime_get_ns();
+		nw_note_try(flow, tp->write_seq, now);
+	}
 	/* all that was written has arrived: two are enough again */
 	if (flow->many_writes && tp->snd_una == tp->write_seq)
 		nw_forget_writes(flow);
@@ -149,7 +153,7 @@ static __always_inline int nw_note_write(struct sock *sk)
 		flow->many_writes = nw_writes_grow(few, (__u64)sk);
 	many = nw_many_writes(flow->many_writes);
 	if (many) {
-		nw_note_among_many(many, tp);
+		nw_note_among_many(many, tp, now);
 		return 0;
 	}
 	if (few->ns[1] && few->seq[1] == tp->write_seq)
@@ -157,7 +161,7 @@ static __always_inline int nw_note_write(struct sock *sk)
 	/* no block, and not sent yet: as when many are full */
 	if (few->ns[0] && (__s32)(few->seq[1] - tp->snd_nxt) > 0)
 		return 0;
-	nw_few_note(few, tp->write_seq, bpf_ktime_get_ns());
+	nw_few_note(few, tp->write_seq, now ? now : bpf_ktime_get_ns());
 	return 0;
 }
 

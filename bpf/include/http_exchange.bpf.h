@@ -164,11 +164,11 @@ static __always_inline void nw_http_fill_exchange(struct nw_http_exchange *r,
 {
 	struct nw_http_connection *c = nw_http_whole(h);
 
-	/* all unknown */
-	__builtin_memset(&r->part_ns, 0xff,
-			 sizeof(*r) -
+	/* what lies in the parts: all unknown */
+	__builtin_memset(&r->reordering_ns, 0xff,
+			 __builtin_offsetof(struct nw_http_exchange, cgroup) -
 				 __builtin_offsetof(struct nw_http_exchange,
-						    part_ns));
+						    reordering_ns));
 	r->head.ts_ns = end->end_ns;
 	r->head.sock = c->sock;
 	r->head.kind = NW_KIND_HTTP_EXCHANGE;
@@ -179,8 +179,6 @@ static __always_inline void nw_http_fill_exchange(struct nw_http_exchange *r,
 				   NW_UNKNOWN;
 	r->request_bytes = end->request_bytes;
 	r->response_bytes = end->body_bytes;
-	r->cgroup = 0;
-	r->pid = 0;
 	r->number = h->out - 1;
 	r->retransmits = 0;
 	r->status = end->status;
@@ -205,6 +203,8 @@ static __always_inline void nw_http_fill_ends(struct nw_http_exchange *r,
 		r->pid = p->pid;
 		__builtin_memcpy(r->comm, p->comm, sizeof(r->comm));
 	} else {
+		r->cgroup = 0;
+		r->pid = 0;
 		__builtin_memset(&r->tuple, 0, sizeof(r->tuple));
 		__builtin_memset(&r->comm, 0, sizeof(r->comm));
 	}
@@ -251,6 +251,7 @@ static __always_inline void nw_http_on_end(struct nw_http *h,
 	if (p && place < NW_ENDED) {
 		nw_ended_set(p, place, NW_ENDED_NEW);
 	} else {
+		__builtin_memset(&r->part_ns, 0xff, sizeof(r->part_ns));
 		nw_http_fill_ends(r, p);
 		nw_submit(r);
 	}

@@ -9,10 +9,6 @@
 #include "http_parts.bpf.h"
 #include "sequence.bpf.h"
 
-/* Of a packet: NW_POINTS_ACK, and from this bit on the bytes of its payload. */
-#define NW_POINTS_ACK 1
-#define NW_POINTS_BYTES 1
-
 /*
  * Whether data waits for earlier data; before TCP has the packet. What TCP has
  * is not what came: packets queue up while somebody uses the socket. A segment
@@ -80,7 +76,7 @@ static __always_inline void nw_points_acked(struct nw_points *p, __u32 block,
 					    __u32 ack, __u64 now)
 {
 	NW_HTTP_LOOP
-	for (__u32 i = 0; i < NW_ENDED; i++) {
+	for (__u32 i = 0; i < NW_ENDED && i < p->used; i++) {
 		struct nw_ended *e = nw_ended_at(p, i);
 
 		if (!nw_ended_is(p, i, NW_ENDED_TO_ACK) ||
@@ -97,7 +93,7 @@ nw_points_came(struct nw_points *p, struct tcp_sock *tp, __u32 block, bool gap)
 {
 	p->fresh = 0;
 	NW_HTTP_LOOP
-	for (__u32 i = 0; i < NW_ENDED; i++) {
+	for (__u32 i = 0; i < NW_ENDED && i < p->used; i++) {
 		struct nw_ended *e = nw_ended_at(p, i);
 
 		if (!nw_ended_is(p, i, NW_ENDED_NEW))
@@ -115,25 +111,22 @@ nw_points_came(struct nw_points *p, struct tcp_sock *tp, __u32 block, bool gap)
 }
 
 /* Once per packet that comes in, of a connection with points; global as that. */
-NW_HTTP_FN int nw_points_in(struct __sk_buff *ctx, __u32 seq, __u32 ack,
-			    __u32 what, __u64 now)
+NW_HTTP_FN int nw_points_in(struct __sk_buff *ctx,
+			    const struct nw_http_connection *c,
+			    const struct nw_headers *h, __u64 now)
 {
-	struct nw_http_connection *c = nw_http_connection(ctx);
 	struct nw_points *p = c ? nw_points_of(c) : NULL;
-	struct bpf_sock *sk = ctx->sk;
 	struct tcp_sock *tp;
-	__u32 bytes;
 	bool gap;
 
-	if (!p || !sk)
+	if (!p || !h)
 		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = nw_points_socket(ctx);
 	if (!tp)
 		return 0;
-	bytes = what >> NW_POINTS_BYTES;
-	nw_points_order(p, tp, seq, bytes, now);
-	gap = p->gap_ns && nw_seq_before(tp->rcv_nxt, seq);
-	if (bytes && c->http.dir[NW_HTTP_IN].first_ns == now)
+	nw_points_order(p, tp, h->seq, h->payload_bytes, now);
+	gap = p->gap_ns && nw_seq_before(tp->rcv_nxt, h->seq);
+	if (h->payload_bytes && c->http.dir[NW_HTTP_IN].first_ns == now)
 		p->began_reordering_ns = nw_reordering(p, now);
 	if (nw_http_role(&c->http) == NW_HTTP_ROLE_CLIENT) {
 		if (p->fresh)
@@ -153,8 +146,8 @@ NW_HTTP_FN int nw_points_in(struct __sk_buff *ctx, __u32 seq, __u32 ack,
 			r->inner_ns += nw_reordering(p, now);
 		p->settled++;
 	}
-	if (what & NW_POINTS_ACK)
-		nw_points_acked(p, c->points, ack, now);
+	if (h->flags & NW_TCP_ACK)
+		nw_points_acked(p, c->points, h->ack, now);
 	return 0;
 }
 

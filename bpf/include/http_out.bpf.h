@@ -54,7 +54,7 @@ NW_HTTP_FN int nw_points_resent(__u32 block, __u32 seq, __u64 now)
 		return 0;
 	from = nw_first_sent(p, seq, now);
 	NW_HTTP_LOOP
-	for (__u32 i = 0; i < NW_ENDED; i++) {
+	for (__u32 i = 0; i < NW_ENDED && i < p->used; i++) {
 		struct nw_ended *e = nw_ended_at(p, i);
 
 		if (nw_ended_is(p, i, NW_ENDED_TO_ACK) &&
@@ -199,27 +199,27 @@ static __always_inline void nw_settle_response(const struct nw_flow *flow,
  * Once per packet that goes out, of a connection with points. Global, so that the
  * verifier looks at it once and not once per path.
  */
-NW_HTTP_FN int nw_points_out(struct __sk_buff *ctx, __u32 seq, __u32 end_seq,
-			     __u64 now)
+NW_HTTP_FN int nw_points_out(struct __sk_buff *ctx,
+			     const struct nw_http_connection *c,
+			     const struct nw_headers *h, __u64 now)
 {
-	struct nw_http_connection *c = nw_http_connection(ctx);
 	struct nw_points *p = c ? nw_points_of(c) : NULL;
 	struct bpf_sock *sk = ctx->sk;
 	const struct nw_http_dir *d;
 	const struct nw_flow *flow;
-	struct bpf_tcp_sock *tp;
+	struct tcp_sock *tp;
 
-	if (!p || !sk)
+	if (!p || !h || !sk)
 		return 0;
-	sk = bpf_sk_fullsock(sk);
-	tp = sk ? bpf_tcp_sock(sk) : NULL;
+	tp = nw_points_socket(ctx);
 	if (!tp)
 		return 0;
 	d = &c->http.dir[NW_HTTP_OUT];
-	if (nw_seq_before(tp->snd_nxt, end_seq))
-		nw_points_sent(p, seq, now);
+	if (nw_seq_before(tp->snd_nxt, h->seq + h->payload_bytes +
+					       !!(h->flags & NW_TCP_FIN)))
+		nw_points_sent(p, h->seq, now);
 	else
-		nw_points_resent(c->points, seq, now);
+		nw_points_resent(c->points, h->seq, now);
 	if (d->first_ns != now && !p->fresh && p->settled == p->whole)
 		return 0;
 	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
@@ -240,7 +240,7 @@ NW_HTTP_FN int nw_points_out(struct __sk_buff *ctx, __u32 seq, __u32 end_seq,
 		return 0;
 	p->fresh = 0;
 	NW_HTTP_LOOP
-	for (__u32 i = 0; i < NW_ENDED; i++) {
+	for (__u32 i = 0; i < NW_ENDED && i < p->used; i++) {
 		if (!nw_ended_is(p, i, NW_ENDED_NEW))
 			continue;
 		nw_settle_response(flow, p, i);

@@ -264,23 +264,16 @@ NW_HTTP_FN int nw_http_settle(struct __sk_buff *ctx, __u32 was, __u64 now)
 
 /* A packet of a connection that has points. */
 static __always_inline void nw_http_explain(struct __sk_buff *ctx,
-					    const struct nw_http_connection *c,
+					    struct nw_http_connection *c,
 					    const struct nw_headers *h,
 					    __u32 way, __u64 now)
 {
 	if (!c->points)
 		return;
 	if (way == NW_HTTP_OUT)
-		nw_points_out(ctx, h->seq,
-			      h->seq + h->payload_bytes +
-				      !!(h->flags & NW_TCP_FIN),
-			      now);
+		nw_points_out(ctx, c, h, now);
 	else
-		nw_points_in(ctx, h->seq, h->ack,
-			     h->payload_bytes << NW_POINTS_BYTES |
-				     (h->flags & NW_TCP_ACK ? NW_POINTS_ACK :
-							      0),
-			     now);
+		nw_points_in(ctx, c, h, now);
 }
 
 /* The connection that a packet belongs to, if it may be one of HTTP. */

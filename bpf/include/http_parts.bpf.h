@@ -9,7 +9,20 @@
 #ifndef NW_HTTP_PARTS_BPF_H
 #define NW_HTTP_PARTS_BPF_H
 
+#include "device.bpf.h"
 #include "http_exchange.bpf.h"
+
+/* The packet's socket as the kernel has it; where it can be, without a helper. */
+static __always_inline struct tcp_sock *nw_points_socket(struct __sk_buff *ctx)
+{
+	struct sk_buff *skb;
+
+	if (nw_has_kernel_context) {
+		skb = bpf_cast_to_kern_ctx(ctx);
+		return nw_cast(struct tcp_sock, skb->sk);
+	}
+	return ctx->sk ? bpf_skc_to_tcp_sock(ctx->sk) : NULL;
+}
 
 #define NW_LATER (~0ULL) /* a point that had not come by the end */
 
@@ -50,10 +63,9 @@ static __always_inline __u64 nw_within(__u64 inner, __u64 part)
 	return inner < part ? inner : part;
 }
 
-static __always_inline void nw_divide_server(struct nw_ended *e)
+static __always_inline void nw_divide_server(struct nw_http_exchange *r,
+					     const struct nw_ended *e)
 {
-	struct nw_http_exchange *r = &e->record;
-
 	nw_divide(r, e->at, 7);
 	r->reordering_ns = nw_within(r->reordering_ns,
 				     r->part_ns[NW_SERVER_REQUEST_TRANSFER]);
@@ -67,11 +79,11 @@ static __always_inline void nw_divide_server(struct nw_ended *e)
 		nw_within(r->wait_retransmit_ns, r->delivery_ns);
 }
 
-static __always_inline void nw_divide_client(struct nw_ended *e)
+static __always_inline void nw_divide_client(struct nw_http_exchange *r,
+					     const struct nw_ended *e)
 {
-	struct nw_http_exchange *r = &e->record;
-
 	nw_divide(r, e->at, 6);
+	r->part_ns[5] = NW_UNKNOWN;
 	r->send_buffer_ns = nw_within(r->send_buffer_ns,
 				      r->part_ns[NW_CLIENT_REQUEST_WRITE]);
 	r->send_retransmit_ns = nw_within(r->send_retransmit_ns,
@@ -92,6 +104,31 @@ static __always_inline void nw_divide_client(struct nw_ended *e)
 		 &(p)->state[nw_masked(place, NW_ENDED - 1)], from, \
 		 NW_ENDED_BUSY) == (from))
 
+/* Copies the fields of a record from one up to another one, which it leaves out. */
+#define nw_copy_fields(to, from, first, behind)                                \
+	__builtin_memcpy(&(to)->first, &(from)->first,                         \
+			 __builtin_offsetof(struct nw_http_exchange, behind) - \
+				 __builtin_offsetof(struct nw_http_exchange,   \
+						    first))
+
+/* The record where it is read: what has been known before is copied, not the rest. */
+static __always_inline void nw_ended_fill(struct nw_http_exchange *record,
+					  const struct nw_ended *e,
+					  const struct nw_points *p)
+{
+	nw_copy_fields(record, &e->record, head, part_ns);
+	nw_copy_fields(record, &e->record, reordering_ns, cgroup);
+	__builtin_memcpy(&record->number, &e->record.number,
+			 sizeof(*record) -
+				 __builtin_offsetof(struct nw_http_exchange,
+						    number));
+	nw_http_fill_ends(record, p);
+	if (record->role == NW_HTTP_ROLE_SERVER)
+		nw_divide_server(record, e);
+	else
+		nw_divide_client(record, e);
+}
+
 /* Global, so that the verifier looks at it once. The exchange is the caller's. */
 NW_HTTP_FN int nw_ended_emit(__u32 block, __u32 place)
 {
@@ -103,14 +140,9 @@ NW_HTTP_FN int nw_ended_emit(__u32 block, __u32 place)
 	if (!p)
 		return 0;
 	e = nw_ended_at(p, place);
-	if (e->record.role == NW_HTTP_ROLE_SERVER)
-		nw_divide_server(e);
-	else
-		nw_divide_client(e);
-	nw_http_fill_ends(&e->record, p);
 	record = nw_reserve_http(sizeof(*record));
 	if (record) {
-		*record = e->record;
+		nw_ended_fill(record, e, p);
 		nw_submit(record);
 	} else {
 		key.status = e->record.status;

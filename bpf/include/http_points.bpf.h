@@ -156,7 +156,7 @@ struct nw_points {
 	__u64 gap_ns; /* since; 0 = nothing does */
 	__u64 filled_ns; /* what came last while something did */
 	__u32 came_seq; /* behind all that came; 0 = not known */
-	__u32 pad;
+	__u32 used; /* of ended[]: only the first so many ever were */
 	__u64 reordering_ns; /* in all, without the gap there is */
 	__u64 began_reordering_ns; /* the same, when the message began */
 	__u64 run_delay_ns; /* of the task that used it last */
@@ -309,6 +309,8 @@ static __always_inline __u32 nw_ended_place(struct nw_points *p)
 		if (nw_ended_is(p, place, NW_ENDED_FREE))
 			break;
 	*(volatile __u32 *)&p->place = place;
+	if (place >= p->used && place < NW_ENDED)
+		p->used = place + 1;
 	return *(volatile __u32 *)&p->place;
 }
 

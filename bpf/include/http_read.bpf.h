@@ -10,14 +10,11 @@
 #include "sequence.bpf.h"
 
 /* How long the task that runs was kept waiting for a CPU since it was here last. */
-static __always_inline __u64 nw_run_queue(struct nw_points *p)
+static __always_inline __u64 nw_run_queue(struct nw_points *p,
+					  struct task_struct *task)
 {
-	struct task_struct *task;
 	__u64 delay, waited = NW_UNKNOWN;
 
-	if (!nw_has_task_btf())
-		return NW_UNKNOWN;
-	task = bpf_get_current_task_btf();
 	if (!bpf_core_field_exists(task->sched_info))
 		return NW_UNKNOWN;
 	delay = task->sched_info.run_delay;
@@ -28,14 +25,13 @@ static __always_inline __u64 nw_run_queue(struct nw_points *p)
 	return waited;
 }
 
-static __always_inline void nw_points_reader(struct nw_points *p)
+static __always_inline void nw_points_reader(struct nw_points *p,
+					     struct task_struct *task)
 {
-	__u32 pid = bpf_get_current_pid_tgid() >> 32;
-	struct task_struct *task;
+	__u32 pid = task->tgid;
 
-	if (p->pid == pid || !nw_has_task_btf())
+	if (p->pid == pid)
 		return;
-	task = bpf_get_current_task_btf();
 	__builtin_memcpy(p->comm, task->group_leader->comm, sizeof(p->comm));
 	p->cgroup = task->cgroups->dfl_cgrp->kn->id;
 	p->pid = pid;
@@ -60,7 +56,7 @@ NW_HTTP_FN int nw_points_read_responses(__u32 block, __u32 copied, __u64 waited,
 	if (!p)
 		return 0;
 	NW_HTTP_LOOP
-	for (__u32 i = 0; i < NW_ENDED; i++) {
+	for (__u32 i = 0; i < NW_ENDED && i < p->used; i++) {
 		struct nw_ended *e = nw_ended_at(p, i);
 
 		if (!nw_ended_is(p, i, NW_ENDED_TO_READ) ||
@@ -96,13 +92,15 @@ NW_HTTP_FN int nw_points_read_requests(__u32 block, __u32 copied, __u64 waited,
 	return 0;
 }
 
-static __always_inline void nw_points_read(struct sock *sk)
+/* `now`: 0 = the clock has not been read. */
+static __always_inline void nw_points_read(struct sock *sk, __u64 now)
 {
 	struct nw_http_connection *c =
 		bpf_sk_storage_get(&http_connections, sk, 0, 0);
+	__u64 waited = NW_UNKNOWN;
+	struct task_struct *task;
 	struct nw_points *p;
 	struct tcp_sock *tp;
-	__u64 now, waited;
 	__u32 copied;
 
 	if (!c || !c->points)
@@ -111,10 +109,14 @@ static __always_inline void nw_points_read(struct sock *sk)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!p || !tp)
 		return;
-	now = bpf_ktime_get_ns();
+	if (!now)
+		now = bpf_ktime_get_ns();
 	copied = tp->copied_seq;
-	nw_points_reader(p);
-	waited = nw_run_queue(p);
+	if (nw_has_task_btf()) {
+		task = bpf_get_current_task_btf();
+		nw_points_reader(p, task);
+		waited = nw_run_queue(p, task);
+	}
 	if (nw_http_role(&c->http) == NW_HTTP_ROLE_CLIENT)
 		nw_points_read_responses(c->points, copied, waited, now);
 	else

@@ -280,9 +280,11 @@ static __always_inline int nw_judge_again(struct sock *sk,
 	return nw_judge(sk, s, tuple);
 }
 
-static __always_inline void nw_leave(struct sock *sk, struct nw_flow *flow,
-				     __u32 which)
+/* The clock's reading for what leaves; 0 if it was not read. */
+static __always_inline __u64 nw_leave(struct sock *sk, struct nw_flow *flow,
+				      __u32 which)
 {
+	__u64 now;
 	int marks;
 	struct nw_packet *p = bpf_map_lookup_elem(&scratch, &which);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
@@ -295,9 +297,10 @@ static __always_inline void nw_leave(struct sock *sk, struct nw_flow *flow,
 	};
 
 	if (!p || !tp)
-		return;
+		return 0;
 	walk.copied_seq = tp->copied_seq;
-	p->head.ts_ns = bpf_ktime_get_ns();
+	now = bpf_ktime_get_ns();
+	p->head.ts_ns = now;
 	p->head.sock = (__u64)sk;
 	p->head.kind = NW_KIND_PACKET;
 	p->head.netns = nw_sock_netns(sk);
@@ -307,15 +310,17 @@ static __always_inline void nw_leave(struct sock *sk, struct nw_flow *flow,
 	p->marks = marks;
 	walk.user.out = marks == NW_OUT;
 	nw_unread_leave(&flow->unread, &walk);
+	return now;
 }
 
-/* The application reads: what it has read leaves. */
-static __always_inline void nw_flow_read(struct sock *sk)
+/* The application reads: what it has read leaves. Gives what nw_leave() does. */
+static __always_inline __u64 nw_flow_read(struct sock *sk)
 {
 	struct nw_flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
 
-	if (flow && !nw_unread_socket_is_empty(&flow->unread))
-		nw_leave(sk, flow, NW_SCRATCH_READ);
+	if (!flow || nw_unread_socket_is_empty(&flow->unread))
+		return 0;
+	return nw_leave(sk, flow, NW_SCRATCH_READ);
 }
 
 /* The socket ends, or the watching: everything leaves, nothing comes any more. */

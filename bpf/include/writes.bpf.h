@@ -118,9 +118,12 @@ static __always_inline void nw_writes_release(__u32 index)
 	bpf_map_push_elem(&write_blocks_free, &index, 0);
 }
 
-/* One more write, among many: the oldest gives way unless it is not sent yet. */
+/*
+ * One more write, among many: the oldest gives way unless it is not sent yet.
+ * `now`: 0 = the clock has not been read.
+ */
 static __always_inline void nw_note_among_many(struct nw_many_writes *many,
-					       struct tcp_sock *tp)
+					       struct tcp_sock *tp, __u64 now)
 {
 	__u32 last = many->seq[(many->count - 1) & (NW_WRITES - 1)];
 	__u32 second = many->seq[(many->count + 1) & (NW_WRITES - 1)];
@@ -130,7 +133,7 @@ static __always_inline void nw_note_among_many(struct nw_many_writes *many,
 	/* full of bytes that have not been sent: they count from its last write */
 	if (many->count >= NW_WRITES && (__s32)(second - tp->snd_nxt) > 0)
 		return;
-	nw_many_note(many, tp->write_seq, bpf_ktime_get_ns());
+	nw_many_note(many, tp->write_seq, now ? now : bpf_ktime_get_ns());
 }
 
 #endif /* NW_WRITES_BPF_H */

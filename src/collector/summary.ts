@@ -10,6 +10,7 @@ import type { Snapshot } from '../metrics/snapshot.js';
 import { clip, oneLine } from '../metrics/text.js';
 import type { Connection } from '../sources/connection.js';
 import {
+  explanationOf,
   httpMethod,
   isAnswered,
   largestPart,
@@ -99,7 +100,19 @@ function mostly(side: Side, partNs: readonly number[]): string {
   return `; mostly ${words(largest.name)} (${Math.round((100 * partNs[largest.index]!) / all)} %)`;
 }
 
-/** The slowest requests, each with the part that took longest. */
+/** `, remote 205 ms, of which retransmit 201 ms`; empty: no part is known. */
+function longestPart(exchange: Exchange): string {
+  const part = largestPart(exchange);
+  if (part === null) return '';
+  const took = (ns: number | null | undefined): string => duration((ns ?? 0) / NS_PER_S);
+  const text = `, ${words(part.name)} ${took(exchange.partNs[part.index])}`;
+  const inside = explanationOf(exchange, part);
+  if (inside === null) return text;
+  const name = inside.name.slice(part.name.length + 1);
+  return `${text}, of which ${words(name)} ${took(exchange[inside.key])}`;
+}
+
+/** The slowest requests, each with the part that took longest and what explains it. */
 function slowestLine(slowest: readonly Exchange[]): string | null {
   if (slowest.length === 0) return null;
   const shown = slowest.map((exchange) => {
@@ -107,13 +120,8 @@ function slowestLine(slowest: readonly Exchange[]): string | null {
     const target = request === null ? httpMethod(method) : `${request.method} ${request.target}`;
     const answer = isAnswered(exchange) ? String(status) : outcomeOf(outcome);
     const whose = pid === 0 ? '' : ` of ${oneLine(comm)}`;
-    const part = largestPart(exchange);
-    const longest =
-      part === null
-        ? ''
-        : `, ${words(part.name)} ${duration((exchange.partNs[part.index] ?? 0) / NS_PER_S)}`;
     const took = duration((durationNs ?? 0) / NS_PER_S);
-    return `${took} ${clip(target, TARGET_MAX)} ${answer} (${sideOf(role)}${whose}${longest})`;
+    return `${took} ${clip(target, TARGET_MAX)} ${answer} (${sideOf(role)}${whose}${longestPart(exchange)})`;
   });
   return `slowest requests: ${shown.join('; ')}`;
 }

@@ -669,7 +669,7 @@ export function decodePending(view: DataView, at: number): Pending {
 /** struct nw_points: size and field offsets in bytes. */
 export const POINTS = {
   size: 4168,
-  at: { owner: 0, state: 8, endSeq: 40, request: 72, ended: 1224, sent: 3848, beganNs: 3976, resentNs: 3984, resentUntilNs: 3992, writtenNs: 4000, gapNs: 4008, filledNs: 4016, cameSeq: 4024, reorderingNs: 4032, beganReorderingNs: 4040, runDelayNs: 4048, cgroup: 4056, task: 4064, beganSeq: 4068, beganFullUs: 4072, resent: 4076, sentCount: 4080, whole: 4084, settled: 4088, unread: 4092, fresh: 4096, place: 4100, closing: 4104, pid: 4108, comm: 4112, localAddr: 4128, peerAddr: 4144, localPort: 4160, peerPort: 4162, family: 4164 },
+  at: { owner: 0, state: 8, endSeq: 40, request: 72, ended: 1224, sent: 3848, beganNs: 3976, resentNs: 3984, resentUntilNs: 3992, writtenNs: 4000, gapNs: 4008, filledNs: 4016, cameSeq: 4024, used: 4028, reorderingNs: 4032, beganReorderingNs: 4040, runDelayNs: 4048, cgroup: 4056, task: 4064, beganSeq: 4068, beganFullUs: 4072, resent: 4076, sentCount: 4080, whole: 4084, settled: 4088, unread: 4092, fresh: 4096, place: 4100, closing: 4104, pid: 4108, comm: 4112, localAddr: 4128, peerAddr: 4144, localPort: 4160, peerPort: 4162, family: 4164 },
 } as const;
 
 export interface Points {
@@ -686,6 +686,7 @@ export interface Points {
   readonly gapNs: number;
   readonly filledNs: number;
   readonly cameSeq: number;
+  readonly used: number;
   readonly reorderingNs: number;
   readonly beganReorderingNs: number;
   readonly runDelayNs: number;
@@ -725,6 +726,7 @@ export function decodePoints(view: DataView, at: number): Points {
     gapNs: readU64(view, at + 4008),
     filledNs: readU64(view, at + 4016),
     cameSeq: view.getUint32(at + 4024, true),
+    used: view.getUint32(at + 4028, true),
     reorderingNs: readU64(view, at + 4032),
     beganReorderingNs: readU64(view, at + 4040),
     runDelayNs: readU64(view, at + 4048),

@@ -188,6 +188,17 @@ export function isError({
 export const isAnswered = ({ outcome }: Pick<HttpExchange, 'outcome'>): boolean =>
   outcome === HTTP_OUTCOME.NW_HTTP_ANSWERED;
 
+/** Of its part: what lies inside and is less explains nothing. */
+export const LEAST_INSIDE = 0.1;
+
+/** What explains a part of an exchange, of what lies inside; null: nothing does. */
+export function explanationOf(exchange: HttpExchange, part: ExchangePart): Timing | null {
+  const ns = ({ key }: Timing): number => exchange[key] ?? 0;
+  const [most] = [...part.inside].sort((a, b) => ns(b) - ns(a));
+  const least = (exchange.partNs[part.index] ?? 0) * LEAST_INSIDE;
+  return most !== undefined && ns(most) > 0 && ns(most) >= least ? most : null;
+}
+
 /** The part that took longest, if parts are known. */
 export function largestPart(exchange: HttpExchange): ExchangePart | null {
   let largest: ExchangePart | null = null;

@@ -15,6 +15,8 @@ const { at: EXCHANGE } = HTTP_EXCHANGE;
 /** Bytes of a line that the kernel takes along. */
 const LINE_BYTES = HTTP_HEAD.size - HEAD.line;
 const WORD_BYTES = 4;
+/** Requests of one connection that may end after a later one: behind that their end has been lost. */
+const MOST_BEHIND = 128;
 /** Texts whose parts are remembered. */
 const MOST_TEXTS = 4096;
 
@@ -140,17 +142,26 @@ export class RequestLines {
     this.#isCut[slot] = view.getUint8(at + HEAD.truncated);
   }
 
-  /** The line of the exchange whose record is at `at`, which is forgotten; null: it is not known. */
+  /**
+   * The line of the exchange whose record is at `at`, which is forgotten; null: it is not known. Of
+   * requests that are pipelined a later one may end first.
+   */
   take(view: DataView, at: number): RequestLine | null {
     const low = view.getInt32(at + EXCHANGE.sock, true);
     const high = view.getInt32(at + EXCHANGE.sock + WORD_BYTES, true);
     const number = view.getInt32(at + EXCHANGE.number, true);
     let newest = this.#newestOf.get(low, high);
+    let before = newest;
     while (newest !== NONE) {
-      const slot = this.#behind[newest]!;
+      const slot = this.#behind[before]!;
       const ahead = (this.#numbers[slot]! - number) | 0;
       if (ahead > 0) return null;
-      newest = this.#release(newest);
+      if (ahead < 0 && ahead >= -MOST_BEHIND) {
+        if (slot === newest) return null;
+        before = slot;
+        continue;
+      }
+      newest = this.#release(newest, before);
       if (ahead === 0) return this.#lineIn(slot);
     }
     return null;
@@ -195,15 +206,23 @@ export class RequestLines {
   }
 
   /**
-   * Frees the oldest slot of the connection whose newest one it is; its bytes stay until the next line is
-   * added. The newest one after that, or NONE.
+   * Frees the slot behind `before` of the connection whose newest one is `newest`, without it the oldest;
+   * its bytes stay until the next line is added. The newest one after that, or NONE.
    */
-  #release(newest: number): number {
-    const slot = this.#behind[newest]!;
-    if (slot === newest) this.#newestOf.delete(this.#low[slot]!, this.#high[slot]!);
-    else {
-      this.#behind[newest] = this.#behind[slot]!;
-      this.#counts[newest]!--;
+  #release(newest: number, before = newest): number {
+    const slot = this.#behind[before]!;
+    const [low, high] = [this.#low[slot]!, this.#high[slot]!];
+    let left = newest;
+    if (slot === before) {
+      this.#newestOf.delete(low, high);
+      left = NONE;
+    } else {
+      this.#behind[before] = this.#behind[slot]!;
+      if (slot === newest) {
+        left = before;
+        this.#newestOf.set(low, high, before);
+      }
+      this.#counts[left] = this.#counts[newest]! - 1;
     }
     const [older, newer] = [this.#older[slot]!, this.#newer[slot]!];
     if (older === NONE) this.#oldest = newer;
@@ -213,7 +232,7 @@ export class RequestLines {
     this.#behind[slot] = this.#free;
     this.#free = slot;
     this.#size--;
-    return slot === newest ? NONE : newest;
+    return left;
   }
 
   #forget(newest: number): void {

@@ -14,13 +14,20 @@ const STATE_BYTES = 4;
 const PLACES = (BLOCK.endSeq - BLOCK.state) / STATE_BYTES;
 const COMM_BYTES = FIELD.pid - FIELD.comm;
 const TUPLE_BYTES = FIELD.comm - FIELD.localAddr;
+const CGROUP_BYTES = FIELD.localAddr - FIELD.cgroup;
+const ALL_BITS = 0xff;
 
-/** What is the whole connection's lies in the block; the record gets it when it is submitted. */
+/**
+ * What is the whole connection's lies in the block; the record gets it, and its parts, when it is
+ * submitted.
+ */
 function complete(view: DataView, record: number): void {
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   const copy = (from: number, to: number, length: number): void => {
     bytes.copyWithin(record + to, from, from + length);
   };
+  bytes.fill(ALL_BITS, record + FIELD.partNs, record + FIELD.reorderingNs);
+  copy(BLOCK.cgroup, FIELD.cgroup, CGROUP_BYTES);
   copy(BLOCK.localAddr, FIELD.localAddr, TUPLE_BYTES);
   copy(BLOCK.comm, FIELD.comm, COMM_BYTES);
   copy(BLOCK.pid, FIELD.pid, 4);

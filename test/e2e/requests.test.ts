@@ -113,12 +113,49 @@ t.test('what nobody has read by the end is a row all the same', { skip }, async 
       .map((row) => [
         ...[row['side'], row['url_path'], row['http_response_status_code'], row['outcome']],
         ...[row['network_peer_port'] === 7300, row['partly_explained']],
+        typeof row['receive_queue_seconds'],
       ]),
     [
-      ['server', '/unread', 200, 'answered', false, null],
-      ['client', '/unread', 200, 'answered', true, 'unfinished'],
+      ['server', '/unread', 200, 'answered', false, null, 'number'],
+      // without parts: null
+      ['client', '/unread', 200, 'answered', true, 'unfinished', 'object'],
     ],
   );
+});
+
+const PIPELINED = 6;
+
+/** Of its pipelined requests a client reads two answers; the ends of the others come all at once. */
+const READS_IN_PIECES = `
+import socket
+listener = socket.create_server(('127.0.0.1', 7301))
+client = socket.create_connection(('127.0.0.1', 7301))
+server, _ = listener.accept()
+count, answer = ${PIPELINED}, b'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'
+client.sendall(b''.join(b'GET /%d HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' % i for i in range(count)))
+server.recv(10000)
+for _ in range(4):
+    server.sendall(answer)
+client.recv(2 * len(answer), socket.MSG_WAITALL)
+for _ in range(count - 4):
+    server.sendall(answer)
+client.recv((count - 2) * len(answer), socket.MSG_WAITALL)
+server.close()
+client.recv(1)
+`;
+
+t.test('pipelined requests have their target whichever ends first', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const running = await startTool(t, namespace, 'requests', ['-o', 'json']);
+  const program = namespace.spawn('python3', ['-c', READS_IN_PIECES], { stdio: 'inherit' });
+  t.teardown(() => program.kill('SIGKILL'));
+  const rows = await rowsOf(running, 2 * PIPELINED);
+  for (const side of SIDES)
+    t.strictSame(
+      rows.flatMap((row) => (row['side'] === side ? [String(row['url_path'])] : [])).sort(),
+      Array.from({ length: PIPELINED }, (_, i) => `/${i}`),
+      side,
+    );
 });
 
 t.test('--slow and --side leave out what they say, the table has the rest', { skip }, async (t) => {

@@ -1,6 +1,7 @@
 /** Columns of `netwatch requests --top`: a group of exchanges as a row, and what it can be sorted by. */
 import type { Column, Layout } from '../../terminal/column.js';
 import { columnWith } from '../../terminal/column.js';
+import { LEAST_INSIDE } from '../../sources/exchange.js';
 import { seconds } from '../../sources/exchange-event.js';
 import { beyondOf, sharesOf, type Group, type Grouping, type NamedShare } from './groups.js';
 import { milliseconds } from './words.js';
@@ -10,8 +11,6 @@ const RIGHT: Layout = { alignRight: true };
 /** Parts that a row names, and the least share of one that is named. */
 const MOST_SHARES = 3;
 const LEAST_SHARE = 0.01;
-/** Of its part, so that something inside is named. */
-const LEAST_INSIDE = 0.1;
 /** Of the time of all parts, so that something behind the end is named. */
 const LEAST_BEYOND = 0.1;
 
