@@ -9,15 +9,19 @@
 #include "http_exchange.bpf.h"
 
 /*
- * Who connected, of a connection that is older than netwatch: where its own port
- * has a listener it was accepted. enum nw_http_role.
+ * Who connected, of a connection that is older than netwatch: accept() gives a
+ * socket the backlog of its listener, which may be gone since. Where that is 0, a
+ * socket whose own port has a listener was accepted. enum nw_http_role.
  */
 static __always_inline int nw_http_find_role(struct __sk_buff *ctx,
 					     struct bpf_sock *sk)
 {
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
 	struct bpf_sock_tuple to = {};
 	struct bpf_sock *listener;
 
+	if (tp && tp->inet_conn.icsk_inet.sk.sk_max_ack_backlog)
+		return NW_HTTP_ROLE_SERVER;
 	if (ctx->protocol == bpf_htons(ETH_P_IP)) {
 		to.ipv4.daddr = sk->src_ip4;
 		to.ipv4.dport = bpf_htons(sk->src_port);

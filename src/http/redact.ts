@@ -150,6 +150,8 @@ class Pieces {
   walk(): void {
     let last = 0;
     for (const { 0: piece, index } of this.#draft.text.slice(0, this.#end).matchAll(PIECE)) {
+      // `/token/./x` is `/token/x`
+      if (piece === '.') continue;
       this.#take(piece, index, this.#draft.text.slice(last, index));
       last = index + piece.length;
     }

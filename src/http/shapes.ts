@@ -38,9 +38,9 @@ const CARD_SHAPE =
 
 const IBAN = /(?<![A-Za-z\d])[A-Z]{2}\d{2}(?:[ -]?[A-Z\d]){11,30}(?![A-Za-z\d])/gi;
 
-/** E.164 with its plus, the international prefix 00, and the American three-three-four. */
+/** E.164 with its plus, the international prefix 00 (in groups too), and the American three-three-four. */
 const PHONE =
-  /(?<!\w)\+[1-9](?:[ .()-]{0,2}\d){6,14}(?!\d)|(?<!\w)00[1-9]\d{8,12}(?!\w)|(?<![\w.-])(?:\(\d{3}\)[ -]?|\d{3}[-. ])\d{3}[-. ]\d{4}(?![\w-])/g;
+  /(?<!\w)\+[1-9](?:[ .()-]{0,2}\d){6,14}(?!\d)|(?<!\w)00[1-9]\d{8,12}(?!\w)|(?<![\w.-])00[1-9]\d{0,2}[ .-]\d{2,5}[ .-]\d{3,8}(?:[ .-]\d{2,6})?(?![\w-])|(?<![\w.-])(?:\(\d{3}\)[ -]?|\d{3}[-. ])\d{3}[-. ]\d{4}(?![\w-])/g;
 
 /** A social security number. */
 const SSN = /(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])/g;

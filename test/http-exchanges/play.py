@@ -397,6 +397,10 @@ KINDS = {
     "proxied": proxied,
     "unfolded": unfolded,
     "older-in-two": lambda: older(exchange, in_two),
+    # a server that has stopped listening still serves who is connected
+    "older-closing": lambda: older(
+        lambda c, s: (exchange(c, s), listener.close()), exchange
+    ),
     "older-lower-case": lambda: older(
         exchange, lambda c, s: exchange(c, s, GET.replace(b"GET", b"get"))
     ),
