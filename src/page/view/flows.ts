@@ -1,6 +1,6 @@
 /** The panel "Who talks to whom": flows as a graph and as a table. Picking a node leaves its rows. */
 import { graphOf, GROUPINGS, type Graph, type Grouping } from '../model/flow-graph.js';
-import { bytesOf, flowsOf, SPANS, type Flow, type Flows, type Span } from '../model/flows.js';
+import { flowsOf, SPANS, type Flow, type Flows, type Span } from '../model/flows.js';
 import { grouped, quantity, UNKNOWN } from '../model/format.js';
 import { choice } from './choice.js';
 import { dataTable, type TableColumn } from './data-table.js';
@@ -10,7 +10,8 @@ import { panel } from './panel.js';
 import type { State, View } from './state.js';
 
 const MOST_ROWS = 100;
-const NOTHING = 'Nothing was sent in the last minute.';
+const NOTHING = 'Nothing was sent in this time.';
+const UNKNOWN_FLOWS = 'Nothing to show while the collector is not running.';
 
 interface Row extends Flow {
   readonly seconds: Flows['seconds'];
@@ -36,10 +37,10 @@ function bytes(title: string, of: (row: Row) => number): TableColumn<Row> {
 
 const TABLE: readonly TableColumn<Row>[] = [
   text('process', ({ process, isOther }) => (isOther ? 'all others' : process || null)),
-  text('unit', ({ unit }) => unit),
-  text('role', ({ role, isOther }) => (isOther ? null : role)),
-  text('port', ({ port, isOther }) => (isOther ? null : port)),
   text('peer', ({ peer, isOther }) => (isOther ? null : peer)),
+  text('port', ({ port, isOther }) => (isOther ? null : port)),
+  text('role', ({ role, isOther }) => (isOther ? null : role)),
+  text('unit', ({ unit }) => unit),
   bytes('received', ({ received }) => received),
   bytes('sent', ({ sent }) => sent),
   count('connections', ({ connections }) => connections, 'Connections opened'),
@@ -88,8 +89,8 @@ export function whoTalksToWhom(): View {
   const draw = ({ snapshot, minute }: State): void => {
     const found = flowsOf(snapshot, minute, span);
     const { flows, seconds } = found ?? { flows: [], seconds: null };
-    frame.note(flows.some((one) => bytesOf(one) > 0) || picked !== null ? null : NOTHING);
     const made = graphOf(flows, by);
+    frame.note(found === null ? UNKNOWN_FLOWS : made.nodes.length === 0 ? NOTHING : null);
     if (!made.nodes.some(({ id }) => id === picked)) picked = null;
     graph.update(made, seconds, picked);
     const rows = flows.filter(({ key }) => isShown(made, key, picked));
@@ -107,4 +108,6 @@ const isShown = ({ parts }: Graph, key: string, picked: string | null): boolean 
   picked === null ? parts.has(key) : (parts.get(key)?.includes(picked) ?? false);
 
 const shownText = (shown: number, all: number): string =>
-  shown < all ? `${shown} of ${grouped(all)} flows, the largest first` : `${grouped(all)} flows`;
+  shown < all
+    ? `${shown} of ${grouped(all)} flows, the largest first`
+    : `${grouped(all)} ${all === 1 ? 'flow' : 'flows'}`;
