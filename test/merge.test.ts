@@ -447,11 +447,42 @@ t.test('the page sees connections as rows and everything else by name', (t) => {
   t.strictSame(page.connections, {
     columns: [
       ...['sock', 'src', 'dst', 'process', 'pid', 'is_server', 'state', 'algorithm', 'congestion'],
+      ...['unit', 'container', 'pod'],
       ...['cwnd_segments', 'srtt_seconds'],
     ],
     rows: [
-      ['ff01', '10.0.0.1:5', '[::1]:80', 'a"é\n', 7, 1, 'established', 'cubic', 'open', 10, 0.25],
-      ['ff02', '10.0.0.1:5', '[::1]:80', null, null, null, null, null, null, null, 0.5],
+      [
+        'ff01',
+        '10.0.0.1:5',
+        '[::1]:80',
+        'a"é\n',
+        7,
+        1,
+        'established',
+        'cubic',
+        'open',
+        null,
+        null,
+        null,
+        10,
+        0.25,
+      ],
+      [
+        'ff02',
+        '10.0.0.1:5',
+        '[::1]:80',
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        0.5,
+      ],
     ],
   });
   t.strictSame(page.scalars, {
@@ -473,6 +504,7 @@ t.test('the page sees connections as rows and everything else by name', (t) => {
     scalars: {},
     histograms: {},
     roundTrips: null,
+    flows: null,
     connections: null,
   });
   t.end();

@@ -68,6 +68,7 @@ function written(
     scalars: { [START]: [one(start)], ...scalars },
     histograms: {},
     roundTrips: null,
+    flows: null,
     connections: null,
     ...rest,
   };

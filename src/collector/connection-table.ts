@@ -189,7 +189,7 @@ export class ConnectionTable {
       return;
     }
     const entry = this.#update(connection, 'close');
-    this.flows.closed(entry.last);
+    this.flows.closed(entry.last, entry.names);
     const duration = durationSeconds(connection);
     if (this.#options.extra && duration !== null)
       this.#line('netwatch_connection_duration_seconds', entry, duration, connection.tsNs);
@@ -231,7 +231,7 @@ export class ConnectionTable {
     const before = this.entries.get(connection.sock);
     const had = before === undefined ? 0 : bytes(before.last);
     const entry = this.#update(connection, 'sample');
-    this.flows.sampled(entry.last);
+    this.flows.sampled(entry.last, entry.names);
     this.#end('sample', entry);
     entry.recentBytes = bytes(connection) - (before === entry ? had : 0);
     entry.seen = this.#dumps;

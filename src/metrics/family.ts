@@ -59,19 +59,19 @@ export function family<
 }
 
 /** Of the state file. */
-export function counter<const L extends readonly string[] = NoLabels>(
-  help: string,
-  labels?: L,
-): Declared<'counter', 'prom', L, NoLabels> {
-  return family('counter', 'prom', help, labels);
+export function counter<
+  const L extends readonly string[] = NoLabels,
+  const O extends readonly string[] = NoLabels,
+>(help: string, labels?: L, more: { optional?: O } = {}): Declared<'counter', 'prom', L, O> {
+  return family('counter', 'prom', help, labels, more);
 }
 
 /** Of the state file. */
-export function gauge<const L extends readonly string[] = NoLabels>(
-  help: string,
-  labels?: L,
-): Declared<'gauge', 'prom', L, NoLabels> {
-  return family('gauge', 'prom', help, labels);
+export function gauge<
+  const L extends readonly string[] = NoLabels,
+  const O extends readonly string[] = NoLabels,
+>(help: string, labels?: L, more: { optional?: O } = {}): Declared<'gauge', 'prom', L, O> {
+  return family('gauge', 'prom', help, labels, more);
 }
 
 /** A histogram of the state file, with its bounds. */

@@ -7,6 +7,8 @@ import { connections } from './view/connections.js';
 import { failures, faults, retransmitCauses } from './view/counts.js';
 import { footer, header } from './view/header.js';
 import { fileTable, lossTable, processNumbers, programTable, ringTable } from './view/health.js';
+import { whoTalksToWhom } from './view/flows.js';
+import { socketsLeftBehind } from './view/left-behind.js';
 import { listening } from './view/listeners.js';
 import { rttHeatMap } from './view/heat-map.js';
 import { httpCharts, httpRequests } from './view/http.js';
@@ -38,7 +40,9 @@ document
       add(connectionRates()),
       add(throughput()),
       add(connections()),
+      add(whoTalksToWhom()),
       add(listening()),
+      add(socketsLeftBehind()),
     ),
     area('Latency', add(rttHeatMap()), add(layerTimes('receive')), add(layerTimes('transmit'))),
     area(

@@ -23,6 +23,9 @@ const FIXED_COLUMNS = [
   'state',
   'algorithm',
   'congestion',
+  'unit',
+  'container',
+  'pod',
 ] as const;
 type FixedColumn = (typeof FIXED_COLUMNS)[number];
 
@@ -70,6 +73,7 @@ class RowTable {
     set(row, 'process', labelOf(sample, 'process'));
     set(row, 'pid', numberOf(labelOf(sample, 'pid')));
     set(row, 'is_server', numberOf(labelOf(sample, 'is_server')));
+    for (const name of ['unit', 'container', 'pod'] as const) set(row, name, labelOf(sample, name));
   }
 
   /** 1 on entering a state, 0 on leaving it. */

@@ -2,6 +2,7 @@
 import { boundOf } from '../metrics/histogram-check.js';
 import { parseSample, seriesKey, type Sample } from '../metrics/sample.js';
 import { connectionTable, isOfConnection } from './page-connections.js';
+import { flowRows, isOfFlow } from './page-flows.js';
 import { roundTripsOf } from './round-trips.js';
 import { linesOf, type FamilyPart, type Scan } from './scan.js';
 import type {
@@ -29,18 +30,21 @@ export interface SnapshotFacts {
 
 /** `scan`: of netwatch.prom; null if its numbers must not be shown. */
 export function pageSnapshot(facts: SnapshotFacts, scan: Scan | null): PageSnapshot {
-  if (scan === null)
-    return { ...facts, scalars: {}, histograms: {}, roundTrips: null, connections: null };
+  if (scan === null) {
+    const nothing = { roundTrips: null, flows: null, connections: null };
+    return { ...facts, scalars: {}, histograms: {}, ...nothing };
+  }
   const scalars: Record<string, readonly ScalarSeries[]> = {};
   const histograms: Record<string, HistogramFamily> = {};
   for (const part of scan.families.values()) {
-    if (part.ranges.length === 0 || isOfConnection(part.name)) continue;
+    if (part.ranges.length === 0 || isOfConnection(part.name) || isOfFlow(part.name)) continue;
     const samples = Array.from(linesOf(scan.bytes, part.ranges), parseSample);
     if (part.type === 'histogram') histograms[part.name] = histogramFamily(part, samples);
     else scalars[part.name] = samples.map(scalarSeries);
   }
   const connections = connectionTable(scan);
-  return { ...facts, scalars, histograms, roundTrips: roundTripsOf(connections), connections };
+  const roundTrips = roundTripsOf(connections);
+  return { ...facts, scalars, histograms, roundTrips, flows: flowRows(scan), connections };
 }
 
 export function snapshotJson(snapshot: PageSnapshot): SnapshotJson {

@@ -59,12 +59,26 @@ export interface HistogramFamily {
 /** Connections as a table: the families `netwatch_connection_*` side by side. */
 export interface ConnectionTable {
   /**
-   * sock, src, dst, process, pid, is_server, state, algorithm, congestion, then each family without
-   * `netwatch_connection_`: `srtt_seconds`, `cwnd_segments` …
+   * sock, src, dst, process, pid, is_server, state, algorithm, congestion, unit, container, pod, then each
+   * family without `netwatch_connection_`: `srtt_seconds`, `cwnd_segments` …
    */
   readonly columns: readonly string[];
   readonly rows: readonly (readonly (string | number | null)[])[];
 }
+
+/** What `process` and `role` of a flow say of all that have no name of their own. */
+export const OTHER_FLOWS = 'other';
+
+/**
+ * A flow: all connections of one process with one other end. A row of values, as there are hundreds in each
+ * snapshot of the history. Bytes are payload; counts are since netwatch started; rtt: seconds.
+ */
+export type FlowRow = readonly [
+  ...[process: string, unit: string | null, container: string | null, pod: string | null],
+  ...[role: string, port: string, peer: string],
+  ...[received: number, sent: number, connections: number, retransmits: number],
+  rtt: number | null,
+];
 
 /** Quantiles of the values themselves; null without any. */
 export interface ExactQuantiles {
@@ -156,6 +170,8 @@ export interface PageSnapshot {
   readonly histograms: Readonly<Record<string, HistogramFamily>>;
   /** null: not known, which is so without -x. */
   readonly roundTrips: RoundTrips | null;
+  /** The families `netwatch_flow_*` side by side; null: there are none. */
+  readonly flows: readonly FlowRow[] | null;
   /** null in the history. */
   readonly connections: ConnectionTable | null;
 }

@@ -1,6 +1,6 @@
 /**
- * Who talks to whom: connections added up by process, side, port of the server and address of the other
- * end. A bounded number of these flows has a name; all others are one, so that every byte is in exactly
+ * Who talks to whom: connections added up by process, its unit and container, side, port of the server and
+ * address of the other end. A bounded number of these flows has a name; all others are one, so that every byte is in exactly
  * one of them and no sum ever falls.
  *
  * What a connection has moved since it was last looked at goes to its flow of now. A flow that is new
@@ -8,6 +8,7 @@
  * quietest named one does, whose sums then go to the others, for good.
  */
 import { OWNER_SOURCE, ROLE, type Connection } from '../generated/connection.js';
+import type { CgroupNames } from './cgroup-names.js';
 import { payloadReceived } from './payload.js';
 import { TCP_LISTEN } from './tcp-states.js';
 
@@ -24,6 +25,8 @@ export interface FlowSums {
 
 export interface Flow extends FlowSums {
   readonly process: string;
+  /** Of its cgroup; null: not known, or not asked for. */
+  readonly names: CgroupNames | null;
   readonly role: 'client' | 'server';
   readonly serverPort: number;
   readonly peer: string;
@@ -80,6 +83,10 @@ const DEFICIT_INTERVALS = 3;
 
 const portsOf = ({ localPort, peerPort }: Connection): number => localPort * 65_536 + peerPort;
 
+/** Two cgroups of one unit are one. */
+const unitKey = (names: CgroupNames | null): string =>
+  names === null ? '' : `${names.unit ?? ''}\0${names.container ?? ''}\0${names.pod ?? ''}`;
+
 const bytesOf = ({ sent, received }: FlowSums): number => sent + received;
 
 function addTo(sums: FlowSums, more: FlowSums): void {
@@ -117,14 +124,14 @@ export class FlowTable {
     return sums;
   }
 
-  /** A connection as it is now. */
-  sampled(connection: Connection): void {
-    if (connection.state !== TCP_LISTEN) this.#look(connection);
+  /** A connection as it is now; `names`: of its cgroup. */
+  sampled(connection: Connection, names: CgroupNames | null = null): void {
+    if (connection.state !== TCP_LISTEN) this.#look(connection, names);
   }
 
   /** The last look at one. */
-  closed(connection: Connection): void {
-    this.#look(connection);
+  closed(connection: Connection, names: CgroupNames | null = null): void {
+    this.#look(connection, names);
     this.#counted.delete(connection.sock);
   }
 
@@ -133,7 +140,7 @@ export class FlowTable {
     this.#counted.delete(sock);
   }
 
-  #look(connection: Connection): void {
+  #look(connection: Connection, names: CgroupNames | null): void {
     const { sock, openNs, totalRetrans } = connection;
     const now = {
       sent: connection.bytesSent - connection.bytesRetrans,
@@ -144,7 +151,7 @@ export class FlowTable {
     const isKnown =
       known?.openNs === openNs && known.ports === portsOf(connection) && known.sent <= now.sent;
     const before = isKnown ? known : { sent: 0, received: 0, retransmits: 0 };
-    this.#add(connection, {
+    this.#add(connection, names, {
       sent: now.sent - before.sent,
       received: now.received - before.received,
       retransmits: now.retransmits - before.retransmits,
@@ -155,9 +162,13 @@ export class FlowTable {
     else this.#counted.set(sock, counted);
   }
 
-  #add(connection: Connection, { connections: newConnections, ...grown }: FlowSums): void {
+  #add(
+    connection: Connection,
+    names: CgroupNames | null,
+    { connections: newConnections, ...grown }: FlowSums,
+  ): void {
     const { srttUs } = connection;
-    const flow = this.#growing(connection);
+    const flow = this.#growing(connection, names);
     addTo(flow ?? this.#beyond, { ...grown, connections: 1 });
     (flow ?? this.#beyond).newConnections += newConnections;
     if (flow === null || srttUs === 0) return;
@@ -166,16 +177,19 @@ export class FlowTable {
   }
 
   /** The flow of a connection in this interval; null: there is no room. */
-  #growing({ role, ownerSource, comm, localPort, peerPort, peerAddr }: Connection): Growing | null {
+  #growing(
+    { role, ownerSource, comm, localPort, peerPort, peerAddr }: Connection,
+    names: CgroupNames | null,
+  ): Growing | null {
     const isServer = role === ROLE.NW_ROLE_SERVER;
     const serverPort = isServer ? localPort : peerPort;
     const process = ownerSource === OWNER_SOURCE.NW_OWNER_NONE ? '-' : comm;
-    const key = `${process}\0${isServer}\0${serverPort}\0${peerAddr}`;
+    const key = `${process}\0${isServer}\0${serverPort}\0${peerAddr}\0${unitKey(names)}`;
     const known = this.#interval.get(key);
     if (known !== undefined) return known;
     if (this.#interval.size >= this.#limits.perInterval && !this.#named.has(key)) return null;
     const flow: Growing = {
-      ...{ process, role: isServer ? 'server' : 'client', serverPort, peer: peerAddr },
+      ...{ process, names, role: isServer ? 'server' : 'client', serverPort, peer: peerAddr },
       ...{ ...noSums(), rttUs: null, srtt: 0, measured: 0, newConnections: 0 },
     };
     this.#interval.set(key, flow);
@@ -199,8 +213,8 @@ export class FlowTable {
   }
 
   #settle(key: string, grown: Growing): void {
-    const { process, role, serverPort, peer, rttUs, sent, received, retransmits } = grown;
-    const flow = { process, role, serverPort, peer, rttUs };
+    const { process, names, role, serverPort, peer, rttUs, sent, received, retransmits } = grown;
+    const flow = { process, names, role, serverPort, peer, rttUs };
     const sums = { ...flow, sent, received, retransmits, connections: grown.newConnections };
     const named = this.#named.get(key);
     if (named !== undefined) {

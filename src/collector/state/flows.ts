@@ -1,6 +1,7 @@
 /** Who talks to whom: flows with a name, and all others as one. */
 import type { Part } from '../../metrics/snapshot.js';
 import type { FlowSums, FlowTable } from '../../sources/flows.js';
+import { nameLabels } from './connection-labels.js';
 
 /** What this file writes. */
 type Writes = Part<
@@ -10,7 +11,7 @@ type Writes = Part<
   | 'netwatch_flow_rtt_seconds'
 >;
 
-interface FlowLabels {
+interface FlowLabels extends ReturnType<typeof nameLabels> {
   readonly process: string;
   readonly role: string;
   readonly server_port: number | string;
@@ -36,8 +37,9 @@ function addSums(snapshot: Writes, labels: FlowLabels, sums: FlowSums): void {
 }
 
 export function addFlows(snapshot: Writes, { flows, others }: FlowTable): void {
-  for (const { process, role, serverPort, peer, rttUs, ...sums } of flows) {
-    const labels = { process, role, server_port: serverPort, network_peer_address: peer };
+  for (const { process, names, role, serverPort, peer, rttUs, ...sums } of flows) {
+    const ends = { process, role, server_port: serverPort, network_peer_address: peer };
+    const labels = { ...ends, ...nameLabels(names) };
     addSums(snapshot, labels, sums);
     if (rttUs !== null) snapshot.add('netwatch_flow_rtt_seconds', labels, rttUs / US_PER_SECOND);
   }

@@ -1,10 +1,11 @@
 /** Listening sockets, each for itself: whose they are, how full their queues, what found no room. */
 import { formatAddress } from '../../metrics/address.js';
 import type { Part } from '../../metrics/snapshot.js';
+import type { CgroupNames } from '../../sources/cgroup-names.js';
 import type { Connection } from '../../sources/connection.js';
 import type { SynCookies } from '../../sources/netstat.js';
 import { TCP_LISTEN } from '../../sources/tcp-states.js';
-import { ownerLabels } from './connection-labels.js';
+import { nameLabels, ownerLabels } from './connection-labels.js';
 
 /** What this file writes. */
 type Writes = Part<
@@ -15,7 +16,10 @@ type Writes = Part<
 >;
 
 /** Several may have one address: in other namespaces, or with SO_REUSEPORT. */
-function listenerLabels(listener: Connection): {
+function listenerLabels(
+  listener: Connection,
+  names: CgroupNames | null,
+): ReturnType<typeof nameLabels> & {
   network_local_address: string;
   network_local_port: number;
   netns: number;
@@ -29,6 +33,7 @@ function listenerLabels(listener: Connection): {
     netns: listener.netns,
     sock: formatAddress(listener.sock),
     ...ownerLabels(listener),
+    ...nameLabels(names),
   };
 }
 
@@ -41,12 +46,12 @@ export function addCookies(snapshot: Writes, cookies: SynCookies): void {
 /** `overflows`: they are counted (-e). */
 export function addListeners(
   snapshot: Writes,
-  entries: Iterable<{ readonly last: Connection }>,
+  entries: Iterable<{ readonly last: Connection; readonly names: CgroupNames | null }>,
   { overflows }: { readonly overflows: boolean },
 ): void {
-  for (const { last: listener } of entries) {
+  for (const { last: listener, names } of entries) {
     if (listener.state !== TCP_LISTEN) continue;
-    const labels = listenerLabels(listener);
+    const labels = listenerLabels(listener, names);
     snapshot.add('netwatch_tcp_accept_queue_length', labels, listener.backlog);
     snapshot.add('netwatch_tcp_accept_queue_limit', labels, listener.maxBacklog);
     if (overflows)

@@ -19,6 +19,8 @@ export interface Column {
 const FIRST: Readonly<Record<string, readonly [title: string, about: string]>> = {
   process: ['process', 'Name of the process that owns the connection'],
   pid: ['pid', 'Its process id'],
+  unit: ['unit', 'Its systemd unit'],
+  container: ['container', 'First digits of the id of its container'],
   src: ['local', 'Own end of the connection'],
   dst: ['peer', 'The other end'],
   is_server: ['role', 'Who opened it: a client connects, a server accepts'],
@@ -59,6 +61,7 @@ const CHOSEN: typeof FIRST = {
 /** What a row is called; the rest of the snapshot's columns can be chosen. */
 const TEXT = new Set([
   ...['sock', 'src', 'dst', 'process', 'pid', 'is_server', 'state', 'algorithm', 'congestion'],
+  ...['unit', 'container', 'pod'],
 ]);
 const UNITS: readonly (readonly [suffix: string, kind: Kind])[] = [
   ['_bytes_per_second', 'bytesRate'],

@@ -1,5 +1,6 @@
 /** Listening sockets of a snapshot: whose they are, how full their queues, what found no room. */
 import type { PageSnapshot } from '../../serve/types.js';
+import { placeOf } from './flows.js';
 import { increases, key, scalars, type Step } from './series.js';
 
 export interface ListenerRow {
@@ -7,6 +8,7 @@ export interface ListenerRow {
   readonly key: string;
   readonly process: string;
   readonly pid: string;
+  readonly unit: string | null;
   /** `[::]:80` */
   readonly address: string;
   /** Connections that wait for accept(). */
@@ -54,6 +56,7 @@ export function listenerRows(snapshot: PageSnapshot | null, minute: Step | null)
       key: key(labels),
       process: labels['process'] ?? '',
       pid: labels['pid'] ?? '',
+      unit: placeOf(labels),
       address: `${host.includes(':') ? `[${host}]` : host}:${port}`,
       length: value ?? 0,
       limit: limits.get(key(labels)) ?? null,

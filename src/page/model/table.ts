@@ -22,7 +22,9 @@ export interface Cut {
   readonly found: number;
 }
 
-const SEARCHED = ['process', 'pid', 'src', 'dst', 'is_server', 'state'] as const;
+const SEARCHED = [
+  ...['process', 'pid', 'unit', 'container', 'pod', 'src', 'dst', 'is_server', 'state'],
+] as const;
 
 export function connectionRows({ columns, rows }: ConnectionTable): Row[] {
   const places = new Map(columns.map((name, i) => [name, i]));

@@ -32,6 +32,16 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
+/** An element of a drawing. */
+export function shape<K extends keyof SVGElementTagNameMap>(
+  tag: K,
+  attributes: Readonly<Record<string, string>> = {},
+): SVGElementTagNameMap[K] {
+  const made = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
 /** Leaves the node alone if nothing changes, so that selections in it survive. */
 export function setText(node: Element, text: string): void {
   if (node.textContent !== text) node.textContent = text;
@@ -60,8 +70,14 @@ export function keep<T>(
   make: (item: T) => Element,
   update: (node: Element, item: T) => void,
 ): void {
+  const wanted = new Set(items.map(keyOf));
   const there = new Map<string, Element>();
-  for (const child of parent.children) there.set(child.getAttribute('data-key') ?? '', child);
+  for (const child of [...parent.children]) {
+    const key = child.getAttribute('data-key') ?? '';
+    // First of all, so that those that stay need not move, which would take the focus from them.
+    if (wanted.has(key)) there.set(key, child);
+    else child.remove();
+  }
   let next = parent.firstElementChild;
   for (const item of items) {
     const key = keyOf(item);
@@ -72,7 +88,6 @@ export function keep<T>(
     if (node === next) next = next.nextElementSibling;
     else parent.insertBefore(node, next);
   }
-  for (const gone of there.values()) gone.remove();
 }
 
 /** For storage that may be forbidden: then the page forgets, and works. */

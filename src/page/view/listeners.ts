@@ -1,15 +1,16 @@
 /** The panel "Listening": every listening socket with its process, queue and overflows. */
-import { quantity } from '../model/format.js';
+import { quantity, UNKNOWN } from '../model/format.js';
 import { fullness, listenerRows, type ListenerRow } from '../model/listeners.js';
 import { dataTable, type TableColumn } from './data-table.js';
 import { panel } from './panel.js';
 import type { View } from './state.js';
 
-const text = (value: string) => ({ text: value, value });
+const text = (value: string | null) => ({ text: value ?? UNKNOWN, value });
 
 const COLUMNS: readonly TableColumn<ListenerRow>[] = [
   { title: 'process', cell: ({ process }) => text(process) },
   { title: 'pid', isNumber: true, cell: ({ pid }) => text(pid) },
+  { title: 'unit', cell: ({ unit }) => text(unit) },
   { title: 'address', cell: ({ address }) => text(address) },
   {
     title: 'queue / limit',
