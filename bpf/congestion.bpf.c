@@ -39,19 +39,11 @@ struct nw_ca_totals {
 	__u64 buckets[NW_CA_BUCKETS];
 };
 
-struct nw_ports {
-	__u16 from;
-	__u16 to;
-};
-
 NW_RECORD(nw_congestion_flow);
 NW_RECORD(nw_congestion_times);
 NW_RECORD(nw_ca_totals);
-NW_RECORD(nw_ports);
 
 /* Set by the reader. */
-const volatile struct nw_ports nw_local_ports = {.from = 0, .to = 65535};
-const volatile struct nw_ports nw_peer_ports = {.from = 0, .to = 65535};
 const volatile __u32 nw_unit_ns = 1000; /* of the histograms */
 
 static const struct nw_congestion_times nw_no_states = {};
@@ -105,12 +97,6 @@ static __always_inline struct nw_ca *nw_ca_of(void *sk)
 	return bpf_map_lookup_elem(&congestion_table, &key);
 }
 
-static __always_inline bool nw_in_range(const volatile struct nw_ports *range,
-					__u16 port)
-{
-	return port >= range->from && port <= range->to;
-}
-
 /* The socket's addresses; false if it is not watched. */
 static __always_inline bool nw_watched_flow(struct sock *sk,
 					    struct tcp_sock *tp,
@@ -119,9 +105,7 @@ static __always_inline bool nw_watched_flow(struct sock *sk,
 	struct nw_tuple tuple = {};
 
 	nw_sock_tuple(tp, &tuple);
-	if (!nw_flow_allowed(&tuple, sk) ||
-	    !nw_in_range(&nw_local_ports, tuple.local_port) ||
-	    !nw_in_range(&nw_peer_ports, tuple.peer_port))
+	if (!nw_flow_allowed(&tuple, sk))
 		return false;
 	__builtin_memcpy(flow->local_addr, tuple.local_addr,
 			 sizeof(flow->local_addr));

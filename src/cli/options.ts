@@ -27,6 +27,8 @@ export interface Settings {
   readonly missing?: string;
   /** Help does not show it. */
   readonly hidden?: boolean;
+  /** Help shows it below this. */
+  readonly heading?: string;
 }
 
 interface Definition<F extends string = string, S extends Settings = Settings> {
@@ -103,6 +105,15 @@ export function option<const F extends string, const S extends Settings = Settin
   return { [new Option(flags).attributeName()]: definition } as OptionOf<F, S>;
 }
 
+/** The same group, which help shows below `heading`. */
+export function under<G extends Options>(heading: string, group: G): G {
+  const all = Object.entries(group).map(([name, definition]) => [
+    name,
+    { ...definition, settings: { ...definition.settings, heading } },
+  ]);
+  return Object.fromEntries(all) as G;
+}
+
 /** A group of one argument: `[interval]`, `<LOG...>`. */
 export function argument<const F extends string, const S extends Settings = Settings>(
   flags: F,
@@ -133,7 +144,8 @@ function addOption(command: Command, definition: Definition, heading: string | u
   if (settings.conflicts !== undefined) made.conflicts(settings.conflicts);
   if (settings.implies !== undefined) made.implies(settings.implies);
   if (settings.hidden !== undefined) made.hideHelp(settings.hidden);
-  if (heading !== undefined) made.helpGroup(heading);
+  const below = heading ?? settings.heading;
+  if (below !== undefined) made.helpGroup(below);
   command.addOption(made.makeOptionMandatory(settings.missing !== undefined));
   const isSwitch = made.isBoolean() && !made.negate && settings.default === undefined;
   // not as the option's own default, which help would show

@@ -1,5 +1,14 @@
 /** The collector's options: how they are typed, and what they mean. */
 import type { Command } from 'commander';
+import {
+  COMM,
+  EITHER_PORT,
+  LOCAL_ADDRESS,
+  OWN_PORT_TEXT,
+  PEER_ADDRESS,
+  PEER_PORT_TEXT,
+  withinLimits,
+} from '../cli/ends.js';
 import { FAMILY, familyOf } from '../cli/family.js';
 import { DEFAULT_LISTEN, listenAddress } from '../cli/listen.js';
 import { NAMED, namesWantedOf } from '../cli/named.js';
@@ -40,17 +49,17 @@ const WATCH = {
 };
 export type WatchedOptions = ValuesOf<typeof WATCH>;
 
-const ADDRESSES = { parse: parse.addresses };
 const PORTS = { parse: parse.ports };
 
 /** Which connections. */
 const FILTER = {
-  ...option('-s, --sport <PORTS>', "the watched socket's own port: 80 or 80,8000-8099", PORTS),
-  ...option('-d, --dport <PORTS>', "the other end's port", PORTS),
+  ...option('-s, --sport <PORTS>', OWN_PORT_TEXT, PORTS),
+  ...option('-d, --dport <PORTS>', PEER_PORT_TEXT, PORTS),
+  ...EITHER_PORT,
   ...option('-p, --pid <PIDS>', 'process ids', { parse: parse.pids }),
-  ...option('--comm <NAME>', 'process name (first 15 characters)', { parse: parse.name }),
-  ...option('--saddr <ADDRESSES>', "the socket's own addresses or prefixes", ADDRESSES),
-  ...option('--daddr <ADDRESSES>', "the other end's addresses or prefixes", ADDRESSES),
+  ...COMM,
+  ...LOCAL_ADDRESS,
+  ...PEER_ADDRESS,
   ...option('--netns <NAMES>', 'network namespaces: name, path or inode number', {
     parse: parse.names,
   }),
@@ -199,17 +208,17 @@ export function namespacesOf(options: FilterOptions): NetworkNamespace[] {
 /** What the kernel side filters by. Throws if the cgroup does not exist. */
 export function filterOf(options: FilterOptions, namespaces: readonly NetworkNamespace[]): Filter {
   const { units, containers } = namesWantedOf(options);
-  return {
+  return withinLimits({
     pids: options.pid ?? [],
     comm: options.comm ?? null,
     localPorts: options.sport ?? [],
     peerPorts: options.dport ?? [],
-    ports: [],
+    ports: [...(options.port ?? []), ...(options.eitherPort ?? [])],
     localAddresses: options.saddr ?? [],
     peerAddresses: options.daddr ?? [],
     family: familyOf(options),
     namespaces: namespaces.map(({ inode }) => inode),
     cgroup: options.cgroup === undefined ? null : findCgroup(options.cgroup),
     ...(units.length + containers.length > 0 ? { isNamed: true } : {}),
-  };
+  });
 }

@@ -102,31 +102,11 @@ export function decodeCongestionTimes(view: DataView, at: number): CongestionTim
   };
 }
 
-/** struct nw_ports: size and field offsets in bytes. */
-export const PORTS = {
-  size: 4,
-  at: { from: 0, to: 2 },
-} as const;
-
-export interface Ports {
-  readonly from: number;
-  readonly to: number;
-}
-
-export function decodePorts(view: DataView, at: number): Ports {
-  return {
-    from: view.getUint16(at, true),
-    to: view.getUint16(at + 2, true),
-  };
-}
-
 /** Variables the reader sets in .rodata before loading. */
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
   nw_filter: { offset: 8, size: 1416 },
-  nw_local_ports: { offset: 1456, size: 4 },
-  nw_peer_ports: { offset: 1460, size: 4 },
-  nw_unit_ns: { offset: 1464, size: 4 },
-  nw_no_states: { offset: 1472, size: 48 },
+  nw_unit_ns: { offset: 1448, size: 4 },
+  nw_no_states: { offset: 1456, size: 48 },
 } as const;

@@ -9,7 +9,6 @@ import {
   decodeCongestionFlow,
   decodeCongestionTimes,
   CONGESTION_TIMES,
-  PORTS,
   RODATA,
   type CaTotals,
   type CongestionFlow,
@@ -20,7 +19,7 @@ import { sumPerCpu } from '../kernel/map.js';
 import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js';
 import { SwappedMap } from '../kernel/swapped-map.js';
 import type { CountingSource } from './counting.js';
-import { ANY_PORT, encodeFilter, type Filter, type PortRange } from './filter.js';
+import { encodeFilter, type Filter } from './filter.js';
 import { Growth } from './growth.js';
 import { IntervalCounts } from './interval-counts.js';
 import { isOwnerProgramWanted, OWNER_GAINS, seedOwners } from './owners.js';
@@ -28,8 +27,6 @@ import type { SourcePlan } from './plan.js';
 
 export interface CongestionOptions {
   readonly filter: Filter;
-  readonly localPorts: PortRange;
-  readonly peerPorts: PortRange;
   /** Nanoseconds that make a unit of the histograms. */
   readonly unitNs: number;
 }
@@ -53,21 +50,12 @@ const TRACEPOINT = 'tcp_cong_state_set';
 
 const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
-function encodePorts({ from, to }: PortRange): Uint8Array {
-  const view = new DataView(new ArrayBuffer(PORTS.size));
-  view.setUint16(PORTS.at.from, from, true);
-  view.setUint16(PORTS.at.to, to, true);
-  return new Uint8Array(view.buffer);
-}
-
-function specOf({ filter, localPorts, peerPorts, unitNs }: CongestionOptions): SourceSpec {
+function specOf({ filter, unitNs }: CongestionOptions): SourceSpec {
   const instead = hasTracepoint(TRACEPOINT) ? 'tcp_probe' : TRACEPOINT;
   return {
     name: 'congestion',
     rodata: [
       [RODATA.nw_filter, encodeFilter(filter)],
-      [RODATA.nw_local_ports, encodePorts(localPorts)],
-      [RODATA.nw_peer_ports, encodePorts(peerPorts)],
       [RODATA.nw_unit_ns, u32(unitNs)],
     ],
     mapSizes: new Map(hasSocketStorage() ? [['congestion_table', 1] as const] : []),
@@ -79,7 +67,7 @@ function specOf({ filter, localPorts, peerPorts, unitNs }: CongestionOptions): S
 
 /** As a tool opens it that is asked for all it can. */
 export function trial(filter: Filter): SourceSpec {
-  return specOf({ filter, localPorts: ANY_PORT, peerPorts: ANY_PORT, unitNs: 1000 });
+  return specOf({ filter, unitNs: 1000 });
 }
 
 /** For `netwatch doctor`. */

@@ -22,8 +22,6 @@ export interface PortRange {
   readonly to: number;
 }
 
-export const ANY_PORT: PortRange = { from: 0, to: 65_535 };
-
 /** One port, or some in a row. */
 export type Ports = number | PortRange;
 

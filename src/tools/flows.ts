@@ -4,14 +4,7 @@ import * as parse from '../cli/parse.js';
 import { column, columnWith, type Column } from '../terminal/column.js';
 import { onlyTable, rowsBlock, textBlock } from '../terminal/report.js';
 import { reportTool } from '../terminal/report-tool.js';
-import {
-  COUNT_ARGUMENT,
-  EITHER_PORT,
-  FAMILY,
-  filterOf,
-  PIDS,
-  REPORT_TIME,
-} from '../terminal/tool-options.js';
+import { CONNECTIONS, COUNT_ARGUMENT, filterOf, REPORT_TIME } from '../terminal/tool-options.js';
 import { clockTime } from '../metrics/wall-clock.js';
 import type { Flow } from '../sources/flows.js';
 
@@ -37,9 +30,7 @@ const OPTIONS = {
   ...COUNT_ARGUMENT,
   ...option('-r, --rows <ROWS>', 'so many rows at most; the rest is one', { parse: parse.count }),
   ...REPORT_TIME,
-  ...FAMILY,
-  ...PIDS,
-  ...EITHER_PORT,
+  ...CONNECTIONS,
 };
 
 const US_PER_MS = 1000;

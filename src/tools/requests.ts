@@ -6,7 +6,7 @@ import { SIDES, type Exchange } from '../sources/exchange.js';
 import type { ExchangeSource } from '../sources/exchange-source.js';
 import type { Scope, Summary } from '../terminal/common.js';
 import type { EventTool } from '../terminal/event-tool.js';
-import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
+import { CONNECTIONS, filterOf } from '../terminal/tool-options.js';
 import { watchingTool, type ToolOptions } from '../terminal/watching-tool.js';
 import { LISTED_PORTS, milliseconds } from './life/options.js';
 import { exchangeColumns } from './requests/columns.js';
@@ -72,10 +72,8 @@ const OPTIONS = {
     default: 1,
   }),
   ...option('-w, --wide', 'targets as long as they are'),
-  ...PIDS,
   ...LISTED_PORTS,
-  ...FAMILY,
-  ...EITHER_PORT,
+  ...CONNECTIONS,
 };
 
 type RequestOptions = ToolOptions<typeof OPTIONS>;

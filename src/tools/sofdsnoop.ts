@@ -1,7 +1,7 @@
 /** `netwatch sofdsnoop`: open files that are passed through unix sockets. After bcc's sofdsnoop. */
 import { option } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
-import { filterOf, PIDS } from '../terminal/tool-options.js';
+import { filterOf, PROCESSES } from '../terminal/tool-options.js';
 import { fdPassColumns } from './sockets/fdpass-columns.js';
 import { eventTool } from '../terminal/event-tool.js';
 
@@ -24,10 +24,10 @@ Examples:
 
 const OPTIONS = {
   ...option('-T, --timestamp', 'show the time since the first row, in seconds'),
-  ...PIDS,
   ...option('-t, --tid <TIDS>', 'these threads only, whatever -p says', { parse: parse.pids }),
   ...option('-n, --name <TEXT>', 'threads whose name holds this text', { parse: parse.name }),
   ...option('-d, --duration <SECONDS>', 'stop after this time', { parse: parse.seconds }),
+  ...PROCESSES,
 };
 
 export default eventTool({
@@ -38,10 +38,11 @@ export default eventTool({
   help: HELP,
   options: OPTIONS,
   trial: async (filter) => (await import('../sources/fdpass.js')).trial(filter),
-  open: async ({ pid = [], tid = [], name = null }, scope) => {
+  open: async (options, scope) => {
+    const { tid = [], name = null } = options;
     const { FdPassSource } = await import('../sources/fdpass.js');
     return new FdPassSource({
-      filter: filterOf(scope, tid.length > 0 ? {} : { pid }),
+      filter: filterOf(scope, tid.length > 0 ? { ...options, pid: [] } : options),
       tids: tid,
       name,
       ringBytes: RING_BYTES,

@@ -4,7 +4,7 @@
  */
 import { option } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
-import { EITHER_PORT, filterOf, PIDS } from '../terminal/tool-options.js';
+import { filterOf, LISTENERS } from '../terminal/tool-options.js';
 import { listenColumns } from './sockets/listen-columns.js';
 import { eventTool } from '../terminal/event-tool.js';
 
@@ -28,14 +28,13 @@ Examples:
 `;
 
 const OPTIONS = {
-  ...PIDS,
   ...option('-n, --netns <INODES>', 'network namespaces: inode number, name or path', {
     parse: parse.names,
   }),
   ...option('--show-netns', 'show the network namespace'),
   ...option('-t, --timestamp', 'show the time'),
   ...option('--ret', "show the result, in the columns of libbpf-tools' solisten"),
-  ...EITHER_PORT,
+  ...LISTENERS,
 };
 
 export default eventTool({

@@ -1,5 +1,5 @@
 /** `netwatch tcp_bytes`: bytes by process and connection. After tcp_bytes of lmp. */
-import { COUNT, EITHER_PORT, FAMILY, filterOf, INTERVAL, PIDS } from '../terminal/tool-options.js';
+import { CONNECTIONS, COUNT, filterOf, INTERVAL } from '../terminal/tool-options.js';
 import { NO_PINNED_MAPS } from '../sources/pinned.js';
 import { asctime } from '../metrics/wall-clock.js';
 import { reportTool } from '../terminal/report-tool.js';
@@ -26,7 +26,7 @@ Examples:
   sudo netwatch tcp_bytes -o csv > bytes.csv
 `;
 
-const OPTIONS = { ...INTERVAL, ...COUNT, ...PIDS, ...FAMILY, ...EITHER_PORT };
+const OPTIONS = { ...INTERVAL, ...COUNT, ...CONNECTIONS };
 
 export default reportTool({
   name: NAME,

@@ -1,6 +1,6 @@
 /** `netwatch tcp_connection`: TCP connections as they are made, from both sides. After lmp's tcp_connection. */
 import { option } from '../cli/options.js';
-import { FAMILY, PIDS, sidedFilterOf, sidedPort } from '../terminal/tool-options.js';
+import { sidedConnections, sidedFilterOf } from '../terminal/tool-options.js';
 import {
   addressColumn,
   commColumn,
@@ -30,12 +30,10 @@ Examples:
 `;
 
 const OPTIONS = {
-  ...PIDS,
-  ...sidedPort('these local ports only'),
+  ...sidedConnections('these local ports only'),
   ...option('-r, --direction <DIRECTION>', 'this direction only', {
     choices: ['accept', 'connect'],
   }),
-  ...FAMILY,
 };
 
 export default eventTool({

@@ -2,7 +2,7 @@
  * `netwatch tcp_inerrs`: TCP segments that came in and were wrong: sequence number, data offset,
  * checksum. After lmp's tcp_inerrs, with the checks that its authors say are missing.
  */
-import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
+import { CONNECTIONS, filterOf } from '../terminal/tool-options.js';
 import { faultColumns } from './loss/drop-columns.js';
 import { eventTool } from '../terminal/event-tool.js';
 
@@ -29,7 +29,7 @@ Examples:
   sudo netwatch tcp_inerrs --port 443 -o json
 `;
 
-const OPTIONS = { ...PIDS, ...FAMILY, ...EITHER_PORT };
+const OPTIONS = { ...CONNECTIONS };
 
 export default eventTool({
   name: 'tcp_inerrs',

@@ -1,11 +1,9 @@
 /** `netwatch tcpaccept`: TCP connections as they are accepted. After bcc's tcpaccept. */
 import {
-  FAMILY,
-  PIDS,
   PINNED_MAPS,
   pinnedMapsOf,
+  sidedConnections,
   sidedFilterOf,
-  sidedPort,
 } from '../terminal/tool-options.js';
 import {
   addressColumn,
@@ -31,9 +29,7 @@ Examples:
 const OPTIONS = {
   ...TIME,
   ...TIMESTAMP,
-  ...PIDS,
-  ...sidedPort('these local ports only'),
-  ...FAMILY,
+  ...sidedConnections('these local ports only'),
   ...PINNED_MAPS,
 };
 

@@ -1,13 +1,7 @@
 /** `netwatch tcpcong`: time in each state of congestion control. After bcc's tcpcong. */
 import { argument, option } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
-import {
-  EITHER_PORT,
-  FAMILY,
-  filterOf,
-  INTERVAL_ARGUMENT,
-  REPORT_TIME,
-} from '../terminal/tool-options.js';
+import { CONNECTIONS, filterOf, INTERVAL_ARGUMENT, REPORT_TIME } from '../terminal/tool-options.js';
 import {
   flowBlocks,
   MICROSECONDS,
@@ -15,7 +9,6 @@ import {
   stateBlocks,
   type TimeUnit,
 } from './congestion/blocks.js';
-import { ANY_PORT } from '../sources/filter.js';
 import { clockTime } from '../metrics/wall-clock.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { textBlock } from '../terminal/report.js';
@@ -40,17 +33,14 @@ Examples:
 const OPTIONS = {
   ...INTERVAL_ARGUMENT,
   ...argument('[outputs]', 'number of reports', { parse: parse.count }),
-  ...option('-L, --localport <PORTS>', 'local ports: one, or a range such as 3000-3006', {
-    parse: parse.portRange,
+  ...option('-L, --localport <PORTS>', 'local ports: some, or a range such as 3000-3006', {
+    parse: parse.ports,
   }),
-  ...option('-R, --remoteport <PORTS>', 'remote ports: one, or a range', {
-    parse: parse.portRange,
-  }),
+  ...option('-R, --remoteport <PORTS>', 'remote ports: some, or a range', { parse: parse.ports }),
   ...REPORT_TIME,
   ...option('-d, --dist', 'show histograms of the times, by state'),
   ...option('-u, --microseconds', 'times in microseconds instead of milliseconds'),
-  ...FAMILY,
-  ...EITHER_PORT,
+  ...CONNECTIONS,
 };
 
 const unitOf = ({ microseconds }: ToolOptions<typeof OPTIONS>): TimeUnit =>
@@ -67,9 +57,10 @@ export default reportTool({
   open: async (options, scope) => {
     const { CongestionSource } = await import('../sources/congestion.js');
     return new CongestionSource({
-      filter: filterOf(scope, options),
-      localPorts: options.localport ?? ANY_PORT,
-      peerPorts: options.remoteport ?? ANY_PORT,
+      filter: filterOf(scope, options, {
+        localPorts: options.localport ?? [],
+        peerPorts: options.remoteport ?? [],
+      }),
       unitNs: unitOf(options).ns,
     });
   },

@@ -1,6 +1,6 @@
 /** `netwatch tcpconnect`: TCP connections that processes of this host make. After bcc's tcpconnect. */
 import { option } from '../cli/options.js';
-import { FAMILY, PIDS, pinnedMapsOf, sidedFilterOf, sidedPort } from '../terminal/tool-options.js';
+import { pinnedMapsOf, sidedConnections, sidedFilterOf } from '../terminal/tool-options.js';
 import { connectColumns } from './life/connect-columns.js';
 import { tryLife } from './life/open.js';
 import { LETTERED_PINNED_MAPS, LOCAL_PORT_COLUMN, TIMESTAMP, UIDS } from './life/options.js';
@@ -25,9 +25,7 @@ Examples:
 
 const OPTIONS = {
   ...TIMESTAMP,
-  ...PIDS,
-  ...sidedPort('these remote ports only'),
-  ...FAMILY,
+  ...sidedConnections('these remote ports only'),
   ...LOCAL_PORT_COLUMN,
   ...UIDS,
   ...option('-c, --count', 'count by addresses and remote port, shown at the end'),

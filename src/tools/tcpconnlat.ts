@@ -1,6 +1,6 @@
 /** `netwatch tcpconnlat`: how long connect() waits for its answer. After bcc's tcpconnlat. */
 import { argument } from '../cli/options.js';
-import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
+import { CONNECTIONS, filterOf } from '../terminal/tool-options.js';
 import {
   addressColumn,
   commColumn,
@@ -29,10 +29,8 @@ Examples:
 const OPTIONS = {
   ...argument('[duration_ms]', 'those that took so long and more', { parse: milliseconds }),
   ...TIMESTAMP,
-  ...PIDS,
   ...LOCAL_PORT_COLUMN,
-  ...FAMILY,
-  ...EITHER_PORT,
+  ...CONNECTIONS,
 };
 
 export default eventTool({

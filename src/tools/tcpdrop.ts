@@ -3,7 +3,7 @@
  * tcpdrop, with the names of the running kernel, drops without a socket, and IPv6 the right way round.
  */
 import { option } from '../cli/options.js';
-import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
+import { CONNECTIONS, filterOf } from '../terminal/tool-options.js';
 import { NAMESPACES, namespacesOf } from './loss/namespaces.js';
 import { dropColumns } from './loss/drop-columns.js';
 import { eventTool } from '../terminal/event-tool.js';
@@ -35,10 +35,8 @@ const OPTIONS = {
   ...option('-c, --count', 'count by reason, process and local end, and show that at the end'),
   ...option('--no-stack', 'only the rows, without the way through the kernel'),
   ...option('--keepalives', 'also keepalive probes, which are no loss'),
-  ...FAMILY,
-  ...PIDS,
-  ...EITHER_PORT,
   ...NAMESPACES,
+  ...CONNECTIONS,
 };
 
 export default eventTool({

@@ -1,5 +1,5 @@
 /** `netwatch tcplife`: TCP connections at their end, with volume and duration. After bcc's tcplife. */
-import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
+import { CONNECTIONS, filterOf } from '../terminal/tool-options.js';
 import { lifeColumns } from './life/life-columns.js';
 import { openLife, tryLife } from './life/open.js';
 import { CSV, LISTED_PORTS, TIME, TIMESTAMP, WIDE } from './life/options.js';
@@ -25,10 +25,8 @@ const OPTIONS = {
   ...TIMESTAMP,
   ...WIDE,
   ...CSV,
-  ...PIDS,
   ...LISTED_PORTS,
-  ...FAMILY,
-  ...EITHER_PORT,
+  ...CONNECTIONS,
 };
 
 export default eventTool({

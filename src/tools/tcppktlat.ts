@@ -1,7 +1,7 @@
 /** `netwatch tcppktlat`: how long received data waits to be read. After libbpf-tools' tcppktlat. */
 import { argument, option } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
-import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
+import { CONNECTIONS, filterOf } from '../terminal/tool-options.js';
 import type { PacketLatencyRecord } from '../sources/pktlat.js';
 import { column, columnWith, type Column } from '../terminal/column.js';
 import type { Context } from '../terminal/common.js';
@@ -31,14 +31,12 @@ Examples:
 
 const OPTIONS = {
   ...argument('[min_us]', 'microseconds: shorter ones are left out', { parse: parse.count }),
-  ...PIDS,
   ...option('-t, --tid <TIDS>', 'these threads only', { parse: parse.pids }),
   ...option('-T, --timestamp', 'show the time (HH:MM:SS)'),
   ...option('-l, --lport <PORTS>', 'these local ports only', { parse: parse.ports }),
   ...option('-r, --rport <PORTS>', 'these remote ports only', { parse: parse.ports }),
   ...option('-w, --wide', 'wider columns, which IPv6 addresses fit in'),
-  ...FAMILY,
-  ...EITHER_PORT,
+  ...CONNECTIONS,
 };
 
 function timeColumn(inTable: boolean, { wallMs }: Context): Column<R> {

@@ -1,6 +1,6 @@
 /** `netwatch tcpretrans`: TCP segments that were sent again. After bcc's tcpretrans. */
 import { option } from '../cli/options.js';
-import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
+import { CONNECTIONS, filterOf } from '../terminal/tool-options.js';
 import { EVENT_NAMES, maskOf } from '../sources/insight-events.js';
 import { retransmitColumns } from './loss/retransmit-columns.js';
 import { eventTool } from '../terminal/event-tool.js';
@@ -30,9 +30,7 @@ const OPTIONS = {
   ...option('-s, --sequence', 'show the sequence numbers'),
   ...option('-l, --lossprobe', 'tell tail loss probes from other retransmissions'),
   ...option('-c, --count', 'count segments by connection, and show that at the end'),
-  ...FAMILY,
-  ...PIDS,
-  ...EITHER_PORT,
+  ...CONNECTIONS,
 };
 
 export default eventTool({

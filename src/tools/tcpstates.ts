@@ -1,6 +1,6 @@
 /** `netwatch tcpstates`: changes of state of TCP sockets, and how long each lasted. After bcc's tcpstates. */
 import { option } from '../cli/options.js';
-import { EITHER_PORT, FAMILY, filterOf, PIDS } from '../terminal/tool-options.js';
+import { CONNECTIONS, filterOf } from '../terminal/tool-options.js';
 import { openLife, tryLife } from './life/open.js';
 import { CSV, LISTED_PORTS, TIME, TIMESTAMP, WIDE } from './life/options.js';
 import { openStateJournal } from './life/journal.js';
@@ -26,10 +26,8 @@ const OPTIONS = {
   ...WIDE,
   ...CSV,
   ...LISTED_PORTS,
-  ...FAMILY,
-  ...PIDS,
-  ...EITHER_PORT,
   ...option('-Y, --journal', "write them to systemd's journal too"),
+  ...CONNECTIONS,
 };
 
 export default eventTool({

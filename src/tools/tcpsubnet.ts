@@ -1,7 +1,7 @@
 /** `netwatch tcpsubnet`: bytes sent by subnet of the receiver. After bcc's tcpsubnet. */
 import { InvalidArgumentError } from 'commander';
 import { argument, option } from '../cli/options.js';
-import { EITHER_PORT, filterOf, INTERVAL } from '../terminal/tool-options.js';
+import { CONNECTIONS, filterOf, INTERVAL } from '../terminal/tool-options.js';
 import { NO_PINNED_MAPS } from '../sources/pinned.js';
 import { columnWith, type Column } from '../terminal/column.js';
 import { clockTime } from '../metrics/wall-clock.js';
@@ -50,7 +50,7 @@ const OPTIONS = {
     default: 'B',
   }),
   ...INTERVAL,
-  ...EITHER_PORT,
+  ...CONNECTIONS,
 };
 
 const two = (value: number): string => String(value).padStart(2, '0');

@@ -1,8 +1,7 @@
 /** `netwatch tcpsynbl`: how full accept queues are when connections come. After bcc's tcpsynbl. */
 import {
+  CONNECTIONS,
   COUNT_ARGUMENT,
-  EITHER_PORT,
-  FAMILY,
   filterOf,
   INTERVAL_ARGUMENT,
   REPORT_TIME,
@@ -29,8 +28,7 @@ const OPTIONS = {
   ...INTERVAL_ARGUMENT,
   ...COUNT_ARGUMENT,
   ...REPORT_TIME,
-  ...FAMILY,
-  ...EITHER_PORT,
+  ...CONNECTIONS,
 };
 
 /** The kernel's buckets as those of the metric: bucket b ends at 2^b - 1. */

@@ -2,11 +2,9 @@
 import { argument, option } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
 import {
+  CONNECTIONS,
   COUNT_ARGUMENT,
-  EITHER_PORT,
-  FAMILY,
   filterOf,
-  PIDS,
   PINNED_MAPS,
   pinnedMapsOf,
 } from '../terminal/tool-options.js';
@@ -52,10 +50,8 @@ const OPTIONS = {
   }),
   ...option('-r, --rows <ROWS>', 'so many rows at most', { parse: parse.count }),
   ...option('-c, --cgroup <PATH>', 'a cgroup v2 directory and what is below it'),
-  ...PIDS,
-  ...FAMILY,
-  ...EITHER_PORT,
   ...PINNED_MAPS,
+  ...CONNECTIONS,
 };
 
 export default reportTool({

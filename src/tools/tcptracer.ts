@@ -1,7 +1,7 @@
 /** `netwatch tcptracer`: TCP connections that are connected, accepted and closed. After bcc's tcptracer. */
 import { option } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
-import { EITHER_PORT, FAMILY, filterOf, PIDS, pinnedMapsOf } from '../terminal/tool-options.js';
+import { CONNECTIONS, filterOf, pinnedMapsOf } from '../terminal/tool-options.js';
 import { openLife, tryLife } from './life/open.js';
 import { LETTERED_PINNED_MAPS, TIMESTAMP, UIDS } from './life/options.js';
 import { tracerColumns } from './life/tracer-columns.js';
@@ -25,15 +25,13 @@ const EVENTS = ['ESTABLISHED', 'ACCEPT', 'END'] as const;
 
 const OPTIONS = {
   ...TIMESTAMP,
-  ...PIDS,
-  ...FAMILY,
-  ...EITHER_PORT,
   ...option('-N, --netns <NAMES>', 'network namespaces: name, path or inode number', {
     parse: parse.names,
   }),
   ...option('-v, --verbose', 'show words, nanoseconds and network namespaces'),
   ...UIDS,
   ...LETTERED_PINNED_MAPS,
+  ...CONNECTIONS,
 };
 
 export default eventTool({

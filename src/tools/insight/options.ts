@@ -1,10 +1,12 @@
 /** The options of tcp-insight, as they are typed and what they mean. Pure. */
 import { InvalidArgumentError } from 'commander';
+import { EITHER_PORT, LOCAL_PORT, PEER_PORT } from '../../cli/ends.js';
+import { FAMILY } from '../../cli/family.js';
 import { option } from '../../cli/options.js';
 import * as parse from '../../cli/parse.js';
-import { NO_FILTER, type Filter } from '../../sources/filter.js';
 import type { InsightOptions, Range } from '../../sources/insight.js';
 import type { Scope } from '../../terminal/common.js';
+import { filterOf } from '../../terminal/tool-options.js';
 import type { ToolOptions } from '../../terminal/watching-tool.js';
 import { NetwatchError } from '../../failure.js';
 import { ALL_EVENTS, EVENT_NAMES, parseMask } from '../../sources/insight-events.js';
@@ -57,8 +59,10 @@ export const OPTIONS = {
   ...option('-d, --daddr <ADDRESSES>', "the other end's addresses or prefixes", {
     parse: parse.addresses,
   }),
-  ...option('--sport <PORTS>', "the socket's own port", { parse: parse.ports }),
-  ...option('--dport <PORTS>', "the other end's port", { parse: parse.ports }),
+  ...LOCAL_PORT,
+  ...PEER_PORT,
+  ...EITHER_PORT,
+  ...FAMILY,
   ...option('-e, --events <MASK>', 'which events: a mask, or names separated by commas', {
     parse: mask,
     default: ALL_EVENTS,
@@ -86,24 +90,10 @@ function range(name: string, min: number | undefined, max: number | undefined): 
   return { min: min ?? null, max: max ?? null };
 }
 
-function filterOf(typed: TypedOptions, scope: Scope): Filter {
-  return {
-    ...NO_FILTER,
-    pids: typed.pid ?? [],
-    comm: typed.comm ?? null,
-    isCommPart: true,
-    localPorts: typed.sport ?? [],
-    peerPorts: typed.dport ?? [],
-    localAddresses: typed.saddr ?? [],
-    peerAddresses: typed.daddr ?? [],
-    ...scope,
-  };
-}
-
 /** What the source is to do. Throws NetwatchError for a range that is the wrong way round. */
 export function insightOptions(typed: TypedOptions, scope: Scope): InsightOptions {
   return {
-    filter: filterOf(typed, scope),
+    filter: filterOf(scope, typed, { isCommPart: true }),
     events: typed.events,
     state: typed.state ?? 0,
     durationMs: range('duration', typed.minDuration, typed.maxDuration),

@@ -5,7 +5,7 @@
 import { InvalidArgumentError } from 'commander';
 import { option } from '../../cli/options.js';
 import * as parse from '../../cli/parse.js';
-import { EITHER_PORT, FAMILY, filterOf, REPORT_TIME } from '../../terminal/tool-options.js';
+import { CONNECTIONS_WITHOUT_P, filterOf, REPORT_TIME } from '../../terminal/tool-options.js';
 import { parsePrefix, type Prefix } from '../../sources/filter.js';
 import type { RttBy, RttOptions, RttUnit } from '../../sources/rtt.js';
 import type { Scope } from '../../terminal/common.js';
@@ -39,13 +39,11 @@ export const OPTIONS = {
   ...option('-P, --rport <PORTS>', 'these remote ports only', PORTS),
   ...option('-a, --laddr <ADDRESSES>', 'these local addresses or networks only', ADDRESSES),
   ...option('-A, --raddr <ADDRESSES>', 'these remote addresses or networks only', ADDRESSES),
-  ...EITHER_PORT,
   ...option('-b, --byladdr', 'a histogram for each local address', { conflicts: 'byraddr' }),
   ...option('-B, --byraddr', 'a histogram for each remote address'),
   ...option('-e, --extension', 'show averages'),
   // bcc's tcprtt calls it so
   ...option('-D, --debug', 'the same as --verbose', { implies: { verbose: true } }),
-  ...FAMILY,
   ...option('--targ_laddr_hist', "like -b, in the tutorial's form"),
   ...option('--targ_raddr_hist', "like -B, in the tutorial's form"),
   ...option('--targ_show_ext', "like -e, in the tutorial's form"),
@@ -54,6 +52,7 @@ export const OPTIONS = {
   ...option('--targ_dport <PORT>', "like -P, in the tutorial's form", PORTS),
   ...option('--targ_saddr <ADDRESS>', "like -a, in the tutorial's form", TUTORIAL_ADDRESS),
   ...option('--targ_daddr <ADDRESS>', "like -A, in the tutorial's form", TUTORIAL_ADDRESS),
+  ...CONNECTIONS_WITHOUT_P,
 };
 export type TypedOptions = ToolOptions<typeof OPTIONS>;
 
