@@ -27,6 +27,8 @@ const IDLE_MS = 3_600_000;
 export const OTHER_STATUS = 1023;
 /** The port of what is counted as `_OTHER` for want of room. */
 export const OTHER_PORT = 0;
+/** A power of two; a role is one or two. */
+const ROLES = 4;
 const FIRST_STATUS = 100;
 const STATUS_END = 600;
 
@@ -58,7 +60,21 @@ interface Kind extends HttpCounts {
   readonly firstByte: Filling;
   readonly requestBody: Filling;
   readonly responseBody: Filling;
+  /** Seen since the last look at all of them. */
+  isFresh: boolean;
+  /** When it was seen first after such a look. */
   lastMs: number;
+}
+
+/** What the records of one side had last: most have the same again. */
+interface Recent {
+  status: number;
+  serverPort: number;
+  method: number;
+  version: number;
+  outcome: number;
+  /** Null: nothing yet, or it is forgotten. */
+  kind: Kind | null;
 }
 
 const empty = (bounds: readonly number[]): Filling => ({
@@ -97,6 +113,11 @@ export class HttpExchanges {
   /** What takeOver() has seen, by key. */
   readonly #taken = new Map<number, Readonly<Distribution>>();
   readonly #now: () => number;
+  /** By the role. */
+  readonly #recent: readonly Recent[] = Array.from({ length: ROLES }, () => ({
+    ...{ status: 0, serverPort: 0, method: 0, version: 0, outcome: 0 },
+    kind: null,
+  }));
 
   /** `now`: milliseconds of a clock that does not jump. */
   constructor(now: () => number = () => performance.now()) {
@@ -105,15 +126,8 @@ export class HttpExchanges {
 
   /** Counts the exchange whose record is at `at`. */
   add(view: DataView, at: number): void {
-    const kind = this.#kindOf({
-      status: view.getUint16(at + FIELD.status, true),
-      serverPort: view.getUint16(at + FIELD.serverPort, true),
-      role: view.getUint8(at + FIELD.role),
-      method: view.getUint8(at + FIELD.method),
-      version: view.getUint8(at + FIELD.version),
-      outcome: view.getUint8(at + FIELD.outcome),
-    });
-    kind.lastMs = this.#now();
+    const kind = this.#kindAt(view, at);
+    this.#see(kind);
     count(kind.duration, BOUNDS_NS, readU64(view, at + FIELD.durationNs));
     const firstByte = readDuration(view, at + FIELD.firstByteNs);
     if (firstByte !== null) count(kind.firstByte, FIRST_BYTE_NS, firstByte);
@@ -133,7 +147,7 @@ export class HttpExchanges {
       if (more.every((count) => count === 0)) continue;
       this.#taken.set(name, { buckets, sum: sumNs });
       const kind = this.#kindOf(key);
-      kind.lastMs = this.#now();
+      this.#see(kind);
       for (const [bucket, count] of more.entries()) kind.duration.buckets[bucket]! += count;
       kind.duration.sum += sumNs - (before?.sum ?? 0);
     }
@@ -142,8 +156,41 @@ export class HttpExchanges {
   /** All kinds; those that were idle for an hour are forgotten. */
   counts(): HttpCounts[] {
     const oldest = this.#now() - IDLE_MS;
-    for (const [number, { lastMs }] of this.#kinds) if (lastMs < oldest) this.#kinds.delete(number);
+    for (const [number, kind] of this.#kinds) {
+      if (kind.lastMs < oldest) this.#kinds.delete(number);
+      kind.isFresh = false;
+    }
+    for (const recent of this.#recent) recent.kind = null;
     return [...this.#kinds.values()];
+  }
+
+  /** The clock is asked once between two looks. */
+  #see(kind: Kind): void {
+    if (kind.isFresh) return;
+    kind.isFresh = true;
+    kind.lastMs = this.#now();
+  }
+
+  /** Of the record at `at`. */
+  #kindAt(view: DataView, at: number): Kind {
+    const status = view.getUint16(at + FIELD.status, true);
+    const serverPort = view.getUint16(at + FIELD.serverPort, true);
+    const role = view.getUint8(at + FIELD.role);
+    const method = view.getUint8(at + FIELD.method);
+    const version = view.getUint8(at + FIELD.version);
+    const outcome = view.getUint8(at + FIELD.outcome);
+    const recent = this.#recent[role & (ROLES - 1)]!;
+    if (
+      recent.kind !== null &&
+      recent.status === status &&
+      recent.serverPort === serverPort &&
+      recent.method === method &&
+      recent.version === version &&
+      recent.outcome === outcome
+    )
+      return recent.kind;
+    const key = { status, serverPort, role, method, version, outcome };
+    return Object.assign(recent, key, { kind: this.#kindOf(key) }).kind;
   }
 
   #kindOf(key: HttpKey): Kind {
@@ -164,6 +211,7 @@ export class HttpExchanges {
       firstByte: empty(FIRST_BYTE_NS),
       requestBody: empty(BODY_SIZE_BYTES),
       responseBody: empty(BODY_SIZE_BYTES),
+      isFresh: true,
       lastMs: this.#now(),
     };
     this.#kinds.set(number, kind);
