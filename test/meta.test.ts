@@ -121,7 +121,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   terminal: ['process', 'cli', 'sources', 'sinks', 'kernel', 'metrics', 'failure.ts'],
   // Start, announcement, end and standard streams of whatever runs until it is told to end.
   process: ['sinks', 'kernel'],
-  cli: ['sources'],
+  cli: ['sources', 'failure.ts'],
   sources: ['dns', 'generated', 'http', 'kernel', 'metrics', 'failure.ts'],
   sinks: ['kernel', 'metrics', 'failure.ts'],
   http: ['metrics'],
