@@ -7,9 +7,18 @@ import t, { type Test } from 'tap';
 import { buildProgram } from '../../src/program.js';
 import { createCgroup } from '../support/cgroup.js';
 import { startCollector, type Exit } from '../support/collector.js';
-import { openCast, WANTED, WANTED_PORTS, type Deed, type Groups } from '../support/filter-cast.js';
+import {
+  CLIENT_PORTS,
+  FOREIGN,
+  openCast,
+  WANTED,
+  WANTED_PORTS,
+  type Deed,
+  type Groups,
+} from '../support/filter-cast.js';
 import {
   FILTERS,
+  UNKNOWN_COUNTS,
   SOURCES,
   WITHOUT_CONNECTIONS,
   type Fact,
@@ -26,7 +35,8 @@ const skip = needsRoot;
 
 /** What a filter is asked for, and which deeds that lets through. */
 interface FilterCase {
-  readonly value: (place: Surroundings) => string | null;
+  /** Where it is several options, by the option. */
+  readonly value: (place: Surroundings, flag: string) => string | null;
   readonly lets: (deed: Deed, by: 'owner' | 'caller', place: Surroundings) => boolean;
 }
 
@@ -45,6 +55,24 @@ const CONTAINER = '4f3c2b1a0d9e'.padEnd(64, '0');
 
 /** The same with a range in it. */
 const WANTED_RANGE = `${WANTED_PORTS[0]}-${WANTED_PORTS[4]},${WANTED_PORTS[5]}`;
+
+/** Both parties' clients, and their servers. */
+const CLIENTS: readonly string[] = [WANTED.client, FOREIGN.client];
+const SERVERS: readonly string[] = [WANTED.server, FOREIGN.server];
+
+/** Some ports of the wanted party's servers; as it is typed, all of the other party's and of clients too. */
+const isSome = (port: number): boolean => WANTED_PORTS.slice(0, 3).includes(port);
+const SOME_OR_CLIENT = [
+  `${WANTED_PORTS[0]}-${WANTED_PORTS[2]}`,
+  `${FOREIGN.port}-${FOREIGN.port + 99}`,
+  CLIENT_PORTS,
+];
+
+/** The name keeps out the other party, addresses the other role, and ports some of the rest. */
+const endsWith =
+  (values: Readonly<Record<string, readonly string[]>>) =>
+  (_: Surroundings, flag: string): string =>
+    (flag === '--comm' ? [WANTED.name] : (values[flag] ?? [CLIENT_PORTS])).join(',');
 
 const CASES: Readonly<Record<FilterName, FilterCase>> = {
   pid: {
@@ -78,22 +106,52 @@ const CASES: Readonly<Record<FilterName, FilterCase>> = {
   cgroup: { value: ({ groups }) => dirname(groups.wanted), lets: isOf },
   unit: { value: () => `no-such,${WANTED.name}`, lets: isOf },
   container: { value: () => CONTAINER.slice(0, 12), lets: isOf },
+  clients: {
+    value: endsWith({ '--saddr': CLIENTS, '--daddr': SERVERS, '--dport': SOME_OR_CLIENT }),
+    lets: (deed) => isOf(deed) && CLIENTS.includes(deed.local.ip) && isSome(deed.peer.port),
+  },
+  servers: {
+    value: endsWith({ '--daddr': CLIENTS, '--saddr': SERVERS, '--sport': SOME_OR_CLIENT }),
+    lets: (deed) => isOf(deed) && CLIENTS.includes(deed.peer.ip) && isSome(deed.local.port),
+  },
+  listeners: {
+    value: endsWith({
+      '--saddr': SERVERS,
+      '--sport': [`${WANTED_PORTS[3]}`, `${FOREIGN.port}-${FOREIGN.port + 99}`],
+    }),
+    lets: (deed) =>
+      isOf(deed) && SERVERS.includes(deed.local.ip) && deed.local.port === WANTED_PORTS[3],
+  },
 };
 
 /** Insight's name may be a part: this one is in the name of the others alone. */
 const PART_OF_OTHERS = 'ted-n';
 const isOfOthers = ({ party, owner }: Deed): boolean => owner !== null && party !== WANTED.name;
 
-const caseFor = ({ command }: Source, filter: FilterName): FilterCase =>
-  command === 'insight' && filter === 'comm'
-    ? { value: () => PART_OF_OTHERS, lets: isOfOthers }
-    : CASES[filter];
+/** tcprtt counts segments: how many there are of some ports is not known, but of an address. */
+function caseFor({ command }: Source, filter: FilterName): FilterCase {
+  const usual = CASES[filter];
+  if (command === 'insight' && filter === 'comm')
+    return { value: () => PART_OF_OTHERS, lets: isOfOthers };
+  if (command !== 'tcprtt' || !/^(clients|servers)$/.test(filter)) return usual;
+  const isClient = (deed: Deed): boolean =>
+    CLIENTS.includes(filter === 'clients' ? deed.local.ip : deed.peer.ip);
+  return {
+    value: (place, flag) =>
+      /port$/.test(flag)
+        ? `${WANTED.port}-${FOREIGN.port + 99},${CLIENT_PORTS}`
+        : usual.value(place, flag),
+    lets: (deed) => isOf(deed) && isClient(deed),
+  };
+}
 
-/** tcpcong takes a range of ports, as its original does. */
-const valueFor = (source: Source, filter: FilterName, place: Surroundings): string | null =>
-  source.command === 'tcpcong' && /^(local|peer) port$/.test(filter)
-    ? `${WANTED_PORTS[0]}-${WANTED_PORTS.at(-1)}`
-    : caseFor(source, filter).value(place);
+/** What is typed for a filter of a source. */
+function argsFor(source: Source, filter: FilterName, place: Surroundings): string[] {
+  return [source.flags[filter] ?? []].flat().flatMap((flag) => {
+    const value = caseFor(source, filter).value(place, flag);
+    return [flag, ...(value === null ? [] : [value])];
+  });
+}
 
 interface Cell {
   readonly source: Source;
@@ -101,7 +159,7 @@ interface Cell {
 }
 
 const nameOf = ({ source: { command, flags }, filter }: Cell): string =>
-  `${command === '' ? 'the collector' : command} ${flags[filter]}`;
+  `${command === '' ? 'the collector' : command} ${[flags[filter]].flat().join(' ')}`;
 
 type Running = Cell & { readonly finish: () => Promise<Finished> };
 
@@ -112,11 +170,9 @@ async function start(
   place: Surroundings,
 ): Promise<Running> {
   const { source, filter } = cell;
-  const { command, flags } = source;
-  const value = valueFor(source, filter, place);
+  const { command } = source;
   // all choose the namespace: there is nothing else to choose where that is the filter
-  const flag = filter === 'netns' ? [] : [flags[filter] ?? ''];
-  const args = [...source.args, ...flag, ...(value === null ? [] : [value])];
+  const args = [...source.args, ...(filter === 'netns' ? [] : argsFor(source, filter, place))];
   const ended = ({ code }: Exit): void => {
     if (code !== 0) throw new Error(`${nameOf(cell)} ended with ${code}`);
   };
@@ -237,6 +293,7 @@ const CHOOSING =
 /** Those of a command; `--lport` without a value shows a column. */
 const choosing = (command: Command): string[] =>
   command.options
+    .filter(({ hidden }) => !hidden)
     .filter(
       ({ long, required }) => CHOOSING.test(long ?? '') && (required || /--ipv/.test(long ?? '')),
     )
@@ -252,9 +309,13 @@ t.test('the table has every filter of every command', async (t) => {
       t.equal(flags.includes('--cgroup'), command.name() in WITHOUT_CONNECTIONS, command.name());
       continue;
     }
-    const long = Object.values(row.flags).map(
-      (flag) => command.options.find((option) => [option.short, option.long].includes(flag))?.long,
-    );
-    t.strictSame(long.sort(), flags.sort(), command.name());
+    const long = Object.values(row.flags)
+      .flat()
+      .map(
+        (flag) =>
+          command.options.find((option) => [option.short, option.long].includes(flag))?.long,
+      );
+    const all = new Set([...long, ...(UNKNOWN_COUNTS[command.name()] ?? [])]);
+    t.strictSame([...all].sort(), flags.sort(), command.name());
   }
 });

@@ -149,6 +149,8 @@ const CASES: readonly OptionCase[] = [
   { args: ['-6', '-B'], keeps: (socket) => !isV4(socket) },
   { args: ['--targ_sport', '7502'], keeps: ({ local }) => local.port === 7502 },
   { args: ['-a', '192.0.2.1'], keeps: () => false },
+  { args: ['--sport', '7501'], keeps: ({ local }) => local.port === 7501 },
+  { args: ['--pid', '1'], keeps: () => false },
 ];
 
 t.test('each filter of tcprtt counts the segments of what it names', { skip }, async (t) => {

@@ -142,7 +142,7 @@ export const WANTED = {
 } as const;
 
 /** Its name begins with the other's. */
-const FOREIGN = {
+export const FOREIGN = {
   name: 'wanted-not',
   server: 'fd77::2:1',
   client: 'fd77::2:2',
@@ -151,6 +151,9 @@ const FOREIGN = {
 
 /** Places of the wanted party's servers, and where nobody listens. */
 export const WANTED_PORTS = [0, 1, 2, 3, 4, 99].map((place) => WANTED.port + place);
+
+/** Where the clients' ports are, in both namespaces: see `firstPort` of openCast(). */
+export const CLIENT_PORTS = '10000-29999';
 
 export interface Groups {
   readonly wanted: string;

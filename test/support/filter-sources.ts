@@ -24,6 +24,9 @@ export const FILTERS = [
   'cgroup',
   'unit',
   'container',
+  'clients',
+  'servers',
+  'listeners',
 ] as const;
 export type FilterName = (typeof FILTERS)[number];
 
@@ -45,7 +48,7 @@ export interface Source {
   /** As it is typed; of the collector nothing. */
   readonly command: string;
   readonly args: readonly string[];
-  readonly flags: Readonly<Partial<Record<FilterName, string>>>;
+  readonly flags: Readonly<Partial<Record<FilterName, string | readonly string[]>>>;
   readonly found: (finished: Finished) => readonly string[];
   /** Facts of one deed. */
   readonly facts?: (deed: Deed) => readonly Fact[];
@@ -71,6 +74,14 @@ const COMMON = {
 const FAMILY = { IPv4: '-4', IPv6: '-6' } as const;
 const PID = { pid: '-p' } as const;
 const EITHER = { 'either port': '--port' } as const;
+/** Options of every tool at once, each of which keeps something out that the others let through. */
+const CLIENTS = { clients: ['--comm', '--saddr', '--dport'] } as const;
+const SERVERS = { servers: ['--comm', '--daddr', '--sport'] } as const;
+const ENDS = { ...CLIENTS, ...SERVERS } as const;
+const ALL_FIVE = ['--comm', '--saddr', '--dport', '--daddr', '--sport'] as const;
+/** Of sources that show ends of one kind only. */
+const ONLY_CLIENTS = { clients: ALL_FIVE } as const;
+const ONLY_SERVERS = { servers: ALL_FIVE } as const;
 
 const at = ({ ip, port }: Place): string => `${ip.includes(':') ? `[${ip}]` : ip}:${port}`;
 const endsOf = ({ local, peer }: Deed): string => `${at(local)} ${at(peer)}`;
@@ -140,7 +151,15 @@ const LIFE: readonly Source[] = [
   {
     command: 'tcplife',
     args: [],
-    flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER, 'local port': '-L', 'peer port': '-D' },
+    flags: {
+      ...ENDS,
+      ...COMMON,
+      ...FAMILY,
+      ...PID,
+      ...EITHER,
+      'local port': '-L',
+      'peer port': '-D',
+    },
     found: rows(volume),
     facts: (deed) => {
       if (deed.kind === 'refused') return [byPid(deed, `${endsOf(deed)} 0 0`)];
@@ -150,7 +169,7 @@ const LIFE: readonly Source[] = [
   {
     command: 'tcptracer',
     args: [],
-    flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER },
+    flags: { ...ENDS, ...COMMON, ...FAMILY, ...PID, ...EITHER },
     found: rows((o) => `${String(o['event'])} ${pidAndEnds(o)}`),
     facts: (deed) => {
       if (!isEnd(deed)) return [];
@@ -164,7 +183,15 @@ const LIFE: readonly Source[] = [
   {
     command: 'tcpstates',
     args: [],
-    flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER, 'local port': '-L', 'peer port': '-D' },
+    flags: {
+      ...ENDS,
+      ...COMMON,
+      ...FAMILY,
+      ...PID,
+      ...EITHER,
+      'local port': '-L',
+      'peer port': '-D',
+    },
     // whose it is is not known before accept()
     found: rows((o) => `${String(o['state_before'])}>${String(o['state'])} ${endsIn(o)}`),
     facts: (deed) => {
@@ -178,28 +205,49 @@ const LIFE: readonly Source[] = [
   {
     command: 'tcpconnect',
     args: ['-L'],
-    flags: { ...COMMON, ...FAMILY, ...PID, 'peer port': '-P', 'either port': '--either-port' },
+    flags: {
+      ...ONLY_CLIENTS,
+      ...COMMON,
+      ...FAMILY,
+      ...PID,
+      'peer port': '-P',
+      'either port': '--either-port',
+    },
     found: rows(pidAndEnds),
     facts: whoIs(isClient),
   },
   {
     command: 'tcpaccept',
     args: [],
-    flags: { ...COMMON, ...FAMILY, ...PID, 'local port': '-P', 'either port': '--either-port' },
+    flags: {
+      ...ONLY_SERVERS,
+      ...COMMON,
+      ...FAMILY,
+      ...PID,
+      'local port': '-P',
+      'either port': '--either-port',
+    },
     found: rows(pidAndEnds),
     facts: whoIs(isServer),
   },
   {
     command: 'tcp_connection',
     args: [],
-    flags: { ...COMMON, ...FAMILY, ...PID, 'local port': '-P', 'either port': '--either-port' },
+    flags: {
+      ...ENDS,
+      ...COMMON,
+      ...FAMILY,
+      ...PID,
+      'local port': '-P',
+      'either port': '--either-port',
+    },
     found: rows(pidAndEnds),
     facts: whoIs((deed) => isClient(deed) || isServer(deed)),
   },
   {
     command: 'tcpconnlat',
     args: [],
-    flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER },
+    flags: { ...ONLY_CLIENTS, ...COMMON, ...FAMILY, ...PID, ...EITHER },
     found: rows(pidAndEnds),
     facts: whoIs(isClient),
   },
@@ -216,6 +264,8 @@ const INSIGHT: Source = {
   command: 'insight',
   args: [],
   flags: {
+    ...FAMILY,
+    ...EITHER,
     ...COMMON,
     ...PID,
     comm: '-c',
@@ -287,21 +337,21 @@ const TRAFFIC: readonly Source[] = [
   {
     command: 'tcptop',
     args: ['600'],
-    flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER },
+    flags: { ...ENDS, ...COMMON, ...FAMILY, ...PID, ...EITHER },
     found: rows(volume),
     facts: moved,
   },
   {
     command: 'tcp_bytes',
     args: ['-i', '600'],
-    flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER },
+    flags: { ...ENDS, ...COMMON, ...FAMILY, ...PID, ...EITHER },
     found: rows(volume),
     facts: moved,
   },
   {
     command: 'flows',
     args: ['600'],
-    flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER },
+    flags: { ...ENDS, ...COMMON, ...FAMILY, ...PID, ...EITHER },
     // a connection that was refused has moved nothing
     found: ({ objects }) =>
       objects
@@ -321,16 +371,24 @@ const TRAFFIC: readonly Source[] = [
   },
   {
     command: 'tcpsubnet',
-    args: ['-i', '600', '127.0.1.1/32,127.0.1.2/32'],
-    flags: { ...COMMON, ...EITHER },
+    args: ['-i', '600', '127.0.1.1/32,127.0.1.2/32,fd77::2:1/128,fd77::2:2/128'],
+    flags: { ...PID, ...FAMILY, ...ENDS, ...COMMON, ...EITHER },
     found: rows((o) => `${String(o['subnet'])} ${String(o['bytes_sent'])}`),
-    sums: (deeds) =>
-      sumsBy(deeds, ({ peer: { ip } }) => (ip.includes(':') ? null : `${ip}/32`), 'sent'),
+    sums: (_chosen, _unfiltered, used) =>
+      sumsBy(used, ({ peer: { ip } }) => `${ip}/${ip.includes(':') ? 128 : 32}`, 'sent'),
   },
   {
     command: 'tcpcong',
     args: [],
-    flags: { ...COMMON, ...FAMILY, ...EITHER, 'local port': '-L', 'peer port': '-R' },
+    flags: {
+      ...PID,
+      ...ENDS,
+      ...COMMON,
+      ...FAMILY,
+      ...EITHER,
+      'local port': '-L',
+      'peer port': '-R',
+    },
     found: rows(endsIn),
     facts: (deed) => (isEnd(deed) && deed.lost ? [['owner', endsOf(deed)]] : []),
   },
@@ -338,6 +396,7 @@ const TRAFFIC: readonly Source[] = [
     command: 'tcprtt',
     args: ['-b'],
     flags: {
+      ...ENDS,
       ...COMMON,
       ...FAMILY,
       ...EITHER,
@@ -356,14 +415,22 @@ const TRAFFIC: readonly Source[] = [
   {
     command: 'tcpsynbl',
     args: [],
-    flags: { ...COMMON, ...FAMILY, ...EITHER },
+    flags: { ...ONLY_SERVERS, ...COMMON, ...FAMILY, ...EITHER },
     found: rows((o) => `${String(o['backlog_max'])} ${countIn(o)}`),
     sums: (deeds) => sumsBy(deeds.filter(isServer), ({ backlog }) => String(backlog), 'count'),
   },
   {
     command: 'tcppktlat',
     args: [],
-    flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER, 'local port': '-l', 'peer port': '-r' },
+    flags: {
+      ...ENDS,
+      ...COMMON,
+      ...FAMILY,
+      ...PID,
+      ...EITHER,
+      'local port': '-l',
+      'peer port': '-r',
+    },
     found: rows(pidAndEnds),
     facts: (deed) => (isEnd(deed) ? [byCaller(deed, endsOf(deed))] : []),
   },
@@ -372,7 +439,15 @@ const TRAFFIC: readonly Source[] = [
 const REQUESTS: Source = {
   command: 'requests',
   args: [],
-  flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER, 'local port': '-L', 'peer port': '-D' },
+  flags: {
+    ...ENDS,
+    ...COMMON,
+    ...FAMILY,
+    ...PID,
+    ...EITHER,
+    'local port': '-L',
+    'peer port': '-D',
+  },
   found: rows((o) => `${String(o['side'])} ${pidAndEnds(o)} ${String(o['url_path'])}`),
   facts: (deed) => {
     if (!isEnd(deed)) return [];
@@ -386,7 +461,7 @@ const LOSS: readonly Source[] = [
   {
     command: 'tcpdrop',
     args: [],
-    flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER },
+    flags: { ...ENDS, ...COMMON, ...FAMILY, ...PID, ...EITHER },
     // whose it is is not known before accept()
     found: rows((o) => `${endsIn(o)} ${reasonOf(o['reason'])}`),
     facts: (deed) => dropsOf(deed).map((reason) => ['owner', `${endsOf(deed)} ${reason}`]),
@@ -395,14 +470,14 @@ const LOSS: readonly Source[] = [
   {
     command: 'tcp_inerrs',
     args: [],
-    flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER },
+    flags: { ...ONLY_SERVERS, ...COMMON, ...FAMILY, ...PID, ...EITHER },
     found: rows(endsIn),
     facts: (deed) => (dropsOf(deed).includes('SEQUENCE') ? [['owner', endsOf(deed)]] : []),
   },
   {
     command: 'tcpretrans',
     args: [],
-    flags: { ...COMMON, ...FAMILY, ...PID, ...EITHER },
+    flags: { ...ENDS, ...COMMON, ...FAMILY, ...PID, ...EITHER },
     found: rows(pidAndEnds),
     facts: (deed) => (isEnd(deed) && deed.lost ? [byPid(deed, endsOf(deed))] : []),
     once: true,
@@ -413,7 +488,7 @@ const SOCKETS: readonly Source[] = [
   {
     command: 'solisten',
     args: [],
-    flags: { ...COMMON, ...PID, ...EITHER },
+    flags: { ...FAMILY, listeners: ['--comm', '--saddr', '--sport'], ...COMMON, ...PID, ...EITHER },
     found: rows(
       (o) =>
         `${String(o['pid'])} ${at({ ip: String(o['network_local_address']), port: Number(o['network_local_port']) })}`,
@@ -424,7 +499,7 @@ const SOCKETS: readonly Source[] = [
   {
     command: 'sofdsnoop',
     args: [],
-    flags: { ...COMMON, ...PID },
+    flags: { comm: '--comm', ...COMMON, ...PID },
     found: rows((o) => `${String(o['pid'])} ${String(o['action'])} ${String(o['socket_inode'])}`),
     facts: (deed) => (deed.kind === 'pass' ? [byCaller(deed, `${deed.action} ${deed.inode}`)] : []),
   },
@@ -529,6 +604,7 @@ const COLLECTOR: Source = {
   flags: {
     ...COMMON,
     ...FAMILY,
+    ...EITHER,
     ...PID,
     comm: '--comm',
     'local address': '--saddr',
@@ -557,4 +633,12 @@ export const WITHOUT_CONNECTIONS: Readonly<Record<string, string>> = {
   netqtop: 'counts what queues of a device carry: a packet there belongs to no process yet',
   nic_throughput: 'counts what a device carries',
   softirqs: 'times interrupts, which belong to a CPU',
+};
+
+/** Options whose effect the traffic does not tell, and which the command's own test has. */
+export const UNKNOWN_COUNTS: Readonly<Record<string, readonly string[]>> = {
+  // segments of some processes of an address
+  tcprtt: ['--pid'],
+  // the process that listens, which is not the one that accepts
+  tcpsynbl: ['--pid'],
 };
