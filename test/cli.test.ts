@@ -74,6 +74,7 @@ const GOOD: readonly (readonly [args: string, options: Record<string, unknown>])
   ['-s 80 --sport=443,8443', { sport: [80, 443, 8443] }],
   [`-d ${list(16).join()}`, { dport: list(16) }],
   ['--dport 443', { dport: [443] }],
+  ['--port 443', { port: [443] }],
   ['-s 80 -d 80', { sport: [80], dport: [80] }],
   ['-p 1,4194304', { pid: [1, 4_194_304] }],
   ['--pid 7 --pid 8', { pid: [7, 8] }],

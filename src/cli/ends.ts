@@ -29,9 +29,11 @@ export const PEER_PORT = option('--dport <PORTS>', PEER_PORT_TEXT, PORTS);
 
 const AT_EITHER_END = 'the port of either end';
 
-/** `--either-port` wherever one is used to it: some tools have a `--port` of one end. */
+export const PORT = option('--port <PORTS>', AT_EITHER_END, PORTS);
+
+/** `--either-port` too, for who is used to it: some tools have a `--port` of one end. */
 export const EITHER_PORT = {
-  ...option('--port <PORTS>', AT_EITHER_END, PORTS),
+  ...PORT,
   ...option('--either-port <PORTS>', AT_EITHER_END, { ...PORTS, hidden: true }),
 };
 

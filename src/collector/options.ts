@@ -2,11 +2,11 @@
 import type { Command } from 'commander';
 import {
   COMM,
-  EITHER_PORT,
   LOCAL_ADDRESS,
   OWN_PORT_TEXT,
   PEER_ADDRESS,
   PEER_PORT_TEXT,
+  PORT,
   withinLimits,
 } from '../cli/ends.js';
 import { FAMILY, familyOf } from '../cli/family.js';
@@ -55,7 +55,7 @@ const PORTS = { parse: parse.ports };
 const FILTER = {
   ...option('-s, --sport <PORTS>', OWN_PORT_TEXT, PORTS),
   ...option('-d, --dport <PORTS>', PEER_PORT_TEXT, PORTS),
-  ...EITHER_PORT,
+  ...PORT,
   ...option('-p, --pid <PIDS>', 'process ids', { parse: parse.pids }),
   ...COMM,
   ...LOCAL_ADDRESS,
@@ -213,7 +213,7 @@ export function filterOf(options: FilterOptions, namespaces: readonly NetworkNam
     comm: options.comm ?? null,
     localPorts: options.sport ?? [],
     peerPorts: options.dport ?? [],
-    ports: [...(options.port ?? []), ...(options.eitherPort ?? [])],
+    ports: options.port ?? [],
     localAddresses: options.saddr ?? [],
     peerAddresses: options.daddr ?? [],
     family: familyOf(options),

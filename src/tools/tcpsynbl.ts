@@ -15,7 +15,7 @@ const HELP = `
 backlog is how many connections of a listening socket waited for accept() when
 another one came; backlog_max is the limit of its queue (see listen(2)), above
 which the kernel refuses them. A histogram that reaches its limit is a server
-that accepts too slowly.
+that accepts too slowly. -p and --comm mean the process that listens.
 
 Examples:
   sudo netwatch tcpsynbl               one histogram for each limit, at the end
