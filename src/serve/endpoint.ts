@@ -12,9 +12,11 @@ import { OwnMetrics } from './own-metrics.js';
 import { PasswordThread } from './password-thread.js';
 import { createHttpServer, type HttpServer } from './server.js';
 import { Streams } from './streams.js';
+import type { WantedPackets } from './request-packets.js';
 import type { RequestWindow } from './request-window.js';
 import type { TailedLog } from './tail.js';
 import type { Store } from './store-interface.js';
+import type { PacketsReport } from './types.js';
 import type { WebConfigFile } from './web-config-file.js';
 
 /** What is served. */
@@ -24,6 +26,8 @@ export interface Content {
   readonly tail: (log: TailedLog, last: number) => Promise<Buffer>;
   /** The requests of the last minute. */
   readonly requests: Pick<RequestWindow, 'report' | 'close'>;
+  /** Those of one request. */
+  readonly packets: (wanted: WantedPackets) => Promise<PacketsReport | null>;
   readonly assets: readonly Asset[];
 }
 

@@ -131,7 +131,7 @@ function slowReport(request: SeenRequest): RequestReport {
   const { seconds, parts, inside, retransmits, sock, errorType } = request;
   return {
     id: `${sock} ${side} ${endMs} ${seconds}`,
-    ...{ endMs, side, method, path, status, outcome, process, src, dst },
+    ...{ endMs, side, method, path, status, outcome, process, sock, src, dst },
     ...{ seconds, inside, retransmits, isError: errorType !== '', parts: named(side, parts) },
   };
 }

@@ -7,9 +7,10 @@ import { negotiate } from './negotiate.js';
 import type { Handler } from './own-metrics.js';
 import { LOG_FILES } from '../metrics/family.js';
 import { MOST_TAIL_SAMPLES, type TailedLog } from './tail.js';
+import { wantedPackets, type WantedPackets } from './request-packets.js';
 import type { RequestWindow } from './request-window.js';
 import type { Store } from './store-interface.js';
-import { GROUPS, type Group } from './types.js';
+import { GROUPS, type Group, type PacketsReport } from './types.js';
 
 export interface Route {
   readonly path: string;
@@ -23,6 +24,8 @@ export interface RouteParts {
   readonly tail: (log: TailedLog, last: number) => Promise<Buffer>;
   /** The requests of the last minute. */
   readonly requests: Pick<RequestWindow, 'report'>;
+  /** Those of one request. */
+  readonly packets: (wanted: WantedPackets) => Promise<PacketsReport | null>;
   readonly assets: readonly Asset[];
   /** The endpoint's own families in the text format. */
   readonly own: () => Uint8Array;
@@ -148,7 +151,7 @@ function assetRoute({ type, body }: Asset): RequestHandler {
 
 /** Everything but the stream. */
 export function routesOf(parts: RouteParts): Route[] {
-  const { store, tail, requests, assets } = parts;
+  const { store, tail, requests, packets, assets } = parts;
   const route = (path: string, handler: Handler, answer: RequestHandler): Route => {
     return { path, handler, answer };
   };
@@ -181,7 +184,25 @@ export function routesOf(parts: RouteParts): Route[] {
       'api',
       jsonRoute(store, async () => Buffer.from(JSON.stringify(await requests.report()))),
     ),
+    route('/api/v1/requests/packets', 'api', packetsRoute(packets)),
   ];
+}
+
+function packetsRoute(packets: RouteParts['packets']): RequestHandler {
+  return async (request, response) => {
+    const wanted = wantedPackets(queryOf(request));
+    if (wanted === null) {
+      sendText(response, 400, 'sock is an address as in the logs, from and to are milliseconds.');
+      return;
+    }
+    try {
+      const body = Buffer.from(JSON.stringify(await packets(wanted)));
+      await sendCompressed(request, response, { type: JSON_TYPE, body });
+    } catch (error) {
+      if (!(error instanceof NetwatchError)) throw error;
+      sendText(response, 503, `${error.message}.`);
+    }
+  };
 }
 
 /** Browsers ask for it by themselves. */

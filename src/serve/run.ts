@@ -9,6 +9,7 @@ import { openEndpoint, type Content, type Endpoint } from './endpoint.js';
 import { isLoopback } from './hosts.js';
 import { LIMITS } from './limits.js';
 import { checkDirectory, openWithoutRoot } from './privileges.js';
+import { packetsOf } from './request-packets.js';
 import { RequestWindow } from './request-window.js';
 import { openStore } from './store.js';
 import { tailExposition } from './tail.js';
@@ -68,5 +69,6 @@ async function openContent(directory: string): Promise<Content> {
   const store = openStore({ directory, say });
   await store.ready;
   const tail: Content['tail'] = (log, last) => tailExposition(directory, log, last);
-  return { store, assets, requests: new RequestWindow({ directory }), tail };
+  const packets: Content['packets'] = (wanted) => packetsOf(directory, wanted);
+  return { store, assets, requests: new RequestWindow({ directory }), packets, tail };
 }

@@ -46,12 +46,16 @@ export async function tailExposition(
   }
 }
 
-interface LogFile {
+/** A file of a log. */
+export interface LogFile {
   readonly path: string;
   readonly identity: string;
 }
 
-async function filesNewestFirst(directory: string, log: TailedLog): Promise<readonly LogFile[]> {
+export async function filesNewestFirst(
+  directory: string,
+  log: TailedLog,
+): Promise<readonly LogFile[]> {
   const listed = await logFilesOldestFirst(directory, `${log}.log`);
   if (!listed.ok) return [];
   const files: LogFile[] = [];
@@ -70,17 +74,28 @@ async function readTail(log: TailedLog, wanted: number, files: readonly LogFile[
   const tail = new Tail(log, wanted);
   for (const { path } of files) {
     if (tail.isFull) break;
-    await orNull(readFile(path, tail));
+    await readBackwards(path, tail);
   }
   return tail;
 }
 
-async function readFile(path: string, tail: Tail): Promise<void> {
+/** Who is given the lines of a file, the last one first, until it has enough. */
+export interface LineTaker {
+  readonly isFull: boolean;
+  add(line: Buffer): void;
+}
+
+/** A file that is gone has no lines. Throws NetwatchError if it is closed to us. */
+export async function readBackwards(path: string, taker: LineTaker): Promise<void> {
+  await orNull(readFile(path, taker));
+}
+
+async function readFile(path: string, taker: LineTaker): Promise<void> {
   try {
     for await (const lines of linesBackwards(path)) {
       for (const line of lines) {
-        tail.add(line);
-        if (tail.isFull) return;
+        taker.add(line);
+        if (taker.isFull) return;
       }
     }
   } catch (thrown) {
@@ -108,7 +123,7 @@ async function orNull<T>(action: Promise<T>): Promise<T | null> {
 }
 
 /** What was found so far, newest first. */
-class Tail {
+class Tail implements LineTaker {
   readonly #families: ReadonlyMap<string, string[]>;
   readonly #keepsTime: boolean;
   readonly #series = new Set<string>();

@@ -124,6 +124,7 @@ export interface RequestReport {
   readonly status: string;
   readonly outcome: string;
   readonly process: string | null;
+  readonly sock: string;
   readonly src: string;
   readonly dst: string;
   readonly seconds: number;
@@ -133,6 +134,29 @@ export interface RequestReport {
   readonly inside: PartSeconds;
   readonly retransmits: number;
   readonly isError: boolean;
+}
+
+/** A packet of packets.log; times in seconds, null: not known. */
+export interface PacketReport {
+  readonly atMs: number;
+  readonly isReceived: boolean;
+  readonly bytes: number;
+  readonly seq: number;
+  readonly isRetransmitted: boolean;
+  readonly mac: number | null;
+  readonly ip: number | null;
+  readonly tcp: number | null;
+  /** Of the time in TCP: an earlier segment was missing. */
+  readonly reorder: number | null;
+  /** The first line of a message, masked. */
+  readonly info: string | null;
+}
+
+/** Of one request, in order of time. */
+export interface PacketsReport {
+  readonly packets: readonly PacketReport[];
+  /** There may be more, before these. */
+  readonly isCut: boolean;
 }
 
 /** Round-trip times of the open connections of now, from the value of each. */

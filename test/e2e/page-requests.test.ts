@@ -204,6 +204,42 @@ t.test('the slowest requests are bars of their parts, in numbers on a key', { sk
   t.strictSame(problems, []);
 });
 
+t.test('a request that is pressed shows its packets, and no others', { skip }, async (t) => {
+  const endMs = Date.now();
+  const slow = requestLine({
+    ...{ durationNs: 400 * MS, partNs: [0, 100 * MS, 0, 280 * MS, 0, 20 * MS] },
+    ...{ target: '/slow', endMs },
+  });
+  const [, sock = ''] = /sock="([^"]+)"/.exec(slow) ?? [];
+  const packet = (of: string, atMs: number, rx: number, labels: string, bytes: number): string =>
+    `netwatch_packet_bytes{sock="${of}",src="10.0.0.1:80",dst="10.0.0.2:40000",seq="1",ack="2",rx="${rx}"${labels}} ${bytes} ${atMs}\n`;
+  const { page, folder, problems } = await opened(t, [slow]);
+  const lines = [
+    packet(sock, endMs - 900, 1, ',http_info="GET /before HTTP/1.1"', 52),
+    packet(sock, endMs - 400, 1, ',http_info="GET /slow?token=* HTTP/1.1"', 92),
+    packet(`${sock}0`, endMs - 100, 0, ',http_info="-"', 777),
+    packet(sock, endMs, 0, ',retransmit="1",tcp_time="1500",http_info="HTTP/1.1 200 OK"', 60),
+    packet(sock, endMs + 500, 0, ',http_info="-"', 61),
+  ];
+  writeFileSync(join(folder, 'packets.log'), lines.join(''));
+  await rowsWhen(page, 'Slowest requests', 1);
+  await page.locator('.pick', { hasText: '/slow' }).focus();
+  await page.keyboard.press('Enter');
+  const rows = async () => {
+    const all = await rowsOf(page, 'Slowest requests');
+    return all.length === 3 ? all.slice(1) : null;
+  };
+  const found = await until(rows, { ...UNTIL, what: 'its packets' });
+  t.strictSame(
+    found.map(({ texts }) => texts.map((text) => (text ?? '').replaceAll('\u00a0', ' '))),
+    [
+      ['0 s', 'received', '92', '', '', 'GET /slow?token=* HTTP/1.1'],
+      ['400 ms', 'sent', '60', 'yes', 'TCP 1.5 ms', 'HTTP/1.1 200 OK'],
+    ],
+  );
+  t.strictSame(problems, []);
+});
+
 t.test('no text of a tile touches its line, however large the number', { skip }, async (t) => {
   const { folder, page } = await opened(t, []);
   await writeState(folder, pageState({ factor: 987_654, connections: 999 }));

@@ -87,6 +87,7 @@ export async function startEndpoint(
     assets = [],
     tail = () => Promise.resolve(Buffer.alloc(0)),
     requests = { report: () => Promise.resolve(null), close: () => Promise.resolve() },
+    packets = () => Promise.resolve(null),
   } = options;
   const said: string[] = [];
   const say = (message: string): void => void said.push(message);
@@ -94,7 +95,7 @@ export async function startEndpoint(
     listen: { host: '127.0.0.1', port: 0 },
     configFile: await WebConfigFile.open(options.config ?? null, say),
     limits: { ...LIMITS, ...options.limits },
-    open: () => Promise.resolve({ store, assets, requests, tail }),
+    open: () => Promise.resolve({ store, assets, requests, packets, tail }),
     say,
   });
   let closing: Promise<void> | null = null;

@@ -7,6 +7,7 @@ import { missingRequests, ratePerSecond, windowText } from '../model/requests.js
 import { dataTable, type TableColumn } from './data-table.js';
 import { element, setText } from './dom.js';
 import { panel } from './panel.js';
+import { requestPackets } from './request-packets.js';
 import { drawStack, stackLegend } from './stack-bar.js';
 import type { State, View } from './state.js';
 
@@ -119,7 +120,11 @@ function slowColumns(onPick: (request: RequestReport) => void): readonly TableCo
     button.title = titleOf(row);
   };
   return [
-    { title: 'request', about: 'Press one to see all of its parts', draw: drawRequest },
+    {
+      title: 'request',
+      about: 'Press one to see all of its parts, and its packets',
+      draw: drawRequest,
+    },
     {
       title: 'took',
       isNumber: true,
@@ -140,17 +145,22 @@ const drawBar = (cell: HTMLElement, { side, parts, wholeSeconds }: SlowRow): voi
 export function slowestRequests(): View {
   const frame = panel({
     title: 'Slowest requests',
-    about: 'Of the last minute, each as a bar of its parts; press one to see them in numbers.',
+    about:
+      'Of the last minute, each as a bar of its parts; press one to see them in numbers, and its packets.',
     class: 'wide',
   });
   const detail = element('p', { class: 'caption below detail', 'aria-live': 'polite' });
+  const packets = requestPackets();
   const table = dataTable<SlowRow>(
     'Slowest requests',
-    slowColumns((request) => setText(detail, requestText(request))),
+    slowColumns((request) => {
+      setText(detail, requestText(request));
+      packets.pick(request);
+    }),
     ({ id }) => id,
     NOTHING,
   );
-  frame.body.append(stackLegend(), table.root, detail);
+  frame.body.append(stackLegend(), table.root, detail, packets.root);
   return {
     root: frame.root,
     render({ snapshot, requests }: State) {
