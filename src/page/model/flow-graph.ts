@@ -8,7 +8,7 @@ export const GROUPINGS = ['process', 'unit'] as const;
 export type Grouping = (typeof GROUPINGS)[number];
 
 /** From left to right. */
-export const COLUMNS = ['callers', 'here', 'called'] as const;
+const COLUMNS = ['callers', 'here', 'called'] as const;
 export type Column = (typeof COLUMNS)[number];
 
 export interface Node {
@@ -38,7 +38,7 @@ export interface Graph {
 }
 
 /** Nodes with a name in a column. */
-export const MOST_NODES = 8;
+const MOST_NODES = 8;
 
 /** What a flow is called in each column; null: it is not in it, or is one of the others. */
 type Names = Readonly<Record<Column, string | null | undefined>>;
@@ -51,7 +51,7 @@ function namesOf(flow: Flow, by: Grouping): Names {
   return { callers: undefined, here, called: `${host}:${flow.port}` };
 }
 
-export const NO_UNIT = '(no unit)';
+const NO_UNIT = '(no unit)';
 
 const idOf = (column: Column, name: string | null): string =>
   name === null ? `${column} others` : `${column}:${name}`;
@@ -128,7 +128,7 @@ export interface Layout {
 }
 
 /** So high that a line of text fits. */
-export const LEAST_HEIGHT = 20;
+const LEAST_HEIGHT = 20;
 const GAP = 6;
 /** Between two columns, at least, and as a share of the width. */
 const LEAST_BETWEEN = 28;
