@@ -12,8 +12,8 @@ import { runTcp, startProgram } from '../support/traffic.js';
 const skip = needsRoot || needsCommands('python3');
 
 const FLOWS = 'netwatch_flow_bytes_total';
-/** Many more than have a name, few enough for a machine at work. */
-const PEERS = 5000;
+/** Many more than have a name, few enough for a machine at work; PEERS=100000 asks for more. */
+const PEERS = Number(process.env['PEERS'] ?? 5000);
 const DIRECTIONS = ['receive', 'transmit'] as const;
 
 /** What the flows of each direction come to, and what all connections have moved. */
@@ -50,7 +50,7 @@ for start in range(0, peers, concurrent):
 `;
 
 const churn = (namespace: Namespace, peers: number): Promise<string> =>
-  namespace.exec('python3', ['-c', CHURN, `${peers}`], { timeoutMs: 120_000 });
+  namespace.exec('python3', ['-c', CHURN, `${peers}`], { timeoutMs: 120_000 + 10 * peers });
 
 /** Bytes that CHURN sends one way. */
 const sumOf = (peers: number, modulus: number): number =>

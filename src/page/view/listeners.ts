@@ -10,7 +10,6 @@ const text = (value: string | null) => ({ text: value ?? UNKNOWN, value });
 const COLUMNS: readonly TableColumn<ListenerRow>[] = [
   { title: 'process', cell: ({ process }) => text(process) },
   { title: 'pid', isNumber: true, cell: ({ pid }) => text(pid) },
-  { title: 'unit', cell: ({ unit }) => text(unit) },
   { title: 'address', cell: ({ address }) => text(address) },
   {
     title: 'queue / limit',
@@ -34,6 +33,7 @@ const COLUMNS: readonly TableColumn<ListenerRow>[] = [
     isNumber: true,
     cell: ({ overflowRate }) => ({ text: quantity(overflowRate, 'rate'), value: overflowRate }),
   },
+  { title: 'unit', cell: ({ unit }) => text(unit) },
 ];
 
 export function listening(): View {
