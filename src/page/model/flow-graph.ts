@@ -38,7 +38,7 @@ export interface Graph {
 }
 
 /** Nodes with a name in a column. */
-const MOST_NODES = 8;
+export const MOST_NODES = 8;
 
 /** What a flow is called in each column; null: it is not in it, or is one of the others. */
 type Names = Readonly<Record<Column, string | null | undefined>>;
@@ -128,7 +128,7 @@ export interface Layout {
 }
 
 /** So high that a line of text fits. */
-const LEAST_HEIGHT = 20;
+export const LEAST_HEIGHT = 20;
 const GAP = 6;
 /** Between two columns, at least, and as a share of the width. */
 const LEAST_BETWEEN = 28;
