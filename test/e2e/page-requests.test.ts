@@ -313,7 +313,11 @@ t.test(
     const { page, problems } = await visit(t, browser!, `http://${serve.address}/`);
     const requests = [{ path: '/delay/30' }, { path: '/orders/1' }];
     await runHttp(namespace, { total: 20, connections: 2, requests, port: PORT }, { port: PORT });
-    const routes = await rowsWhen(page, 'By route', 4);
+    const whole = async () => {
+      const rows = await rowsOf(page, 'By route');
+      return rows.length === 4 && rows.every(({ values }) => values[2] === '10') ? rows : null;
+    };
+    const routes = await until(whole, { ...UNTIL, what: 'ten requests of each route' });
     t.strictSame(routes.map(({ values }) => [...values.slice(0, 3), values[4]]).sort(), [
       ['GET /delay/*', 'client', '10', '0'],
       ['GET /delay/*', 'server', '10', '0'],
