@@ -130,9 +130,9 @@ t.test(
   async (t) => {
     const namespace = createNamespace(t);
     const profiles = temporaryFolder(t);
-    const profiled = `NODE_OPTIONS=--cpu-prof --cpu-prof-dir=${profiles}`;
+    const profiled = `exec "$1" --cpu-prof --cpu-prof-dir=${profiles} "\${@:2}"`;
     const collector = await startCollector(t, namespace, ['-q', '--interval', '0.2'], {
-      wrapper: ['env', profiled],
+      wrapper: ['env', '-u', 'NODE_OPTIONS', 'bash', '-c', profiled, 'profiled'],
     });
     await runTcp(namespace, { connections: 3 });
     await collector.waitFor('connects.log', (samples) => samples.length > 0, 'it works on');
