@@ -16,7 +16,8 @@ export const SYMPTOMS: readonly Symptom[] = [
   { symptom: 'connections are refused or reset', command: 'sudo netwatch insight -t -e RESET' },
   { symptom: 'who talks to whom, and how much', command: 'sudo netwatch flows' },
   { symptom: 'too many connections are opened', command: 'sudo netwatch tcpconnect -c' },
-  { symptom: "a server's accept queue is full", command: 'sudo netwatch tcpsynbl' },
+  { symptom: "a server's accept queue is full", command: 'sudo netwatch -qe --duration 30' },
+  { symptom: 'sockets pile up in CLOSE_WAIT', command: 'sudo netwatch -q --duration 10' },
   { symptom: 'netwatch shows nothing', command: 'sudo netwatch doctor' },
 ];
 

@@ -3,6 +3,7 @@
  * was lost. Numbers come from the last netwatch.prom, so that both say the same. What has nothing to
  * say has no line.
  */
+import { formatEndpoint } from '../metrics/address.js';
 import { familyOf, type HistogramName, type ScalarName } from '../metrics/families.js';
 import { quantileBound } from '../metrics/histogram.js';
 import type { Quantiles } from '../metrics/quantiles.js';
@@ -238,6 +239,18 @@ function closeWaitLine(open: readonly Connection[]): string | null {
   return owners.size === 0 ? null : `left in CLOSE_WAIT: ${listed(owners)}`;
 }
 
+/** Connections that came while the accept queue was full, by the listener. Null without -e. */
+function overflowLine(state: Snapshot): string | null {
+  const name = 'netwatch_tcp_accept_queue_overflows_total';
+  const queues = sums(state, name, (labels) => {
+    const { network_local_address: address = '', network_local_port: port = '' } = labels;
+    const { process = '', pid = '' } = labels;
+    const whose = pid === '' ? 'of nobody known' : `of ${oneLine(process)} (pid ${pid})`;
+    return `at ${formatEndpoint(address, Number(port))} ${whose}`;
+  });
+  return queues.size === 0 ? null : `accept queue was full: ${listed(queues)}`;
+}
+
 /**
  * `rowsNotShown`: rows that standard output did not take; `linesNotShown`: status lines and sentences
  * that standard error did not take, which are nobody's records.
@@ -260,6 +273,7 @@ export function summaryLines(summary: Summary, rowsNotShown: number, linesNotSho
     ...trafficLines(traffic),
     unitLine(state),
     closeWaitLine(open),
+    overflowLine(state),
     `lines written: ${files.join(', ')}`,
     missing.length > 0 ? `lost: ${missing.join(', ')}` : null,
     rowsNotShown > 0 ? `${rowsNotShown} rows not shown: the reader was too slow` : null,

@@ -76,6 +76,8 @@ t.test(
       found.lines,
       [5001, 5002, 5003, 5004, 5005].map((port) => `127.0.0.1:7000 127.0.0.9:${port}`),
     );
+    const said = /accept queue was full: (.*)/.exec(play.collector.stderr())?.[1];
+    t.match(said, /^5 at 127\.0\.0\.1:7000 of \S+ \(pid \d+\)$/);
   },
 );
 
