@@ -276,6 +276,7 @@ export class Collector {
       sources: this.#sources,
       programs: this.programs,
       entries: this.#intake.table.entries,
+      present: this.#intake.table.present(),
       units: this.#intake.table.units,
       exchanges: this.#intake.exchanges,
       requests: this.#intake.requests,

@@ -71,6 +71,8 @@ export interface Entry {
   recentBytes: number;
   /** Number of the dump that saw it last. */
   seen: number;
+  /** The last pull that has found it. */
+  found: number;
 }
 
 /** Told what the lines say, to make one event of those that belong together (--ndjson). */
@@ -222,7 +224,7 @@ export class ConnectionTable {
     if (sample.state === TCP_CLOSE || this.#isOvertaken(sample)) return;
     const known = this.entries.get(sample.sock);
     if (known !== undefined && known.last.tsNs > sample.tsNs) {
-      known.seen = this.#dumps;
+      known.seen = known.found = this.#dumps;
       return;
     }
     if (sample.state === TCP_LISTEN) this.#listening.add(sample.localPort);
@@ -234,7 +236,7 @@ export class ConnectionTable {
     this.flows.sampled(entry.last, entry.names);
     this.#end('sample', entry);
     entry.recentBytes = bytes(connection) - (before === entry ? had : 0);
-    entry.seen = this.#dumps;
+    entry.seen = entry.found = this.#dumps;
   }
 
   /** Records that came while the pull ran know more. */
@@ -267,6 +269,11 @@ export class ConnectionTable {
       this.#remove(sock);
       this.forgotten++;
     }
+  }
+
+  /** Those that the last pull has found: of others the record that they have closed may be lost. */
+  *present(): IterableIterator<Entry> {
+    for (const entry of this.entries.values()) if (entry.found === this.#dumps) yield entry;
   }
 
   #remove(sock: number): void {
@@ -318,7 +325,7 @@ export class ConnectionTable {
       addedBytes: connection.openNs === null ? bytesOf(connection) : 0,
       added: addedBefore(connection),
       recentBytes: 0,
-      seen: this.#dumps,
+      ...{ seen: this.#dumps, found: -1 },
     };
   }
 

@@ -55,6 +55,8 @@ export interface StateReadings extends Omit<IntakeReading, 'intervalSeconds'> {
   /** All that were asked for. */
   readonly programs: readonly ProgramState[];
   readonly entries: ReadonlyMap<number, Entry>;
+  /** Of the entries those that are open for sure. */
+  readonly present: Iterable<Entry>;
   readonly units: UnitTotals;
   readonly files: Files;
   readonly self: SelfWatch;
@@ -71,7 +73,7 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   const { extra, http, retrans, time, maxConnections } = from.options;
   const cap = Math.max(DEFAULT_CAP, maxConnections);
   const snapshot = new Snapshot({ cap, dropped: from.dropped });
-  const live = sumLive(from.entries.values(), from.packets?.timeWaitSegments());
+  const live = sumLive(from.present, from.packets?.timeWaitSegments());
   from.flows.endInterval();
   addConnectionTotals(snapshot, from.totals, live, from.counters, from.flows.total);
   from.flows.reconcile({
