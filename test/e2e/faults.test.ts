@@ -13,7 +13,7 @@ import { packetLines } from '../support/packets.js';
 import { parseExposition, select, total, type Sample } from '../support/samples.js';
 import { needsCommands, needsRoot } from '../support/skip.js';
 import { sockets } from '../support/ss.js';
-import { startProgram, TCP_PORT } from '../support/traffic.js';
+import { runTcp, startProgram, TCP_PORT } from '../support/traffic.js';
 import { until } from '../support/wait.js';
 
 const skip = needsRoot || needsCommands('perl', 'ss', 'nstat', 'bpftool', 'taskset');
@@ -78,6 +78,25 @@ t.test('who comes late to a ring runs before others, until that is over', { skip
   await load.stop();
   await until(() => niceOf(collector.pid) === usual, { what: 'it is given back' });
   t.match(await collector.stop(), { code: 0 });
+});
+
+t.test('a connection whose end was lost counts once in the totals', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const collector = await startCollector(t, namespace, QUIET);
+  const seen = await countPackets(namespace);
+  process.kill(collector.pid, 'SIGSTOP');
+  await runTcp(namespace, { port: TCP_PORT, connections: 4001 }, { port: TCP_PORT });
+  process.kill(collector.pid, 'SIGCONT');
+  const source = 'connection';
+  const isLost = (all: readonly Sample[]): boolean =>
+    total(all, 'netwatch_events_lost_total', { source, stage: 'ringbuf' }) > 0;
+  await collector.waitFor(PROM, isLost, 'records of connections are lost');
+  t.match(await collector.stop(), { code: 0 });
+  const segments = total(collector.samples(PROM), 'netwatch_tcp_segments_total');
+  // not equal: kernels skip a program now and then, and with it a close
+  const kernel = await seen();
+  t.ok(segments <= kernel, `${segments} of ${kernel}`);
+  t.ok(segments > kernel * 0.99, `${segments} of ${kernel}`);
 });
 
 // Table 5
