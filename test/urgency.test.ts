@@ -1,7 +1,9 @@
 /** When the collector raises its priority, and what happens where it may not. */
+import { spawn } from 'node:child_process';
+import { getPriority } from 'node:os';
 import t from 'tap';
 import { Urgency } from '../src/collector/urgency.js';
-import { ownNice, Priority, type Nice } from '../src/kernel/priority.js';
+import { ownNice, Priority, usualPriority, type Nice } from '../src/kernel/priority.js';
 import { needsRoot } from './support/skip.js';
 
 /** A thread's priority, and every change of it. */
@@ -52,11 +54,17 @@ t.test('where the kernel refuses it is asked once', (t) => {
   t.end();
 });
 
-t.test('the priority is that of the thread', { skip: needsRoot }, (t) => {
+t.test('the priority is that of the thread, and of no child', { skip: needsRoot }, (t) => {
   const priority = new Priority();
-  const usual = ownNice.get();
+  const usual = getPriority();
   priority.raise();
   t.equal(ownNice.get(), usual === 0 ? -10 : usual);
+  const child = spawn('sleep', ['60']);
+  t.teardown(() => child.kill());
+  const { pid = 0 } = child;
+  t.equal(getPriority(pid), ownNice.get(), 'as it is made');
+  usualPriority(pid);
+  t.equal(getPriority(pid), usual);
   priority.giveBack();
   t.equal(ownNice.get(), usual);
   t.end();

@@ -6,6 +6,7 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { usualPriority } from '../kernel/priority.js';
 import type { EndpointOptions } from './options.js';
 import { Repeats } from './repeats.js';
 
@@ -100,6 +101,7 @@ export class Endpoint {
     // standard input is a pipe that nobody writes to; it ends when the collector does, even by SIGKILL.
     const child = spawn(program, args, { detached: true, stdio: 'pipe' });
     this.#child = child;
+    if (child.pid !== undefined) usualPriority(child.pid);
     this.#startMs = this.#now();
     // A child that ends just now does not read what ends it.
     child.stdin.on('error', () => undefined);

@@ -22,6 +22,14 @@ export const ownNice: Nice = {
   set: (value) => c.setpriority(PRIO_PROCESS, THIS_THREAD, value) === 0,
 };
 
+/** Before anything has changed it. */
+const begun = ownNice.get();
+
+/** Gives a new child, which has the priority that its maker had just then, the one this process began with. */
+export function usualPriority(child: number): void {
+  c.setpriority(PRIO_PROCESS, child, begun);
+}
+
 export class Priority {
   readonly #nice: Nice;
   readonly #usual: number;
