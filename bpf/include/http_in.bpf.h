@@ -116,12 +116,13 @@ NW_HTTP_FN int nw_points_in(struct __sk_buff *ctx,
 			    const struct nw_headers *h, __u64 now)
 {
 	struct nw_points *p = c ? nw_points_of(c) : NULL;
+	struct bpf_sock *sk = ctx->sk;
 	struct tcp_sock *tp;
 	bool gap;
 
-	if (!p || !h)
+	if (!p || !h || !sk)
 		return 0;
-	tp = nw_points_socket(ctx);
+	tp = nw_points_socket(ctx, sk);
 	if (!tp)
 		return 0;
 	nw_points_order(p, tp, h->seq, h->payload_bytes, now);

@@ -211,7 +211,7 @@ NW_HTTP_FN int nw_points_out(struct __sk_buff *ctx,
 
 	if (!p || !h || !sk)
 		return 0;
-	tp = nw_points_socket(ctx);
+	tp = nw_points_socket(ctx, sk);
 	if (!tp)
 		return 0;
 	d = &c->http.dir[NW_HTTP_OUT];

@@ -12,8 +12,13 @@
 #include "device.bpf.h"
 #include "http_exchange.bpf.h"
 
-/* The packet's socket as the kernel has it; where it can be, without a helper. */
-static __always_inline struct tcp_sock *nw_points_socket(struct __sk_buff *ctx)
+/*
+ * The packet's socket as the kernel has it; where it can be, without a helper.
+ * `sk`: ctx->sk, which is known not to be NULL: 6.1 does not know that of a field
+ * that is read once more.
+ */
+static __always_inline struct tcp_sock *nw_points_socket(struct __sk_buff *ctx,
+							 struct bpf_sock *sk)
 {
 	struct sk_buff *skb;
 
@@ -21,7 +26,7 @@ static __always_inline struct tcp_sock *nw_points_socket(struct __sk_buff *ctx)
 		skb = bpf_cast_to_kern_ctx(ctx);
 		return nw_cast(struct tcp_sock, skb->sk);
 	}
-	return ctx->sk ? bpf_skc_to_tcp_sock(ctx->sk) : NULL;
+	return bpf_skc_to_tcp_sock(sk);
 }
 
 #define NW_LATER (~0ULL) /* a point that had not come by the end */
