@@ -12,6 +12,8 @@ import {
   valuesOf,
   type ValuesOf,
 } from '../src/cli/options.js';
+import { withinLimits } from '../src/cli/ends.js';
+import { FILTER_LIST_LIMIT, NO_FILTER } from '../src/sources/filter.js';
 import type { LiveSource } from '../src/sources/live.js';
 import { column } from '../src/terminal/column.js';
 import { eventTool } from '../src/terminal/event-tool.js';
@@ -130,5 +132,16 @@ t.test('a tool whose option is deleted does not compile', (t) => {
   );
   const both = ['--wide', '--cpu'];
   t.strictSame(flags, [both, ['--cpu', '--output'], both]);
+  t.end();
+});
+
+t.test('options of one meaning have no more entries together than the kernel side', (t) => {
+  const all = Array.from({ length: FILTER_LIST_LIMIT }, (_, i) => i + 1);
+  t.equal(withinLimits({ ...NO_FILTER, localPorts: all }).localPorts, all);
+  for (const ports of ['localPorts', 'peerPorts', 'ports'] as const)
+    t.throws(
+      () => withinLimits({ ...NO_FILTER, [ports]: [...all, 99] }),
+      /17 ports to choose by, and at most 16 are possible/,
+    );
   t.end();
 });

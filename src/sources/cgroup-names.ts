@@ -135,3 +135,7 @@ export function namePatterns({ units, containers }: NamesWanted): string[] {
   const ids = containers.map(wholeContainer);
   return [...units.map(wholeUnit), ...ids.flatMap(containerPatterns)];
 }
+
+/** What tells units, containers and pods apart: two cgroups of one unit are one. */
+export const ownersKey = ({ unit, container, pod }: CgroupNames): string =>
+  `${unit ?? ''}\0${container ?? ''}\0${pod ?? ''}`;

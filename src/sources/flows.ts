@@ -1,14 +1,14 @@
 /**
  * Who talks to whom: connections added up by process, its unit and container, side, port of the server and
- * address of the other end. A bounded number of these flows has a name; all others are one, so that every byte is in exactly
- * one of them and no sum ever falls.
+ * address of the other end. A bounded number of these flows has a name; all others are one, so that every
+ * byte is in exactly one of them and no sum ever falls.
  *
  * What a connection has moved since it was last looked at goes to its flow of now. A flow that is new
  * gets a name while there are free ones; after that only if in one interval it moves twice of what the
  * quietest named one does, whose sums then go to the others, for good.
  */
 import { OWNER_SOURCE, ROLE, type Connection } from '../generated/connection.js';
-import type { CgroupNames } from './cgroup-names.js';
+import { ownersKey, type CgroupNames } from './cgroup-names.js';
 import { payloadReceived } from './payload.js';
 import { TCP_LISTEN } from './tcp-states.js';
 
@@ -82,10 +82,6 @@ const MEMORY = 0.8;
 const DEFICIT_INTERVALS = 3;
 
 const portsOf = ({ localPort, peerPort }: Connection): number => localPort * 65_536 + peerPort;
-
-/** Two cgroups of one unit are one. */
-const unitKey = (names: CgroupNames | null): string =>
-  names === null ? '' : `${names.unit ?? ''}\0${names.container ?? ''}\0${names.pod ?? ''}`;
 
 const bytesOf = ({ sent, received }: FlowSums): number => sent + received;
 
@@ -184,7 +180,7 @@ export class FlowTable {
     const isServer = role === ROLE.NW_ROLE_SERVER;
     const serverPort = isServer ? localPort : peerPort;
     const process = ownerSource === OWNER_SOURCE.NW_OWNER_NONE ? '-' : comm;
-    const key = `${process}\0${isServer}\0${serverPort}\0${peerAddr}\0${unitKey(names)}`;
+    const key = `${process}\0${isServer}\0${serverPort}\0${peerAddr}\0${names === null ? '' : ownersKey(names)}`;
     const known = this.#interval.get(key);
     if (known !== undefined) return known;
     if (this.#interval.size >= this.#limits.perInterval && !this.#named.has(key)) return null;

@@ -147,19 +147,22 @@ function dropsOf(deed: Deed): readonly string[] {
 const reasonOf = (reason: unknown): string =>
   String(reason).replace(/^TCP_(OLD|INVALID)_SEQUENCE$|^TCP_INVALID_END_SEQUENCE$/, 'SEQUENCE');
 
+/** All, the ports by the letters of bcc's. */
+const LETTERED: Source['flags'] = {
+  ...ENDS,
+  ...COMMON,
+  ...FAMILY,
+  ...PID,
+  ...EITHER,
+  'local port': '-L',
+  'peer port': '-D',
+};
+
 const LIFE: readonly Source[] = [
   {
     command: 'tcplife',
     args: [],
-    flags: {
-      ...ENDS,
-      ...COMMON,
-      ...FAMILY,
-      ...PID,
-      ...EITHER,
-      'local port': '-L',
-      'peer port': '-D',
-    },
+    flags: LETTERED,
     found: rows(volume),
     facts: (deed) => {
       if (deed.kind === 'refused') return [byPid(deed, `${endsOf(deed)} 0 0`)];
@@ -183,15 +186,7 @@ const LIFE: readonly Source[] = [
   {
     command: 'tcpstates',
     args: [],
-    flags: {
-      ...ENDS,
-      ...COMMON,
-      ...FAMILY,
-      ...PID,
-      ...EITHER,
-      'local port': '-L',
-      'peer port': '-D',
-    },
+    flags: LETTERED,
     // whose it is is not known before accept()
     found: rows((o) => `${String(o['state_before'])}>${String(o['state'])} ${endsIn(o)}`),
     facts: (deed) => {

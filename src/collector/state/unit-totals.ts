@@ -3,7 +3,7 @@
  * that stay when the connections and the cgroup are gone.
  */
 import { ROLE } from '../../generated/connection.js';
-import type { CgroupNames } from '../../sources/cgroup-names.js';
+import { ownersKey, type CgroupNames } from '../../sources/cgroup-names.js';
 import type { Connection } from '../../sources/connection.js';
 import type { Side } from '../../sources/exchange.js';
 import { TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from '../../sources/tcp-states.js';
@@ -46,9 +46,6 @@ const nothingOf = (names: CgroupNames | null): UnitTotal => ({
   requests: { server: 0, client: 0 },
 });
 
-/** What tells units apart; two cgroups of one unit are one. */
-const keyOf = ({ unit, container, pod }: CgroupNames): string => `${unit}/${container}/${pod}`;
-
 export class UnitTotals {
   /** Of those with names of their own, and of those that have none or are not known. */
   readonly #totals = new Map<string, UnitTotal>();
@@ -61,7 +58,7 @@ export class UnitTotals {
   of(names: CgroupNames | null): UnitTotal {
     const key = names ?? NAMELESS;
     let total = this.#asked.get(key);
-    if (total === undefined) this.#asked.set(key, (total = this.#find(keyOf(key), names)));
+    if (total === undefined) this.#asked.set(key, (total = this.#find(ownersKey(key), names)));
     return total;
   }
 
