@@ -116,6 +116,33 @@ t.test('what was idle for an hour makes room', (t) => {
   t.end();
 });
 
+t.test('an exchange that differs from the last one in one respect is of another kind', (t) => {
+  const exchanges = new HttpExchanges();
+  const others = [
+    ...[{ status: 404 }, { serverPort: 81 }, { role: CLIENT }, { method: 4 }],
+    ...[{ version: 0 }, { outcome: 2 }],
+  ];
+  for (const other of others)
+    for (const changes of [{}, other, {}]) exchanges.add(record(changes), 0);
+  t.strictSame(
+    exchanges.counts().map(({ key, duration }) => [key, sum(duration.buckets)]),
+    [[GET, 2 * others.length], ...others.map((other) => [{ ...GET, ...other }, 1])],
+  );
+  t.end();
+});
+
+t.test('the kind of the last exchange begins anew when it was forgotten', (t) => {
+  let now = 0;
+  const exchanges = new HttpExchanges(() => now);
+  exchanges.add(record(), 0);
+  t.equal(exchanges.counts().length, 1);
+  now = 3_601_000;
+  t.equal(exchanges.counts().length, 0);
+  exchanges.add(record(), 0);
+  t.equal(total(exchanges.counts()), 1);
+  t.end();
+});
+
 t.test('what the kernel counts by itself is added once', (t) => {
   const exchanges = new HttpExchanges();
   const buckets = (first: number): number[] => [first, ...Array<number>(14).fill(0)];
