@@ -9,11 +9,13 @@ import { startCollector } from '../support/collector.js';
 import { mountDisk } from '../support/disk.js';
 import { createNamespace } from '../support/netns.js';
 import { difference, onTheWire, packetLines, SAME } from '../support/packets.js';
-import { total } from '../support/samples.js';
+import { total, type Sample } from '../support/samples.js';
 import { needsCommands, needsRoot } from '../support/skip.js';
 import { startCapture } from '../support/tcpdump.js';
 import { runHttp, TCP_PORT } from '../support/traffic.js';
 import { until } from '../support/wait.js';
+
+type Role = 'client' | 'server';
 
 const skip = needsRoot || needsCommands('tcpdump', 'perl', 'nstat', 'mount');
 
@@ -40,6 +42,17 @@ for (1 .. $connections) {
   close($server);
 }`;
 
+/** Of such a connection, what its sockets have; the rest is TIME_WAIT's. */
+const SEGMENTS = { transmit: { client: 3, server: 3 }, receive: { client: 2, server: 4 } };
+
+/** Of so many connections, the ends whose closing is in no total. */
+function unseenEnds(samples: readonly Sample[], connections: number): Record<Role, number> {
+  const family = 'netwatch_tcp_connection_duration_seconds_count';
+  const unseen = (role: Role): number =>
+    connections - total(samples, family, { network_tcp_handshake_role: role });
+  return { client: unseen('client'), server: unseen('server') };
+}
+
 for (const options of [['-q'], ['-q', '-t']]) {
   t.test(
     `what TIME_WAIT answers with is a packet, too (${options.join(' ')})`,
@@ -58,13 +71,22 @@ for (const options of [['-q'], ['-q', '-t']]) {
       const seen = packets.map(onTheWire);
       t.equal(seen.length, 2 * 7 * connections, 'handshake, two FINs, two answers');
       const lines = packetLines(collector.samples('packets.log'));
+      const samples = collector.samples(PROM);
+      const unseen = unseenEnds(samples, 2 * connections);
+      // some kernels skip a program while certain processes run (README, limits), and count it or not
+      t.ok(
+        unseen.client + unseen.server <= 1,
+        `ends that no program saw: ${JSON.stringify(unseen)}`,
+      );
       for (const received of [false, true]) {
         const own = lines.filter((line) => line.received === received).map(onTheWire);
         t.strictSame(difference(seen, own), SAME, received ? 'received' : 'sent');
         const direction = received ? 'receive' : 'transmit';
         const labels = { network_io_direction: direction };
-        const counted = total(collector.samples(PROM), 'netwatch_tcp_segments_total', labels);
-        t.equal(counted, seen.length, `segments: ${direction}`);
+        const counted = total(samples, 'netwatch_tcp_segments_total', labels);
+        const { client, server } = SEGMENTS[direction];
+        const missing = unseen.client * client + unseen.server * server;
+        t.equal(counted + missing, seen.length, `segments: ${direction}`);
       }
     },
   );

@@ -10,7 +10,7 @@ import type { Namespace, Teardown } from './netns.js';
 const PORT = 7310;
 
 const UNUSUAL = `
-import os, socket, sys, threading
+import os, select, socket, sys, threading
 host, port = sys.argv[1], int(sys.argv[2])
 server = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET)
 server.bind((host, port)); server.listen(1)
@@ -37,6 +37,7 @@ sent = 5000
 with open('/dev/zero', 'rb') as zero, open(sys.argv[3], 'wb+') as file:
     file.truncate(7000)
     while sent < 12000: sent += os.sendfile(c.fileno(), file.fileno(), sent - 5000, 12000 - sent)
+select.select([], [c], [])                           # what is not acknowledged yet fills a small buffer
 c.setblocking(False)
 asked = 64 << 20
 part = c.send(b'x' * asked)                          # the kernel takes what it has room for
