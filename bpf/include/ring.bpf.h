@@ -1,7 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The ring buffer of a source and the count of what it could not take. The
- * reader polls on a timer, so records are submitted without a wake-up.
+ * reader comes by itself while there are records, so that they are submitted
+ * without a wake-up; when none has come for a while it sleeps, and the first one
+ * wakes it:
+ *
+ *   awake  → asleep  the reader sets nw_reader_sleeps, then looks at the ring
+ *                    (poll does) and waits
+ *   asleep → awake   a program has submitted a record, then reads
+ *                    nw_reader_sleeps, clears it and wakes the reader
+ *
+ * Each side writes before it reads, with a full barrier in between (that of the
+ * ring's commit and that of the system call), so that one of them sees what the
+ * other has written. Two programs at once may both wake it, which costs a look.
  */
 #ifndef NW_RING_BPF_H
 #define NW_RING_BPF_H
@@ -96,9 +107,18 @@ static __always_inline void *nw_reserve_http(__u64 size)
 	return nw_reserve_counted(size, true);
 }
 
+/* Set by the reader, ring-sleep.ts. */
+volatile __u32 nw_reader_sleeps SEC(".data.reader") = 0;
+
 static __always_inline void nw_submit(void *record)
 {
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	if (!nw_reader_sleeps)
+		return;
+	nw_reader_sleeps = 0;
+	record = bpf_ringbuf_reserve(&events, sizeof(__u64), 0);
+	if (record)
+		bpf_ringbuf_discard(record, BPF_RB_FORCE_WAKEUP);
 }
 
 #endif /* NW_RING_BPF_H */

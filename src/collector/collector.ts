@@ -24,7 +24,7 @@ import { filterOf, namespacesOf, type CollectorOptions } from './options.js';
 import { asksForNamespacesOnly } from '../sources/filter.js';
 import { SynCookieCounts } from '../sources/netstat.js';
 import { PulledConnections } from '../sources/pulled-connections.js';
-import { nextWaitMs } from '../sources/pace.js';
+import { RingLoop, type Look } from '../sources/ring-loop.js';
 import type { RequestSummary } from './requests.js';
 import { takeSnapshot } from './state.js';
 import { SelfWatch } from './state/self.js';
@@ -87,12 +87,11 @@ export class Collector {
   readonly #memoryWarning: SocketMemoryWarning;
   readonly #urgency = new Urgency(new Priority());
   readonly #startMs = performance.now();
-  #cancelDrain = (): void => undefined;
+  readonly #loop: RingLoop;
   #pullTimer: NodeJS.Timeout | null = null;
   /** The pull under way. */
   #pulling: Promise<void> | null = null;
   #stopped = false;
-  #drains = 0;
 
   /** Attaches everything. Throws NetwatchError if it cannot; nothing is left attached then. */
   static async start(options: CollectorOptions, hooks: CollectorHooks): Promise<Collector> {
@@ -142,6 +141,12 @@ export class Collector {
       rows: hooks.rows,
       fail: hooks.fail,
     });
+    this.#loop = new RingLoop({
+      sources: this.#intake.sources,
+      look: () => this.#look(),
+      fail: hooks.fail,
+      lag: this.#self,
+    });
   }
 
   get #sources(): Source[] {
@@ -172,32 +177,18 @@ export class Collector {
   #begin(): void {
     this.#connections.seedOwners();
     this.#pull();
-    this.#scheduleDrain(0);
+    this.#loop.start();
     this.#pullTimer = setInterval(() => {
       this.#pull();
     }, this.#options.interval * 1000);
   }
 
-  #scheduleDrain(waitMs: number): void {
-    this.#self.expect(waitMs);
-    this.#cancelDrain = after(waitMs, () => {
-      this.#self.arrived();
-      this.#drains++;
-      try {
-        this.#scheduleDrain(this.#drainOnce(waitMs));
-      } catch (error) {
-        this.#hooks.fail(error);
-      }
-    });
-  }
-
-  /** The next wait. When all is quiet there is little to do but look: each pull drains anyway. */
-  #drainOnce(waitedMs: number): number {
+  /** When all is quiet there is little to do but look: each pull drains anyway. */
+  #look(): Look {
     const fill = this.#intake.isIdle ? 0 : this.#intake.fill;
     this.#urgency.look(fill, performance.now());
-    if (fill === 0) return nextWaitMs(waitedMs, 0, 0);
-    this.#intake.drain();
-    return nextWaitMs(waitedMs, fill, this.#intake.fill);
+    if (fill > 0) this.#intake.drain();
+    return { fill, rest: fill === 0 ? 0 : this.#intake.fill };
   }
 
   /** Pulls all connections and writes the state file; a slow disk must not pile up pulls. */
@@ -303,7 +294,7 @@ export class Collector {
 
   /** How often the rings were drained: grows as long as the collector lives. */
   get drains(): number {
-    return this.#drains;
+    return this.#loop.looks;
   }
 
   /** Records read so far, for the status line. */
@@ -324,7 +315,7 @@ export class Collector {
     if (this.#stopped) throw new Error('stopped twice');
     this.#stopped = true;
     if (this.#pullTimer !== null) clearInterval(this.#pullTimer);
-    this.#cancelDrain();
+    this.#loop.stop();
     this.#open.faults?.source.detach();
     this.#intake.finishPackets(this.#namespacePaths());
     await this.#pulling;
@@ -356,20 +347,6 @@ export class Collector {
       open: [...table.entries.values()].map(({ last }) => last),
     };
   }
-}
-
-/** Calls back after a time; returns what cancels that. A timer of 0 ms would sleep for one. */
-function after(waitMs: number, call: () => void): () => void {
-  if (waitMs > 0) {
-    const timer = setTimeout(call, waitMs);
-    return () => {
-      clearTimeout(timer);
-    };
-  }
-  const next = setImmediate(call);
-  return () => {
-    clearImmediate(next);
-  };
 }
 
 function isErrnoException(error: unknown): error is NodeJS.ErrnoException {

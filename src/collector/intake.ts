@@ -4,7 +4,7 @@
  * event loop stays free.
  */
 import type { Clock } from '../kernel/clock.js';
-import type { RingReader } from '../kernel/ring.js';
+import type { Source } from '../kernel/source.js';
 import { ByteWriter } from '../metrics/bytes.js';
 import type { ProcessOwner } from '../metrics/ndjson.js';
 import { MARK, type Connection, type ConnectionOwner } from '../generated/connection.js';
@@ -71,7 +71,8 @@ export class Intake {
   readonly exchanges = new HttpExchanges();
   readonly requests: Requests;
   readonly #parts: IntakeParts;
-  readonly #rings: readonly RingReader[];
+  /** Whose records are read here. */
+  readonly sources: readonly Source[];
   /** Which packets have a line. */
   readonly #told: ToldPackets;
   readonly #text: PacketText;
@@ -98,7 +99,7 @@ export class Intake {
   constructor(options: IntakeOptions, parts: IntakeParts) {
     this.#parts = parts;
     const { connections, packets, faults } = parts;
-    this.#rings = [connections, packets, faults].flatMap((part) => part?.source.ring ?? []);
+    this.sources = [connections, packets, faults].flatMap((part) => part?.source ?? []);
     this.#told = options.packets;
     this.#heads = new HttpHeads(options.targets);
     const toWallMs = (ns: number): number => parts.clock.toWallMs(ns);
@@ -174,12 +175,12 @@ export class Intake {
 
   /** No ring holds anything to drain. */
   get isIdle(): boolean {
-    return this.#rings.every(({ isEmpty }) => isEmpty);
+    return this.sources.every(({ ring }) => ring.isEmpty);
   }
 
   /** How full the fullest ring is, from 0 to 1. */
   get fill(): number {
-    return Math.max(...this.#rings.map(({ used, size }) => used / size));
+    return Math.max(...this.sources.map(({ ring: { used, size } }) => used / size));
   }
 
   /** Moves one batch of each source to the files; returns the number of records. */
@@ -199,7 +200,7 @@ export class Intake {
 
   /** Moves what is there now, not all that comes meanwhile: it ends under any load. */
   drainAll(): void {
-    const ends = this.#rings.map((ring) => [ring, ring.produced] as const);
+    const ends = this.sources.map(({ ring }) => [ring, ring.produced] as const);
     while (ends.some(([ring, end]) => ring.consumed < end)) if (this.drain() === 0) return;
   }
 

@@ -19,6 +19,12 @@ export function fn<F>(library: Library, prototype: string): F {
   return library.func(prototype) as unknown as F;
 }
 
+/** The same, called in another thread, with what is called back afterwards as its last argument. */
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
+export function fnLater<F>(library: Library, prototype: string): F {
+  return library.func(prototype).async as unknown as F;
+}
+
 /** A function that C may call for as long as the process lives. It must not throw. */
 export function callback(prototype: string, call: (...args: never[]) => number): unknown {
   return koffi.register(call, koffi.pointer(koffi.proto(prototype)));

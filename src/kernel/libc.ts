@@ -1,5 +1,5 @@
 /** The functions of libc that netwatch calls: system calls that Node.js has no function for. */
-import { fn, load, type Maybe, type Pointer } from './ffi.js';
+import { fn, fnLater, load, type Maybe, type Pointer } from './ffi.js';
 
 const libc = load('libc.so.6');
 
@@ -59,6 +59,10 @@ export const c = {
   setsockopt: fn<
     (fd: number, level: number, option: number, value: Uint8Array, length: number) => number
   >(libc, 'int setsockopt(int fd, int level, int optname, const void *optval, uint32_t optlen)'),
+  eventfd: fn<(value: number, flags: number) => number>(
+    libc,
+    'int eventfd(uint32_t initval, int flags)',
+  ),
   flock: fn<(fd: number, operation: number) => number>(libc, 'int flock(int fd, int operation)'),
   close: fn<(fd: number) => number>(libc, 'int close(int fd)'),
   pthreadSigmask: fn<(how: number, set: Uint8Array, before: Uint8Array | null) => number>(
@@ -98,3 +102,8 @@ export const c = {
     'int vsnprintf(void *str, size_t size, void *format, void *ap)',
   ),
 };
+
+/** poll(2) in another thread; an error of it looks like the end of the time. */
+export const pollLater = fnLater<
+  (fds: Uint8Array, count: number, timeoutMs: number, done: () => void) => void
+>(libc, 'int poll(_Inout_ void *fds, uint64_t nfds, int timeout)');

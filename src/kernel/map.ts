@@ -28,11 +28,23 @@ function keyBytes(index: number): Uint8Array {
   return key;
 }
 
+const FIRST = keyBytes(0);
+
 /** One value of an array map. */
 export function readArrayValue(map: BpfMap, index: number): DataView {
   const value = new Uint8Array(padded(map.valueSize));
   if (libbpf.lookup(map.fd, keyBytes(index), value) !== 0) fail(map, errno());
   return new DataView(value.buffer);
+}
+
+/** Sets the first value of an array map. */
+export function setArrayValue(map: BpfMap, value: Uint8Array): void {
+  if (libbpf.update(map.fd, FIRST, value, 0) === 0) return;
+  throw new NetwatchError({
+    code: 'system',
+    what: `cannot write the BPF map ${map.name}`,
+    reason: describeErrno(errno()),
+  });
 }
 
 /** A per-CPU array value of all CPUs in a row, and how far apart they are. */

@@ -9,7 +9,7 @@ import { NetwatchError, type Failure } from '../failure.js';
 import { libbpf } from './libbpf.js';
 import { missingHook, placeOf, type Obstacle, type Place } from './hooks.js';
 import { hasSocketStorage } from './kernel-btf.js';
-import { readArrayValue, sumPerCpu } from './map.js';
+import { readArrayValue, setArrayValue, sumPerCpu } from './map.js';
 import { BpfObject, type BpfMap, type Program, type Rodata } from './object.js';
 import { openRing, type RingReader } from './ring.js';
 import { readU64 } from './read.js';
@@ -69,6 +69,9 @@ export interface Attached {
 /** One that hands over records. */
 export interface Source extends Attached {
   readonly ring: RingReader;
+  readonly ringFd: number;
+  /** Says that the reader sleeps: the next record wakes whoever polls the ring's descriptor. */
+  readerSleeps(): void;
   ringCounts(): RingCounts;
 }
 
@@ -78,6 +81,9 @@ const NO_TABLE = ['shared_socket_table', 1] as const;
 /** In struct nw_ring_counts, see bpf/include/ring.bpf.h. */
 const LOST_AT = 0;
 const LOST_HTTP_AT = 16;
+
+/** A true flag of a program. */
+const YES = Uint8Array.of(1, 0, 0, 0);
 
 /** See bpf/include/storage.bpf.h. */
 const STORAGE_FAILURES = 'storage_failures';
@@ -265,7 +271,11 @@ export function openSource(spec: SourceSpec): Source {
       const lost = readU64(totals, LOST_AT);
       return { accepted: ring.records + lost, lost, lostHttp: readU64(totals, LOST_HTTP_AT) };
     };
-    return (source) => ({ ...source, ring, ringCounts });
+    const sleeps = object.map('.data.reader');
+    const readerSleeps = (): void => {
+      setArrayValue(sleeps, YES);
+    };
+    return (source) => ({ ...source, ring, ringFd: events.fd, ringCounts, readerSleeps });
   });
 }
 

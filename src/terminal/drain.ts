@@ -3,7 +3,7 @@
  * While the reader of our output is slow they stay in the ring: what does not fit is counted there.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { nextWaitMs } from '../sources/pace.js';
+import { RingLoop, type Look } from '../sources/ring-loop.js';
 import type { StandardOutput } from '../sinks/standard-output.js';
 import type { LiveSource } from '../sources/live.js';
 import type { Formatter } from './format.js';
@@ -18,7 +18,7 @@ export class Drain<R extends { readonly tsNs: number }> {
   readonly #from: LiveSource<R>;
   readonly #output: StandardOutput;
   readonly #formatter: Formatter<R>;
-  #timer: NodeJS.Timeout | null = null;
+  #loop: RingLoop | null = null;
 
   constructor(from: LiveSource<R>, output: StandardOutput, formatter: Formatter<R>) {
     this.#from = from;
@@ -51,21 +51,20 @@ export class Drain<R extends { readonly tsNs: number }> {
   }
 
   /** Begins; `fail` is told of a bug, after which nothing is read any more. */
-  start(fail: (error: unknown) => void, waitMs = 0): void {
-    this.#timer = setTimeout(() => {
-      try {
-        const fill = this.#fill;
-        this.#once();
-        this.start(fail, nextWaitMs(waitMs, fill, this.#fill));
-      } catch (error) {
-        fail(error);
-      }
-    }, waitMs);
+  start(fail: (error: unknown) => void): void {
+    const look = (): Look => {
+      const fill = this.#fill;
+      this.#once();
+      return { fill, rest: this.#fill };
+    };
+    const maySleep = (): boolean => this.#output.stats().pending === 0;
+    this.#loop = new RingLoop({ sources: [this.#from.source], look, fail, maySleep });
+    this.#loop.start();
   }
 
   /** Nothing new comes any more: reads what is there. */
   async finish(): Promise<void> {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#loop?.stop();
     let { written } = this.#output.stats();
     let sinceMs = performance.now();
     while (this.#once() > 0 || this.#isReaderSlow) {

@@ -3,7 +3,7 @@
  * blocks one below the other. Counts are since the start, or since the key c.
  */
 import type { ExchangeSource } from '../../sources/exchange-source.js';
-import { nextWaitMs } from '../../sources/pace.js';
+import { RingLoop } from '../../sources/ring-loop.js';
 import { oneLine } from '../../metrics/text.js';
 import { clockTime } from '../../metrics/wall-clock.js';
 import type { Format } from '../../terminal/format.js';
@@ -55,7 +55,7 @@ export class TopRun implements Run {
   readonly #screen: Screen | null;
   readonly #heads = new Set<string>();
   #sort: Sort;
-  #timer: NodeJS.Timeout | null = null;
+  readonly #loop: RingLoop;
   #lastMs = performance.now();
   #toldLost = 0;
 
@@ -69,13 +69,22 @@ export class TopRun implements Run {
       options.output === 'table' && Screen.isPossible
         ? new Screen(around.output.rows, this.#onKey)
         : null;
+    this.#loop = new RingLoop({
+      sources: [source.source],
+      look: () => {
+        const fill = this.#fill;
+        this.#drain();
+        return { fill, rest: this.#fill };
+      },
+      fail: around.end.fail,
+    });
   }
 
   async untilEnd(): Promise<void> {
     const { end } = this.#around;
     this.#screen?.enter();
     this.#refresh();
-    this.#read(0);
+    this.#loop.start();
     const showing = setInterval(() => {
       this.#guard(() => {
         this.#show();
@@ -85,7 +94,7 @@ export class TopRun implements Run {
       await end.reached;
     } finally {
       clearInterval(showing);
-      if (this.#timer !== null) clearTimeout(this.#timer);
+      this.#loop.stop();
       this.#screen?.leave();
     }
   }
@@ -118,16 +127,6 @@ export class TopRun implements Run {
     return this.#source.drain((exchange) => {
       this.#groups.add(exchange);
     });
-  }
-
-  #read(waitMs: number): void {
-    this.#timer = setTimeout(() => {
-      this.#guard(() => {
-        const fill = this.#fill;
-        this.#drain();
-        this.#read(nextWaitMs(waitMs, fill, this.#fill));
-      });
-    }, waitMs);
   }
 
   readonly #onKey = (key: Key): void => {
