@@ -519,7 +519,15 @@ t.test('options that make no sense together are refused at once', { skip }, asyn
     });
     t.match((await refusal(...option, '--keep-bytes', `${least}`)).err, passed);
   }
-  t.match((await refusal('--web-config', 'web.yml', '--listen')).err, passed);
+  const readable = join(t.testdir({ 'web.yml': '' }), 'web.yml');
+  t.match((await refusal('--web-config', readable, '--listen')).err, passed);
+  t.strictSame(await refusal('--web-config', 'no.yml', '--listen'), {
+    code: 3,
+    out: '',
+    err:
+      "netwatch: cannot read the web configuration: ENOENT: no such file or directory, access 'no.yml'\n" +
+      '  correct the path after --web-config, or the permissions of the file\n',
+  });
   t.notOk(existsSync(data));
 });
 

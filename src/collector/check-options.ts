@@ -1,4 +1,5 @@
 /** Options that are right one by one and make no sense together: refused before anything is done. */
+import { accessSync, constants } from 'node:fs';
 import { NetwatchError } from '../failure.js';
 import { logHeader } from '../metrics/exposition.js';
 import type { HistoryLog } from '../metrics/families.js';
@@ -14,6 +15,21 @@ export function checkOptions(options: EndpointOptions & FileOptions & PacketsOpt
   if (options.packets === 'http' && !options.http)
     refuse('--packets http is of no use without -i', 'add -i, or ask for --packets none');
   checkKeepBytes(options);
+  checkWebConfig(options);
+}
+
+/** What is wrong in it the endpoint says, which is started again until it is right; a wrong path is not mended by that. */
+function checkWebConfig({ webConfig }: EndpointOptions): void {
+  if (webConfig === undefined) return;
+  try {
+    accessSync(webConfig, constants.R_OK);
+  } catch (error) {
+    throw new NetwatchError({
+      code: 'environment',
+      message: `cannot read the web configuration: ${error instanceof Error ? error.message : String(error)}`,
+      next: 'correct the path after --web-config, or the permissions of the file',
+    });
+  }
 }
 
 /** A file begins with the lines that explain it: no other line may fit behind them. */
