@@ -42,6 +42,15 @@
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
 const volatile bool nw_has_kernel_context = false;
 
+/*
+ * As bpf_cast_to_kern_ctx: kernel memory of a known type, read without the call
+ * of a helper, which costs as much as some twenty loads.
+ */
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
+
+#define nw_cast(type, pointer) \
+	((type *)bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(type)))
+
 /* 5.17 and newer: a loop whose body the verifier looks at once. */
 const volatile bool nw_has_loop = false;
 
