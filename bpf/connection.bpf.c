@@ -235,8 +235,7 @@ int tcp(struct bpf_iter__tcp *ctx)
 		return 0;
 	__builtin_memset(c, 0, sizeof(*c));
 	nw_sock_tuple(tp, &c->tuple);
-	s = nw_subflow_kind(tp) ? nw_socket_make(sk) :
-					 nw_socket_find(sk);
+	s = nw_subflow_kind(tp) ? nw_socket_make(sk) : nw_socket_find(sk);
 	if (s) {
 		nw_adopt_owner(s, sk);
 	}

@@ -99,8 +99,8 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
 	}
 	/* the kernel's own reset and TIME_WAIT socket is raw: no connection */
 	seen.sock = kernel_sk->sk_type == SOCK_STREAM ? (__u64)kernel_sk : 0;
-	seen.ts_ns = rx ? nw_received_ns(headers) :
-			  nw_handed_ns(ctx, sk, seen.sock);
+	seen.ts_ns =
+		rx ? nw_received_ns(headers) : nw_handed_ns(ctx, sk, seen.sock);
 	if (nw_http_on && seen.sock)
 		seen.http_heads = nw_http_packet(ctx, sk, headers,
 						 rx ? NW_HTTP_IN : NW_HTTP_OUT,

@@ -89,8 +89,7 @@ static __always_inline void nw_emit_connect(struct nw_life *e, __u64 connect_ns,
 	e->error = 0;
 	if (nw_wants(NW_LIFE_STATE))
 		nw_emit_life(e, NW_LIFE_STATE);
-	if (sent && nw_wants(NW_LIFE_CONNECT) &&
-	    !nw_is_joined(e->head.sock))
+	if (sent && nw_wants(NW_LIFE_CONNECT) && !nw_is_joined(e->head.sock))
 		nw_emit_life(e, NW_LIFE_CONNECT);
 }
 

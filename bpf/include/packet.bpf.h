@@ -113,9 +113,8 @@ static __always_inline struct tcp_sock *nw_tcp_of_packet(struct bpf_sock *sk,
 {
 	if (!sock)
 		return NULL;
-	return nw_has_kernel_context ?
-		       nw_cast(struct tcp_sock, (void *)sock) :
-		       bpf_skc_to_tcp_sock(sk);
+	return nw_has_kernel_context ? nw_cast(struct tcp_sock, (void *)sock) :
+				       bpf_skc_to_tcp_sock(sk);
 }
 
 /*

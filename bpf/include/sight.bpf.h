@@ -31,14 +31,16 @@ static __always_inline void nw_fill_record(struct nw_packet *p,
 }
 
 /* A record without times. */
-static __always_inline void nw_record_plain(struct bpf_sock *sk,
-					    const struct nw_sight *seen,
-					    bool rx)
+static __always_inline void
+nw_record_plain(struct bpf_sock *sk, const struct nw_sight *seen, bool rx)
 {
-	struct nw_packet *record = nw_is_told(seen->marks, seen->http_heads) ?
-					   nw_reserve(sizeof(*record)) :
-					   NULL;
+	struct nw_packet *record;
 
+	/* read from there: kept in registers it takes more of the stack */
+	barrier_var(seen);
+	record = nw_is_told(seen->marks, seen->http_heads) ?
+			 nw_reserve(sizeof(*record)) :
+			 NULL;
 	if (!record)
 		return;
 	nw_fill_record(record, sk, seen, rx);
