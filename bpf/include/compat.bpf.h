@@ -51,6 +51,11 @@ extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 #define nw_cast(type, pointer) \
 	((type *)bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(type)))
 
+/* One field of kernel memory that a hook knows only the address of; 0 at NULL. */
+#define nw_read(pointer, field)                                                \
+	(nw_has_kernel_context ? nw_cast(typeof(*(pointer)), pointer)->field : \
+				 BPF_CORE_READ(pointer, field))
+
 /* 5.17 and newer: a loop whose body the verifier looks at once. */
 const volatile bool nw_has_loop = false;
 

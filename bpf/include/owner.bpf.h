@@ -112,7 +112,7 @@ static __always_inline __u8 nw_probe_state(__u64 sock)
 {
 	struct sock *sk = (struct sock *)sock;
 
-	return BPF_CORE_READ(sk, __sk_common.skc_state);
+	return nw_read(sk, __sk_common.skc_state);
 }
 
 /*
