@@ -35,8 +35,9 @@ struct {
 } life_untold SEC(".maps");
 
 /*
- * The socket that a thread connects: its address, by pid and tid. Who has been
- * displaced is told when SYN_SENT ends.
+ * The socket that a thread connects: its address, by pid and tid. Threads that
+ * are killed meanwhile leave theirs behind. Who has been displaced loses
+ * nothing: its connect() is told when SYN_SENT ends, with its own time.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -77,13 +77,9 @@ static __always_inline struct nw_socket *nw_socket_find(void *sk)
 
 static __always_inline struct nw_socket *nw_socket_by_address(__u64 key)
 {
-	struct nw_socket *s, none = {};
+	struct nw_socket none = {};
 
-	s = bpf_map_lookup_elem(&shared_socket_table, &key);
-	if (s)
-		return s;
-	nw_table_add(&shared_socket_table, &key, &none);
-	return bpf_map_lookup_elem(&shared_socket_table, &key);
+	return nw_table_make(&shared_socket_table, &key, &none);
 }
 
 /* The same, made if it is not there; NULL if there is no memory for it. */
