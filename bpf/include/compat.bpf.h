@@ -25,15 +25,12 @@
 
 #ifndef likely
 #define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
 #endif
 
 /* Keeps the compiler from merging or reordering what the verifier tracks. */
 #ifndef barrier_var
 #define barrier_var(var) asm volatile("" : "+r"(var))
 #endif
-
-#define NW_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /*
  * 6.2 and newer: gives a cgroup_skb program the kernel's own struct sk_buff.

@@ -139,9 +139,7 @@ static __always_inline bool nw_await_child(struct sock *sk,
 
 	if (!flow)
 		return false;
-	generation = nw_unread_generation(&flow->unread.queue);
-	if (!generation)
-		generation = nw_unread_open(&flow->unread);
+	generation = nw_unread_open(&flow->unread);
 	if (!nw_unread_is_open(generation))
 		return false;
 	__builtin_memcpy(flow->ends.local_addr, p->tuple.local_addr,
