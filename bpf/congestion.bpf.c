@@ -85,16 +85,12 @@ struct {
 
 static __always_inline struct nw_ca *nw_ca_of(void *sk)
 {
-	struct nw_ca *ca, none = {};
+	struct nw_ca none = {};
 	__u64 key = (__u64)sk;
 
-	if (nw_has_socket_storage())
-		return nw_storage_make(&congestion_of, sk);
-	ca = bpf_map_lookup_elem(&congestion_table, &key);
-	if (ca)
-		return ca;
-	bpf_map_update_elem(&congestion_table, &key, &none, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&congestion_table, &key);
+	return nw_has_socket_storage() ?
+		       nw_storage_make(&congestion_of, sk) :
+		       nw_table_make(&congestion_table, &key, &none);
 }
 
 /* The socket's addresses; false if it is not watched. */

@@ -158,15 +158,10 @@ int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
 static __always_inline int nw_accepted(long fd)
 {
 	struct nw_owner owner = {};
-	struct nw_tuple tuple = {};
 	struct sock *sk = nw_accepted_by(&owner, fd, true);
 
-	if (!sk)
-		return 0;
-	nw_probe_tuple(&tuple, sk);
-	if (nw_tuple_allowed(&tuple))
-		nw_emit_owner(sk, NW_KIND_CONNECTION_OWNER, nw_probe_netns(sk),
-			      &tuple, &owner, nw_owner_allowed(&owner, sk));
+	if (sk)
+		nw_emit_accepted(sk, &owner);
 	return 0;
 }
 
@@ -180,8 +175,8 @@ static __always_inline int nw_used_by(struct sock *sk, struct nw_socket *s)
 
 	if (!tp)
 		return 0;
-	nw_sock_tuple(tp, &tuple);
 	if (s->uncounted) {
+		nw_sock_tuple(tp, &tuple);
 		marks = nw_judge(sk, s, &tuple);
 		if (marks != NW_OUT)
 			nw_settle_handshake(
@@ -189,12 +184,10 @@ static __always_inline int nw_used_by(struct sock *sk, struct nw_socket *s)
 				s, marks);
 	}
 	use = nw_take_over(s);
-	if (use != NW_USE_NONE && nw_tuple_allowed(&tuple))
-		nw_emit_owner(sk,
-			      use == NW_USE_FIRST ? NW_KIND_CONNECTION_OWNER :
-						    NW_KIND_CONNECTION_HANDOVER,
-			      nw_sock_netns(sk), &tuple, &s->owner,
-			      nw_owner_allowed(&s->owner, sk));
+	if (use != NW_USE_NONE)
+		nw_emit_user(sk, tp, s,
+			     use == NW_USE_FIRST ? NW_KIND_CONNECTION_OWNER :
+						   NW_KIND_CONNECTION_HANDOVER);
 	return 0;
 }
 
@@ -235,8 +228,7 @@ int tcp(struct bpf_iter__tcp *ctx)
 		return 0;
 	__builtin_memset(c, 0, sizeof(*c));
 	nw_sock_tuple(tp, &c->tuple);
-	s = nw_subflow_kind((__u64)sk) ? nw_socket_make(sk) :
-					 nw_socket_find(sk);
+	s = nw_subflow_kind(tp) ? nw_socket_make(sk) : nw_socket_find(sk);
 	if (s) {
 		nw_adopt_owner(s, sk);
 	}

@@ -60,13 +60,8 @@ static __always_inline void nw_count_fault(const struct nw_fault *f)
 		.family = f->tuple.family,
 		.rx = f->rx,
 	};
-	__u64 none = 0, *count = bpf_map_lookup_elem(&fault_totals, &key);
+	__u64 none = 0, *count = nw_table_make(&fault_totals, &key, &none);
 
-	if (!count) {
-		/* another one may be quicker: then it is there all the same */
-		bpf_map_update_elem(&fault_totals, &key, &none, BPF_NOEXIST);
-		count = bpf_map_lookup_elem(&fault_totals, &key);
-	}
 	if (count)
 		__sync_fetch_and_add(count, 1);
 }

@@ -43,13 +43,21 @@ NW_ENUM(nw_sent_state);
 const volatile bool nw_has_drop_socket = false;
 const volatile __u32 nw_no_socket_reason = 0;
 
-/* The kernel's socket of a cgroup_skb context, as a pointer with a type. */
+/*
+ * The kernel's socket of a cgroup_skb context, as a pointer with a type; it is a
+ * whole one. NULL if it is none of TCP.
+ */
 static __always_inline struct sock *nw_kernel_sock(struct __sk_buff *ctx,
 						   struct bpf_sock *sk)
 {
-	if (nw_has_kernel_context)
-		return ((struct sk_buff *)bpf_cast_to_kern_ctx(ctx))->sk;
-	return (struct sock *)bpf_skc_to_tcp_sock(sk);
+	struct sock *kernel_sk;
+
+	if (!nw_has_kernel_context)
+		return (struct sock *)bpf_skc_to_tcp_sock(sk);
+	kernel_sk = ((struct sk_buff *)bpf_cast_to_kern_ctx(ctx))->sk;
+	if (!kernel_sk || kernel_sk->sk_protocol != NW_IPPROTO_TCP)
+		return NULL;
+	return kernel_sk;
 }
 
 static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
@@ -63,9 +71,6 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
 	int marks;
 
 	if (!sk)
-		return 1;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk || sk->protocol != NW_IPPROTO_TCP)
 		return 1;
 	kernel_sk = nw_kernel_sock(ctx, sk);
 	if (!kernel_sk)
@@ -93,16 +98,17 @@ static __always_inline int nw_see(struct __sk_buff *ctx, bool rx, bool timed)
 		seen.marks = marks;
 	}
 	/* the kernel's own reset and TIME_WAIT socket is raw: no connection */
-	seen.sock = sk->type == SOCK_STREAM ? (__u64)kernel_sk : 0;
-	seen.ts_ns = rx ? nw_received_ns(headers) : nw_handed_ns(ctx, sk);
-	if (nw_http_on)
+	seen.sock = kernel_sk->sk_type == SOCK_STREAM ? (__u64)kernel_sk : 0;
+	seen.ts_ns =
+		rx ? nw_received_ns(headers) : nw_handed_ns(ctx, sk, seen.sock);
+	if (nw_http_on && seen.sock)
 		seen.http_heads = nw_http_packet(ctx, sk, headers,
 						 rx ? NW_HTTP_IN : NW_HTTP_OUT,
 						 seen.ts_ns, timed);
 	if (rx && listens && headers->payload_bytes)
 		nw_record_early(ctx, sk, &seen);
 	else if (!timed || !nw_time)
-		nw_record_plain(ctx, sk, &seen, rx);
+		nw_record_plain(sk, &seen, rx);
 	else if (rx)
 		nw_record_received(ctx, sk, &seen);
 	else if (!nw_record_sent(ctx, sk, &seen))
@@ -233,67 +239,26 @@ int BPF_PROG(http_ends, struct sock *sk, int old_state, int state)
 
 /* ---- receive: from the driver to the protocol stack ---- */
 
-SEC("?tp_btf/netif_rx_entry")
-int BPF_PROG(netif_rx_entry, struct sk_buff *skb)
-{
-	return nw_arrive(skb);
-}
+#define NW_SKB_PROGRAM(kind, hook, body)        \
+	SEC("?" kind "/" #hook)                 \
+	int BPF_PROG(hook, struct sk_buff *skb) \
+	{                                       \
+		return body(skb);               \
+	}
 
-SEC("?tp_btf/napi_gro_receive_entry")
-int BPF_PROG(napi_gro_receive_entry, struct sk_buff *skb)
-{
-	return nw_arrive(skb);
-}
-
-SEC("?tp_btf/napi_gro_frags_entry")
-int BPF_PROG(napi_gro_frags_entry, struct sk_buff *skb)
-{
-	return nw_arrive(skb);
-}
-
-SEC("?tp_btf/netif_receive_skb_entry")
-int BPF_PROG(netif_receive_skb_entry, struct sk_buff *skb)
-{
-	return nw_arrive(skb);
-}
-
-SEC("?tp_btf/netif_receive_skb_list_entry")
-int BPF_PROG(netif_receive_skb_list_entry, struct sk_buff *skb)
-{
-	return nw_arrive(skb);
-}
-
-SEC("?tp_btf/netif_receive_skb")
-int BPF_PROG(netif_receive_skb, struct sk_buff *skb)
-{
-	return nw_reach_ip(skb);
-}
+NW_SKB_PROGRAM("tp_btf", netif_rx_entry, nw_arrive)
+NW_SKB_PROGRAM("tp_btf", napi_gro_receive_entry, nw_arrive)
+NW_SKB_PROGRAM("tp_btf", napi_gro_frags_entry, nw_arrive)
+NW_SKB_PROGRAM("tp_btf", netif_receive_skb_entry, nw_arrive)
+NW_SKB_PROGRAM("tp_btf", netif_receive_skb_list_entry, nw_arrive)
+NW_SKB_PROGRAM("tp_btf", netif_receive_skb, nw_reach_ip)
 
 /* ---- receive: exactly where IP and TCP begin, if fentry may be used ---- */
 
-SEC("?fentry/ip_rcv_core")
-int BPF_PROG(ip_rcv_core, struct sk_buff *skb)
-{
-	return nw_reach_ip(skb);
-}
-
-SEC("?fentry/ip6_rcv_core")
-int BPF_PROG(ip6_rcv_core, struct sk_buff *skb)
-{
-	return nw_reach_ip(skb);
-}
-
-SEC("?fentry/tcp_v4_rcv")
-int BPF_PROG(tcp_v4_rcv, struct sk_buff *skb)
-{
-	return nw_reach_tcp(skb);
-}
-
-SEC("?fentry/tcp_v6_rcv")
-int BPF_PROG(tcp_v6_rcv, struct sk_buff *skb)
-{
-	return nw_reach_tcp(skb);
-}
+NW_SKB_PROGRAM("fentry", ip_rcv_core, nw_reach_ip)
+NW_SKB_PROGRAM("fentry", ip6_rcv_core, nw_reach_ip)
+NW_SKB_PROGRAM("fentry", tcp_v4_rcv, nw_reach_tcp)
+NW_SKB_PROGRAM("fentry", tcp_v6_rcv, nw_reach_tcp)
 
 /* ---- receive: the application reads ---- */
 

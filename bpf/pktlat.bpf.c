@@ -62,20 +62,14 @@ struct {
 /* NULL if there is nothing, or no memory for it. */
 static __always_inline struct nw_arrivals *nw_arrivals_of(void *sk, bool make)
 {
-	struct nw_arrivals *arrivals;
+	struct nw_arrivals none = {};
 	__u64 key = (__u64)sk;
 
 	if (nw_has_socket_storage())
 		return make ? nw_storage_make(&arrivals_of, sk) :
 			      bpf_sk_storage_get(&arrivals_of, sk, 0, 0);
-	arrivals = bpf_map_lookup_elem(&arrivals_table, &key);
-	if (!arrivals && make) {
-		struct nw_arrivals none = {};
-
-		bpf_map_update_elem(&arrivals_table, &key, &none, BPF_NOEXIST);
-		arrivals = bpf_map_lookup_elem(&arrivals_table, &key);
-	}
-	return arrivals;
+	return make ? nw_table_make(&arrivals_table, &key, &none) :
+		      bpf_map_lookup_elem(&arrivals_table, &key);
 }
 
 /* Where the data of a segment ends; 0 if it has none that is new. */

@@ -25,7 +25,6 @@
 
 #ifndef likely
 #define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
 #endif
 
 /* Keeps the compiler from merging or reordering what the verifier tracks. */
@@ -33,14 +32,26 @@
 #define barrier_var(var) asm volatile("" : "+r"(var))
 #endif
 
-#define NW_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-
 /*
  * 6.2 and newer: gives a cgroup_skb program the kernel's own struct sk_buff.
  * Weak: where it is missing the object still loads.
  */
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
 const volatile bool nw_has_kernel_context = false;
+
+/*
+ * As bpf_cast_to_kern_ctx: kernel memory of a known type, read without the call
+ * of a helper, which costs as much as some twenty loads.
+ */
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
+
+#define nw_cast(type, pointer) \
+	((type *)bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(type)))
+
+/* One field of kernel memory that a hook knows only the address of; 0 at NULL. */
+#define nw_read(pointer, field)                                                \
+	(nw_has_kernel_context ? nw_cast(typeof(*(pointer)), pointer)->field : \
+				 BPF_CORE_READ(pointer, field))
 
 /* 5.17 and newer: a loop whose body the verifier looks at once. */
 const volatile bool nw_has_loop = false;

@@ -15,32 +15,34 @@
 static __always_inline struct file *nw_file_of(__u32 fd)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct files_struct *files = nw_read(task, files);
+	struct fdtable *table = nw_read(files, fdt);
 	struct file *file = NULL;
 
-	if (fd < BPF_CORE_READ(table, max_fds))
+	if (fd < nw_read(table, max_fds))
 		bpf_probe_read_kernel(&file, sizeof(file),
-				      BPF_CORE_READ(table, fd) + fd);
+				      nw_read(table, fd) + fd);
 	return file;
 }
 
 /* The socket of an open file; NULL if it is none. */
 static __always_inline struct sock *nw_sock_of(struct file *file)
 {
+	struct inode *inode = nw_read(file, f_inode);
 	struct socket *socket;
 
-	if ((BPF_CORE_READ(file, f_inode, i_mode) & NW_S_IFMT) != NW_S_IFSOCK)
+	if ((nw_read(inode, i_mode) & NW_S_IFMT) != NW_S_IFSOCK)
 		return NULL;
-	socket = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(socket, sk);
+	socket = nw_read(file, private_data);
+	return nw_read(socket, sk);
 }
 
 static __always_inline bool nw_is_mptcp(struct sock *sk)
 {
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 family = nw_read(sk, __sk_common.skc_family);
 
 	return (family == AF_INET || family == AF_INET6) &&
-	       BPF_CORE_READ(sk, sk_protocol) == NW_IPPROTO_MPTCP;
+	       nw_read(sk, sk_protocol) == NW_IPPROTO_MPTCP;
 }
 
 /*
@@ -50,19 +52,19 @@ static __always_inline bool nw_is_mptcp(struct sock *sk)
  */
 static __always_inline struct sock *nw_tcp_of(struct sock *sk)
 {
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 family = nw_read(sk, __sk_common.skc_family);
 	__u16 protocol;
 
 	if ((family != AF_INET && family != AF_INET6) ||
-	    BPF_CORE_READ(sk, sk_type) != SOCK_STREAM)
+	    nw_read(sk, sk_type) != SOCK_STREAM)
 		return NULL;
-	protocol = BPF_CORE_READ(sk, sk_protocol);
+	protocol = nw_read(sk, sk_protocol);
 	if (protocol == NW_IPPROTO_TCP)
 		return sk;
 	if (protocol != NW_IPPROTO_MPTCP ||
 	    !bpf_core_type_exists(struct mptcp_sock))
 		return NULL;
-	return BPF_CORE_READ((struct mptcp_sock *)sk, first);
+	return nw_read((struct mptcp_sock *)sk, first);
 }
 
 /* The socket behind a descriptor of the current task; NULL if it is none. */

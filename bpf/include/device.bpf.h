@@ -8,15 +8,6 @@
 
 #include "layers.bpf.h"
 
-/*
- * 6.2 and newer, as bpf_cast_to_kern_ctx: kernel memory of a known type, read
- * without the call of a helper.
- */
-extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
-
-#define nw_cast(type, pointer) \
-	((type *)bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(type)))
-
 /* Behind IPv6 extension headers there may be TCP all the same. */
 #define NW_IPPROTO_UDP 17
 #define NW_IPPROTO_ICMPV6 58

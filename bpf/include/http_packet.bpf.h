@@ -281,8 +281,6 @@ static __always_inline struct nw_http_connection *
 nw_http_of_packet(struct __sk_buff *ctx, struct bpf_sock *sk,
 		  const struct nw_headers *h, __u32 way, bool explain)
 {
-	if (sk->type != SOCK_STREAM)
-		return NULL;
 	if (sk->state == TCP_LISTEN)
 		return way == NW_HTTP_IN && h->payload_bytes ?
 			       nw_http_begin_early(h) :

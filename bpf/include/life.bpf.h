@@ -35,8 +35,9 @@ struct {
 } life_untold SEC(".maps");
 
 /*
- * The socket that a thread connects: its address, by pid and tid. Who has been
- * displaced is told when SYN_SENT ends.
+ * The socket that a thread connects: its address, by pid and tid. Threads that
+ * are killed meanwhile leave theirs behind. Who has been displaced loses
+ * nothing: its connect() is told when SYN_SENT ends, with its own time.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -89,8 +90,7 @@ static __always_inline void nw_emit_connect(struct nw_life *e, __u64 connect_ns,
 	e->error = 0;
 	if (nw_wants(NW_LIFE_STATE))
 		nw_emit_life(e, NW_LIFE_STATE);
-	if (sent && nw_wants(NW_LIFE_CONNECT) &&
-	    nw_subflow_kind(e->head.sock) != NW_SUBFLOW_JOINED)
+	if (sent && nw_wants(NW_LIFE_CONNECT) && !nw_is_joined(e->head.sock))
 		nw_emit_life(e, NW_LIFE_CONNECT);
 }
 

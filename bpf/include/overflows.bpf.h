@@ -21,11 +21,7 @@ static __always_inline void nw_count_overflow(struct sock *listener)
 {
 	__u64 key = (__u64)listener, none = 0, *count;
 
-	count = bpf_map_lookup_elem(&shared_overflows, &key);
-	if (!count) {
-		nw_table_add(&shared_overflows, &key, &none);
-		count = bpf_map_lookup_elem(&shared_overflows, &key);
-	}
+	count = nw_table_make(&shared_overflows, &key, &none);
 	if (count)
 		__sync_fetch_and_add(count, 1);
 }

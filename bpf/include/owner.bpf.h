@@ -71,23 +71,22 @@ static __always_inline bool nw_has_mptcp(void)
 	       bpf_core_field_exists(tp->is_mptcp);
 }
 
-/*
- * enum nw_subflow of the socket at this address. Without branches, as the
- * verifier would walk each of them through all that follows.
- */
-static __always_inline __u32 nw_subflow_kind(__u64 sock)
+/* Of a subflow: whether the kernel has made it by itself, 1 or 0. */
+static __noinline __u32 nw_subflow_joins(__u64 sock)
 {
-	struct tcp_sock *tp = (struct tcp_sock *)sock;
-	struct mptcp_subflow_context *subflow;
-	__u32 joins, is_subflow;
+	struct mptcp_subflow_context *subflow = nw_subflow_of(sock);
 
-	if (!nw_has_mptcp())
+	return BPF_CORE_READ_BITFIELD_PROBED(subflow, request_join) |
+	       BPF_CORE_READ_BITFIELD_PROBED(subflow, mp_join);
+}
+
+/* enum nw_subflow; plain TCP, which nearly all is, costs one load. */
+static __always_inline __u32 nw_subflow_kind(struct tcp_sock *tp)
+{
+	if (!nw_has_mptcp() || !(tp->is_mptcp & 1))
 		return NW_SUBFLOW_NONE;
-	is_subflow = BPF_CORE_READ(tp, is_mptcp) & 1;
-	subflow = nw_subflow_of(sock);
-	joins = BPF_CORE_READ_BITFIELD_PROBED(subflow, request_join) |
-		BPF_CORE_READ_BITFIELD_PROBED(subflow, mp_join);
-	return is_subflow + (is_subflow & joins);
+	return nw_subflow_joins((__u64)tp) ? NW_SUBFLOW_JOINED :
+					     NW_SUBFLOW_FIRST;
 }
 
 /* The address of the socket that a subflow belongs to; 0 = it is none. */
@@ -102,12 +101,18 @@ static __always_inline __u64 nw_mptcp_of(__u64 sock)
 	return (__u64)BPF_CORE_READ(subflow, conn);
 }
 
+/* True of a subflow that the kernel has made by itself, by its address. */
+static __always_inline bool nw_is_joined(__u64 sock)
+{
+	return nw_mptcp_of(sock) && nw_subflow_joins(sock);
+}
+
 /* The kernel's TCP_… state of the socket at this address. */
 static __always_inline __u8 nw_probe_state(__u64 sock)
 {
 	struct sock *sk = (struct sock *)sock;
 
-	return BPF_CORE_READ(sk, __sk_common.skc_state);
+	return nw_read(sk, __sk_common.skc_state);
 }
 
 /*

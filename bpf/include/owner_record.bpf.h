@@ -28,6 +28,30 @@ static __always_inline void nw_emit_owner(struct sock *sk, __u32 kind,
 	nw_submit(record);
 }
 
+/* accept() has returned this socket. */
+static __always_inline void nw_emit_accepted(struct sock *sk,
+					     const struct nw_owner *owner)
+{
+	struct nw_tuple tuple = {};
+
+	nw_probe_tuple(&tuple, sk);
+	if (nw_tuple_allowed(&tuple))
+		nw_emit_owner(sk, NW_KIND_CONNECTION_OWNER, nw_probe_netns(sk),
+			      &tuple, owner, nw_owner_allowed(owner, sk));
+}
+
+/* The process that uses it now is its owner. */
+static __always_inline void nw_emit_user(struct sock *sk, struct tcp_sock *tp,
+					 const struct nw_socket *s, __u32 kind)
+{
+	struct nw_tuple tuple = {};
+
+	nw_sock_tuple(tp, &tuple);
+	if (nw_tuple_allowed(&tuple))
+		nw_emit_owner(sk, kind, nw_sock_netns(sk), &tuple, &s->owner,
+			      nw_owner_allowed(&s->owner, sk));
+}
+
 /* Nobody has accepted it, so it was its listener's: its marks from now on. */
 static __always_inline int nw_end_unaccepted(struct sock *sk,
 					     struct nw_socket *s,

@@ -109,17 +109,13 @@ static __always_inline int nw_note_state(struct sock *sk, int old_state,
 static __always_inline int nw_note_accept(long fd)
 {
 	struct nw_owner owner = {};
-	struct nw_tuple tuple = {};
 	struct sock *sk = nw_accepted_by(&owner, fd, true);
 
 	if (!sk)
 		return 0;
 	nw_note_owned(sk, &owner, false);
-	if (!nw_owner_filtered())
-		return 0;
-	nw_probe_tuple(&tuple, sk);
-	nw_emit_owner(sk, NW_KIND_CONNECTION_OWNER, nw_probe_netns(sk), &tuple,
-		      &owner, nw_allowed(&tuple, &owner, sk));
+	if (nw_owner_filtered())
+		nw_emit_accepted(sk, &owner);
 	return 0;
 }
 
@@ -127,17 +123,13 @@ static __always_inline int nw_note_accept(long fd)
 static __always_inline int nw_note_user(struct sock *sk, struct nw_socket *s)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	struct nw_tuple tuple = {};
 	__u32 use = nw_take_over(s);
 
 	if (use == NW_USE_NONE || !tp)
 		return 0;
 	nw_note_ends(sk, tp, s);
-	if (use != NW_USE_FIRST || !nw_owner_filtered())
-		return 0;
-	nw_sock_tuple(tp, &tuple);
-	nw_emit_owner(sk, NW_KIND_CONNECTION_OWNER, nw_sock_netns(sk), &tuple,
-		      &s->owner, nw_allowed(&tuple, &s->owner, sk));
+	if (use == NW_USE_FIRST && nw_owner_filtered())
+		nw_emit_user(sk, tp, s, NW_KIND_CONNECTION_OWNER);
 	return 0;
 }
 

@@ -105,20 +105,33 @@ static __always_inline void nw_fill_packet(struct nw_packet *p,
 }
 
 /*
+ * A packet's socket, to be read, of which the record has the address `sock`; NULL
+ * if it has none.
+ */
+static __always_inline struct tcp_sock *nw_tcp_of_packet(struct bpf_sock *sk,
+							 __u64 sock)
+{
+	if (!sock)
+		return NULL;
+	return nw_has_kernel_context ? nw_cast(struct tcp_sock, (void *)sock) :
+				       bpf_skc_to_tcp_sock(sk);
+}
+
+/*
  * Whether TCP hands over what it has sent before, as it judges itself
  * (TcpOutSegs): snd_nxt moves on only after new data has been handed over. A
  * listener's own numbers say nothing of its SYN-ACKs.
  */
-static __always_inline bool nw_sent_before(struct bpf_sock *sk,
+static __always_inline bool nw_sent_before(struct bpf_sock *sk, __u64 sock,
 					   const struct nw_headers *h)
 {
 	__u32 end = h->seq + h->payload_bytes + !!(h->flags & NW_TCP_SYN) +
 		    !!(h->flags & NW_TCP_FIN);
-	struct bpf_tcp_sock *tp;
+	struct tcp_sock *tp;
 
-	if (end == h->seq || sk->type != SOCK_STREAM || sk->state == TCP_LISTEN)
+	if (end == h->seq || sk->state == TCP_LISTEN)
 		return false;
-	tp = bpf_tcp_sock(sk);
+	tp = nw_tcp_of_packet(sk, sock);
 	return tp && (__s32)(end - tp->snd_nxt) <= 0;
 }
 

@@ -9,27 +9,28 @@
 
 static __always_inline __u32 nw_probe_netns(struct sock *sk)
 {
-	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	struct net *net = nw_read(sk, __sk_common.skc_net.net);
+
+	return nw_read(net, ns.inum);
 }
 
 static __always_inline void nw_probe_tuple(struct nw_tuple *t, struct sock *sk)
 {
 	struct inet_sock *inet = (struct inet_sock *)sk;
 
-	t->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	t->local_port = bpf_ntohs(BPF_CORE_READ(inet, inet_sport));
-	t->peer_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	t->family = nw_read(sk, __sk_common.skc_family);
+	t->local_port = bpf_ntohs(nw_read(inet, inet_sport));
+	t->peer_port = bpf_ntohs(nw_read(sk, __sk_common.skc_dport));
 	if (t->family == AF_INET) {
 		nw_map_ipv4(t->local_addr,
-			    BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
-		nw_map_ipv4(t->peer_addr,
-			    BPF_CORE_READ(sk, __sk_common.skc_daddr));
+			    nw_read(sk, __sk_common.skc_rcv_saddr));
+		nw_map_ipv4(t->peer_addr, nw_read(sk, __sk_common.skc_daddr));
 		return;
 	}
-	BPF_CORE_READ_INTO((struct in6_addr *)t->local_addr, sk,
-			   __sk_common.skc_v6_rcv_saddr);
-	BPF_CORE_READ_INTO((struct in6_addr *)t->peer_addr, sk,
-			   __sk_common.skc_v6_daddr);
+	*(struct in6_addr *)t->local_addr =
+		nw_read(sk, __sk_common.skc_v6_rcv_saddr);
+	*(struct in6_addr *)t->peer_addr =
+		nw_read(sk, __sk_common.skc_v6_daddr);
 	if (nw_is_mapped(t->local_addr))
 		t->family = AF_INET;
 }

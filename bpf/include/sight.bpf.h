@@ -26,8 +26,25 @@ static __always_inline void nw_fill_record(struct nw_packet *p,
 	if (seen->headers.flags & NW_TCP_SYN)
 		p->pid = nw_owner_pid(sk);
 	p->marks = seen->marks;
-	if (!rx && nw_sent_before(sk, &seen->headers))
+	if (!rx && nw_sent_before(sk, seen->sock, &seen->headers))
 		p->marks |= NW_MARK_RETRANSMITTED;
+}
+
+/* A record without times. */
+static __always_inline void
+nw_record_plain(struct bpf_sock *sk, const struct nw_sight *seen, bool rx)
+{
+	struct nw_packet *record;
+
+	/* read from there: kept in registers it takes more of the stack */
+	barrier_var(seen);
+	record = nw_is_told(seen->marks, seen->http_heads) ?
+			 nw_reserve(sizeof(*record)) :
+			 NULL;
+	if (!record)
+		return;
+	nw_fill_record(record, sk, seen, rx);
+	nw_submit(record);
 }
 
 /*
@@ -35,21 +52,6 @@ static __always_inline void nw_fill_record(struct nw_packet *p,
  * the HTTP parser: older kernels count at least 32 bytes for each of a
  * chain of calls, and allow 512 in all.
  */
-static __noinline int nw_record_plain(struct __sk_buff *ctx,
-				      struct bpf_sock *sk,
-				      const struct nw_sight *seen, bool rx)
-{
-	struct nw_packet *record = nw_is_told(seen->marks, seen->http_heads) ?
-					   nw_reserve(sizeof(*record)) :
-					   NULL;
-
-	if (!record)
-		return 0;
-	nw_fill_record(record, sk, seen, rx);
-	nw_submit(record);
-	return 0;
-}
-
 static __noinline int nw_record_received(struct __sk_buff *ctx,
 					 struct bpf_sock *sk,
 					 const struct nw_sight *seen)

@@ -77,13 +77,9 @@ static __always_inline struct nw_socket *nw_socket_find(void *sk)
 
 static __always_inline struct nw_socket *nw_socket_by_address(__u64 key)
 {
-	struct nw_socket *s, none = {};
+	struct nw_socket none = {};
 
-	s = bpf_map_lookup_elem(&shared_socket_table, &key);
-	if (s)
-		return s;
-	nw_table_add(&shared_socket_table, &key, &none);
-	return bpf_map_lookup_elem(&shared_socket_table, &key);
+	return nw_table_make(&shared_socket_table, &key, &none);
 }
 
 /* The same, made if it is not there; NULL if there is no memory for it. */
@@ -109,13 +105,11 @@ static __noinline void nw_adopt_mptcp(struct nw_socket *s, __u64 sock)
 	s->verdict = NW_VERDICT_NONE;
 }
 
-/* Takes over what accept() told, if it has told something since. */
-static __always_inline void nw_adopt_owner(struct nw_socket *s, struct sock *sk)
+/* Takes over what accept() told of a socket of plain TCP, if it has told something since. */
+static __always_inline void nw_adopt_accepted(struct nw_socket *s, __u64 key)
 {
 	struct nw_owner *owner;
-	__u64 key = (__u64)sk;
 
-	nw_adopt_mptcp(s, key);
 	if (s->owner_source > NW_OWNER_LISTENER)
 		return;
 	owner = bpf_map_lookup_elem(&shared_accepted, &key);
@@ -125,6 +119,13 @@ static __always_inline void nw_adopt_owner(struct nw_socket *s, struct sock *sk)
 	s->owner_source = NW_OWNER_ACCEPT;
 	s->verdict = NW_VERDICT_NONE;
 	bpf_map_delete_elem(&shared_accepted, &key);
+}
+
+/* The same of any socket: what is told of the connection. */
+static __always_inline void nw_adopt_owner(struct nw_socket *s, struct sock *sk)
+{
+	nw_adopt_mptcp(s, (__u64)sk);
+	nw_adopt_accepted(s, (__u64)sk);
 }
 
 /* What is known of the process that owns a socket; NULL if nothing is. */

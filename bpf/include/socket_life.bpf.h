@@ -155,7 +155,7 @@ static __always_inline __u32 nw_turn(struct nw_turn *t, struct sock *sk,
 	t->s = nw_socket_make(sk);
 	if (!t->s)
 		return NW_TURN_NONE;
-	t->subflow = nw_subflow_kind((__u64)sk);
+	t->subflow = nw_subflow_kind(t->tp);
 	t->now_ns = bpf_ktime_get_ns();
 	t->since_ns = 0;
 	if (state == TCP_SYN_SENT || state == TCP_LISTEN) {
@@ -181,7 +181,9 @@ static __always_inline __u32 nw_turn(struct nw_turn *t, struct sock *sk,
 	if (old_state == TCP_SYN_RECV && t->subflow == NW_SUBFLOW_FIRST &&
 	    t->s->role == NW_ROLE_SERVER)
 		nw_forget_mptcp(key);
-	nw_adopt_owner(t->s, sk);
+	if (t->subflow)
+		nw_adopt_mptcp(t->s, key);
+	nw_adopt_accepted(t->s, key);
 	if (sk->sk_socket && !t->s->given_ms)
 		t->s->given_ms = nw_clock_ms(t->now_ns);
 	nw_note_closer(t->s, sk, old_state, state);

@@ -58,6 +58,19 @@ static __always_inline void nw_count_failure(void *map)
 		_error == 0;                                             \
 	})
 
+/* What a table has for this key, made of `none` if it is new; NULL is counted. */
+static __always_inline void *nw_table_make(void *table, const void *key,
+					   const void *none)
+{
+	void *value = bpf_map_lookup_elem(table, key);
+
+	if (value)
+		return value;
+	/* another program may be quicker: then it is there all the same */
+	nw_table_add(table, key, none);
+	return bpf_map_lookup_elem(table, key);
+}
+
 /* What `map` has for this socket, made if it is not there; NULL is counted. */
 #define nw_storage_make(map, sk)                                      \
 	({                                                            \

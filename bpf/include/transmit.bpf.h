@@ -79,21 +79,6 @@ static __always_inline void nw_sent_put_away(const struct nw_packet *packet,
 	nw_put_away(packet, id, queue_ns);
 }
 
-/* What TCP took for now when it began to transmit; 0 = not known. */
-static __always_inline __u64 nw_tcp_clock(struct __sk_buff *ctx,
-					  struct bpf_sock *sk)
-{
-	struct sk_buff *skb;
-	struct tcp_sock *tp;
-
-	if (nw_has_kernel_context) {
-		skb = bpf_cast_to_kern_ctx(ctx);
-		return nw_cast(struct tcp_sock, skb->sk)->tcp_clock_cache;
-	}
-	tp = bpf_skc_to_tcp_sock(sk);
-	return tp ? tp->tcp_clock_cache : 0;
-}
-
 /*
  * When TCP handed a packet over. Its own clock, which it reads at the beginning
  * of each transmission, without another reading here. The packet's stamp is the
@@ -102,13 +87,16 @@ static __always_inline __u64 nw_tcp_clock(struct __sk_buff *ctx,
  * waits before it hands over, within TCP.
  */
 static __always_inline __u64 nw_handed_ns(struct __sk_buff *ctx,
-					  struct bpf_sock *sk)
+					  struct bpf_sock *sk, __u64 sock)
 {
 	__u64 now = 0, stamp = ctx->tstamp;
+	struct tcp_sock *tp;
 
 	/* a listener's SYN-ACK and the kernel's own reset have no such socket */
-	if (stamp && sk->type == SOCK_STREAM && sk->state != TCP_LISTEN)
-		now = nw_tcp_clock(ctx, sk);
+	tp = stamp && sk->state != TCP_LISTEN ? nw_tcp_of_packet(sk, sock) :
+						NULL;
+	if (tp)
+		now = tp->tcp_clock_cache;
 	if (!now)
 		now = bpf_ktime_get_ns();
 	return stamp && stamp < now ? stamp : now;

@@ -10,12 +10,20 @@ static __always_inline __u32 nw_sock_netns(struct sock *sk)
 	return sk->__sk_common.skc_net.net->ns.inum;
 }
 
+/* A whole socket as one of TCP, to be read; NULL if it is none. */
+static __always_inline struct tcp_sock *nw_tcp_sock(struct sock *sk)
+{
+	if (!nw_has_kernel_context)
+		return bpf_skc_to_tcp_sock(sk);
+	return sk->sk_protocol == NW_IPPROTO_TCP ?
+		       nw_cast(struct tcp_sock, sk) :
+		       NULL;
+}
+
 /* The socket behind a hook; NULL if it is none of TCP or of another namespace. */
 static __always_inline struct tcp_sock *nw_watched(struct sock *sk)
 {
-	if (!nw_netns_allowed(nw_sock_netns(sk)))
-		return NULL;
-	return bpf_skc_to_tcp_sock(sk);
+	return nw_netns_allowed(nw_sock_netns(sk)) ? nw_tcp_sock(sk) : NULL;
 }
 
 static __always_inline void nw_map_ipv4(__u8 *to, __be32 addr)

@@ -31,11 +31,13 @@ enum nw_use {
 /* True of the process that runs: by its pid and, where that is cheap, its start. */
 static __always_inline bool nw_is_current(const struct nw_task *task)
 {
-	if (task->pid != bpf_get_current_pid_tgid() >> 32)
-		return false;
-	return !nw_has_task_btf() ||
-	       task->start_ns ==
-		       bpf_get_current_task_btf()->group_leader->start_boottime;
+	struct task_struct *current;
+
+	if (!nw_has_task_btf())
+		return task->pid == bpf_get_current_pid_tgid() >> 32;
+	current = bpf_get_current_task_btf();
+	return task->pid == current->tgid &&
+	       task->start_ns == current->group_leader->start_boottime;
 }
 
 /*

@@ -139,9 +139,7 @@ static __always_inline bool nw_await_child(struct sock *sk,
 
 	if (!flow)
 		return false;
-	generation = nw_unread_generation(&flow->unread.queue);
-	if (!generation)
-		generation = nw_unread_open(&flow->unread);
+	generation = nw_unread_open(&flow->unread);
 	if (!nw_unread_is_open(generation))
 		return false;
 	__builtin_memcpy(flow->ends.local_addr, p->tuple.local_addr,
@@ -164,7 +162,7 @@ static __always_inline bool nw_wait(struct bpf_sock *sk,
 
 	if (!p->payload_bytes)
 		return false;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = nw_tcp_of_packet(sk, p->head.sock);
 	if (!tp || nw_state_of(tp) == TCP_LISTEN)
 		return false;
 	return (__s32)(end - tp->copied_seq) > 0 &&
@@ -287,7 +285,7 @@ static __always_inline __u64 nw_leave(struct sock *sk, struct nw_flow *flow,
 	__u64 now;
 	int marks;
 	struct nw_packet *p = bpf_map_lookup_elem(&scratch, &which);
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tp = nw_tcp_sock(sk);
 	struct nw_unread_walk walk = {
 		.user = {.packet = p,
 			 .which = which,

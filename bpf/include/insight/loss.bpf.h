@@ -3,7 +3,7 @@
 #ifndef NW_INSIGHT_LOSS_BPF_H
 #define NW_INSIGHT_LOSS_BPF_H
 
-#include "insight/life.bpf.h"
+#include "insight/connects.bpf.h"
 
 /* tcp_retransmit_skb tells of failures too, 6.17. */
 const volatile bool nw_has_retransmit_error = false;

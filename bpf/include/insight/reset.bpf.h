@@ -3,7 +3,7 @@
 #ifndef NW_INSIGHT_RESET_BPF_H
 #define NW_INSIGHT_RESET_BPF_H
 
-#include "insight/life.bpf.h"
+#include "insight/connects.bpf.h"
 #include "skb.bpf.h"
 
 /* tcp_send_reset tells a reason, 6.10. */

@@ -52,16 +52,12 @@ struct {
 
 static __always_inline struct nw_seen *nw_seen_of(void *sk)
 {
-	struct nw_seen *seen, none = {};
+	struct nw_seen none = {};
 	__u64 key = (__u64)sk;
 
-	if (nw_has_socket_storage())
-		return nw_storage_make(&insight_seen, sk);
-	seen = bpf_map_lookup_elem(&insight_seen_table, &key);
-	if (seen)
-		return seen;
-	bpf_map_update_elem(&insight_seen_table, &key, &none, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&insight_seen_table, &key);
+	return nw_has_socket_storage() ?
+		       nw_storage_make(&insight_seen, sk) :
+		       nw_table_make(&insight_seen_table, &key, &none);
 }
 
 /* Slow start or congestion avoidance; as before while a loss is repaired. */

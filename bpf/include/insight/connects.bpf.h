@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* CONNECT, ACCEPT and CLOSE: how a connection begins and ends. */
-#ifndef NW_INSIGHT_LIFE_BPF_H
-#define NW_INSIGHT_LIFE_BPF_H
+#ifndef NW_INSIGHT_CONNECTS_BPF_H
+#define NW_INSIGHT_CONNECTS_BPF_H
 
 #include "owner_record.bpf.h"
 #include "volume.bpf.h"
@@ -178,14 +178,10 @@ static __always_inline int nw_insight_accepted(long fd)
 static __always_inline int nw_insight_used(struct sock *sk, struct nw_socket *s)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	struct nw_tuple tuple = {};
 
-	if (nw_take_over(s) != NW_USE_FIRST || !tp || !nw_owner_filtered())
-		return 0;
-	nw_sock_tuple(tp, &tuple);
-	nw_emit_owner(sk, NW_KIND_CONNECTION_OWNER, nw_sock_netns(sk), &tuple,
-		      &s->owner, nw_allowed(&tuple, &s->owner, sk));
+	if (nw_take_over(s) == NW_USE_FIRST && tp && nw_owner_filtered())
+		nw_emit_user(sk, tp, s, NW_KIND_CONNECTION_OWNER);
 	return 0;
 }
 
-#endif /* NW_INSIGHT_LIFE_BPF_H */
+#endif /* NW_INSIGHT_CONNECTS_BPF_H */
