@@ -3,10 +3,13 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FamilyName } from '../../src/metrics/families.js';
 import { listenTo, stop } from './child.js';
-import { NETWATCH, type Lab } from './lab.js';
+import { NETWATCH, ROOT, type Lab } from './lab.js';
 
 /** What `make run` asks for. */
 export const EVERYTHING = ['-x', '-r', '-t', '-i', '-e'];
+
+/** What `make` leaves at the top of the checkout. */
+const LAUNCHER = join(ROOT, 'netwatch');
 
 /** The ready line of the collector. */
 export const READY = /^netwatch: ready/m;
@@ -49,7 +52,8 @@ export interface Collector {
 /** Starts netwatch and returns at its ready line. */
 export async function startCollector(lab: Lab, args: readonly string[]): Promise<Collector> {
   const data = mkdtempSync(join(lab.folder, 'netwatch-'));
-  const child = lab.start(process.execPath, commandLine(lab, data, args));
+  // Through the launcher, which gives Node.js its options.
+  const child = lab.start(LAUNCHER, commandLine(lab, data, args).slice(1));
   const words = listenTo(child, 'netwatch', [child.stderr]);
   await words.heard(READY);
   return {

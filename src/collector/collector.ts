@@ -9,6 +9,7 @@ import { NetwatchError, type Failure } from '../failure.js';
 import { Priority } from '../kernel/priority.js';
 import { listNamespaces, type NetworkNamespace } from '../kernel/host.js';
 import { releaseKernelBtf } from '../kernel/kernel-btf.js';
+import { giveBackMemory, keepMemorySmall, letGoOfFilePages } from '../kernel/own-memory.js';
 import { SocketMemoryWarning } from '../kernel/socket-memory.js';
 import { checkEnvironment } from '../kernel/system.js';
 import type { ProgramState, Source, SourceMissing } from '../kernel/source.js';
@@ -92,10 +93,12 @@ export class Collector {
   /** The pull under way. */
   #pulling: Promise<void> | null = null;
   #stopped = false;
+  #pulls = 0;
 
   /** Attaches everything. Throws NetwatchError if it cannot; nothing is left attached then. */
   static async start(options: CollectorOptions, hooks: CollectorHooks): Promise<Collector> {
     checkEnvironment();
+    keepMemorySmall();
     const namespaces = namespacesOf(options);
     const filter = filterOf(options, namespaces);
     const files = await Files.open(options, hooks.say);
@@ -209,6 +212,8 @@ export class Collector {
     this.#memoryWarning.check(this.#sources);
     await this.#pullConnections();
     await this.#writeState();
+    giveBackMemory();
+    if (this.#pulls++ === 0) letGoOfFilePages();
   }
 
   /** In slices: 10,000 connections with -x are 36 MB of lines at first. */

@@ -21,6 +21,11 @@ export interface Owner {
   readonly cgroup: number;
 }
 
+/** With its key: a pull that finds the same again makes nothing that stays. */
+interface Named extends Owner {
+  readonly key: string;
+}
+
 /** Names a connection among all of this machine; `src` and `dst` as in the logs. */
 export function endsKey(netns: number, src: string, dst: string): string {
   return `${netns} ${src} ${dst}`;
@@ -32,8 +37,8 @@ export function endsKey(netns: number, src: string, dst: string): string {
  */
 export class ProcessNames {
   readonly #nameOf: (pid: number) => string | null;
-  #now = new Map<string, Owner>();
-  #before = new Map<string, Owner>();
+  #now = new Map<string, Named>();
+  #before = new Map<string, Named>();
   /** Names of processes that were looked up since the last pull; null: it was gone. */
   #looked = new Map<number, string | null>();
 
@@ -52,11 +57,15 @@ export class ProcessNames {
   note({ netns, ownerSource, pid, comm, cgroup }: Connection, src: string, dst: string): void {
     if (ownerSource === OWNER_SOURCE.NW_OWNER_NONE) return;
     const key = endsKey(netns, src, dst);
-    if (this.#now.size >= MOST && !this.#now.has(key)) {
+    const now = this.#now.get(key);
+    if (now === undefined && this.#now.size >= MOST) {
       const oldest = this.#now.keys().next().value;
       if (oldest !== undefined) this.#now.delete(oldest);
     }
-    this.#now.set(key, { pid, comm, cgroup });
+    const known = now ?? this.#before.get(key);
+    const isSame = known?.pid === pid && known.comm === comm && known.cgroup === cgroup;
+    if (!isSame) this.#now.set(key, { key, pid, comm, cgroup });
+    else if (now === undefined) this.#now.set(known.key, known);
   }
 
   /** The process at this side of a connection; null if it is not known. */
@@ -81,7 +90,7 @@ export class ProcessNames {
     if (pid === 0 || known?.pid === pid) return known;
     const comm = this.#lookUp(pid);
     if (comm === null) return isClient ? null : known;
-    const owner = { pid, comm, cgroup: 0 };
+    const owner = { key, pid, comm, cgroup: 0 };
     // A flood of SYNs must not displace those that got further.
     const isNews = known === null || isClient;
     if (isNews && this.#now.size < MOST) this.#now.set(key, owner);

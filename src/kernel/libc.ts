@@ -18,6 +18,12 @@ export const c = {
     libc,
     'int munmap(void *addr, size_t length)',
   ),
+  madvise: fn<(at: Pointer, length: number, advice: number) => number>(
+    libc,
+    'int madvise(void *addr, size_t length, int advice)',
+  ),
+  mallopt: fn<(option: number, value: number) => number>(libc, 'int mallopt(int param, int value)'),
+  mallocTrim: fn<(keep: number) => number>(libc, 'int malloc_trim(size_t pad)'),
   read: fn<(fd: number, into: Uint8Array, count: number) => number>(
     libc,
     'int64_t read(int fd, void *buf, size_t count)',

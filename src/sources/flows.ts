@@ -8,6 +8,7 @@
  * quietest named one does, whose sums then go to the others, for good.
  */
 import { OWNER_SOURCE, ROLE, type Connection } from '../generated/connection.js';
+import { RowStore, type Row } from '../kernel/rows.js';
 import { ownersKey, type CgroupNames } from './cgroup-names.js';
 import { payloadReceived } from './payload.js';
 import { TCP_LISTEN } from './tcp-states.js';
@@ -54,16 +55,12 @@ interface Named {
   recent: number;
 }
 
-/** What of a connection has been added already. */
-interface Counted {
-  readonly openNs: number | null;
-  readonly ports: number;
-  sent: number;
-  received: number;
-  retransmits: number;
-  /** The interval in which it was looked at last. */
-  interval: number;
-}
+/**
+ * What of a connection has been added already: places in its row, as each look changes them. `openNs`
+ * is NaN where it is not known; `interval` is the one in which it was looked at last.
+ */
+const COUNTED = { openNs: 0, ports: 1, sent: 2, received: 3, retransmits: 4, interval: 5 } as const;
+const COUNTED_NUMBERS = Object.keys(COUNTED).length;
 
 interface Growing extends Flow {
   /** In eighths of us, and how many have one. */
@@ -97,7 +94,8 @@ export class FlowTable {
   readonly others: FlowSums = noSums();
   readonly #limits: FlowLimits;
   readonly #named = new Map<string, Named>();
-  readonly #counted = new Map<number, Counted>();
+  readonly #counted = new Map<number, Row>();
+  readonly #rows = new RowStore(COUNTED_NUMBERS, 0);
   #interval = new Map<string, Growing>();
   #beyond: FlowSums & { newConnections: number } = { ...noSums(), newConnections: 0 };
   #intervals = 0;
@@ -128,34 +126,52 @@ export class FlowTable {
   /** The last look at one. */
   closed(connection: Connection, names: CgroupNames | null = null): void {
     this.#look(connection, names);
-    this.#counted.delete(connection.sock);
+    this.left(connection.sock);
   }
 
   /** It is not watched any more. */
   left(sock: number): void {
+    const row = this.#counted.get(sock);
+    if (row === undefined) return;
     this.#counted.delete(sock);
+    this.#rows.give(row);
   }
 
   #look(connection: Connection, names: CgroupNames | null): void {
     const { sock, openNs, totalRetrans } = connection;
-    const now = {
-      sent: connection.bytesSent - connection.bytesRetrans,
-      received: payloadReceived(connection),
-      retransmits: totalRetrans,
-    };
-    const known = this.#counted.get(sock);
+    const sent = connection.bytesSent - connection.bytesRetrans;
+    const received = payloadReceived(connection);
+    const { chunk, index } = this.#rowOf(sock);
+    const { wide } = chunk;
+    const at = index * COUNTED_NUMBERS;
     const isKnown =
-      known?.openNs === openNs && known.ports === portsOf(connection) && known.sent <= now.sent;
-    const before = isKnown ? known : { sent: 0, received: 0, retransmits: 0 };
+      Object.is(wide[at + COUNTED.openNs], openNs ?? NaN) &&
+      wide[at + COUNTED.ports] === portsOf(connection) &&
+      wide[at + COUNTED.sent]! <= sent;
+    if (!isKnown) wide.fill(0, at, at + COUNTED_NUMBERS);
     this.#add(connection, names, {
-      sent: now.sent - before.sent,
-      received: now.received - before.received,
-      retransmits: now.retransmits - before.retransmits,
+      sent: sent - wide[at + COUNTED.sent]!,
+      received: received - wide[at + COUNTED.received]!,
+      retransmits: totalRetrans - wide[at + COUNTED.retransmits]!,
       connections: isKnown ? 0 : 1,
     });
-    const counted = { ...now, openNs, ports: portsOf(connection), interval: this.#intervals };
-    if (isKnown) Object.assign(known, counted);
-    else this.#counted.set(sock, counted);
+    wide[at + COUNTED.openNs] = openNs ?? NaN;
+    wide[at + COUNTED.ports] = portsOf(connection);
+    wide[at + COUNTED.sent] = sent;
+    wide[at + COUNTED.received] = received;
+    wide[at + COUNTED.retransmits] = totalRetrans;
+    wide[at + COUNTED.interval] = this.#intervals;
+  }
+
+  /** The row of a socket; one that is new is of no connection yet. */
+  #rowOf(sock: number): Row {
+    let row = this.#counted.get(sock);
+    if (row === undefined) {
+      row = this.#rows.take();
+      row.chunk.wide[row.index * COUNTED_NUMBERS + COUNTED.ports] = NaN;
+      this.#counted.set(sock, row);
+    }
+    return row;
   }
 
   #add(
@@ -238,8 +254,10 @@ export class FlowTable {
 
   #forgetMissing(): void {
     this.#intervals++;
-    for (const [sock, { interval }] of this.#counted)
-      if (this.#intervals - interval > PATIENCE) this.#counted.delete(sock);
+    for (const [sock, { chunk, index }] of this.#counted) {
+      const interval = chunk.wide[index * COUNTED_NUMBERS + COUNTED.interval]!;
+      if (this.#intervals - interval > PATIENCE) this.left(sock);
+    }
   }
 
   /**

@@ -1,0 +1,52 @@
+/**
+ * Keeps the resident memory of this process small. Three things stay with a process that runs for
+ * long although nobody needs them: what its allocator has freed but not returned, what the engine's
+ * heap may grow by before it is cleaned, and pages of the program and its libraries that only the
+ * start has touched: 20 MB of Node.js.
+ */
+import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { c } from './libc.js';
+
+/** mallopt(3). */
+const M_MMAP_THRESHOLD = -3;
+/** Larger blocks are mappings of their own. Once set, glibc does not raise it by itself. */
+const MMAP_THRESHOLD_BYTES = 128 << 10;
+/** By how much the heap may grow before it is cleaned; V8 allows up to 300 %. */
+const HEAP_GROWTH = '--heap-growing-percent=30';
+/** madvise(2). */
+const MADV_DONTNEED = 4;
+
+const PAGES = /^([0-9a-f]+)-([0-9a-f]+) r-.p \S+ \S+ \S+ +\/.+$/;
+
+/** Once, at the start. */
+export function keepMemorySmall(): void {
+  setFlagsFromString(HEAP_GROWTH);
+  c.mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
+}
+
+/** Returns what the allocator holds free: 0.1 to 1 ms. */
+export function giveBackMemory(): void {
+  c.mallocTrim(0);
+}
+
+/**
+ * Lets go of all pages that are mapped from files and as they are there: what is used again comes back
+ * from the page cache at once, 16 pages at a time. 2 ms.
+ */
+export function letGoOfFilePages(): void {
+  for (const [start, end] of filePages(readFileSync('/proc/self/smaps', 'utf8')))
+    c.madvise(start, Number(end - start), MADV_DONTNEED);
+}
+
+/**
+ * Mappings of files, from smaps of proc(5), that are not writable and hold no page of their own. One
+ * that does, after relocation or for a breakpoint of somebody's uprobe, would lose it.
+ */
+export function filePages(smaps: string): [start: bigint, end: bigint][] {
+  return smaps.split(/\n(?=[0-9a-f]+-[0-9a-f]+ )/).flatMap((mapping) => {
+    const [, start, end] = PAGES.exec(mapping.slice(0, mapping.indexOf('\n'))) ?? [];
+    if (start === undefined || end === undefined || !/^Anonymous: +0 kB$/m.test(mapping)) return [];
+    return [[BigInt(`0x${start}`), BigInt(`0x${end}`)]];
+  });
+}
