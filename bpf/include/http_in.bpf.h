@@ -106,6 +106,7 @@ nw_points_came(struct nw_points *p, struct tcp_sock *tp, __u32 block, bool gap)
 			nw_ended_emit(block, i);
 			continue;
 		}
+		e->record.run_queue_ns = p->run_delay_ns;
 		nw_ended_set(p, i, NW_ENDED_TO_READ);
 	}
 }

@@ -174,10 +174,11 @@ static __always_inline void nw_settle_response(const struct nw_flow *flow,
 	if (whole) {
 		if (r->at[NW_POINT_WHOLE])
 			e->at[1] = r->at[NW_POINT_WHOLE];
-		if (r->at[NW_POINT_READ])
+		if (r->at[NW_POINT_READ]) {
 			e->at[2] = r->at[NW_POINT_READ];
+			x->run_queue_ns = r->other_ns;
+		}
 		x->reordering_ns = r->inner_ns;
-		x->run_queue_ns = r->other_ns;
 	}
 	written = nw_began_ns(flow, p, e->first_seq);
 	e->at[3] = p->written_ns > e->at[2] ? p->written_ns : e->at[2];

@@ -104,7 +104,7 @@ struct nw_request_points {
 	__u64 at[3]; /* 0 = not known (yet) */
 	/* a server's: reordering; a client's: the send buffer was full */
 	__u64 inner_ns;
-	/* a server's: the reader had no CPU; a client's: sent again */
+	/* a server's: run_delay_ns when it was whole; a client's: sent again */
 	__u64 other_ns;
 	/* a client's, behind its end: sent again, and until when that counts */
 	__u64 resent_ns;
@@ -159,7 +159,8 @@ struct nw_points {
 	__u32 used; /* of ended[]: only the first so many ever were */
 	__u64 reordering_ns; /* in all, without the gap there is */
 	__u64 began_reordering_ns; /* the same, when the message began */
-	__u64 run_delay_ns; /* of the task that used it last */
+	__u64 run_delay_ns; /* of the task that used it last, and since when it */
+	__u64 task_ns;
 	__u64 cgroup; /* of who has read it last */
 	__u32 task; /* its number; 0 = not known */
 	__u32 began_seq;
@@ -262,7 +263,7 @@ static __always_inline void nw_http_on_whole(struct nw_http *h,
 	r->at[2] = 0;
 	r->inner_ns = d->first_ns == now ? -nw_reordering(p, now) :
 					   -p->began_reordering_ns;
-	r->other_ns = NW_UNKNOWN;
+	r->other_ns = p->run_delay_ns;
 	r->resent_ns = 0;
 	r->resent_until_ns = 0;
 	r->retransmits = 0;

@@ -43,6 +43,8 @@ export interface Injection {
   readonly isFair?: true;
   /** Requests of one exchange of the application; the last of them counts. */
   readonly pipelined?: number;
+  /** So many exchanges come before those that count: in a new connection's window a loss is repaired at once. */
+  readonly ahead?: number;
   /** Lost on the way: which of so many exchanges' packets. */
   readonly loss?: (exchanges: number) => DropOptions;
   /** What the largest part has to hold then. */
@@ -120,6 +122,7 @@ export const INJECTIONS: readonly Injection[] = [
     part: 'request_transfer',
     inner: 'reorderingNs',
     // the second of three, and then once more
+    ahead: 1,
     loss: (exchanges) => ({ to: 8080, only: 'data', kth: each(exchanges, 2, 4) }),
   },
   {
@@ -127,6 +130,7 @@ export const INJECTIONS: readonly Injection[] = [
     side: 'client',
     part: 'response_transfer',
     inner: 'reorderingNs',
+    ahead: 1,
     loss: (exchanges) => ({ from: 8080, only: 'data', kth: each(exchanges, 2, 4) }),
   },
   {

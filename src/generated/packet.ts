@@ -668,8 +668,8 @@ export function decodePending(view: DataView, at: number): Pending {
 
 /** struct nw_points: size and field offsets in bytes. */
 export const POINTS = {
-  size: 4168,
-  at: { owner: 0, state: 8, endSeq: 40, request: 72, ended: 1224, sent: 3848, beganNs: 3976, resentNs: 3984, resentUntilNs: 3992, writtenNs: 4000, gapNs: 4008, filledNs: 4016, cameSeq: 4024, used: 4028, reorderingNs: 4032, beganReorderingNs: 4040, runDelayNs: 4048, cgroup: 4056, task: 4064, beganSeq: 4068, beganFullUs: 4072, resent: 4076, sentCount: 4080, whole: 4084, settled: 4088, unread: 4092, fresh: 4096, place: 4100, closing: 4104, pid: 4108, comm: 4112, localAddr: 4128, peerAddr: 4144, localPort: 4160, peerPort: 4162, family: 4164 },
+  size: 4176,
+  at: { owner: 0, state: 8, endSeq: 40, request: 72, ended: 1224, sent: 3848, beganNs: 3976, resentNs: 3984, resentUntilNs: 3992, writtenNs: 4000, gapNs: 4008, filledNs: 4016, cameSeq: 4024, used: 4028, reorderingNs: 4032, beganReorderingNs: 4040, runDelayNs: 4048, taskNs: 4056, cgroup: 4064, task: 4072, beganSeq: 4076, beganFullUs: 4080, resent: 4084, sentCount: 4088, whole: 4092, settled: 4096, unread: 4100, fresh: 4104, place: 4108, closing: 4112, pid: 4116, comm: 4120, localAddr: 4136, peerAddr: 4152, localPort: 4168, peerPort: 4170, family: 4172 },
 } as const;
 
 export interface Points {
@@ -690,6 +690,7 @@ export interface Points {
   readonly reorderingNs: number;
   readonly beganReorderingNs: number;
   readonly runDelayNs: number;
+  readonly taskNs: number;
   readonly cgroup: number;
   readonly task: number;
   readonly beganSeq: number;
@@ -730,25 +731,26 @@ export function decodePoints(view: DataView, at: number): Points {
     reorderingNs: readU64(view, at + 4032),
     beganReorderingNs: readU64(view, at + 4040),
     runDelayNs: readU64(view, at + 4048),
-    cgroup: readU64(view, at + 4056),
-    task: view.getUint32(at + 4064, true),
-    beganSeq: view.getUint32(at + 4068, true),
-    beganFullUs: view.getUint32(at + 4072, true),
-    resent: view.getUint32(at + 4076, true),
-    sentCount: view.getUint32(at + 4080, true),
-    whole: view.getUint32(at + 4084, true),
-    settled: view.getUint32(at + 4088, true),
-    unread: view.getUint32(at + 4092, true),
-    fresh: view.getUint32(at + 4096, true),
-    place: view.getUint32(at + 4100, true),
-    closing: view.getUint32(at + 4104, true),
-    pid: view.getUint32(at + 4108, true),
-    comm: readComm(view, at + 4112),
-    localAddr: readIp(view, at + 4128),
-    peerAddr: readIp(view, at + 4144),
-    localPort: view.getUint16(at + 4160, true),
-    peerPort: view.getUint16(at + 4162, true),
-    family: view.getUint8(at + 4164),
+    taskNs: readU64(view, at + 4056),
+    cgroup: readU64(view, at + 4064),
+    task: view.getUint32(at + 4072, true),
+    beganSeq: view.getUint32(at + 4076, true),
+    beganFullUs: view.getUint32(at + 4080, true),
+    resent: view.getUint32(at + 4084, true),
+    sentCount: view.getUint32(at + 4088, true),
+    whole: view.getUint32(at + 4092, true),
+    settled: view.getUint32(at + 4096, true),
+    unread: view.getUint32(at + 4100, true),
+    fresh: view.getUint32(at + 4104, true),
+    place: view.getUint32(at + 4108, true),
+    closing: view.getUint32(at + 4112, true),
+    pid: view.getUint32(at + 4116, true),
+    comm: readComm(view, at + 4120),
+    localAddr: readIp(view, at + 4136),
+    peerAddr: readIp(view, at + 4152),
+    localPort: view.getUint16(at + 4168, true),
+    peerPort: view.getUint16(at + 4170, true),
+    family: view.getUint8(at + 4172),
   };
 }
 
