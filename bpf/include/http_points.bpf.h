@@ -23,6 +23,7 @@
 #ifndef NW_HTTP_POINTS_BPF_H
 #define NW_HTTP_POINTS_BPF_H
 
+#include "chrono.bpf.h"
 #include "packet.bpf.h"
 #include "pool.bpf.h"
 #include "ring.bpf.h"
@@ -113,6 +114,8 @@ struct nw_request_points {
 	__u32 first_seq;
 	__u32 end_seq;
 	__u32 retransmits;
+	__u32 window_jiffies; /* a client's: the peer's window was full */
+	__u32 pad;
 };
 
 enum nw_ended_state {
@@ -164,7 +167,9 @@ struct nw_points {
 	__u64 cgroup; /* of who has read it last */
 	__u32 task; /* its number; 0 = not known */
 	__u32 began_seq;
-	__u32 began_full_us; /* how long the send buffer had been full then */
+	/* how long the send buffer, and the peer's window, had been full then */
+	__u32 began_full_us;
+	__u32 began_window_jiffies;
 	__u32 resent; /* segments of the message that goes out */
 	__u32 sent_count;
 	__u32 whole; /* requests that are complete: number of the next */
@@ -267,6 +272,7 @@ static __always_inline void nw_http_on_whole(struct nw_http *h,
 	r->resent_ns = 0;
 	r->resent_until_ns = 0;
 	r->retransmits = 0;
+	r->window_jiffies = 0;
 	nw_http_barrier();
 	p->whole = h->in;
 }

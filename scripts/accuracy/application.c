@@ -43,7 +43,7 @@ static char buffer[LARGE + 65536];
 
 static int is_long(void)
 {
-	return is("send buffer") || is("slow reader");
+	return is("send buffer") || is("slow reader") || is("full window");
 }
 
 static size_t request_size(void)
@@ -145,6 +145,8 @@ static int server(void)
 	set(listener, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (is("send buffer"))
 		set(listener, SOL_SOCKET, SO_SNDBUF, 4096);
+	if (is("full window"))
+		set(listener, SOL_SOCKET, SO_SNDBUFFORCE, 4 * LARGE);
 	if (is("small receive buffer"))
 		set(listener, SOL_SOCKET, SO_RCVBUF, 4096);
 	if (is("CPU busy"))
@@ -194,13 +196,14 @@ static void ask(int fd, struct stamps *at)
 
 static void take(int fd, struct stamps *at)
 {
-	size_t got = 0, most = is("slow reader") ? 8192 : sizeof(buffer);
+	size_t got = 0, most = is("slow reader") || is("full window") ?
+			       8192 : sizeof(buffer);
 
 	if (is("late client"))
 		wait_before_read(fd, at->delay);
 	while (got < response_size()) {
 		if (is_long())
-			wait_ns(at->delay / 50);
+			wait_ns(at->delay / (is("full window") ? 10 : 50));
 		got += read_some(fd, buffer, most);
 		at->client_read = now();
 		if (!at->client_first_read)
@@ -215,7 +218,7 @@ static int connected(struct stamps *at)
 
 	if (fd < 0)
 		fail("socket");
-	if (is("slow reader") || is("send buffer"))
+	if (is_long())
 		set(fd, SOL_SOCKET, SO_RCVBUF, 4096);
 	at->client_connect = now();
 	if (connect(fd, (void *)&address, sizeof(address)))

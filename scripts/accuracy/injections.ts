@@ -49,7 +49,8 @@ export interface Injection {
   readonly loss?: (exchanges: number) => DropOptions;
   /** What the largest part has to hold then. */
   readonly inner?:
-    'reorderingNs' | 'waitRetransmitNs' | 'sendBufferNs' | 'networkNs' | 'runQueueNs';
+    | ('reorderingNs' | 'waitRetransmitNs' | 'sendBufferNs')
+    | ('networkNs' | 'runQueueNs' | 'receiveWindowNs');
   /** Each packet takes so long between two namespaces. */
   readonly wireSeconds?: number;
 }
@@ -114,6 +115,8 @@ export const INJECTIONS: readonly Injection[] = [
     witness: (at) => [0, at.serverWritten - at.serverWrite],
   },
   { name: 'slow reader', side: 'client', part: 'response_transfer' },
+  // all is written at once, and waits for the reader
+  { name: 'full window', side: 'server', part: 'send_wait', inner: 'receiveWindowNs' },
   { name: 'small receive buffer', side: 'server', part: 'request_transfer' },
   { name: 'older connection', side: 'client', part: 'remote' },
   {

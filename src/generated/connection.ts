@@ -746,7 +746,7 @@ export const ROLE = {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
+  nw_jiffies_per_second: { offset: 4, size: 4 },
   nw_filter: { offset: 8, size: 1416 },
-  nw_jiffies_per_second: { offset: 1424, size: 4 },
-  nw_lose_every: { offset: 1428, size: 4 },
+  nw_lose_every: { offset: 1424, size: 4 },
 } as const;

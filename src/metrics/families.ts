@@ -105,6 +105,7 @@ const EXCHANGE_LABELS = [
   ...(['behind_seconds', 'application_seconds'] as const),
   ...(['response_write_seconds', 'response_write_send_buffer_seconds'] as const),
   ...(['send_wait_seconds', 'send_wait_retransmit_seconds'] as const),
+  'send_wait_receive_window_seconds',
   ...(['remote_seconds', 'remote_network_seconds', 'remote_retransmit_seconds'] as const),
   ...(['response_transfer_seconds', 'response_transfer_reordering_seconds'] as const),
   ...(['delivery_seconds', 'delivery_retransmit_seconds'] as const),
