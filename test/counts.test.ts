@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import t from 'tap';
 import { decodeLayerTotals, LAYER_TOTALS, PACKET } from '../src/generated/packet.js';
+import { fineSlotSeconds } from '../src/metrics/histogram.js';
 import { LayerCounts } from '../src/sources/layer-counts.js';
 import { temporaryFolder } from './support/collector.js';
 import { compile } from './support/compile.js';
@@ -82,6 +83,23 @@ t.test('the reader puts a duration into the bucket that the kernel puts it into'
   });
   t.strictSame(found, stdout.trim().split('\n').map(Number));
   t.ok(new Set(found).size === 40, 'all buckets are met');
+  t.end();
+});
+
+t.test('a round trip counts in the narrow bucket that its bounds say', { skip }, (t) => {
+  const last = 2 ** 24;
+  const edges = fineSlotSeconds(24).map((seconds) => Math.round(seconds * 1e6));
+  const times = [...new Set([0, ...edges.flatMap((us) => [us, us + 1]), 2 ** 29])];
+  const input = `${times.join('\n')}\n`;
+  const { stdout } = spawnSync(histogram ?? '', ['fine'], { encoding: 'utf8', input });
+  const lines = stdout.trim().split('\n').map(Number);
+  t.equal(lines.pop(), times.reduce((sum, us) => sum + us, 0) * 1000);
+  const bound = (us: number): number =>
+    us > last ? 193 : us < 1 ? 0 : Math.ceil(8 * Math.log2(us) - 1e-9);
+  t.strictSame(lines, times.map(bound));
+  t.equal(new Set(lines).size, edges.length + 1, 'every bucket is met, and what lies above');
+  const widths = edges.slice(1).map((us, i) => us / (edges[i]! + 1));
+  t.ok(Math.max(...widths) < 2 ** (1 / 8), 'from its first microsecond to its last: 9 %');
   t.end();
 });
 

@@ -101,7 +101,7 @@ function addPackets({ families, labels }: Written): void {
 function addExchanges({ families, labels }: Written): void {
   const inside = {
     ...{ reorderingNs: 1, runQueueNs: 1, sendBufferNs: 1, sendRetransmitNs: 1 },
-    ...{ waitRetransmitNs: 1, networkNs: 1, deliveryNs: 1 },
+    ...{ waitRetransmitNs: 1, networkNs: 1, deliveryNs: 1, receiveWindowNs: 1 },
   };
   const full = { partNs: [1, 1, 1, 1, 1, 1], inside, early: true, unexplained: 1 };
   const lines = new RequestLines();

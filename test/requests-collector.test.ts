@@ -89,7 +89,7 @@ t.test(
 
 t.test('lines are valid exposition with the labels of their family', (t) => {
   const all = { reorderingNs: 1, runQueueNs: 2, sendBufferNs: 3, sendRetransmitNs: 4 };
-  const inside = { ...all, waitRetransmitNs: 5, networkNs: 6, deliveryNs: 7 };
+  const inside = { ...all, receiveWindowNs: 8, waitRetransmitNs: 5, networkNs: 6, deliveryNs: 7 };
   const text = SIDES.map((side) =>
     lineOf({ role: side === 'server' ? SERVER : CLIENT, inside }, ODD, 9),
   ).join('');

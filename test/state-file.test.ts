@@ -17,7 +17,11 @@ import {
   NeverFalling,
   sumLive,
 } from '../src/collector/state/totals.js';
-import { decodeConnectionTotals, type ConnectionTotals } from '../src/generated/connection.js';
+import {
+  CONNECTION_TOTALS,
+  decodeConnectionTotals,
+  type ConnectionTotals,
+} from '../src/generated/connection.js';
 import { decodeLayerTotals } from '../src/generated/packet.js';
 import { Snapshot } from '../src/metrics/snapshot.js';
 import { at, collectorTable, entriesOf, info, LISTENER, SOCKET } from './fixtures/collector.js';
@@ -39,7 +43,7 @@ function stateLines(fill: (snapshot: Snapshot) => void, ...families: string[]): 
 
 /** Connection totals with these 64-bit words; all others are 0. */
 function totals(words: Record<number, number>): ConnectionTotals {
-  const view = new DataView(new ArrayBuffer(6504));
+  const view = new DataView(new ArrayBuffer(CONNECTION_TOTALS.size));
   for (const [at, count] of Object.entries(words))
     view.setBigUint64(Number(at) * 8, BigInt(count), true);
   return decodeConnectionTotals(view, 0);
@@ -105,7 +109,6 @@ t.test('every histogram of connections comes from its own place', (t) => {
     61: 'netwatch_tcp_handshake_duration_seconds_count{network_tcp_handshake_role="server"}',
     102: 'netwatch_tcp_connection_duration_seconds_count{network_tcp_handshake_role="client"}',
     143: 'netwatch_tcp_connection_duration_seconds_count{network_tcp_handshake_role="server"}',
-    184: 'netwatch_tcp_rtt_seconds_count',
   };
   for (const [i, name] of [
     ...([
@@ -122,18 +125,24 @@ t.test('every histogram of connections comes from its own place', (t) => {
     ] as const),
     ...([[11, 'closing']] as const),
   ])
-    places[225 + i * 41] =
+    places[379 + i * 41] =
       `netwatch_tcp_state_duration_seconds_count{network_connection_state="${name}"}`;
   for (const [word, name] of Object.entries(places)) {
     const counts = totalLines({ [word]: 3 }, NOTHING, 'netwatch_tcp_.*').filter((line) =>
       /_count[{ ]/.test(line),
     );
-    t.equal(counts.length, 14);
+    t.equal(counts.length, 15);
     t.strictSame(
       counts.filter((line) => !line.endsWith(' 0')),
       [`${name} 3`],
     );
   }
+  const ofRtt = totalLines({ 184: 3 }, NOTHING, 'netwatch_tcp_.*_count');
+  t.strictSame(
+    ofRtt.filter((line) => !line.endsWith(' 0')),
+    ['netwatch_tcp_rtt_seconds_count 3', 'netwatch_tcp_rtt_fine_seconds_count 3'],
+    'once in wide and once in narrow buckets',
+  );
   t.end();
 });
 

@@ -74,8 +74,11 @@ t.test('a run in which everything happened has a line for each subject', (t) => 
   connections('server', 'timed_out', 1);
   connections('client', '_OTHER', 1);
   connections('client', 'reset', 0);
-  const rtt = 'netwatch_tcp_rtt_seconds';
-  state.histogram(rtt, {}, counts(rtt, { 6: 90, 10: 9, 25: 1 }), 1);
+  const rtt = 'netwatch_tcp_rtt_fine_seconds';
+  const { buckets } = familyOf(rtt);
+  const under = (seconds: number): number => buckets.findIndex((bound) => seconds <= bound);
+  const rtts = { [under(0.00006)]: 90, [under(0.001)]: 9, [buckets.length]: 1 };
+  state.histogram(rtt, {}, counts(rtt, rtts), 1);
   const served = 'http_server_request_duration_seconds';
   for (const [status, filled] of [
     [200, { 0: 95 }],

@@ -6,23 +6,14 @@
 #ifndef NW_CONNECTION_BPF_H
 #define NW_CONNECTION_BPF_H
 
+#include "chrono.bpf.h"
 #include "overflows.bpf.h"
 #include "volume.bpf.h"
-
-/* CONFIG_HZ; 0 = not known. */
-const volatile __u32 nw_jiffies_per_second = 0;
 
 /* <net/tcp.h>: how the ends do ECN, and that a packet has said so */
 #define NW_TCP_ECN_OK 1
 #define NW_TCP_ECN_SEEN 8
 #define NW_TCP_ECN_ACCURATE 16
-
-static __always_inline nw_duration_t nw_jiffies_ns(__u64 jiffies)
-{
-	__u32 hz = nw_jiffies_per_second;
-
-	return hz ? jiffies * 1000000000 / hz : NW_UNKNOWN;
-}
 
 /* What tcp_get_info() tells of the time that something held sending up. */
 static __always_inline void nw_fill_times(struct nw_connection *c,

@@ -48,7 +48,7 @@ struct nw_connection_totals {
 	__u64 segs_out;
 	struct nw_histogram handshake[2];
 	struct nw_histogram duration[2];
-	struct nw_histogram rtt;
+	struct nw_fine_histogram rtt;
 	struct nw_histogram state[NW_STATES]; /* visits ended */
 };
 
@@ -190,8 +190,7 @@ static __always_inline void nw_count_close(struct nw_connection_totals *totals,
 	__sync_fetch_and_add(&totals->segs_in, tp->segs_in);
 	__sync_fetch_and_add(&totals->segs_out, tp->segs_out + side);
 	if (tp->srtt_us)
-		nw_histogram_add(&totals->rtt, (__u64)(tp->srtt_us >> 3) * 1000,
-				 NW_UNIT_MICROSECOND);
+		nw_fine_histogram_add(&totals->rtt, tp->srtt_us >> 3);
 	if (s->open_ns)
 		nw_histogram_add(&totals->duration[side],
 				 now - s->open_ns -

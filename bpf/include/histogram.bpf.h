@@ -2,7 +2,7 @@
 /*
  * Latency histograms with bounds of 2^k units: bucket k counts values with
  * 2^(k-1) units < value <= 2^k units, bucket 0 those up to one unit, the last
- * one everything above.
+ * one everything above. Fine ones have eight bounds for each of these.
  */
 #ifndef NW_HISTOGRAM_BPF_H
 #define NW_HISTOGRAM_BPF_H
@@ -71,6 +71,49 @@ static __always_inline void nw_histogram_add(struct nw_histogram *h, __u64 ns,
 	if (k < NW_HISTOGRAM_BUCKETS)
 		__sync_fetch_and_add(&h->buckets[k], 1);
 	__sync_fetch_and_add(&h->sum_ns, ns);
+}
+
+/* Bin k of a fine histogram ends at 2^(k/8) units: 9 % above the one before. */
+#define NW_FINE_STEPS 8
+#define NW_FINE_POWERS 24
+#define NW_FINE_BUCKETS (NW_FINE_STEPS * NW_FINE_POWERS + 2)
+
+struct nw_fine_histogram {
+	__u64 buckets[NW_FINE_BUCKETS];
+	__u64 sum_ns;
+};
+
+/* 2^(31 + i/8), for i from 1 to 7. */
+static const __u32 nw_fine_steps[NW_FINE_STEPS - 1] = {
+	2341847523, 2553802833, 2784941737, 3037000499,
+	3311872529, 3611622602, 3938502375,
+};
+
+/* Without branches and loads: the compiler makes immediate values of the table. */
+static __always_inline __u32 nw_fine_bin(__u32 us)
+{
+	__u32 power = nw_bit_length(us ? us - 1 : 0), bin;
+	/* between 2^31, without it, and 2^32 */
+	__u64 scaled = (__u64)us << (32 - power);
+
+	bin = NW_FINE_STEPS * (power - 1) + 1;
+	for (int i = 0; i < NW_FINE_STEPS - 1; i++)
+		bin += scaled > nw_fine_steps[i];
+	if (!power)
+		bin = 0;
+	return bin < NW_FINE_BUCKETS - 1 ? bin : NW_FINE_BUCKETS - 1;
+}
+
+/* As nw_histogram_add(), in microseconds. */
+static __always_inline void nw_fine_histogram_add(struct nw_fine_histogram *h,
+						  __u32 us)
+{
+	__u32 k = nw_fine_bin(us);
+
+	barrier_var(k);
+	if (k < NW_FINE_BUCKETS)
+		__sync_fetch_and_add(&h->buckets[k], 1);
+	__sync_fetch_and_add(&h->sum_ns, us * 1000ULL);
 }
 
 #endif /* NW_HISTOGRAM_BPF_H */

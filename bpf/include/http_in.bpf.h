@@ -57,6 +57,7 @@ static __always_inline void nw_settle_received(struct nw_points *p,
 		e->at[2] = r->at[NW_POINT_HANDED];
 		x->send_buffer_ns = r->inner_ns;
 		x->send_retransmit_ns = r->other_ns;
+		x->receive_window_ns = nw_jiffies_ns(r->window_jiffies);
 		x->wait_retransmit_ns = r->resent_ns;
 		x->retransmits = r->retransmits;
 	}
@@ -106,6 +107,7 @@ nw_points_came(struct nw_points *p, struct tcp_sock *tp, __u32 block, bool gap)
 			nw_ended_emit(block, i);
 			continue;
 		}
+		e->record.run_queue_ns = p->run_delay_ns;
 		nw_ended_set(p, i, NW_ENDED_TO_READ);
 	}
 }

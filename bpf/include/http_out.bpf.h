@@ -117,8 +117,10 @@ static __always_inline __u64 nw_flow_written(const struct nw_flow *flow,
 
 static __always_inline void nw_points_begin_out(const struct nw_flow *flow,
 						struct nw_points *p,
+						const struct tcp_sock *tp,
 						__u32 first_seq)
 {
+	p->began_window_jiffies = nw_window_jiffies(tp);
 	p->began_seq = first_seq;
 	p->began_ns = nw_flow_written(flow, p, first_seq);
 	p->began_full_us = flow ? flow->full_us : 0;
@@ -146,6 +148,7 @@ static __always_inline __u64 nw_buffer_ns(const struct nw_flow *flow,
 /* A client's request that has been handed over whole. */
 static __always_inline void nw_settle_request(const struct nw_flow *flow,
 					      struct nw_points *p,
+					      const struct tcp_sock *tp,
 					      struct nw_request_points *r)
 {
 	r->at[NW_POINT_HANDED] = r->at[0];
@@ -154,12 +157,15 @@ static __always_inline void nw_settle_request(const struct nw_flow *flow,
 	r->inner_ns = nw_buffer_ns(flow, p);
 	r->other_ns = p->resent_ns;
 	r->retransmits = p->resent;
+	r->window_jiffies = nw_window_jiffies(tp) - p->began_window_jiffies;
 	r->resent_until_ns = r->at[NW_POINT_HANDED];
 }
 
 /* A server's response that has been handed over whole. */
 static __always_inline void nw_settle_response(const struct nw_flow *flow,
-					       struct nw_points *p, __u32 place)
+					       struct nw_points *p,
+					       const struct tcp_sock *tp,
+					       __u32 place)
 {
 	struct nw_ended *e = nw_ended_at(p, place);
 	struct nw_http_exchange *x = &e->record;
@@ -174,10 +180,11 @@ static __always_inline void nw_settle_response(const struct nw_flow *flow,
 	if (whole) {
 		if (r->at[NW_POINT_WHOLE])
 			e->at[1] = r->at[NW_POINT_WHOLE];
-		if (r->at[NW_POINT_READ])
+		if (r->at[NW_POINT_READ]) {
 			e->at[2] = r->at[NW_POINT_READ];
+			x->run_queue_ns = r->other_ns;
+		}
 		x->reordering_ns = r->inner_ns;
-		x->run_queue_ns = r->other_ns;
 	}
 	written = nw_began_ns(flow, p, e->first_seq);
 	e->at[3] = p->written_ns > e->at[2] ? p->written_ns : e->at[2];
@@ -188,6 +195,8 @@ static __always_inline void nw_settle_response(const struct nw_flow *flow,
 	x->early = written && written < e->at[2];
 	x->send_buffer_ns = nw_buffer_ns(flow, p);
 	x->send_retransmit_ns = p->resent_ns;
+	x->receive_window_ns =
+		nw_jiffies_ns(nw_window_jiffies(tp) - p->began_window_jiffies);
 	x->retransmits = p->resent;
 	x->wait_retransmit_ns = 0;
 	x->unexplained =
@@ -224,13 +233,13 @@ NW_HTTP_FN int nw_points_out(struct __sk_buff *ctx,
 		return 0;
 	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
 	if (d->first_ns == now)
-		nw_points_begin_out(flow, p, d->first_seq);
+		nw_points_begin_out(flow, p, tp, d->first_seq);
 	if (nw_http_role(&c->http) == NW_HTTP_ROLE_CLIENT) {
 		NW_HTTP_LOOP
 		for (__u32 i = 0; i < NW_REQUESTS; i++) {
 			if (p->settled == p->whole)
 				break;
-			nw_settle_request(flow, p,
+			nw_settle_request(flow, p, tp,
 					  nw_request_points(p, p->settled));
 			p->settled++;
 		}
@@ -243,7 +252,7 @@ NW_HTTP_FN int nw_points_out(struct __sk_buff *ctx,
 	for (__u32 i = 0; i < NW_ENDED && i < p->used; i++) {
 		if (!nw_ended_is(p, i, NW_ENDED_NEW))
 			continue;
-		nw_settle_response(flow, p, i);
+		nw_settle_response(flow, p, tp, i);
 		nw_ended_set(p, i, NW_ENDED_TO_ACK);
 	}
 	return 0;

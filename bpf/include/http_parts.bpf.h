@@ -80,6 +80,8 @@ static __always_inline void nw_divide_server(struct nw_http_exchange *r,
 				      r->part_ns[NW_SERVER_RESPONSE_WRITE]);
 	r->send_retransmit_ns = nw_within(r->send_retransmit_ns,
 					  r->part_ns[NW_SERVER_SEND_WAIT]);
+	r->receive_window_ns = nw_within(r->receive_window_ns,
+					 r->part_ns[NW_SERVER_SEND_WAIT]);
 	r->wait_retransmit_ns =
 		nw_within(r->wait_retransmit_ns, r->delivery_ns);
 }
@@ -93,6 +95,8 @@ static __always_inline void nw_divide_client(struct nw_http_exchange *r,
 				      r->part_ns[NW_CLIENT_REQUEST_WRITE]);
 	r->send_retransmit_ns = nw_within(r->send_retransmit_ns,
 					  r->part_ns[NW_CLIENT_SEND_WAIT]);
+	r->receive_window_ns = nw_within(r->receive_window_ns,
+					 r->part_ns[NW_CLIENT_SEND_WAIT]);
 	r->wait_retransmit_ns =
 		nw_within(r->wait_retransmit_ns, r->part_ns[NW_CLIENT_REMOTE]);
 	r->network_ns = nw_within(r->network_ns, r->part_ns[NW_CLIENT_REMOTE]);

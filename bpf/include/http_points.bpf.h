@@ -23,6 +23,7 @@
 #ifndef NW_HTTP_POINTS_BPF_H
 #define NW_HTTP_POINTS_BPF_H
 
+#include "chrono.bpf.h"
 #include "packet.bpf.h"
 #include "pool.bpf.h"
 #include "ring.bpf.h"
@@ -104,7 +105,7 @@ struct nw_request_points {
 	__u64 at[3]; /* 0 = not known (yet) */
 	/* a server's: reordering; a client's: the send buffer was full */
 	__u64 inner_ns;
-	/* a server's: the reader had no CPU; a client's: sent again */
+	/* a server's: run_delay_ns when it was whole; a client's: sent again */
 	__u64 other_ns;
 	/* a client's, behind its end: sent again, and until when that counts */
 	__u64 resent_ns;
@@ -113,6 +114,8 @@ struct nw_request_points {
 	__u32 first_seq;
 	__u32 end_seq;
 	__u32 retransmits;
+	__u32 window_jiffies; /* a client's: the peer's window was full */
+	__u32 pad;
 };
 
 enum nw_ended_state {
@@ -159,11 +162,14 @@ struct nw_points {
 	__u32 used; /* of ended[]: only the first so many ever were */
 	__u64 reordering_ns; /* in all, without the gap there is */
 	__u64 began_reordering_ns; /* the same, when the message began */
-	__u64 run_delay_ns; /* of the task that used it last */
+	__u64 run_delay_ns; /* of the task that used it last, and since when it */
+	__u64 task_ns;
 	__u64 cgroup; /* of who has read it last */
 	__u32 task; /* its number; 0 = not known */
 	__u32 began_seq;
-	__u32 began_full_us; /* how long the send buffer had been full then */
+	/* how long the send buffer, and the peer's window, had been full then */
+	__u32 began_full_us;
+	__u32 began_window_jiffies;
 	__u32 resent; /* segments of the message that goes out */
 	__u32 sent_count;
 	__u32 whole; /* requests that are complete: number of the next */
@@ -262,10 +268,11 @@ static __always_inline void nw_http_on_whole(struct nw_http *h,
 	r->at[2] = 0;
 	r->inner_ns = d->first_ns == now ? -nw_reordering(p, now) :
 					   -p->began_reordering_ns;
-	r->other_ns = NW_UNKNOWN;
+	r->other_ns = p->run_delay_ns;
 	r->resent_ns = 0;
 	r->resent_until_ns = 0;
 	r->retransmits = 0;
+	r->window_jiffies = 0;
 	nw_http_barrier();
 	p->whole = h->in;
 }

@@ -9,20 +9,31 @@
 #include "http_parts.bpf.h"
 #include "sequence.bpf.h"
 
-/* How long the task that runs was kept waiting for a CPU since it was here last. */
-static __always_inline __u64 nw_run_queue(struct nw_points *p,
-					  struct task_struct *task)
+/* How long the task that runs has been kept waiting for a CPU in all. */
+static __always_inline __u64 nw_run_delay(struct nw_points *p,
+					  struct task_struct *task, __u64 now)
 {
-	__u64 delay, waited = NW_UNKNOWN;
-
 	if (!bpf_core_field_exists(task->sched_info))
 		return NW_UNKNOWN;
-	delay = task->sched_info.run_delay;
-	if (p->task == (__u32)task->pid)
-		waited = delay - p->run_delay_ns;
-	p->task = task->pid;
-	p->run_delay_ns = delay;
-	return waited;
+	if (p->task != (__u32)task->pid) {
+		p->task = task->pid;
+		p->task_ns = now;
+	}
+	p->run_delay_ns = task->sched_info.run_delay;
+	return p->run_delay_ns;
+}
+
+/*
+ * How much of that came since a message was whole. One read() comes here once
+ * per packet that it copies: what was known when it was here last is not enough.
+ */
+static __always_inline __u64 nw_run_queue(const struct nw_points *p,
+					  __u64 whole_ns, __u64 before,
+					  __u64 delay)
+{
+	if (delay == NW_UNKNOWN || p->task_ns >= whole_ns)
+		return NW_UNKNOWN;
+	return delay - before;
 }
 
 static __always_inline void nw_points_reader(struct nw_points *p,
@@ -48,7 +59,7 @@ static __always_inline void nw_points_filled(const struct nw_points *p,
 }
 
 /* Both global, so that the verifier looks at each once. */
-NW_HTTP_FN int nw_points_read_responses(__u32 block, __u32 copied, __u64 waited,
+NW_HTTP_FN int nw_points_read_responses(__u32 block, __u32 copied, __u64 delay,
 					__u64 now)
 {
 	struct nw_points *p = nw_points_at(block);
@@ -64,14 +75,15 @@ NW_HTTP_FN int nw_points_read_responses(__u32 block, __u32 copied, __u64 waited,
 		    !nw_ended_take(p, i, NW_ENDED_TO_READ))
 			continue;
 		nw_points_filled(p, &e->at[4], &e->record.reordering_ns);
-		e->record.run_queue_ns = waited;
+		e->record.run_queue_ns = nw_run_queue(
+			p, e->at[4], e->record.run_queue_ns, delay);
 		nw_client_ends(e, now);
 		nw_ended_emit(block, i);
 	}
 	return 0;
 }
 
-NW_HTTP_FN int nw_points_read_requests(__u32 block, __u32 copied, __u64 waited,
+NW_HTTP_FN int nw_points_read_requests(__u32 block, __u32 copied, __u64 delay,
 				       __u64 now)
 {
 	struct nw_points *p = nw_points_at(block);
@@ -85,8 +97,9 @@ NW_HTTP_FN int nw_points_read_requests(__u32 block, __u32 copied, __u64 waited,
 		if (p->unread == p->whole || nw_seq_before(copied, r->end_seq))
 			return 0;
 		nw_points_filled(p, &r->at[NW_POINT_WHOLE], &r->inner_ns);
+		r->other_ns = nw_run_queue(p, r->at[NW_POINT_WHOLE],
+					   r->other_ns, delay);
 		r->at[NW_POINT_READ] = now;
-		r->other_ns = waited;
 		p->unread++;
 	}
 	return 0;
@@ -97,7 +110,7 @@ static __always_inline void nw_points_read(struct sock *sk, __u64 now)
 {
 	struct nw_http_connection *c =
 		bpf_sk_storage_get(&http_connections, sk, 0, 0);
-	__u64 waited = NW_UNKNOWN;
+	__u64 delay = NW_UNKNOWN;
 	struct task_struct *task;
 	struct nw_points *p;
 	struct tcp_sock *tp;
@@ -115,12 +128,12 @@ static __always_inline void nw_points_read(struct sock *sk, __u64 now)
 	if (nw_has_task_btf()) {
 		task = bpf_get_current_task_btf();
 		nw_points_reader(p, task);
-		waited = nw_run_queue(p, task);
+		delay = nw_run_delay(p, task, now);
 	}
 	if (nw_http_role(&c->http) == NW_HTTP_ROLE_CLIENT)
-		nw_points_read_responses(c->points, copied, waited, now);
+		nw_points_read_responses(c->points, copied, delay, now);
 	else
-		nw_points_read_requests(c->points, copied, waited, now);
+		nw_points_read_requests(c->points, copied, delay, now);
 }
 
 #endif /* NW_HTTP_READ_BPF_H */

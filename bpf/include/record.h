@@ -324,7 +324,9 @@ struct nw_http_exchange {
 	nw_duration_t send_buffer_ns;
 	/* of the send wait: until what was lost was sent again */
 	nw_duration_t send_retransmit_ns;
-	/* the same of a client's remote part, of a server's delivery */
+	/* of the send wait: the peer's receive window was full */
+	nw_duration_t receive_window_ns;
+	/* retransmissions of a client's remote part, of a server's delivery */
 	nw_duration_t wait_retransmit_ns;
 	/* of the remote part: the connection's smallest round trip */
 	nw_duration_t network_ns;

@@ -43,12 +43,13 @@ static char buffer[LARGE + 65536];
 
 static int is_long(void)
 {
-	return is("send buffer") || is("slow reader");
+	return is("send buffer") || is("slow reader") || is("full window");
 }
 
 static size_t request_size(void)
 {
-	if (is("request segment lost"))
+	/* read in pieces: the wait for the CPU is before the first one */
+	if (is("request segment lost") || is("CPU busy"))
 		return strlen(POST) + 4000;
 	if (is("small receive buffer"))
 		return strlen(LONG_POST) + LARGE;
@@ -89,7 +90,9 @@ static void answer(int fd, struct stamps *at)
 
 static void serve(int fd, struct stamps *at)
 {
-	size_t got = 0, most = is("small receive buffer") ? 8192 : sizeof(buffer);
+	size_t got = 0, most = is("small receive buffer") ? 8192 :
+			       is("CPU busy")		  ? 1000 :
+							    sizeof(buffer);
 
 	if (is("late read"))
 		wait_before_read(fd, at->delay);
@@ -113,6 +116,15 @@ static void serve(int fd, struct stamps *at)
 	answer(fd, at);
 }
 
+/* Nothing takes longer than what is injected: no other process, and no page that is touched first. */
+static void prepare(void)
+{
+	if (!is("CPU busy"))
+		go_first();
+	memset(buffer, 'z', sizeof(buffer));
+	buffer[0] = 0;
+}
+
 static int accepted(int listener)
 {
 	int fd = accept(listener, NULL, NULL);
@@ -127,11 +139,14 @@ static int server(void)
 {
 	int fd = -1, listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	prepare();
 	if (listener < 0)
 		fail("socket");
 	set(listener, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (is("send buffer"))
 		set(listener, SOL_SOCKET, SO_SNDBUF, 4096);
+	if (is("full window"))
+		set(listener, SOL_SOCKET, SO_SNDBUFFORCE, 4 * LARGE);
 	if (is("small receive buffer"))
 		set(listener, SOL_SOCKET, SO_RCVBUF, 4096);
 	if (is("CPU busy"))
@@ -167,7 +182,7 @@ static void ask(int fd, struct stamps *at)
 		write_all(fd, GET + half, strlen(GET) - half);
 	} else {
 		memset(buffer, 'y', request_size());
-		if (is("request segment lost"))
+		if (is("request segment lost") || is("CPU busy"))
 			memcpy(buffer, POST, strlen(POST));
 		if (is("small receive buffer"))
 			memcpy(buffer, LONG_POST, strlen(LONG_POST));
@@ -181,13 +196,14 @@ static void ask(int fd, struct stamps *at)
 
 static void take(int fd, struct stamps *at)
 {
-	size_t got = 0, most = is("slow reader") ? 8192 : sizeof(buffer);
+	size_t got = 0, most = is("slow reader") || is("full window") ?
+			       8192 : sizeof(buffer);
 
 	if (is("late client"))
 		wait_before_read(fd, at->delay);
 	while (got < response_size()) {
 		if (is_long())
-			wait_ns(at->delay / 50);
+			wait_ns(at->delay / (is("full window") ? 10 : 50));
 		got += read_some(fd, buffer, most);
 		at->client_read = now();
 		if (!at->client_first_read)
@@ -202,7 +218,7 @@ static int connected(struct stamps *at)
 
 	if (fd < 0)
 		fail("socket");
-	if (is("slow reader") || is("send buffer"))
+	if (is_long())
 		set(fd, SOL_SOCKET, SO_RCVBUF, 4096);
 	at->client_connect = now();
 	if (connect(fd, (void *)&address, sizeof(address)))
@@ -225,6 +241,7 @@ static int client(unsigned seed)
 {
 	int fd = -1;
 
+	prepare();
 	pthread_barrier_wait(&shared->listens);
 	if (is("older connection"))
 		fd = connected(&shared->at);

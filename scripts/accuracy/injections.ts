@@ -43,11 +43,14 @@ export interface Injection {
   readonly isFair?: true;
   /** Requests of one exchange of the application; the last of them counts. */
   readonly pipelined?: number;
+  /** So many exchanges come before those that count: in a new connection's window a loss is repaired at once. */
+  readonly ahead?: number;
   /** Lost on the way: which of so many exchanges' packets. */
   readonly loss?: (exchanges: number) => DropOptions;
   /** What the largest part has to hold then. */
   readonly inner?:
-    'reorderingNs' | 'waitRetransmitNs' | 'sendBufferNs' | 'networkNs' | 'runQueueNs';
+    | ('reorderingNs' | 'waitRetransmitNs' | 'sendBufferNs')
+    | ('networkNs' | 'runQueueNs' | 'receiveWindowNs');
   /** Each packet takes so long between two namespaces. */
   readonly wireSeconds?: number;
 }
@@ -112,6 +115,8 @@ export const INJECTIONS: readonly Injection[] = [
     witness: (at) => [0, at.serverWritten - at.serverWrite],
   },
   { name: 'slow reader', side: 'client', part: 'response_transfer' },
+  // all is written at once, and waits for the reader
+  { name: 'full window', side: 'server', part: 'send_wait', inner: 'receiveWindowNs' },
   { name: 'small receive buffer', side: 'server', part: 'request_transfer' },
   { name: 'older connection', side: 'client', part: 'remote' },
   {
@@ -120,6 +125,7 @@ export const INJECTIONS: readonly Injection[] = [
     part: 'request_transfer',
     inner: 'reorderingNs',
     // the second of three, and then once more
+    ahead: 1,
     loss: (exchanges) => ({ to: 8080, only: 'data', kth: each(exchanges, 2, 4) }),
   },
   {
@@ -127,6 +133,7 @@ export const INJECTIONS: readonly Injection[] = [
     side: 'client',
     part: 'response_transfer',
     inner: 'reorderingNs',
+    ahead: 1,
     loss: (exchanges) => ({ from: 8080, only: 'data', kth: each(exchanges, 2, 4) }),
   },
   {

@@ -144,7 +144,9 @@ function isDelayed(
   const least = delays === true ? at.delay : 0;
   // CPUs may overtake each other on loopback, but not for long
   const isInOrder = loss !== undefined || (exchange.reorderingNs ?? 0) <= ns / 2;
-  return ns >= least && isInOrder && (inner === undefined || (exchange[inner] ?? 0) > 0);
+  const inside = inner === undefined ? Infinity : (exchange[inner] ?? 0);
+  // what is in a delay is all of it, less what the reader needs on its CPU
+  return ns >= least && isInOrder && inside > (delays === true ? ns / 2 : 0);
 }
 
 /** `program`: scripts/accuracy/application.c, compiled. Throws if exchanges are missing. */
@@ -154,7 +156,8 @@ export async function measure(
   exchanges: number,
 ): Promise<Accuracy> {
   const { name, side, part, pipelined = 1, loss, witness, most = exchanges } = injection;
-  const count = Math.min(exchanges, most);
+  const { ahead = 0 } = injection;
+  const count = Math.min(exchanges, most) + ahead;
   const stage = await stageFor(injection);
   let watch: ExchangeWatch | null = null;
   try {
@@ -163,13 +166,14 @@ export async function measure(
     if (loss !== undefined) dropPackets(stage.server, loss(count));
     await application.go();
     const { exchanges: all } = watch;
-    const { stamps } = application;
+    const stamps = application.stamps.slice(ahead);
     const wanted = count * pipelined;
     const seen = (): Exchange[] => all.filter((exchange) => exchange.side === side);
     await until(() => seen().length >= wanted, `${name}: ${seen().length} of ${wanted} exchanges`);
     const looked = seen()
       .sort((a, b) => a.number - b.number)
-      .filter((_, i) => (i + 1) % pipelined === 0);
+      .filter((_, i) => (i + 1) % pipelined === 0)
+      .slice(ahead);
     const errors = looked.map((exchange, i) => errorOf(exchange, injection, stamps[i]!));
     const isClose = (error: number, i: number): boolean =>
       error <= Math.max(ALLOWED_NS, ALLOWED_SHARE * (timeOf(looked[i]!, part) ?? 0));

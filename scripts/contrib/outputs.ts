@@ -27,7 +27,8 @@ const TEXTS: Readonly<Record<string, () => string>> = {
   'contrib/prometheus/rules.yml': () =>
     yaml(
       '# Ratios and quantiles that the alerts and the dashboard use. A quantile lies somewhere in a bucket: those of\n' +
-        '# netwatch_http_request_duration_seconds are 9 % wide, others as wide as the description of their panel says.',
+        '# netwatch_http_request_duration_seconds and netwatch_tcp_rtt_fine_seconds are 9 % wide, others as wide as the\n' +
+        '# description of their panel says.',
       recordingRules(),
     ),
   'contrib/prometheus/alerts.yml': () =>

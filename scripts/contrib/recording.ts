@@ -188,14 +188,15 @@ const isHistogram = (name: FamilyName): name is HistogramName =>
 
 export const HISTOGRAMS = FAMILY_NAMES.filter(isHistogram);
 
-/** The buckets that OpenTelemetry prescribes are too wide: 100 us and 2.5 ms are the same to them. */
-const FINER_ELSEWHERE: ReadonlySet<HistogramName> = new Set<Http>([
-  'http_server_request_duration_seconds',
-  'http_client_request_duration_seconds',
-]);
+/** By histograms whose buckets are wide, as OpenTelemetry's are, those that hold the same in narrow ones. */
+const FINER: Readonly<Partial<Record<HistogramName, HistogramName>>> = {
+  http_server_request_duration_seconds: 'netwatch_http_request_duration_seconds',
+  http_client_request_duration_seconds: 'netwatch_http_request_duration_seconds',
+  netwatch_tcp_rtt_seconds: 'netwatch_tcp_rtt_fine_seconds',
+};
 
 /** Histograms whose quantiles are recorded. */
-export const QUANTILE_HISTOGRAMS = HISTOGRAMS.filter((name) => !FINER_ELSEWHERE.has(name));
+export const QUANTILE_HISTOGRAMS = HISTOGRAMS.filter((name) => FINER[name] === undefined);
 
 /** Quantiles are kept apart by what does not mix, and by the port of a server. */
 export function quantileLabels(name: HistogramName): readonly string[] {

@@ -152,7 +152,7 @@ function connectionLine(state: Snapshot): string | null {
 }
 
 function rttLine(state: Snapshot): string | null {
-  const name = 'netwatch_tcp_rtt_seconds';
+  const name = 'netwatch_tcp_rtt_fine_seconds';
   const counts = merged(state, name);
   const all = counts.reduce((sum, count) => sum + count, 0);
   return all === 0 ? null : `round trips: ${quantiles(counts, name)} (${all} closed connections)`;

@@ -201,8 +201,8 @@ export function decodeConnection(view: DataView, at: number): Connection {
 
 /** struct nw_connection_totals: size and field offsets in bytes. */
 export const CONNECTION_TOTALS = {
-  size: 6392,
-  at: { outcomes: 0, bytesSent: 128, bytesReceived: 136, segsIn: 144, segsOut: 152, handshake: 160, duration: 816, rtt: 1472, state: 1800 },
+  size: 7624,
+  at: { outcomes: 0, bytesSent: 128, bytesReceived: 136, segsIn: 144, segsOut: 152, handshake: 160, duration: 816, rtt: 1472, state: 3032 },
 } as const;
 
 export interface ConnectionTotals {
@@ -213,7 +213,7 @@ export interface ConnectionTotals {
   readonly segsOut: number;
   readonly handshake: readonly Histogram[];
   readonly duration: readonly Histogram[];
-  readonly rtt: Histogram;
+  readonly rtt: FineHistogram;
   readonly state: readonly Histogram[];
 }
 
@@ -226,8 +226,26 @@ export function decodeConnectionTotals(view: DataView, at: number): ConnectionTo
     segsOut: readU64(view, at + 152),
     handshake: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 160 + i * 328)),
     duration: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 816 + i * 328)),
-    rtt: decodeHistogram(view, at + 1472),
-    state: Array.from({ length: 14 }, (_, i) => decodeHistogram(view, at + 1800 + i * 328)),
+    rtt: decodeFineHistogram(view, at + 1472),
+    state: Array.from({ length: 14 }, (_, i) => decodeHistogram(view, at + 3032 + i * 328)),
+  };
+}
+
+/** struct nw_fine_histogram: size and field offsets in bytes. */
+export const FINE_HISTOGRAM = {
+  size: 1560,
+  at: { buckets: 0, sumNs: 1552 },
+} as const;
+
+export interface FineHistogram {
+  readonly buckets: readonly number[];
+  readonly sumNs: number;
+}
+
+export function decodeFineHistogram(view: DataView, at: number): FineHistogram {
+  return {
+    buckets: Array.from({ length: 194 }, (_, i) => readU64(view, at + i * 8)),
+    sumNs: readU64(view, at + 1552),
   };
 }
 
@@ -728,7 +746,7 @@ export const ROLE = {
 export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
+  nw_jiffies_per_second: { offset: 4, size: 4 },
   nw_filter: { offset: 8, size: 1416 },
-  nw_jiffies_per_second: { offset: 1424, size: 4 },
-  nw_lose_every: { offset: 1428, size: 4 },
+  nw_lose_every: { offset: 1424, size: 4 },
 } as const;

@@ -82,8 +82,8 @@ export function decodeEarly(view: DataView, at: number): Early {
 
 /** struct nw_ended: size and field offsets in bytes. */
 export const ENDED = {
-  size: 328,
-  at: { record: 0, at: 248, startNs: 304, resentUntilNs: 312, firstSeq: 320 },
+  size: 336,
+  at: { record: 0, at: 256, startNs: 312, resentUntilNs: 320, firstSeq: 328 },
 } as const;
 
 export interface Ended {
@@ -97,10 +97,10 @@ export interface Ended {
 export function decodeEnded(view: DataView, at: number): Ended {
   return {
     record: decodeHttpExchange(view, at),
-    at: Array.from({ length: 7 }, (_, i) => readU64(view, at + 248 + i * 8)),
-    startNs: readU64(view, at + 304),
-    resentUntilNs: readU64(view, at + 312),
-    firstSeq: view.getUint32(at + 320, true),
+    at: Array.from({ length: 7 }, (_, i) => readU64(view, at + 256 + i * 8)),
+    startNs: readU64(view, at + 312),
+    resentUntilNs: readU64(view, at + 320),
+    firstSeq: view.getUint32(at + 328, true),
   };
 }
 
@@ -292,8 +292,8 @@ export function decodeHttpDurations(view: DataView, at: number): HttpDurations {
 
 /** struct nw_http_exchange: size and field offsets in bytes. */
 export const HTTP_EXCHANGE = {
-  size: 248,
-  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, durationNs: 24, firstByteNs: 32, requestBytes: 40, responseBytes: 48, partNs: 56, reorderingNs: 104, runQueueNs: 112, sendBufferNs: 120, sendRetransmitNs: 128, waitRetransmitNs: 136, networkNs: 144, deliveryNs: 152, cgroup: 160, localAddr: 168, peerAddr: 184, localPort: 200, peerPort: 202, family: 204, comm: 208, pid: 224, number: 228, retransmits: 232, status: 236, serverPort: 238, role: 240, method: 241, version: 242, outcome: 243, early: 244, unexplained: 245 },
+  size: 256,
+  at: { tsNs: 0, sock: 8, kind: 16, netns: 20, durationNs: 24, firstByteNs: 32, requestBytes: 40, responseBytes: 48, partNs: 56, reorderingNs: 104, runQueueNs: 112, sendBufferNs: 120, sendRetransmitNs: 128, receiveWindowNs: 136, waitRetransmitNs: 144, networkNs: 152, deliveryNs: 160, cgroup: 168, localAddr: 176, peerAddr: 192, localPort: 208, peerPort: 210, family: 212, comm: 216, pid: 232, number: 236, retransmits: 240, status: 244, serverPort: 246, role: 248, method: 249, version: 250, outcome: 251, early: 252, unexplained: 253 },
 } as const;
 
 export interface HttpExchange {
@@ -310,6 +310,7 @@ export interface HttpExchange {
   readonly runQueueNs: number | null;
   readonly sendBufferNs: number | null;
   readonly sendRetransmitNs: number | null;
+  readonly receiveWindowNs: number | null;
   readonly waitRetransmitNs: number | null;
   readonly networkNs: number | null;
   readonly deliveryNs: number | null;
@@ -348,27 +349,28 @@ export function decodeHttpExchange(view: DataView, at: number): HttpExchange {
     runQueueNs: readDuration(view, at + 112),
     sendBufferNs: readDuration(view, at + 120),
     sendRetransmitNs: readDuration(view, at + 128),
-    waitRetransmitNs: readDuration(view, at + 136),
-    networkNs: readDuration(view, at + 144),
-    deliveryNs: readDuration(view, at + 152),
-    cgroup: readU64(view, at + 160),
-    localAddr: readIp(view, at + 168),
-    peerAddr: readIp(view, at + 184),
-    localPort: view.getUint16(at + 200, true),
-    peerPort: view.getUint16(at + 202, true),
-    family: view.getUint8(at + 204),
-    comm: readComm(view, at + 208),
-    pid: view.getUint32(at + 224, true),
-    number: view.getUint32(at + 228, true),
-    retransmits: view.getUint32(at + 232, true),
-    status: view.getUint16(at + 236, true),
-    serverPort: view.getUint16(at + 238, true),
-    role: view.getUint8(at + 240),
-    method: view.getUint8(at + 241),
-    version: view.getUint8(at + 242),
-    outcome: view.getUint8(at + 243),
-    early: view.getUint8(at + 244),
-    unexplained: view.getUint8(at + 245),
+    receiveWindowNs: readDuration(view, at + 136),
+    waitRetransmitNs: readDuration(view, at + 144),
+    networkNs: readDuration(view, at + 152),
+    deliveryNs: readDuration(view, at + 160),
+    cgroup: readU64(view, at + 168),
+    localAddr: readIp(view, at + 176),
+    peerAddr: readIp(view, at + 192),
+    localPort: view.getUint16(at + 208, true),
+    peerPort: view.getUint16(at + 210, true),
+    family: view.getUint8(at + 212),
+    comm: readComm(view, at + 216),
+    pid: view.getUint32(at + 232, true),
+    number: view.getUint32(at + 236, true),
+    retransmits: view.getUint32(at + 240, true),
+    status: view.getUint16(at + 244, true),
+    serverPort: view.getUint16(at + 246, true),
+    role: view.getUint8(at + 248),
+    method: view.getUint8(at + 249),
+    version: view.getUint8(at + 250),
+    outcome: view.getUint8(at + 251),
+    early: view.getUint8(at + 252),
+    unexplained: view.getUint8(at + 253),
   };
 }
 
@@ -668,8 +670,8 @@ export function decodePending(view: DataView, at: number): Pending {
 
 /** struct nw_points: size and field offsets in bytes. */
 export const POINTS = {
-  size: 4168,
-  at: { owner: 0, state: 8, endSeq: 40, request: 72, ended: 1224, sent: 3848, beganNs: 3976, resentNs: 3984, resentUntilNs: 3992, writtenNs: 4000, gapNs: 4008, filledNs: 4016, cameSeq: 4024, used: 4028, reorderingNs: 4032, beganReorderingNs: 4040, runDelayNs: 4048, cgroup: 4056, task: 4064, beganSeq: 4068, beganFullUs: 4072, resent: 4076, sentCount: 4080, whole: 4084, settled: 4088, unread: 4092, fresh: 4096, place: 4100, closing: 4104, pid: 4108, comm: 4112, localAddr: 4128, peerAddr: 4144, localPort: 4160, peerPort: 4162, family: 4164 },
+  size: 4376,
+  at: { owner: 0, state: 8, endSeq: 40, request: 72, ended: 1352, sent: 4040, beganNs: 4168, resentNs: 4176, resentUntilNs: 4184, writtenNs: 4192, gapNs: 4200, filledNs: 4208, cameSeq: 4216, used: 4220, reorderingNs: 4224, beganReorderingNs: 4232, runDelayNs: 4240, taskNs: 4248, cgroup: 4256, task: 4264, beganSeq: 4268, beganFullUs: 4272, beganWindowJiffies: 4276, resent: 4280, sentCount: 4284, whole: 4288, settled: 4292, unread: 4296, fresh: 4300, place: 4304, closing: 4308, pid: 4312, comm: 4316, localAddr: 4332, peerAddr: 4348, localPort: 4364, peerPort: 4366, family: 4368 },
 } as const;
 
 export interface Points {
@@ -690,10 +692,12 @@ export interface Points {
   readonly reorderingNs: number;
   readonly beganReorderingNs: number;
   readonly runDelayNs: number;
+  readonly taskNs: number;
   readonly cgroup: number;
   readonly task: number;
   readonly beganSeq: number;
   readonly beganFullUs: number;
+  readonly beganWindowJiffies: number;
   readonly resent: number;
   readonly sentCount: number;
   readonly whole: number;
@@ -716,39 +720,41 @@ export function decodePoints(view: DataView, at: number): Points {
     owner: readU64(view, at),
     state: Array.from({ length: 8 }, (_, i) => view.getUint32(at + 8 + i * 4, true)),
     endSeq: Array.from({ length: 8 }, (_, i) => view.getUint32(at + 40 + i * 4, true)),
-    request: Array.from({ length: 16 }, (_, i) => decodeRequestPoints(view, at + 72 + i * 72)),
-    ended: Array.from({ length: 8 }, (_, i) => decodeEnded(view, at + 1224 + i * 328)),
-    sent: Array.from({ length: 16 }, (_, i) => decodeSentAt(view, at + 3848 + i * 8)),
-    beganNs: readU64(view, at + 3976),
-    resentNs: readU64(view, at + 3984),
-    resentUntilNs: readU64(view, at + 3992),
-    writtenNs: readU64(view, at + 4000),
-    gapNs: readU64(view, at + 4008),
-    filledNs: readU64(view, at + 4016),
-    cameSeq: view.getUint32(at + 4024, true),
-    used: view.getUint32(at + 4028, true),
-    reorderingNs: readU64(view, at + 4032),
-    beganReorderingNs: readU64(view, at + 4040),
-    runDelayNs: readU64(view, at + 4048),
-    cgroup: readU64(view, at + 4056),
-    task: view.getUint32(at + 4064, true),
-    beganSeq: view.getUint32(at + 4068, true),
-    beganFullUs: view.getUint32(at + 4072, true),
-    resent: view.getUint32(at + 4076, true),
-    sentCount: view.getUint32(at + 4080, true),
-    whole: view.getUint32(at + 4084, true),
-    settled: view.getUint32(at + 4088, true),
-    unread: view.getUint32(at + 4092, true),
-    fresh: view.getUint32(at + 4096, true),
-    place: view.getUint32(at + 4100, true),
-    closing: view.getUint32(at + 4104, true),
-    pid: view.getUint32(at + 4108, true),
-    comm: readComm(view, at + 4112),
-    localAddr: readIp(view, at + 4128),
-    peerAddr: readIp(view, at + 4144),
-    localPort: view.getUint16(at + 4160, true),
-    peerPort: view.getUint16(at + 4162, true),
-    family: view.getUint8(at + 4164),
+    request: Array.from({ length: 16 }, (_, i) => decodeRequestPoints(view, at + 72 + i * 80)),
+    ended: Array.from({ length: 8 }, (_, i) => decodeEnded(view, at + 1352 + i * 336)),
+    sent: Array.from({ length: 16 }, (_, i) => decodeSentAt(view, at + 4040 + i * 8)),
+    beganNs: readU64(view, at + 4168),
+    resentNs: readU64(view, at + 4176),
+    resentUntilNs: readU64(view, at + 4184),
+    writtenNs: readU64(view, at + 4192),
+    gapNs: readU64(view, at + 4200),
+    filledNs: readU64(view, at + 4208),
+    cameSeq: view.getUint32(at + 4216, true),
+    used: view.getUint32(at + 4220, true),
+    reorderingNs: readU64(view, at + 4224),
+    beganReorderingNs: readU64(view, at + 4232),
+    runDelayNs: readU64(view, at + 4240),
+    taskNs: readU64(view, at + 4248),
+    cgroup: readU64(view, at + 4256),
+    task: view.getUint32(at + 4264, true),
+    beganSeq: view.getUint32(at + 4268, true),
+    beganFullUs: view.getUint32(at + 4272, true),
+    beganWindowJiffies: view.getUint32(at + 4276, true),
+    resent: view.getUint32(at + 4280, true),
+    sentCount: view.getUint32(at + 4284, true),
+    whole: view.getUint32(at + 4288, true),
+    settled: view.getUint32(at + 4292, true),
+    unread: view.getUint32(at + 4296, true),
+    fresh: view.getUint32(at + 4300, true),
+    place: view.getUint32(at + 4304, true),
+    closing: view.getUint32(at + 4308, true),
+    pid: view.getUint32(at + 4312, true),
+    comm: readComm(view, at + 4316),
+    localAddr: readIp(view, at + 4332),
+    peerAddr: readIp(view, at + 4348),
+    localPort: view.getUint16(at + 4364, true),
+    peerPort: view.getUint16(at + 4366, true),
+    family: view.getUint8(at + 4368),
   };
 }
 
@@ -832,8 +838,8 @@ export function decodeReceivedTimes(view: DataView, at: number): ReceivedTimes {
 
 /** struct nw_request_points: size and field offsets in bytes. */
 export const REQUEST_POINTS = {
-  size: 72,
-  at: { at: 0, innerNs: 24, otherNs: 32, resentNs: 40, resentUntilNs: 48, number: 56, firstSeq: 60, endSeq: 64, retransmits: 68 },
+  size: 80,
+  at: { at: 0, innerNs: 24, otherNs: 32, resentNs: 40, resentUntilNs: 48, number: 56, firstSeq: 60, endSeq: 64, retransmits: 68, windowJiffies: 72 },
 } as const;
 
 export interface RequestPoints {
@@ -846,6 +852,7 @@ export interface RequestPoints {
   readonly firstSeq: number;
   readonly endSeq: number;
   readonly retransmits: number;
+  readonly windowJiffies: number;
 }
 
 export function decodeRequestPoints(view: DataView, at: number): RequestPoints {
@@ -859,6 +866,7 @@ export function decodeRequestPoints(view: DataView, at: number): RequestPoints {
     firstSeq: view.getUint32(at + 60, true),
     endSeq: view.getUint32(at + 64, true),
     retransmits: view.getUint32(at + 68, true),
+    windowJiffies: view.getUint32(at + 72, true),
   };
 }
 
@@ -1178,10 +1186,11 @@ export const RODATA = {
   nw_lose_every: { offset: 1424, size: 4 },
   nw_time: { offset: 1428, size: 1 },
   nw_told: { offset: 1429, size: 1 },
-  nw_http_on: { offset: 1430, size: 1 },
-  nw_http_explains: { offset: 1431, size: 1 },
-  nw_http_sees_buffer: { offset: 1432, size: 1 },
-  nw_exact: { offset: 1433, size: 1 },
+  nw_jiffies_per_second: { offset: 1432, size: 4 },
+  nw_http_on: { offset: 1436, size: 1 },
+  nw_http_explains: { offset: 1437, size: 1 },
+  nw_http_sees_buffer: { offset: 1438, size: 1 },
+  nw_exact: { offset: 1439, size: 1 },
   nw_has_drop_socket: { offset: 1584, size: 1 },
   nw_no_socket_reason: { offset: 1588, size: 4 },
 } as const;

@@ -15,7 +15,13 @@ import {
   type HistoryLog,
   type FamilyType,
 } from './family.js';
-import { BODY_SIZE_BYTES, fineSeconds, log2Seconds, OTEL_HTTP_SECONDS } from './histogram.js';
+import {
+  BODY_SIZE_BYTES,
+  fineSeconds,
+  fineSlotSeconds,
+  log2Seconds,
+  OTEL_HTTP_SECONDS,
+} from './histogram.js';
 import { UNIT_FAMILIES } from './unit-families.js';
 import { TOOL_FAMILIES } from './tool-families.js';
 import { WHO_FAMILIES } from './who-families.js';
@@ -99,6 +105,7 @@ const EXCHANGE_LABELS = [
   ...(['behind_seconds', 'application_seconds'] as const),
   ...(['response_write_seconds', 'response_write_send_buffer_seconds'] as const),
   ...(['send_wait_seconds', 'send_wait_retransmit_seconds'] as const),
+  'send_wait_receive_window_seconds',
   ...(['remote_seconds', 'remote_network_seconds', 'remote_retransmit_seconds'] as const),
   ...(['response_transfer_seconds', 'response_transfer_reordering_seconds'] as const),
   ...(['delivery_seconds', 'delivery_retransmit_seconds'] as const),
@@ -190,6 +197,10 @@ export const FAMILIES = {
   netwatch_tcp_rtt_seconds: timing(
     'Smoothed round-trip time of connections, one observation for each that closed.',
     log2Seconds(0, 24),
+  ),
+  netwatch_tcp_rtt_fine_seconds: timing(
+    'Round-trip times as in netwatch_tcp_rtt_seconds, in bounds 9 % apart (below 8 us: each microsecond): quantiles are read from it.',
+    fineSlotSeconds(24),
   ),
   netwatch_tcp_retransmits_total: counter('Segments sent again, by what made the kernel do so.', [
     'network_tcp_retransmit_type',

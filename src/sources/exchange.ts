@@ -85,11 +85,11 @@ export const PARTS: Readonly<Record<Side, readonly ExchangePart[]>> = {
     request_transfer: { reordering: 'reorderingNs' },
     receive_queue: { run_queue: 'runQueueNs' },
     response_write: { send_buffer: 'sendBufferNs' },
-    send_wait: { retransmit: 'sendRetransmitNs' },
+    send_wait: { retransmit: 'sendRetransmitNs', receive_window: 'receiveWindowNs' },
   }),
   client: partsOf(namesOf<ClientPart>(CLIENT_PART, 'NW_CLIENT_'), {
     request_write: { send_buffer: 'sendBufferNs' },
-    send_wait: { retransmit: 'sendRetransmitNs' },
+    send_wait: { retransmit: 'sendRetransmitNs', receive_window: 'receiveWindowNs' },
     remote: { network: 'networkNs', retransmit: 'waitRetransmitNs' },
     response_transfer: { reordering: 'reorderingNs' },
     receive_queue: { run_queue: 'runQueueNs' },

@@ -24,6 +24,7 @@ import {
   type LayerTotals,
   type TimeWaitSegments,
 } from '../generated/packet.js';
+import { encodeJiffies } from '../kernel/kernel-config.js';
 import { functionParameters, hasFunction, hasHelper } from '../kernel/kernel-btf.js';
 import { whyNoTrampoline } from '../kernel/trampoline.js';
 import { KFREE_SKB_SOCKET, reasonNumber } from './drop-reasons.js';
@@ -146,14 +147,12 @@ const REPLY_PARAMETERS = 10;
 const hidesAnswers = (): boolean => functionParameters('ip_send_unicast_reply') >= REPLY_PARAMETERS;
 
 function specOf(options: PacketOptions): SourceSpec {
-  const noSocket = reasonNumber('NO_SOCKET');
   const canTime = hasHelper(ATOMICS);
   const time = options.time && canTime;
   const canExplain = canTime && hasHelper(CALLBACKS);
   const explains = options.http && canExplain && options.explain !== false;
   const chosen = time || explains ? TIMED : PLAIN;
   const hasTrampolines = canTime && whyNoTrampoline() === null;
-  const exact = time && hasTrampolines;
   const wantsTimed = (program: string): boolean => {
     if (!options.time && !(explains && POINTS.has(program))) return false;
     const hook = EXACT_BOUNDARIES.get(program);
@@ -166,14 +165,15 @@ function specOf(options: PacketOptions): SourceSpec {
       [RODATA.nw_filter, encodeFilter(options.filter)],
       [RODATA.nw_lose_every, encodeLoss(options.ring)],
       [RODATA.nw_time, flag(time)],
-      [RODATA.nw_exact, flag(exact)],
+      [RODATA.nw_exact, flag(time && hasTrampolines)],
+      [RODATA.nw_jiffies_per_second, encodeJiffies()],
       [RODATA.nw_http_on, flag(options.http)],
       [RODATA.nw_http_explains, flag(explains)],
       [RODATA.nw_http_sees_buffer, flag(explains && !hasTrampolines)],
       [RODATA.nw_has_kernel_context, flag(has(KERNEL_CONTEXT))],
       [RODATA.nw_has_loop, flag(hasHelper('loop'))],
       [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],
-      [RODATA.nw_no_socket_reason, Uint8Array.of(noSocket, 0, 0, 0)],
+      [RODATA.nw_no_socket_reason, Uint8Array.of(reasonNumber('NO_SOCKET'), 0, 0, 0)],
       [RODATA.nw_told, Uint8Array.of(toldOf(options.packets))],
     ],
     mapSizes: new Map([

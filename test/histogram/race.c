@@ -7,6 +7,8 @@
  *                      in one histogram; prints "steps N interrupts N wrong N"
  *   race bucket        reads durations in ns, one a line; prints the bucket of
  *                      each in a histogram with a unit of 125 ns
+ *   race fine          reads times in us, one a line; prints the bucket of each
+ *                      in a fine histogram, and the sum of all
  *
  * Build: cc -O2 -pthread -I bpf/include -o race race.c
  */
@@ -118,9 +120,29 @@ static int print_buckets(void)
 	return 0;
 }
 
+static int print_fine_buckets(void)
+{
+	struct nw_fine_histogram fine;
+	__u64 sum_ns = 0;
+	unsigned int us;
+
+	while (scanf("%u", &us) == 1) {
+		memset(&fine, 0, sizeof(fine));
+		nw_fine_histogram_add(&fine, us);
+		sum_ns += fine.sum_ns;
+		for (int i = 0; i < NW_FINE_BUCKETS; i++)
+			if (fine.buckets[i])
+				printf("%d\n", i);
+	}
+	printf("%llu\n", (unsigned long long)sum_ns);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "bucket"))
 		return print_buckets();
+	if (argc == 2 && !strcmp(argv[1], "fine"))
+		return print_fine_buckets();
 	return argc == 3 ? race(atol(argv[2])) : 2;
 }

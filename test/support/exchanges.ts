@@ -63,6 +63,7 @@ const INSIDE = [
   'runQueueNs',
   'sendBufferNs',
   'sendRetransmitNs',
+  'receiveWindowNs',
   'waitRetransmitNs',
   'networkNs',
   'deliveryNs',

@@ -1,5 +1,12 @@
 /** Rows about TCP as a whole: connections, round trips, retransmits, and what goes wrong. */
-import { scalarPanel, recordedPanel, timeSeries, titleOf } from '../panel.js';
+import {
+  heatMap,
+  quantilesPanel,
+  scalarPanel,
+  recordedPanel,
+  timeSeries,
+  titleOf,
+} from '../panel.js';
 import { DASHBOARD, legendOf, rate, select, sumBy } from '../promql.js';
 import { RECORDED } from '../recording.js';
 import type { Row } from '../row.js';
@@ -67,9 +74,13 @@ export const RTT: Row = {
   title: 'Round-trip time',
   claims: /^netwatch_tcp_rtt/,
   collapsed: false,
-  panels: Object.values(RECORDED.roundTrips).map((rule) =>
-    recordedPanel(rule, 'Exact, of the connections that the host shows (-x, --max-connections).'),
-  ),
+  panels: [
+    ...Object.values(RECORDED.roundTrips).map((rule) =>
+      recordedPanel(rule, 'Exact, of the connections that the host shows (-x, --max-connections).'),
+    ),
+    quantilesPanel('netwatch_tcp_rtt_fine_seconds'),
+    heatMap(titleOf('netwatch_tcp_rtt_seconds'), 'netwatch_tcp_rtt_seconds'),
+  ],
 };
 
 export const RETRANSMITS: Row = {

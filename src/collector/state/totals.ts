@@ -18,7 +18,7 @@ import {
   TCP_LISTEN,
   TCP_NEW_SYN_RECV,
 } from '../../sources/tcp-states.js';
-import { fold } from './kernel-histogram.js';
+import { fold, foldedFine } from './kernel-histogram.js';
 
 /** What this file writes. */
 type Writes = Part<
@@ -26,6 +26,7 @@ type Writes = Part<
   | 'netwatch_tcp_handshake_duration_seconds'
   | 'netwatch_tcp_connection_duration_seconds'
   | 'netwatch_tcp_rtt_seconds'
+  | 'netwatch_tcp_rtt_fine_seconds'
   | 'netwatch_tcp_state_duration_seconds'
   | 'netwatch_tcp_io_bytes_total'
   | 'netwatch_tcp_segments_total'
@@ -117,11 +118,8 @@ export function addConnectionTotals(
       snapshot.histogram(name, label, ...fold(name, duration));
     }
   }
-  snapshot.histogram(
-    'netwatch_tcp_rtt_seconds',
-    {},
-    ...fold('netwatch_tcp_rtt_seconds', totals.rtt),
-  );
+  for (const name of ['netwatch_tcp_rtt_seconds', 'netwatch_tcp_rtt_fine_seconds'] as const)
+    snapshot.histogram(name, {}, ...foldedFine(name, totals.rtt));
   addStateDurations(snapshot, totals);
   const io = (direction: 'receive' | 'transmit', bytes: number, segments: number): void => {
     const label = { network_io_direction: direction };

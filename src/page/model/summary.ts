@@ -40,6 +40,8 @@ export interface Summary {
   readonly cpu: Maybe;
   /** Observations by bucket, of connections that closed. */
   readonly rtt: Buckets | null;
+  /** The same in buckets of which quantiles are read. */
+  readonly rttFine: Buckets | null;
   /** Of the connections open now. */
   readonly srtt: RoundTrips | null;
   readonly layers: Each<Direction, Each<Layer, Buckets | null>>;
@@ -91,6 +93,7 @@ export function summarize(step: Step): Summary {
     lost: rate(step, 'netwatch_events_lost_total'),
     cpu: rate(step, 'netwatch_process_cpu_seconds_total'),
     rtt: observed(step, 'netwatch_tcp_rtt_seconds'),
+    rttFine: observed(step, 'netwatch_tcp_rtt_fine_seconds'),
     srtt: step.now.roundTrips,
     layers: each(DIRECTIONS, (way) => each(LAYERS, (layer) => layerTimes(step, way, layer))),
     http: each(SIDES, (side) => httpOf(step, side)),

@@ -116,15 +116,15 @@ const RTT: Tile = {
       const more = `p95 ${quantity(open.p95, 'seconds')} of ${quantity(open.count, 'count')} open`;
       return { text: quantity(open.p50, 'seconds'), value: open.p50, more };
     }
-    const closed = minute === null ? null : observed(minute, 'netwatch_tcp_rtt_seconds');
+    const closed = minute === null ? null : observed(minute, 'netwatch_tcp_rtt_fine_seconds');
     const count = closed === null ? 0 : observations(closed);
     if (closed === null || count === 0) return { ...NO_TILE, more: 'no connection measured' };
     const p50 = upperBound(0.5, closed);
     const more = `p95 ${atMost(upperBound(0.95, closed), closed.bounds)} of ${quantity(count, 'count')} closed`;
     return { text: atMost(p50, closed.bounds), value: p50, more };
   },
-  history: ({ srtt, rtt }) =>
-    srtt !== null && srtt.count > 0 ? srtt.p50 : rtt === null ? null : upperBound(0.5, rtt),
+  history: ({ srtt, rttFine }) =>
+    srtt !== null && srtt.count > 0 ? srtt.p50 : rttFine && upperBound(0.5, rttFine),
 };
 
 const RETRANSMITS: Tile = {

@@ -123,16 +123,18 @@ function mapOf({ timeline, snapshot }: State, read: (one: Summary) => Counts | n
   };
 }
 
-/** Exact of open connections; of those that closed, the buckets that the kernel has counted. */
+/** Exact of open connections; of those that closed, the finest buckets that the kernel has counted. */
 function newestText({ summary }: State, source: Source): string {
   const buckets = summary === null ? null : READ[source](summary);
   const all = buckets === null ? 0 : observations(buckets);
   if (summary === null || buckets === null || all === 0) return `Now: ${UNKNOWN}`;
-  const { srtt } = summary;
+  const { srtt, rttFine } = summary;
   const quantiles =
     source === 'open' && srtt !== null
       ? [srtt.p50, srtt.p95, srtt.p99].map((value) => quantity(value, 'seconds'))
-      : [0.5, 0.95, 0.99].map((q) => atMost(upperBound(q, buckets), buckets.bounds));
+      : [0.5, 0.95, 0.99].map((q) =>
+          atMost(upperBound(q, rttFine ?? buckets), (rttFine ?? buckets).bounds),
+        );
   const [p50 = '', p95 = '', p99 = ''] = quantiles;
   return `Now: ${count(all)} connections, p50 ${p50}, p95 ${p95}, p99 ${p99}`;
 }
