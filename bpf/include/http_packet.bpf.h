@@ -16,8 +16,11 @@ struct {
 	__type(value, struct nw_http_work);
 } http_works SEC(".maps");
 
-/* Heads in one packet that a connection begins with; more are lost, counted. */
-#define NW_EARLY_HEADS 8
+/*
+ * Heads in one packet that a connection begins with, about what the packet's
+ * line has room for. Of more the text is lost, counted; their exchanges are not.
+ */
+#define NW_EARLY_HEADS 32
 
 /* Data that came to a listener: see early.bpf.h. */
 struct nw_early {

@@ -351,6 +351,20 @@ def in_pieces():
     server.close()
 
 
+def deferred():
+    """Many requests in the segment that makes the connection."""
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
+    for depth in (1, 4, 5, 32):
+        client = socket.create_connection(("127.0.0.1", port))
+        client.sendall(GET * depth)
+        server, _ = listener.accept()
+        take(server, depth * len(GET))
+        for _ in range(depth):
+            tell(server, client, ONE)
+        client.close()
+        server.close()
+
+
 def slow_heads():
     """Clients that never end their heads, and one that does."""
     slow = [pair() for _ in range(TIMES)]
@@ -379,6 +393,7 @@ KINDS = {
     "seams": seams,
     "half-closed": half_closed,
     "in-pieces": in_pieces,
+    "deferred": deferred,
     "slow-heads": slow_heads,
     "older-chunks": lambda: older(
         lambda c, s: exchange(c, s, GET, CHUNK), rest_of_chunks
