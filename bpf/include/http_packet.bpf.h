@@ -162,6 +162,21 @@ static __always_inline void nw_http_on_proxy(struct __sk_buff *ctx,
 	nw_submit(r);
 }
 
+/*
+ * Whether payload has passed before. TCP counts the SYN as acknowledged, and the
+ * peer's FIN as received.
+ */
+static __always_inline bool nw_http_is_older(const struct bpf_tcp_sock *tp,
+					     __u32 state)
+{
+	bool ended;
+
+	barrier_var(state);
+	ended = state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK ||
+		state == TCP_CLOSING;
+	return tp->bytes_received > ended || tp->bytes_acked > 1;
+}
+
 /* The connection's state, made at its first payload. */
 static __always_inline struct nw_http_connection *
 nw_http_begin_connection(struct __sk_buff *ctx, struct bpf_sock *sk)
@@ -185,8 +200,7 @@ nw_http_begin_connection(struct __sk_buff *ctx, struct bpf_sock *sk)
 	tp = bpf_tcp_sock(sk);
 	if (!tp)
 		return c;
-	/* bytes_acked counts the SYN */
-	if (tp->bytes_received || tp->bytes_acked > 1)
+	if (nw_http_is_older(tp, sk->state))
 		nw_http_begin_midstream(ctx);
 	/* a fast open sends before it knows where the peer begins */
 	if (sk->state != TCP_SYN_SENT)

@@ -151,6 +151,12 @@ def first_bytes():
     exchange(client, server)
     client.close()
     server.close()
+    # one that says nothing is none of them, also where its end has made it
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
+    socket.create_connection(("127.0.0.1", port)).close()
+    server, _ = listener.accept()
+    drained(server)
+    server.close()
 
 
 def unasked():
