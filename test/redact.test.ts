@@ -6,6 +6,7 @@ import { describeHead } from '../src/http/http-info.js';
 import { methodName } from '../src/http/methods.js';
 import { redactReason, redactTarget } from '../src/http/redact.js';
 import { reduceTarget } from '../src/http/targets.js';
+import { HOSTILE_TARGETS } from './fixtures/hostile-targets.js';
 import { ORDINARY_PATHS } from './fixtures/ordinary-paths.js';
 import { Random } from './http-framing/corpus.js';
 import { BASE62, secretLines, shownOf } from './support/secrets.js';
@@ -28,6 +29,12 @@ t.test('of no secret more than six characters are shown, in whatever form it com
   t.comment(`${lines} lines`);
   t.ok(lines > 4000);
   t.strictSame(found, []);
+  t.end();
+});
+
+t.test('addresses that are known to carry secrets show what is expected of them', (t) => {
+  for (const [target, shown] of Object.entries(HOSTILE_TARGETS))
+    t.equal(redactTarget(target), shown, target);
   t.end();
 });
 
@@ -176,6 +183,22 @@ t.test('what the quick look lets through has nothing to hide', (t) => {
   const random = new Random(seed + 3);
   const alphabet = `${BASE62}${'/-_.'.repeat(6)}aeiou`;
   const words = [
+    ...[
+      'posts',
+      'list',
+      'en',
+      'images',
+      'x',
+      '7',
+      'a-b',
+      'search',
+      'Home',
+      'v2',
+      'css',
+      '2024',
+      'de',
+    ],
+    ...['orders', 'new', 'cart', 'shop', 'main', '10', 'news', 'app', 'web', 'blog', 'wiki'],
     ...['users', 'v1', 'api', 'a', 'd', 'items', '42', 'index.html', 'TODO', 'camelCase', 'bot12'],
     ...[
       'tok-en',
@@ -206,6 +229,26 @@ t.test('what the quick look lets through has nothing to hide', (t) => {
       'facade-decade-facade-decade',
       'qzxvkj-wqzjx',
     ],
+    ...[
+      'newPassword',
+      'mytoken',
+      'key2',
+      'pass2Word',
+      'verify-email',
+      'code',
+      'x-pass-code',
+      'tokens',
+    ],
+    ...[
+      'hvs.CAESIabc',
+      'HRKU-1234abc',
+      'ST-12-abcdefghijklm4567',
+      'WDJB-1234',
+      'licence',
+      '..',
+      '.',
+    ],
+    ...['T0123ABCDE', 'B0123ABCDE', 'pass', 'word', 'basic-auth', 'jane'],
   ];
   const made: (() => string)[] = [
     () => `/${random.text(alphabet, random.int(60))}`,

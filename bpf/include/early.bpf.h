@@ -27,7 +27,8 @@ static __always_inline void nw_early_emit_heads(struct nw_early *early,
 {
 	struct nw_http_head *record;
 
-	for (int i = 0; i < NW_EARLY_HEADS; i++) {
+	NW_HTTP_LOOP
+	for (__u32 i = 0; i < NW_EARLY_HEADS; i++) {
 		if (i >= early->heads)
 			return;
 		record = nw_reserve_http(sizeof(*record));
@@ -42,11 +43,16 @@ static __always_inline void nw_early_emit_heads(struct nw_early *early,
 /* No connection has come of it. A frame of its own, as it is rare. */
 static __noinline int nw_early_give_up(void)
 {
+	struct nw_http_connection *framing = nw_early_http();
 	struct nw_early *early = nw_early();
 
 	if (!early || !early->skb)
 		return 0;
 	early->skb = 0;
+	/* its requests wait for nothing; they come again, with the packet */
+	if (nw_http_on && framing)
+		nw_http_on_waiting(&framing->http,
+				   framing->http.out - framing->http.in);
 	nw_early_emit_heads(early, early->packet.head.sock);
 	nw_finish_packet(&early->packet);
 	return 0;
@@ -79,6 +85,8 @@ static __always_inline void nw_early_adopt(struct sock *sk, bool timed)
 		if (c && framing) {
 			*c = *framing;
 			c->sock = (__u64)sk;
+			if (c->http.deep)
+				nw_http_deep_adopt(c);
 			framing->points = 0;
 			nw_points_adopt(c);
 		}

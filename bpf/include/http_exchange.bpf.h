@@ -67,7 +67,10 @@ struct {
 	__type(value, struct nw_http_totals);
 } http_totals SEC(".maps");
 
-/* Requests that wait and do not fit into their socket, by its address. */
+/*
+ * Requests that wait and do not fit into their socket, by its address; of data
+ * that came to a listener (early.bpf.h), by 1 + its CPU, which is no address.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -266,15 +269,22 @@ static __always_inline void nw_http_on_waiting(struct nw_http *h, __s32 more)
 		__sync_fetch_and_add(&totals->waiting[side], (__s64)more);
 }
 
+static __always_inline __u64 nw_http_deep_key(struct nw_http *h)
+{
+	__u64 sock = nw_http_whole(h)->sock;
+
+	return sock ? sock : 1 + bpf_get_smp_processor_id();
+}
+
 static __always_inline struct nw_http_deep *nw_http_deep(struct nw_http *h,
 							 int make)
 {
-	__u64 key = nw_http_whole(h)->sock;
+	__u64 key = nw_http_deep_key(h);
 	struct nw_http_deep *deep = bpf_map_lookup_elem(&http_deep, &key);
 	__u32 zero = 0;
 	void *empty;
 
-	if (deep || !make || !key)
+	if (deep || !make)
 		return deep;
 	empty = bpf_map_lookup_elem(&http_deep_zero, &zero);
 	if (!empty)
@@ -285,8 +295,20 @@ static __always_inline struct nw_http_deep *nw_http_deep(struct nw_http *h,
 
 static __always_inline void nw_http_deep_free(struct nw_http *h)
 {
-	__u64 key = nw_http_whole(h)->sock;
+	__u64 key = nw_http_deep_key(h);
 
+	bpf_map_delete_elem(&http_deep, &key);
+}
+
+/* What a listener's data has left outside is this connection's. */
+static __always_inline void nw_http_deep_adopt(struct nw_http_connection *c)
+{
+	__u64 key = 1 + bpf_get_smp_processor_id();
+	struct nw_http_deep *deep = bpf_map_lookup_elem(&http_deep, &key);
+
+	if (!deep)
+		return;
+	bpf_map_update_elem(&http_deep, &c->sock, deep, BPF_ANY);
 	bpf_map_delete_elem(&http_deep, &key);
 }
 

@@ -16,8 +16,11 @@ struct {
 	__type(value, struct nw_http_work);
 } http_works SEC(".maps");
 
-/* Heads in one packet that a connection begins with; more are lost, counted. */
-#define NW_EARLY_HEADS 8
+/*
+ * Heads in one packet that a connection begins with, about what the packet's
+ * line has room for. Of more the text is lost, counted; their exchanges are not.
+ */
+#define NW_EARLY_HEADS 32
 
 /* Data that came to a listener: see early.bpf.h. */
 struct nw_early {
@@ -159,6 +162,21 @@ static __always_inline void nw_http_on_proxy(struct __sk_buff *ctx,
 	nw_submit(r);
 }
 
+/*
+ * Whether payload has passed before. TCP counts the SYN as acknowledged, and the
+ * peer's FIN as received.
+ */
+static __always_inline bool nw_http_is_older(const struct bpf_tcp_sock *tp,
+					     __u32 state)
+{
+	bool ended;
+
+	barrier_var(state);
+	ended = state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK ||
+		state == TCP_CLOSING;
+	return tp->bytes_received > ended || tp->bytes_acked > 1;
+}
+
 /* The connection's state, made at its first payload. */
 static __always_inline struct nw_http_connection *
 nw_http_begin_connection(struct __sk_buff *ctx, struct bpf_sock *sk)
@@ -182,8 +200,7 @@ nw_http_begin_connection(struct __sk_buff *ctx, struct bpf_sock *sk)
 	tp = bpf_tcp_sock(sk);
 	if (!tp)
 		return c;
-	/* bytes_acked counts the SYN */
-	if (tp->bytes_received || tp->bytes_acked > 1)
+	if (nw_http_is_older(tp, sk->state))
 		nw_http_begin_midstream(ctx);
 	/* a fast open sends before it knows where the peer begins */
 	if (sk->state != TCP_SYN_SENT)

@@ -60,7 +60,7 @@ export function decodeAnswer(view: DataView, at: number): Answer {
 
 /** struct nw_early: size and field offsets in bytes. */
 export const EARLY = {
-  size: 2568,
+  size: 9864,
   at: { skb: 0, packet: 8, heads: 128, head: 136 },
 } as const;
 
@@ -76,7 +76,7 @@ export function decodeEarly(view: DataView, at: number): Early {
     skb: readU64(view, at),
     packet: decodePacket(view, at + 8),
     heads: view.getUint32(at + 128, true),
-    head: Array.from({ length: 8 }, (_, i) => decodeHttpHead(view, at + 136 + i * 304)),
+    head: Array.from({ length: 32 }, (_, i) => decodeHttpHead(view, at + 136 + i * 304)),
   };
 }
 

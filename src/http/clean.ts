@@ -3,56 +3,32 @@
  * lines are so, and cost no string. Stricter than redact.ts: what it lets through, that leaves as it is;
  * what it does not, that looks at.
  */
+import {
+  AMPERSAND,
+  CLASSES,
+  DIGIT,
+  EQUALS,
+  GLUE,
+  LOWER,
+  QUESTION,
+  SLASH,
+  SPACE,
+  STAR,
+  UPPER,
+} from './byte-classes.js';
 import { WORD_BITS, WORD_LETTERS, WORD_START } from './chance.js';
-import { NAME_WORDS } from './names.js';
-import { MARK_WORDS } from './shapes.js';
+import {
+  endsNamed,
+  hashStep,
+  HASH_START,
+  hasNamedWord,
+  isNamed,
+  isNamedTogether,
+} from './name-filter.js';
 
-const OTHER = 0;
-const DIGIT = 1;
-const LOWER = 2;
-const UPPER = 3;
-const GLUE = 4;
-const SLASH = 5;
-const QUESTION = 6;
-const EQUALS = 7;
-const AMPERSAND = 8;
-const STAR = 9;
-const SPACE = 10;
-
-const CLASSES = new Uint8Array(256);
-for (let code = 0x30; code <= 0x39; code++) CLASSES[code] = DIGIT;
-for (let code = 0x61; code <= 0x7a; code++) CLASSES[code] = LOWER;
-for (let code = 0x41; code <= 0x5a; code++) CLASSES[code] = UPPER;
-for (const [characters, kind] of [
-  ['-_.~', GLUE],
-  ['/', SLASH],
-  ['?', QUESTION],
-  ['=', EQUALS],
-  ['&', AMPERSAND],
-  ['*', STAR],
-  [' ', SPACE],
-] as const)
-  for (const character of characters) CLASSES[character.charCodeAt(0)] = kind;
 const UNDERSCORE = 0x5f;
 const SPACE_CODE = 0x20;
-
-/** A set of words by their hashes, as bits: a word of it is always found, another one rarely. */
-const FILTER_BITS = 1 << 16;
-const FILTER = new Uint8Array(FILTER_BITS >> 3);
-const HASH_START = 0x811c9dc5 | 0;
-const HASH_PRIME = 0x01000193;
-
-const isNamed = (hash: number): boolean => {
-  const bit = (hash ^ (hash >>> 16)) & (FILTER_BITS - 1);
-  return (FILTER[bit >> 3]! & (1 << (bit & 7))) !== 0;
-};
-
-for (const word of [...NAME_WORDS, ...MARK_WORDS]) {
-  let hash = HASH_START;
-  for (const byte of Buffer.from(word)) hash = Math.imul(hash ^ byte, HASH_PRIME);
-  const bit = (hash ^ (hash >>> 16)) & (FILTER_BITS - 1);
-  FILTER[bit >> 3]! |= 1 << (bit & 7);
-}
+const DOT = 0x2e;
 
 /** Limits below those of drawn.ts and shapes.ts. */
 const MIXED_RUN = 12;
@@ -87,36 +63,6 @@ function isVersion(bytes: Uint8Array, at: number, end: number): boolean {
 /** Bits of the kinds in a run. */
 const DIGITS = 1 << DIGIT;
 const SMALL = 1 << LOWER;
-const CAPITALS = 1 << UPPER;
-
-/** True for a capital behind a small letter or a digit: there a word begins. */
-const isHump = (before: number, kind: number): boolean =>
-  kind === UPPER && (before === LOWER || before === DIGIT);
-
-/** Whether one of the words of `accessToken` is a name. */
-function hasNamedWord(bytes: Uint8Array, from: number, to: number): boolean {
-  let hash = HASH_START;
-  let before = OTHER;
-  for (let i = from; i < to; i++) {
-    const code = bytes[i]!;
-    const kind = CLASSES[code]!;
-    if (isHump(before, kind)) {
-      if (isNamed(hash)) return true;
-      hash = HASH_START;
-    }
-    hash = Math.imul(hash ^ (code | 0x20), HASH_PRIME);
-    before = kind;
-  }
-  return isNamed(hash);
-}
-
-/** Whether all the words of `pass_code` make a name together. */
-function isNamedTogether(bytes: Uint8Array, from: number, to: number): boolean {
-  let hash = HASH_START;
-  for (let i = from; i < to; i++)
-    if (CLASSES[bytes[i]!] !== GLUE) hash = Math.imul(hash ^ (bytes[i]! | 0x20), HASH_PRIME);
-  return isNamed(hash);
-}
 
 /** At least the bits by which the runs of letters are likelier to be drawn by lot than written. */
 function mostBits(bytes: Uint8Array, from: number, to: number): number {
@@ -170,9 +116,9 @@ class Segment {
     if (length >= (isMixed ? MIXED_RUN : LETTER_RUN)) return false;
     if (isMixed) {
       this.isMixed = true;
-      if ((kinds & CAPITALS) !== 0 && hasNamedWord(bytes, from, to)) this.isNamed = true;
+      if (hasNamedWord(bytes, from, to)) this.isNamed = true;
     }
-    if (kinds !== DIGITS && isNamed(hash)) this.isNamed = true;
+    if (kinds !== DIGITS && (isNamed(hash) || endsNamed(bytes, from, to))) this.isNamed = true;
     if ((kinds & DIGITS) !== 0) this.digits += length;
     this.alnum += length;
     this.kinds |= kinds;
@@ -187,6 +133,8 @@ class Segment {
       return true;
     }
     const isPlain = (this.kinds & ~SMALL) === 0;
+    // `.` and `..`: what stands behind is behind another segment
+    if (this.alnum === 0 && bytes[this.from] === DOT) return false;
     if (this.hasGlue && !this.#isGluedClean(bytes, to, isPlain)) return false;
     if (this.isNamed && !(inQuery && isPlain)) return false;
     if (this.digits >= SEGMENT_DIGITS || (this.#behindLetter && !isPlain)) return false;
@@ -280,7 +228,7 @@ function putTarget(
       let hash = HASH_START;
       do {
         kinds |= 1 << kind;
-        hash = Math.imul(hash ^ (code | 0x20), HASH_PRIME);
+        hash = hashStep(hash, code);
         to[at++] = code;
         code = bytes[++i]!;
         kind = CLASSES[code]!;
@@ -314,7 +262,7 @@ function putPhrase(
     const kind = CLASSES[code]!;
     if (kind === LOWER || kind === UPPER) {
       kinds |= 1 << kind;
-      hash = Math.imul(hash ^ (code | 0x20), HASH_PRIME);
+      hash = hashStep(hash, code);
     } else {
       if (kind !== GLUE && kind !== SPACE) return -1;
       if (i > start && !segment.run(bytes, start, i, kinds, hash)) return -1;

@@ -5,6 +5,8 @@ import type { Hide } from './shapes.js';
 const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i;
 const HAS_UUID = /(?<![\da-f])[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}(?![\da-f])/i;
 const RUN = /[A-Za-z\d]+/g;
+/** As people are to type them. */
+const GROUPS = /^(?=.*\d)[A-Z\d]{3,6}(?:-[A-Z\d]{3,6}){1,7}$/;
 const HEX = /^(?:[\da-f]+|[\dA-F]+)$/;
 /** Builders of sites put a digest of the content into the names of these. */
 const BUILT_FILE = /\.(?:[cm]?js|css|map|wasm|woff2?|ttf)$/i;
@@ -86,7 +88,7 @@ function drawnOf(runs: readonly Run[]): boolean[] {
 
 /**
  * Hides the runs in text[from, to) that look drawn. `isDigest`: what stands there is the digest of
- * something public, so hexadecimal digits stay.
+ * something public, so hexadecimal digits stay. True if there are any.
  */
 export function hideDrawn(
   text: string,
@@ -94,10 +96,10 @@ export function hideDrawn(
   to: number,
   isDigest: boolean,
   hide: Hide,
-): void {
-  if (to - from < MIXED_MIN) return;
+): boolean {
+  if (to - from < MIXED_MIN) return false;
   const part = text.slice(from, to);
-  if (UUID.test(part)) return;
+  if (UUID.test(part)) return false;
   const hexMax = isDigest ? Infinity : BUILT_FILE.test(part) ? BUILT_DIGEST_MAX : 0;
   const runs: Run[] = [];
   for (const { 0: run, index } of part.matchAll(RUN)) {
@@ -114,11 +116,12 @@ export function hideDrawn(
   const drawn = drawnOf(runs);
   for (const [i, run] of runs.entries())
     if (drawn[i]) hide(drawn[i - 1] ? runs[i - 1]!.to : run.from, run.to);
+  return drawn.includes(true);
 }
 
-/** True for what names nothing in any language: an id, a UUID, a number of six digits. */
+/** True for what names nothing in any language: an id, a UUID, a number of six digits, `AB12-CD34-EF`. */
 export function isOpaque(text: string, digits: boolean): boolean {
-  if (HAS_UUID.test(text)) return true;
+  if (HAS_UUID.test(text) || GROUPS.test(text)) return true;
   return (text.match(RUN) ?? []).some((run) => {
     if (run.length < OPAQUE_MIN) return false;
     if (/^\d+$/.test(run)) return digits;

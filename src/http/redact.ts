@@ -8,7 +8,17 @@
  * as it came. Names and structure stay, so that lines can still be told apart. Pure; nothing is escaped.
  */
 import { hideDrawn, isOpaque, mayBeHalf } from './drawn.js';
-import { gluedName, isEnd, isLink, isVerb, nameKind, type NameKind } from './names.js';
+import {
+  gluedName,
+  isAssignedSecret,
+  isCarrier,
+  isEnd,
+  isLink,
+  isPaired,
+  isVerb,
+  nameKind,
+  type NameKind,
+} from './names.js';
 import { decodePercent, isRaw, type Plain } from './percent.js';
 import { hideShapes } from './shapes.js';
 
@@ -21,7 +31,9 @@ const HEADER =
 const SCHEME = /[a-z][a-z\d+.-]*:[/\\]+|^\/\//gi;
 const PORT = /^[^:]*:\d*$/;
 /** What pieces of an address are made of; anything else stands between them. */
-const PIECE = /[^\s/\\?#&;,:=()'"[\]{}<>|!$`^]+/g;
+const PIECE = /[^\0-\x20\x7f\s/\\?#&;,:=()'"[\]{}<>|!$`^+*%]+/g;
+/** What stands between two words of a text. */
+const GAP = /^[\s+]+$/;
 
 /** Nobody's secret: `/tokens/overview.html`. */
 const PAGE = /^[a-z-]+\.(?:html?|php|jsp|aspx?|js|css|json|md)$/;
@@ -134,17 +146,26 @@ function hideParameters(draft: Draft, end: number): void {
   }
 }
 
+/** What a piece may be behind: a name, the first of a pair, or what was hidden itself. */
+type Behind = NameKind | 'pair' | 'word' | null;
+
 /** Walks over the pieces of a path or a phrase with the name that stood before. */
 class Pieces {
   readonly #draft: Draft;
   readonly #end: number;
-  #name: NameKind | 'word' | null = null;
+  readonly #isPhrase: boolean;
+  #name: Behind = null;
+  /** The name before the last segment, for `/token/x/../y`. */
+  #nameAbove: Behind = null;
+  #isPair = false;
+  #last = '';
   /** What is hidden whole ends here. */
   #hiddenTo = 0;
 
-  constructor(draft: Draft, end: number) {
+  constructor(draft: Draft, end: number, isPhrase: boolean) {
     this.#draft = draft;
     this.#end = end;
+    this.#isPhrase = isPhrase;
   }
 
   walk(): void {
@@ -152,54 +173,86 @@ class Pieces {
     for (const { 0: piece, index } of this.#draft.text.slice(0, this.#end).matchAll(PIECE)) {
       // `/token/./x` is `/token/x`
       if (piece === '.') continue;
-      this.#take(piece, index, this.#draft.text.slice(last, index));
+      if (piece === '..') this.#name = this.#nameAbove;
+      else this.#take(piece, index, this.#draft.text.slice(last, index));
       last = index + piece.length;
     }
   }
 
   #take(piece: string, at: number, between: string): void {
     const name = this.#name;
+    const last = this.#last;
+    this.#nameAbove = name;
+    this.#last = piece;
     if (at >= this.#hiddenTo && name !== null && this.#follows(name, piece, at, between)) return;
-    const kind = nameKind(piece);
-    if (kind !== null) this.#name = kind;
-    // behind a name and a word, `/password/reset/…`, is no place for an id either
-    else
-      this.#name =
-        name !== null && at < this.#hiddenTo && /^[a-z]{2,12}$/.test(piece) ? 'word' : null;
+    this.#name = this.#nameOf(piece, at, GAP.test(between) ? `${last}-${piece}` : '');
     const glued = gluedName(piece);
     if (glued > 0 && isOpaque(piece.slice(glued), true))
       this.#draft.hide(at + glued, at + piece.length);
   }
 
+  /** What the next piece is behind; `joined`: with the word before, `pass phrase`. */
+  #nameOf(piece: string, at: number, joined: string): Behind {
+    const kind = nameKind(piece);
+    if (kind !== null) {
+      this.#isPair = isPaired(piece);
+      const isAssigned = /^[=:]/.test(this.#draft.text.slice(at + piece.length));
+      return isAssigned && isAssignedSecret(piece) ? 'secret' : kind;
+    }
+    if (joined !== '' && nameKind(joined) === 'secret') return 'secret';
+    if (/^[=:]/.test(this.#draft.text.slice(at + piece.length)) && isAssignedSecret(piece))
+      return 'secret';
+    // what a name has hidden may have something behind it that belongs to it: `/reset/MQ/5xk-4e3a2b/`
+    if (this.#name === null || at >= this.#hiddenTo) return null;
+    const isFirst = this.#isPair && this.#name !== 'pair';
+    return isFirst ? 'pair' : 'word';
+  }
+
   /** What a piece behind a name is taken for; true: the name counts for the next one too. */
-  #follows(name: NameKind | 'word', piece: string, at: number, between: string): boolean {
+  #follows(name: Behind, piece: string, at: number, between: string): boolean {
     if (/[?#&]/.test(between)) return false;
     const isSegment = /[/\\]/.test(between);
     if (name === 'secret') {
       if (isSegment) {
         if (!PAGE.test(this.#draft.text.slice(at, this.#segmentEnd(at)))) this.#hideSegment(at);
-      } else if (/^\s+$/.test(between)) return this.#followsWord(piece, at);
+      } else if (GAP.test(between)) return this.#followsWord(piece, at);
       else this.#hideTo(at, this.#draft.rawIndex('/&;?# ', at));
       return false;
     }
-    if (isSegment && this.#isSecret(name, piece, at)) this.#hideSegment(at);
+    if (name === 'code' && !isSegment) {
+      if (isLink(piece)) return true;
+      if (isOpaque(piece, true)) this.#hideTo(at, at + piece.length);
+    } else if (isSegment && name === 'sensitive' && isCarrier(piece) && nameKind(piece) === null)
+      return true;
+    else if (isSegment && this.#isSecret(name, piece, at)) this.#hideSegment(at);
     return false;
   }
 
-  /** In free text: `token abc`, `password is abc`, but `token expired`. */
+  /** In free text: `token abc`, `password is a b c`, but `token expired`. */
   #followsWord(piece: string, at: number): boolean {
-    if (isLink(piece)) return true;
-    if (!isEnd(piece) && nameKind(piece) !== 'secret') this.#hideTo(at, at + piece.length);
-    return false;
+    const isHidden = this.#hiddenTo > 0 && this.#wasHidden(at);
+    if (isLink(piece)) return !isHidden;
+    if (isEnd(piece) || nameKind(piece) === 'secret') return false;
+    const to = this.#draft.text.slice(at).search(this.#isPhrase ? /[\s+]/ : /[\s+/&;?#]/);
+    this.#hideTo(at, to < 0 ? this.#end : Math.min(this.#end, at + to));
+    return true;
   }
 
-  #isSecret(name: NameKind | 'word', piece: string, at: number): boolean {
+  /** Whether what stands before the gap before `at` has been hidden. */
+  #wasHidden(at: number): boolean {
+    return GAP.test(this.#draft.text.slice(this.#hiddenTo, at));
+  }
+
+  #isSecret(name: Behind, piece: string, at: number): boolean {
     const segment = this.#draft.text.slice(at, this.#segmentEnd(at));
     switch (name) {
       case 'sensitive':
         return !isVerb(piece);
+      case 'pair':
+        return !isVerb(piece) && !PAGE.test(segment);
       case 'capability':
         return isOpaque(segment, false);
+      case 'code':
       case 'word':
         return isOpaque(segment, true);
       case 'personal':
@@ -223,20 +276,42 @@ class Pieces {
   }
 }
 
-/** Each segment by the shapes and the chance of what it holds. */
+/**
+ * Each segment by the shapes and the chance of what it holds. Beside one that was drawn stands perhaps
+ * another piece of it: base64 has slashes.
+ */
 function hideInSegments(draft: Draft, end: number, separators: string): void {
   const { text, hide } = draft;
   let digest = false;
+  let isDrawn = false;
+  let before = { from: 0, to: 0 };
   for (let from = 0; from < end;) {
     const to = Math.min(end, draft.rawIndex(separators, from));
     if (to > from) {
       hideShapes(text, from, to, hide);
       const segment = text.slice(from, to);
-      hideDrawn(text, from, to, digest || /^sha\d+:/.test(segment), hide);
+      const wasDrawn = isDrawn;
+      isDrawn = hideDrawn(text, from, to, digest || /^sha\d+:/.test(segment), hide);
+      if (wasDrawn && isOpaque(segment, false)) hide(from, to);
+      if (isDrawn && isOpaque(text.slice(before.from, before.to), false))
+        hide(before.from, before.to);
       digest = nameKind(segment) === 'digest';
+      before = { from, to };
     }
     from = to + 1;
   }
+}
+
+/** Where Slack takes messages from whoever knows the address. */
+const SLACK_HOOK = /(?<=\/T[A-Z\d]{8,}\/B[A-Z\d]{8,}\/)[^/?#]+/g;
+/** `jdbc:oracle:thin:scott/tiger@//host`. */
+const JDBC_USER = /(?<=jdbc:[a-z]+:(?:[a-z]+:)?)[^:@\s]+\/[^@\s]+(?=@)/gi;
+
+/** What is known by its shape across segments. */
+function hideInPath(draft: Draft, end: number): void {
+  const path = draft.text.slice(0, end);
+  for (const shape of [SLACK_HOOK, JDBC_USER])
+    for (const { 0: found, index } of path.matchAll(shape)) draft.hide(index, index + found.length);
 }
 
 const LAST_SEGMENT = /[^/\\]*$/;
@@ -268,7 +343,8 @@ export function redactTarget(target: string, isCut = false): string {
   hideUserinfo(draft, query, isCut && query === text.length);
   hideEncodedQuery(draft, query);
   hideParameters(draft, query);
-  new Pieces(draft, header).walk();
+  hideInPath(draft, query);
+  new Pieces(draft, header, false).walk();
   hideInSegments(draft, header, '/\\?&=#');
   if (isCut && query === text.length) hideHalf(draft, LAST_SEGMENT);
   return draft.render();
@@ -285,7 +361,7 @@ export function redactReason(reason: string, isCut = false): string {
     draft.hide(index + 1, end);
   }
   hideUserinfo(draft, header, false);
-  new Pieces(draft, header).walk();
+  new Pieces(draft, header, true).walk();
   hideInSegments(draft, header, ' /\\');
   if (isCut && header === text.length) hideHalf(draft, LAST_WORD);
   return draft.render();

@@ -10,11 +10,35 @@ export type Hide = (from: number, to: number) => void;
 const JWT = /(?<![A-Za-z\d])[eE]yJ[\w-]{6,}(?:\.[\w-]*){0,4}/g;
 
 /** They begin with a mark, and hold a digit or a capital: `npm_config_cache` is none. */
-const MARKED =
-  /(?:gh[opsur]|github_pat|gl[a-z]{2,5}|npm|hf|dop_v1|shp(?:at|ca|pa|ss)|lin_api|figd|whsec|(?:sk|pk|rk)_(?:live|test))_[A-Za-z\d_]{10,}|(?:glpat|xox[a-eoprs]|xapp|GOCSPX)-[\w-]{6,}|pypi-AgE[\w-]{6,}|sk-[\w-]{16,}|\b(?:AKIA|ASIA|AROA|AIDA)[A-Z\d]{12,}|AIza[\w-]{20,}|ya29\.[\w-]+|SG\.[\w-]{10,}(?:\.[\w-]+)?/g;
+const MARKED = new RegExp(
+  [
+    // with an underscore
+    '(?:gh[opsur]|GH[OPSUR]|github_pat|gl[a-z]{2,5}|npm|ntn|hf|dop_v1|doo_v1|shp(?:at|ca|pa|ss)|lin_api|figd|whsec|dckr_pat|secret|(?:sk|pk|rk|cs)_(?:live|test))_[A-Za-z\\d_.-]{10,}',
+    // with a hyphen
+    '(?:glpat|xox[a-eoprs]|xapp|GOCSPX|HRKU|PMAK|sq0[a-z]{3}|AGE-SECRET-KEY)-[\\w-]{6,}',
+    'pypi-AgE[\\w-]{6,}',
+    'sk-[\\w-]{16,}',
+    // with a dot
+    '\\bhv[sbr]\\.[\\w-]{8,}',
+    'ya29\\.[\\w-]+',
+    'SG\\.[\\w-]{10,}(?:\\.[\\w-]+)?',
+    // with nothing
+    '\\b(?:AKIA|ASIA|AROA|AIDA|ABIA)[A-Z\\d]{12,}',
+    'AIza[\\w-]{20,}',
+    '\\bdapi[a-f\\d]{10,}',
+    // tickets of CAS
+    '\\b(?:ST|PT|TGT|PGT)-\\d+-[A-Za-z\\d]{16,}[\\w-]*',
+  ].join('|'),
+  'g',
+);
 /** Marks that are words of their own, for the quick look at bytes; those with _ it knows by that. */
 export const MARK_WORDS: readonly string[] =
-  'ey glpat xoxa xoxb xoxc xoxd xoxe xoxo xoxp xoxr xoxs xapp gocspx pypi sk ya29 sg'.split(' ');
+  'ey glpat xoxa xoxb xoxc xoxd xoxe xoxo xoxp xoxr xoxs xapp gocspx hrku pmak sq pypi sk ya29 sg hvs hvb hvr'.split(
+    ' ',
+  );
+
+/** The sessions of ASP.NET without cookies: `(S(lit3py55t21z5v55vlm25s55))`. */
+const COOKIELESS = /(?<=[()][AFS]\()[\w.-]{8,}(?=\))/g;
 
 /** Telegram's: the bot's number stands before the secret. */
 const BOT = /(?<=bot)\d{4,}:[\w-]+/g;
@@ -23,6 +47,9 @@ const PADDED = /(?<![\w+/=-])[\w+/-]{6,}={1,2}(?![\w=])/g;
 
 const EMAIL =
   /[^\s/\\?#&;,:=()'"[\]{}<>|*@]+(?=@([a-z\d-]+(?:\.[a-z\d-]+)*\.([a-z]{2,24}))(?![\w.-]*@))/gi;
+/** Names in quotes, hosts as numbers, and those that hide from machines. */
+const ODD_EMAIL =
+  /"[^"/]+"(?=@)|[\w.+-]+(?=@\[)|[\w.+-]+(?= ?[[({] ?at ?[\])}] ?[\w-]+(?:\.|[[({ ]))/gi;
 /** Endings of files that are not top-level domains: `logo@2x.png`. */
 const FILE_ENDING =
   /^(?:png|jpe?g|gif|webp|svg|ico|avif|mjs|js|css|map|json|xml|html?|tgz|gz|bz|xz|jar|war|pdf|mp[34]|webm|woff|ttf|txt|csv|yaml|yml)$/i;
@@ -31,12 +58,12 @@ const VERSION = /^v?\d+\.\d/;
 /** `user:password@host` without a scheme. */
 const USERINFO = /[^\s/\\?#&;,@*]+:[^\s/\\?#&;@]*(?=@[^\s/\\?#])/g;
 
-const CARD = /(?<![A-Za-z\d])\d(?:[ -]?\d){12,18}(?![A-Za-z\d])/g;
+const CARD = /(?<![A-Za-z\d])\d(?:[ ._+-]?\d){12,18}(?![A-Za-z\d])/g;
 /** What the numbers of cards begin with, and how long they are (ISO/IEC 7812 as the networks use it). */
 const CARD_SHAPE =
   /^(?:4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|6[024-9])\d{14}(?:\d{3})?|(?:222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}|35(?:2[89]|[3-8]\d)\d{12})$/;
 
-const IBAN = /(?<![A-Za-z\d])[A-Z]{2}\d{2}(?:[ -]?[A-Z\d]){11,30}(?![A-Za-z\d])/gi;
+const IBAN = /(?<![A-Za-z\d])[A-Z]{2}\d{2}(?:[ ._+-]?[A-Z\d]){11,30}(?![A-Za-z\d])/gi;
 
 /** E.164 with its plus, the international prefix 00 (in groups too), and the American three-three-four. */
 const PHONE =
@@ -69,7 +96,7 @@ function isIban(account: string): boolean {
   return rest === 1;
 }
 
-const bare = (found: string): string => found.replace(/[ -]/g, '');
+const bare = (found: string): string => found.replace(/[ ._+-]/g, '');
 
 function isEmail(domain: string, top: string): boolean {
   return !VERSION.test(domain) && !FILE_ENDING.test(top);
@@ -134,6 +161,8 @@ const SHAPES: readonly (readonly [RegExp, Gate, Judge])[] = [
   [PHONE, fromDigits(7), always],
   [SSN, fromDigits(9), always],
   [USERINFO, hasAt, always],
+  [ODD_EMAIL, ({ text }) => /[@[({]/.test(text), always],
+  [COOKIELESS, ({ text }) => text.includes('('), always],
   [EMAIL, hasAt, ([, domain = '', top = '']) => isEmail(domain, top)],
 ];
 

@@ -30,6 +30,10 @@ const CASES: Readonly<Record<string, readonly [kind: string, counts: Counts, bod
     'a head of any size may be cut anywhere': ['seams', { 'GET 200 -': 14 + 14 + 15 + 23 + 23 }],
     'an answer may follow a half-close': ['half-closed', { 'GET 200 -': 1 }, BODY],
     'a segment may hold one byte': ['in-pieces', { 'GET 200 -': 2 }, 4],
+    'a deferred accept may begin with any number of requests': [
+      'deferred',
+      { 'GET 200 -': 1 + 4 + 5 + 32 },
+    ],
     'heads that never end are no answered exchanges, and disturb none': [
       'slow-heads',
       { 'GET - closed': TIMES, 'GET 200 -': 1 },

@@ -151,6 +151,12 @@ def first_bytes():
     exchange(client, server)
     client.close()
     server.close()
+    # one that says nothing is none of them, also where its end has made it
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
+    socket.create_connection(("127.0.0.1", port)).close()
+    server, _ = listener.accept()
+    drained(server)
+    server.close()
 
 
 def unasked():
@@ -351,6 +357,20 @@ def in_pieces():
     server.close()
 
 
+def deferred():
+    """Many requests in the segment that makes the connection."""
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
+    for depth in (1, 4, 5, 32):
+        client = socket.create_connection(("127.0.0.1", port))
+        client.sendall(GET * depth)
+        server, _ = listener.accept()
+        take(server, depth * len(GET))
+        for _ in range(depth):
+            tell(server, client, ONE)
+        client.close()
+        server.close()
+
+
 def slow_heads():
     """Clients that never end their heads, and one that does."""
     slow = [pair() for _ in range(TIMES)]
@@ -379,6 +399,7 @@ KINDS = {
     "seams": seams,
     "half-closed": half_closed,
     "in-pieces": in_pieces,
+    "deferred": deferred,
     "slow-heads": slow_heads,
     "older-chunks": lambda: older(
         lambda c, s: exchange(c, s, GET, CHUNK), rest_of_chunks

@@ -71,6 +71,17 @@ const SHAPED: Readonly<Record<string, Make>> = {
       `sk-proj-${random.text(BASE62, 24)}`,
       `AKIA${random.text('ABCDEFGHIJKLMNOPQRSTUVWXYZ234567', 16)}`,
       `sk_live_${random.text(BASE62, 24)}`,
+      `ghs_${random.text(BASE62, 12)}.${random.text(BASE62, 12)}`,
+      `ntn_${random.text(BASE62, 24)}`,
+      `whsec_${random.text(BASE62, 24)}`,
+      `HRKU-${random.text(HEX, 8)}-${random.text(HEX, 4)}`,
+      `PMAK-${random.text(HEX, 24)}-${random.text(HEX, 10)}`,
+      `hvs.${random.text(BASE62, 24)}`,
+      `dapi${random.text(HEX, 32)}`,
+      `sq0atp-${random.text(BASE62, 12)}`,
+      `ST-${random.text(DIGITS, 5)}-${random.text(BASE62, 20)}`,
+      `AGE-SECRET-KEY-1${random.text('ABCDEFGHIJKLMNOPQRSTUVWXYZ', 12)}`,
+      `${base64url(random.text(BASE62, 16))}/${random.text(BASE62, 18)}`,
     ]),
   'a card number': luhn,
   'a bank account': iban,
@@ -100,7 +111,9 @@ const UNSHAPED: Readonly<Record<string, Make>> = {
 const NAMES =
   `token tokens access_token accessToken API-KEY apikey client-secret password Passwd passcode pw otp 2fa
   reset_password_token session jsessionid signature X-Amz-Signature credentials PHPSESSID %74oken
-  refreshToken`.split(/\s+/);
+  refreshToken %u0074oken %EF%BD%94oken to%E2%80%8Bken newpassword password2 csrfmiddlewaretoken
+  auth_code verification-code tokenValue secret_id X-Amz-Security-Token passwort contrase%C3%B1a
+  mot-de-passe SAMLResponse hmac nonce`.split(/\s+/);
 
 const named: Readonly<Record<string, (name: string, secret: string) => string>> = {
   'a segment': (name, secret) => `/v1/${name}/${secret}`,
@@ -116,6 +129,19 @@ const named: Readonly<Record<string, (name: string, secret: string) => string>> 
   'a list': (name, secret) => `/v1/a,${name}=${secret}`,
   'free text': (name, secret) => `/v1/x ${name} is ${secret}`,
   'a path parameter': (name, secret) => `/v1/x;${name}=${secret}/y`,
+  'text with plus signs': (name, secret) => `/v1/my+${name}+is+${secret}`,
+  'text with encoded plus signs': (name, secret) => `/v1/my%2B${name}%2B${secret}/x`,
+  'no-break spaces': (name, secret) => `/v1/my%C2%A0${name}%C2%A0${secret}`,
+  'an overlong slash': (name, secret) => `/v1/${name}%c0%af${secret}`,
+  'a slash of full width': (name, secret) => `/v1/${name}%EF%BC%8F${secret}`,
+  'an equals sign of full width': (name, secret) => `/v1/${name}%EF%BC%9D${secret}`,
+  'a NUL': (name, secret) => `/v1/${name}%00${secret}`,
+  'a segment after a NUL': (name, secret) => `/v1/${name}%00/${secret}`,
+  'a star': (name, secret) => `/v1/${name}*${secret}`,
+  'a segment that was left again': (name, secret) => `/v1/${name}/x/../${secret}`,
+  'an object': (name, secret) => `/v1/%7B%22${name}%22:%20%22${secret}%22%7D`,
+  'an entity': (name, secret) => `/v1/${name}&#61;${secret}`,
+  'a key in brackets': (name, secret) => `/v1/user[${name}]=${secret}`,
 };
 
 /** Whatever the secret is, the place alone hides it. */
@@ -138,6 +164,19 @@ const placed: Readonly<Record<string, (secret: string) => string>> = {
   'a bearer': (secret) => `/x/Bearer%20${secret}`,
   'a header': (secret) => `/x Authorization: Basic ${secret}`,
   'a cookie': (secret) => `/x;Cookie:sid=${secret}`,
+  'a header behind a line end': (secret) => `/x%0d%0aAuthorization:%20Basic%20${secret}`,
+  'a cookie behind a line end': (secret) => `/x%0aSet-Cookie:a=${secret}`,
+  'a name and a password': (secret) => `/basic-auth/jane/${secret}`,
+  'a name and a password, digested': (secret) => `/digest-auth/auth-int/jane/${secret}`,
+  'a login': (secret) => `/api/login/jane/${secret}/x`,
+  'a link to verify an address': (secret) => `/verify-email/${secret}`,
+  'a link in two segments': (secret) => `/verify/email/${secret}`,
+  'an invitation': (secret) => `/invitations/accept/${secret}`,
+  'a session of a framework': (secret) => `/x/laravel_session=${secret}`,
+  'a password before an address of IPv6': (secret) => `http://user:${secret}@[2001:db8::1]:80/x`,
+  'a password without a user': (secret) => `/x/redis://:${secret}@host:6379`,
+  'a password for Oracle': (secret) => `/x/jdbc:oracle:thin:scott/${secret}@//host:1521`,
+  'a password in a database address': (secret) => `/x/jdbc:mysql://h/db;user=a;password=${secret}`,
 };
 
 const phrases: Readonly<Record<string, (secret: string) => string>> = {
@@ -147,6 +186,11 @@ const phrases: Readonly<Record<string, (secret: string) => string>> = {
   'a sentence': (secret) => `password ${secret} is wrong`,
   'an address with a query': (secret) => `See /x?a=${secret}`,
   'an address with a password': (secret) => `See http://user:${secret}@host/`,
+  'an address with two segments': (secret) => `See /basic-auth/jane/${secret}`,
+  'a name and a password': (secret) => `Bad credentials jane/${secret}`,
+  'a sentence with plus signs': (secret) => `password+is+${secret}`,
+  'two words': (secret) => `The password is my ${secret}`,
+  'an object': (secret) => `{"token":"${secret}"}`,
 };
 
 const request = (target: string): string => `GET ${target} HTTP/1.1`;

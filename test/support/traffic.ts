@@ -78,6 +78,9 @@ export const SECRETS = {
   parameter: 'S3CR3T-parameter',
   person: 'S3CR3T.jane',
   link: '8d3fa1c2-5b6e-4f70-9a8b-c0ffee123456',
+  paired: 'opensesame-behind-a-name',
+  said: 'opensesame-in-a-sentence',
+  disguised: 'opensesame-behind-full-width',
 } as const;
 
 /** Requests that carry every secret where real clients put them; `response` comes back in answers. */
@@ -101,5 +104,8 @@ export const SECRET_REQUESTS: readonly HttpRequest[] = [
   { path: `/users/${SECRETS.person}@mail.example` },
   { path: `/users/${SECRETS.person}%40mail.example/orders` },
   { path: `/download/${SECRETS.link}` },
+  { path: `/basic-auth/jane/${SECRETS.paired}` },
+  { path: `/say/password+is+${SECRETS.said}` },
+  { path: `/x/token%EF%BC%8F${SECRETS.disguised}` },
   { path: '/x', method: 'S3CR3T' },
 ];
