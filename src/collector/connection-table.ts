@@ -26,7 +26,7 @@ import {
   TCP_SYN_SENT,
   type ConnectionState,
 } from '../sources/tcp-states.js';
-import { awaitsAccept, isOther, keepOwner } from './same-connection.js';
+import { awaitsAccept, closedUnopened, isOther, keepOwner } from './same-connection.js';
 import { StateNews, ValueNews, type ConnectLines, type Look } from './connection-news.js';
 import { infoLabels, labelsOf } from './state/connection-labels.js';
 import {
@@ -39,7 +39,7 @@ import {
 } from './state/connection-values.js';
 import type { ProcessNames } from './process-names.js';
 import { bytesOf, Traffic } from './traffic.js';
-import { addedBefore, addToUnit, UnitTotals, type Added } from './state/unit-totals.js';
+import { addedBefore, addFailed, addToUnit, UnitTotals, type Added } from './state/unit-totals.js';
 
 export interface ConnectionTableOptions {
   /** -a: also closed and failed connections and listening sockets. */
@@ -182,10 +182,10 @@ export class ConnectionTable {
   }
 
   closed(connection: Connection): void {
-    const failed = connection.oldState === TCP_SYN_SENT || connection.oldState === TCP_SYN_RECV;
-    if (failed && !this.#options.all) {
+    if (closedUnopened(connection) && !this.#options.all) {
       this.#names?.note(connection, ...endsOf(connection));
-      this.units.of(this.#namesOf(connection.cgroup)).retransmits += connection.totalRetrans;
+      const names = this.#namesOf(connection.cgroup);
+      addFailed(this.units, connection, names, this.entries.get(connection.sock));
       this.#remove(connection.sock);
       this.#closed.set(connection.sock, connection.tsNs);
       return;

@@ -4,6 +4,7 @@ import { readdirSync, rmdirSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import t, { type Test } from 'tap';
+import { dropPackets } from '../../scripts/traffic/faults.js';
 import { createCgroup } from '../support/cgroup.js';
 import { startCollector, type Collector } from '../support/collector.js';
 import { parseNdjson, type Json } from '../support/ndjson.js';
@@ -182,6 +183,50 @@ t.test('a thousand cgroups that come and go are told apart', { skip }, async (t)
   const requests = 'netwatch_unit_http_requests_total';
   t.equal(total(state, requests, { unit: 'web.service', side: 'server' }), count);
   t.equal(total(state, requests, { side: 'client' }), count);
+});
+
+t.test('failed connections are counted by unit and by why', { skip }, async (t) => {
+  const closed = 7301;
+  const silent = 7302;
+  const namespace = createNamespace(t);
+  dropPackets(namespace, { to: silent, only: 'syn' });
+  const cast = await openCast(t, namespace);
+  // with -a a failed one has lines too, and is in the sums once all the same
+  for (const options of [EVERYTHING, [...EVERYTHING, '-a']]) {
+    const collector = await startCollector(t, namespace, options);
+    await cast.ask({ clients: [['job.slice/good.service', FIRST]] });
+    await cast.ask({
+      fail: [
+        ['job.slice/refused.service', 'refused', closed, 3],
+        ['job.slice/both.service', 'refused', closed, 2],
+        ['job.slice/both.service', 'closed', silent, 5],
+      ],
+    });
+    t.equal((await collector.stop()).code, 0);
+    const state = collector.samples('netwatch.prom');
+    const found = select(state, 'netwatch_unit_connections_total').filter(
+      ({ labels, value }) => value > 0 || (labels['error_type'] ?? '') !== '',
+    );
+    t.strictSame(
+      found.map(({ labels, value }) => [
+        ...[labels['unit'], labels['network_tcp_handshake_role'], labels['error_type'] ?? ''],
+        value,
+      ]),
+      [
+        ['good.service', 'client', '', 1],
+        ['web.service', 'server', '', 1],
+        ['refused.service', 'client', 'refused', 3],
+        ['both.service', 'client', 'refused', 2],
+        ['both.service', 'client', 'closed', 5],
+      ],
+    );
+    for (const error_type of ['refused', 'closed'])
+      t.equal(
+        total(state, 'netwatch_unit_connections_total', { error_type }),
+        total(state, 'netwatch_tcp_connections_total', { error_type }),
+        `all of them: ${error_type}`,
+      );
+  }
 });
 
 t.test('what is older than netwatch, and what changes hands, is named', { skip }, async (t) => {
