@@ -13,7 +13,7 @@ import { SocketMemoryWarning } from '../src/kernel/socket-memory.js';
 import { lossCause, LossWarning } from '../src/collector/loss-warning.js';
 import { lmpRows } from '../src/collector/lmp-rows.js';
 import { PacketText } from '../src/collector/packet-lines.js';
-import type { Connection } from '../src/generated/connection.js';
+import { MARK, OUTCOME, type Connection } from '../src/generated/connection.js';
 import { NO_OWNER } from '../src/metrics/ndjson.js';
 import { ByteWriter } from '../src/metrics/bytes.js';
 import type { FaultRecord } from '../src/sources/fault.js';
@@ -635,6 +635,25 @@ t.test('sockets without memory are told of once, with what to do', (t) => {
     said[0],
     /^5 times a socket had no memory left .*; raise the sysctl net\.core\.optmem_max$/,
   );
+  t.end();
+});
+
+t.test('a connection that fails counts once by unit, though a pull has met it', (t) => {
+  const { table } = collectorTable();
+  const opening = { state: 2, oldState: 2, handshakeNs: null };
+  table.beginDump();
+  table.sampled(at(2, { ...opening, totalRetrans: 2 }));
+  table.endDump();
+  const { connections } = table.units.of(null);
+  t.strictSame(connections.client.filter(Boolean), [], 'it may yet succeed');
+  const timedOut = OUTCOME.NW_OUTCOME_TIMED_OUT;
+  const marks = timedOut * MARK.NW_MARK_OUTCOME;
+  table.closed(at(3, { ...CLOSED, oldState: 2, totalRetrans: 3, marks }));
+  const { retransmits } = table.units.of(null);
+  t.equal(retransmits, 3);
+  t.equal(connections.client[timedOut], 1);
+  t.strictSame(connections.client.filter(Boolean), [1]);
+  t.strictSame(connections.server.filter(Boolean), []);
   t.end();
 });
 

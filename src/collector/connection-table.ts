@@ -26,7 +26,7 @@ import {
   TCP_SYN_SENT,
   type ConnectionState,
 } from '../sources/tcp-states.js';
-import { awaitsAccept, closedUnopened, isOther, keepOwner } from './same-connection.js';
+import { awaitsAccept, isOther, keepOwner } from './same-connection.js';
 import { StateNews, ValueNews, type ConnectLines, type Look } from './connection-news.js';
 import { infoLabels, labelsOf } from './state/connection-labels.js';
 import {
@@ -39,7 +39,7 @@ import {
 } from './state/connection-values.js';
 import type { ProcessNames } from './process-names.js';
 import { bytesOf, Traffic } from './traffic.js';
-import { addedBefore, addFailed, addToUnit, UnitTotals, type Added } from './state/unit-totals.js';
+import { addedBefore, addToUnit, isFailed, UnitTotals, type Added } from './state/unit-totals.js';
 
 export interface ConnectionTableOptions {
   /** -a: also closed and failed connections and listening sockets. */
@@ -182,10 +182,11 @@ export class ConnectionTable {
   }
 
   closed(connection: Connection): void {
-    if (closedUnopened(connection) && !this.#options.all) {
+    if (isFailed(connection) && !this.#options.all) {
       this.#names?.note(connection, ...endsOf(connection));
-      const names = this.#namesOf(connection.cgroup);
-      addFailed(this.units, connection, names, this.entries.get(connection.sock));
+      const met = this.entries.get(connection.sock);
+      const added = met && !isOther(met.last, connection) ? met.added : addedBefore(connection);
+      addToUnit(this.units, { last: connection, names: this.#namesOf(connection.cgroup), added });
       this.#remove(connection.sock);
       this.#closed.set(connection.sock, connection.tsNs);
       return;

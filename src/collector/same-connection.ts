@@ -1,7 +1,6 @@
 /** What two records of one socket say together: whether they are of one connection, and whose it is. */
 import { OWNER_SOURCE, ROLE } from '../generated/connection.js';
 import type { Connection } from '../sources/connection.js';
-import { TCP_CLOSE, TCP_SYN_RECV, TCP_SYN_SENT } from '../sources/tcp-states.js';
 
 /** A socket's address is used again: another opening or other ports, another connection. */
 export function isOther(a: Connection, b: Connection): boolean {
@@ -9,10 +8,6 @@ export function isOther(a: Connection, b: Connection): boolean {
   if (a.localAddr !== b.localAddr || a.peerAddr !== b.peerAddr) return true;
   return a.openNs !== null && b.openNs !== null && a.openNs !== b.openNs;
 }
-
-/** It has never been open. */
-export const closedUnopened = ({ state, oldState }: Connection): boolean =>
-  state === TCP_CLOSE && (oldState === TCP_SYN_SENT || oldState === TCP_SYN_RECV);
 
 /** Before accept() at most the listener's owner is known: the process that gets it may be another. */
 export function awaitsAccept({ ownerSource, role, openNs }: Connection): boolean {

@@ -256,6 +256,75 @@ t.test('what is older than netwatch, and what changes hands, is named', { skip }
   );
 });
 
+t.test('--show-unit adds a column to rows of any tool', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const cast = await openCast(t, namespace);
+  const tools = {
+    tcpconnect: ['-U'],
+    tcplife: [],
+    tcptop: ['-C', '-S', '100'],
+    flows: [],
+  };
+  const started = await Promise.all(
+    Object.entries(tools).map(([name, args]) =>
+      startTool(t, namespace, name, ['--show-unit', ...args]),
+    ),
+  );
+  const flows = await startTool(t, namespace, 'flows', ['-o', 'json']);
+  const groups = ['job.slice/job-1.service', `system.slice/docker-${ID}.scope`, 'nowhere'];
+  await cast.ask({ clients: groups.map((group, i) => [group, FIRST + i]) });
+  const rows: Record<string, string[]> = {};
+  for (const [i, tool] of started.entries()) {
+    t.equal((await tool.stop()).code, 0);
+    const lines = tool
+      .stdout()
+      .split('\n')
+      .filter((line) => /python3|PID|PROCESS/.test(line));
+    rows[Object.keys(tools)[i] ?? ''] = lines;
+  }
+  const [web, job, docker, none] = ['web.service', 'job-1.service', ID.slice(0, 12), 'N/A'];
+  const heads = {
+    tcpconnect:
+      'UID   PID     COMM         UNIT                 IP SADDR            DADDR            DPORT ',
+    tcplife:
+      'PID   COMM       UNIT                 LADDR           LPORT RADDR           RPORT TX_KB RX_KB MS',
+    tcptop:
+      'PID     COMM         UNIT                 LADDR                 RADDR                  RX_KB  TX_KB',
+    flows:
+      'PROCESS          UNIT                 ROLE   PORT  PEER                     CONNS      RX_KB     TX_KB RETRANS RTT_MS',
+  };
+  for (const [name, head] of Object.entries(heads)) {
+    const [first = '', ...others] = rows[name] ?? [];
+    t.equal(first.trimEnd(), head.trimEnd(), name);
+    const at = head.indexOf('UNIT');
+    const found = others.map((row) => row.slice(at).split(' ')[0]).sort();
+    const clients = [docker, none, job];
+    const servers = name === 'tcpconnect' ? [] : [web, ...(name === 'flows' ? [] : [web, web])];
+    t.strictSame(found, [...clients, ...servers].sort(), name);
+  }
+  t.equal((await flows.stop()).code, 0);
+  const objects = flows.objects().map((o) => [o['role'], ...namesIn(o)].join(' '));
+  t.strictSame(objects.sort(), [
+    'client   ',
+    `client docker-${ID}.scope ${docker} `,
+    `client ${job}  `,
+    `server ${web}  `,
+  ]);
+});
+
+t.test('--show-unit has no place in counts', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  for (const [name, args] of [
+    ['tcpretrans', ['-c']],
+    ['requests', ['--top', '5']],
+  ] as const) {
+    const start = startTool(t, namespace, name, ['--show-unit', ...args]);
+    await t.rejects(start, {
+      message: /ended \(2\).*\n?netwatch: with counts, netwatch \w+ has no rows/,
+    });
+  }
+});
+
 t.test('--unit and --container choose what begins later, too', { skip }, async (t) => {
   const namespace = createNamespace(t);
   const cast = await openCast(t, namespace);

@@ -6,9 +6,8 @@ import { MARK, OUTCOME, ROLE } from '../../generated/connection.js';
 import { ownersKey, type CgroupNames } from '../../sources/cgroup-names.js';
 import type { Connection } from '../../sources/connection.js';
 import type { Side } from '../../sources/exchange.js';
-import { TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from '../../sources/tcp-states.js';
+import { TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from '../../sources/tcp-states.js';
 import { payloadReceived } from '../../sources/payload.js';
-import { closedUnopened, isOther } from '../same-connection.js';
 import { payloadSent } from './connection-values.js';
 
 /** Names kept apart; what comes later is in {@link OTHER} for good, as a counter never falls. */
@@ -95,6 +94,10 @@ export function addedBefore(connection: Connection): Added {
 const isOpening = ({ state }: Connection): boolean =>
   state === TCP_SYN_SENT || state === TCP_SYN_RECV;
 
+/** It has closed without having been open. */
+export const isFailed = ({ state, oldState }: Connection): boolean =>
+  state === TCP_CLOSE && (oldState === TCP_SYN_SENT || oldState === TCP_SYN_RECV);
+
 /** Adds what a connection has done since to the sums of its owner's unit. */
 export function addToUnit(units: UnitTotals, { last, names, added }: Counted): void {
   if (last.state === TCP_LISTEN) return;
@@ -106,19 +109,8 @@ export function addToUnit(units: UnitTotals, { last, names, added }: Counted): v
   Object.assign(added, { sent, received, retransmits: last.totalRetrans });
   const outcome = Math.floor(last.marks / MARK.NW_MARK_OUTCOME);
   const hasFailed = outcome !== OUTCOME.NW_OUTCOME_SUCCESS;
-  if (!hasFailed && (added.opened || isOpening(last) || closedUnopened(last))) return;
+  if (!hasFailed && (added.opened || isOpening(last) || isFailed(last))) return;
   added.opened = true;
   const counts = total.connections[last.role === ROLE.NW_ROLE_CLIENT ? 'client' : 'server'];
   counts[outcome] = (counts[outcome] ?? 0) + 1;
-}
-
-/** Adds one that has never been open; `met`: who had its socket at the last pull, itself maybe. */
-export function addFailed(
-  units: UnitTotals,
-  last: Connection,
-  names: CgroupNames | null,
-  met: Counted | undefined,
-): void {
-  const isMet = met !== undefined && !isOther(met.last, last);
-  addToUnit(units, { last, names, added: isMet ? met.added : addedBefore(last) });
 }
