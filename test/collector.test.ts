@@ -192,7 +192,7 @@ t.test('with -x and -r every value that the kernel knows is a line, in base unit
       ...{ packetsOut: 9, sackedOut: 2, lostOut: 1, retransOut: 4, notsent: 11, wmemQueued: 12 },
       ...{ retransmits: [21, 22], delivered: 2 ** 32 - 1 },
       ...{ counted: 1 | 4, bytesSent: 3001, bytesRetrans: 3002, ecn: 1, deliveredCe: 31 },
-      ...{ busyNs: 1.5e9, rwndLimitedNs: 4e6, sndbufLimitedNs: 2.5e8 },
+      ...{ busyNs: 1.5e9, rwndLimitedNs: 4e6, sndbufLimitedNs: 2.5e8, unread: 17 },
     }),
   );
   t.strictSame(lines(), [
@@ -241,6 +241,7 @@ t.test('with -x and -r every value that the kernel knows is a line, in base unit
     value('ecn_negotiated', 1, 1000),
     value('ecn_seen', 0, 1000),
     value('delivered_ce_segments_total', 31, 1000),
+    value('receive_queue_bytes', 17, 1000),
   ]);
   t.end();
 });
@@ -257,7 +258,7 @@ t.test('what the kernel does not know has no line', (t) => {
     const left = names({ ssthresh: 2, ...changes });
     return all.filter((name) => !left.includes(name));
   };
-  t.equal(all.length, 3 + 24 + 16);
+  t.equal(all.length, 3 + 24 + 17);
   t.strictSame(without({ ssthresh: 0x7fff_ffff }), ['ssthresh_segments']);
   t.strictSame(without({ minRttUs: 0xffff_ffff }), ['min_rtt_seconds']);
   t.strictSame(without({ srttUs: 0, mdevUs: 0, rttvarUs: 0 }), [
@@ -286,7 +287,7 @@ t.test('what the kernel does not know has no line', (t) => {
 t.test('a sample is written where it differs from the last line, to close and beyond', (t) => {
   const { table: connections, lines } = collectorTable({ extra: true });
   connections.opened(at(1));
-  t.equal(lines().length, 3 + 23 + 16);
+  t.equal(lines().length, 3 + 23 + 17);
   connections.beginDump();
   connections.sampled(at(2));
   t.strictSame(lines(), [], 'nothing changed');
@@ -409,12 +410,12 @@ t.test('an address used again by another connection makes a new one', (t) => {
   connections.opened(at(1, { bytesAcked: 1000 }));
   lines();
   connections.opened(at(2, { openNs: 2e9, bytesAcked: 1000 }));
-  t.equal(lines().length, 3 + 23 + 16, 'opened at another time: every line anew');
+  t.equal(lines().length, 3 + 23 + 17, 'opened at another time: every line anew');
   const changes = [{ localPort: 1 }, { peerPort: 1 }, { localAddr: '::' }, { peerAddr: '::' }];
   for (const change of changes) {
     for (const other of [change, {}]) {
       connections.sampled(at(3, { openNs: 2e9, ...other }));
-      t.equal(lines().length, 3 + 23 + 16, `other ${Object.keys(change).join()}`);
+      t.equal(lines().length, 3 + 23 + 17, `other ${Object.keys(change).join()}`);
     }
   }
   connections.sampled(at(4, { openNs: null }));
