@@ -94,7 +94,9 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 		nw_count_state(totals, old_state, turn.since_ns, turn.now_ns);
 	if (state == TCP_CLOSE) {
 		nw_recover_retransmits(s, turn.tp, old_state);
-		nw_count_close(totals, s, sk, turn.tp, old_state, turn.now_ns);
+		marks |= nw_count_close(totals, s, sk, turn.tp, old_state,
+					turn.now_ns) *
+			 NW_MARK_OUTCOME;
 		nw_emit_connection(sk, &turn, &tuple, NW_KIND_CONNECTION_CLOSE,
 				   old_state, state, marks);
 	}

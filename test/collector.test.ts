@@ -13,7 +13,7 @@ import { SocketMemoryWarning } from '../src/kernel/socket-memory.js';
 import { lossCause, LossWarning } from '../src/collector/loss-warning.js';
 import { lmpRows } from '../src/collector/lmp-rows.js';
 import { PacketText } from '../src/collector/packet-lines.js';
-import type { Connection } from '../src/generated/connection.js';
+import { MARK, OUTCOME, type Connection } from '../src/generated/connection.js';
 import { NO_OWNER } from '../src/metrics/ndjson.js';
 import { ByteWriter } from '../src/metrics/bytes.js';
 import type { FaultRecord } from '../src/sources/fault.js';
@@ -192,7 +192,7 @@ t.test('with -x and -r every value that the kernel knows is a line, in base unit
       ...{ packetsOut: 9, sackedOut: 2, lostOut: 1, retransOut: 4, notsent: 11, wmemQueued: 12 },
       ...{ retransmits: [21, 22], delivered: 2 ** 32 - 1 },
       ...{ counted: 1 | 4, bytesSent: 3001, bytesRetrans: 3002, ecn: 1, deliveredCe: 31 },
-      ...{ busyNs: 1.5e9, rwndLimitedNs: 4e6, sndbufLimitedNs: 2.5e8 },
+      ...{ busyNs: 1.5e9, rwndLimitedNs: 4e6, sndbufLimitedNs: 2.5e8, unread: 17 },
     }),
   );
   t.strictSame(lines(), [
@@ -241,6 +241,7 @@ t.test('with -x and -r every value that the kernel knows is a line, in base unit
     value('ecn_negotiated', 1, 1000),
     value('ecn_seen', 0, 1000),
     value('delivered_ce_segments_total', 31, 1000),
+    value('receive_queue_bytes', 17, 1000),
   ]);
   t.end();
 });
@@ -257,7 +258,7 @@ t.test('what the kernel does not know has no line', (t) => {
     const left = names({ ssthresh: 2, ...changes });
     return all.filter((name) => !left.includes(name));
   };
-  t.equal(all.length, 3 + 24 + 16);
+  t.equal(all.length, 3 + 24 + 17);
   t.strictSame(without({ ssthresh: 0x7fff_ffff }), ['ssthresh_segments']);
   t.strictSame(without({ minRttUs: 0xffff_ffff }), ['min_rtt_seconds']);
   t.strictSame(without({ srttUs: 0, mdevUs: 0, rttvarUs: 0 }), [
@@ -286,7 +287,7 @@ t.test('what the kernel does not know has no line', (t) => {
 t.test('a sample is written where it differs from the last line, to close and beyond', (t) => {
   const { table: connections, lines } = collectorTable({ extra: true });
   connections.opened(at(1));
-  t.equal(lines().length, 3 + 23 + 16);
+  t.equal(lines().length, 3 + 23 + 17);
   connections.beginDump();
   connections.sampled(at(2));
   t.strictSame(lines(), [], 'nothing changed');
@@ -409,12 +410,12 @@ t.test('an address used again by another connection makes a new one', (t) => {
   connections.opened(at(1, { bytesAcked: 1000 }));
   lines();
   connections.opened(at(2, { openNs: 2e9, bytesAcked: 1000 }));
-  t.equal(lines().length, 3 + 23 + 16, 'opened at another time: every line anew');
+  t.equal(lines().length, 3 + 23 + 17, 'opened at another time: every line anew');
   const changes = [{ localPort: 1 }, { peerPort: 1 }, { localAddr: '::' }, { peerAddr: '::' }];
   for (const change of changes) {
     for (const other of [change, {}]) {
       connections.sampled(at(3, { openNs: 2e9, ...other }));
-      t.equal(lines().length, 3 + 23 + 16, `other ${Object.keys(change).join()}`);
+      t.equal(lines().length, 3 + 23 + 17, `other ${Object.keys(change).join()}`);
     }
   }
   connections.sampled(at(4, { openNs: null }));
@@ -635,6 +636,25 @@ t.test('sockets without memory are told of once, with what to do', (t) => {
     said[0],
     /^5 times a socket had no memory left .*; raise the sysctl net\.core\.optmem_max$/,
   );
+  t.end();
+});
+
+t.test('a connection that fails counts once by unit, though a pull has met it', (t) => {
+  const { table } = collectorTable();
+  const opening = { state: 2, oldState: 2, handshakeNs: null };
+  table.beginDump();
+  table.sampled(at(2, { ...opening, totalRetrans: 2 }));
+  table.endDump();
+  const { connections } = table.units.of(null);
+  t.strictSame(connections.client.filter(Boolean), [], 'it may yet succeed');
+  const timedOut = OUTCOME.NW_OUTCOME_TIMED_OUT;
+  const marks = timedOut * MARK.NW_MARK_OUTCOME;
+  table.closed(at(3, { ...CLOSED, oldState: 2, totalRetrans: 3, marks }));
+  const { retransmits } = table.units.of(null);
+  t.equal(retransmits, 3);
+  t.equal(connections.client[timedOut], 1);
+  t.strictSame(connections.client.filter(Boolean), [1]);
+  t.strictSame(connections.server.filter(Boolean), []);
   t.end();
 });
 

@@ -415,7 +415,7 @@ t.test(
       `netwatch_connection_timeout_retransmits_total{${SOCKET}} 0`,
     ]);
     const all = lines(true, false);
-    t.equal(all.length, 3 + 21 + 16 + 1);
+    t.equal(all.length, 3 + 21 + 17 + 1);
     t.equal(all[0], named);
     t.equal(
       all[1],

@@ -143,7 +143,9 @@ t.test('a tool may take a common option for itself', async (t) => {
     throw new Error('nobody asks');
   };
   const take = async (options: object): Promise<void> => void typed.push({ ...options });
-  const tool = watchingTool({ ...about, name: 'x', trial, options: own }, true, take);
+  const all = { hasMetrics: true, showsProcesses: true };
+  const none = { hasMetrics: false, showsProcesses: false };
+  const tool = watchingTool({ ...about, name: 'x', trial, options: own }, all, take);
   const flags = tool.command().options.map((one) => one.flags);
   t.strictSame(flags, [
     '-d, --duration <S>',
@@ -153,17 +155,17 @@ t.test('a tool may take a common option for itself', async (t) => {
     '--cgroup <PATH>',
     '--unit <NAMES>',
     '--container <IDS>',
+    '--show-unit',
     '--data <DIR>',
     ...['-?', '--usage'],
   ]);
   await tool.command().parseAsync(['5', '-v', '-d', '3'], { from: 'user' });
   t.match(typed[0], { interval: '5', duration: '3', output: 'table', libbpfLog: false });
 
-  const plain = watchingTool({ ...about, name: 'y', trial, options: {} }, false, take);
-  t.notOk(
-    plain.command().options.some(({ long }) => long === '--data'),
-    'it has no metrics',
-  );
+  const plain = watchingTool({ ...about, name: 'y', trial, options: {} }, none, take);
+  const longs = plain.command().options.map(({ long }) => long);
+  t.notOk(longs.includes('--data'), 'it has no metrics');
+  t.notOk(longs.includes('--show-unit'), 'it names no process');
   await plain.command().parseAsync(['--verbose'], { from: 'user' });
   t.match(typed[1], { output: 'table', libbpfLog: true });
 });

@@ -161,25 +161,27 @@ static __always_inline bool nw_was_established(int old_state)
 	       old_state != TCP_LISTEN && old_state != TCP_CLOSE;
 }
 
-static __always_inline void nw_count_close(struct nw_connection_totals *totals,
-					   const struct nw_socket *s,
-					   struct sock *sk, struct tcp_sock *tp,
-					   int old_state, __u64 now)
+/* How its handshake failed; NW_OUTCOME_SUCCESS: it did not. */
+static __always_inline __u32 nw_count_close(struct nw_connection_totals *totals,
+					    const struct nw_socket *s,
+					    struct sock *sk,
+					    struct tcp_sock *tp, int old_state,
+					    __u64 now)
 {
 	__u32 side = nw_role_of(sk, tp, s, old_state) == NW_ROLE_SERVER ? 1 : 0;
 
 	if (!totals)
-		return;
+		return NW_OUTCOME_SUCCESS;
 	if (!nw_was_established(old_state)) {
 		__u32 outcome = nw_failure(sk);
 
 		/* no SYN: it failed before, or TCP_FASTOPEN_CONNECT waited */
 		if (old_state == TCP_SYN_SENT && !nw_is_in_flight(tp))
-			return;
+			return NW_OUTCOME_SUCCESS;
 		if (outcome < NW_OUTCOMES)
 			__sync_fetch_and_add(&totals->outcomes[side][outcome],
 					     1);
-		return;
+		return outcome;
 	}
 	__sync_fetch_and_add(&totals->bytes_sent,
 			     tp->bytes_sent - tp->bytes_retrans);
@@ -196,6 +198,7 @@ static __always_inline void nw_count_close(struct nw_connection_totals *totals,
 				 now - s->open_ns -
 					 (side ? 0 : s->handshake_ns),
 				 NW_UNIT_MICROSECOND);
+	return NW_OUTCOME_SUCCESS;
 }
 
 #endif /* NW_CONNECTION_TOTALS_BPF_H */

@@ -62,6 +62,11 @@ enum nw_mark {
 	 */
 	NW_MARK_UNJUDGED = 2,
 	NW_MARK_LISTENER_ALLOWED = 4, /* if nobody does, it counts */
+	/*
+	 * Times enum nw_outcome: at the close of a connection whose handshake
+	 * failed, which the totals count as that.
+	 */
+	NW_MARK_OUTCOME = 8,
 };
 
 /* Which packets the reader gets; the first two: of HTTP heads, those of requests. */

@@ -1,5 +1,5 @@
 /**
- * What of a connection gets a line in connects.log at a look at it. A connection has 43 values with
+ * What of a connection gets a line in connects.log at a look at it. A connection has 44 values with
  * -x and -r, and most say nothing new: with every change on record, a request of one packet took 40
  * lines, 5 KB.
  *

@@ -39,7 +39,7 @@ import {
 } from './state/connection-values.js';
 import type { ProcessNames } from './process-names.js';
 import { bytesOf, Traffic } from './traffic.js';
-import { addedBefore, addToUnit, UnitTotals, type Added } from './state/unit-totals.js';
+import { addedBefore, addToUnit, isFailed, UnitTotals, type Added } from './state/unit-totals.js';
 
 export interface ConnectionTableOptions {
   /** -a: also closed and failed connections and listening sockets. */
@@ -182,10 +182,11 @@ export class ConnectionTable {
   }
 
   closed(connection: Connection): void {
-    const failed = connection.oldState === TCP_SYN_SENT || connection.oldState === TCP_SYN_RECV;
-    if (failed && !this.#options.all) {
+    if (isFailed(connection) && !this.#options.all) {
       this.#names?.note(connection, ...endsOf(connection));
-      this.units.of(this.#namesOf(connection.cgroup)).retransmits += connection.totalRetrans;
+      const met = this.entries.get(connection.sock);
+      const added = met && !isOther(met.last, connection) ? met.added : addedBefore(connection);
+      addToUnit(this.units, { last: connection, names: this.#namesOf(connection.cgroup), added });
       this.#remove(connection.sock);
       this.#closed.set(connection.sock, connection.tsNs);
       return;

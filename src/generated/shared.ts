@@ -175,6 +175,7 @@ export const MARK = {
   NW_MARK_RETRANSMITTED: 1,
   NW_MARK_UNJUDGED: 2,
   NW_MARK_LISTENER_ALLOWED: 4,
+  NW_MARK_OUTCOME: 8,
 } as const;
 
 /** struct nw_owner: size and field offsets in bytes. */

@@ -136,4 +136,7 @@ export const CONNECTION_FAMILIES = {
   netwatch_connection_delivered_ce_segments_total: totalOfConnection(
     'Segments that arrived with the mark of congestion (ECN), as the other end says.',
   ),
+  netwatch_connection_receive_queue_bytes: ofConnection(
+    'Bytes received in order that the application has not read, as Recv-Q of ss: FIN is one.',
+  ),
 };

@@ -73,7 +73,8 @@ export interface Names {
 const safe = (text: string | null): string | null => (text === null ? null : safeValue(text));
 
 /** Whose a process is; all are null where its cgroup is not known. */
-const nameFields = (names: Names | null): NdjsonEvent => ({
+/** Unit, container and pod; null: not known, or in none. */
+export const nameFields = (names: Names | null): NdjsonEvent => ({
   unit: safe(names?.unit ?? null),
   container: names?.container ?? null,
   pod: names?.pod ?? null,

@@ -15,8 +15,8 @@ export const UNIT_FAMILIES = {
   netwatch_unit_connections_total: family(
     'counter',
     'prom',
-    `Connections that processes opened or accepted, ${UNITS}`,
-    ['unit', 'network_tcp_handshake_role'],
+    `Connections that processes opened or accepted, or that failed (error_type as in netwatch_tcp_connections_total; of each unit from the first one on), ${UNITS}`,
+    ['unit', 'network_tcp_handshake_role', 'error_type'],
     CGROUP,
   ),
   netwatch_unit_retransmits_total: family(

@@ -1,6 +1,7 @@
 /** The source connection, its connections added up by who talks to whom: for `netwatch flows`. */
 import { listNamespaces } from '../kernel/host.js';
 import type { Source, SourceSpec } from '../kernel/source.js';
+import type { CgroupNames } from './cgroup-names.js';
 import { ConnectionSource, PLAN } from './connection.js';
 import type { CountingSource } from './counting.js';
 import type { Filter } from './filter.js';
@@ -26,8 +27,11 @@ export class FlowSource implements CountingSource<FlowInterval> {
   readonly #timer: NodeJS.Timeout;
   #isFinished = false;
 
-  /** Throws NetwatchError if the kernel does not let us. */
-  constructor(filter: Filter) {
+  readonly #namesOf: (cgroup: number) => CgroupNames | null;
+
+  /** `namesOf`: of a cgroup, which tells flows apart. Throws NetwatchError if the kernel does not let us. */
+  constructor(filter: Filter, namesOf: (cgroup: number) => CgroupNames | null) {
+    this.#namesOf = namesOf;
     this.#namespaces = filter.namespaces;
     const ring = { bytes: RING_BYTES, loseEvery: 0 };
     this.#connections = new ConnectionSource({ filter, retrans: false, ring });
@@ -46,7 +50,8 @@ export class FlowSource implements CountingSource<FlowInterval> {
 
   #drain(): void {
     this.#connections.drain((record) => {
-      if (record.kind === 'close') this.#table.closed(record.connection);
+      if (record.kind === 'close')
+        this.#table.closed(record.connection, this.#namesOf(record.connection.cgroup));
       else if (record.kind === 'handover' && record.owner.allowed === 0)
         this.#table.left(record.owner.sock);
     });
@@ -57,7 +62,9 @@ export class FlowSource implements CountingSource<FlowInterval> {
     for (const [inode, path] of all) {
       if (this.#namespaces.length > 0 && !this.#namespaces.includes(inode)) continue;
       try {
-        this.#connections.dump(path, (connection) => this.#table.sampled(connection));
+        this.#connections.dump(path, (connection) =>
+          this.#table.sampled(connection, this.#namesOf(connection.cgroup)),
+        );
       } catch {
         // gone, or without CAP_SYS_ADMIN: its connections count when they close
       }

@@ -18,21 +18,37 @@ const BEFORE_DATA = {
   ...NAMED,
   ...option('--duration <SECONDS>', 'stop after this time', { parse: parse.seconds }),
 };
+const SHOW_UNIT = option('--show-unit', 'show the container of the process, or else its unit');
 const DATA = option('--data <DIR>', 'also keep the counters in a .prom file in this directory');
 const VERBOSE = option('-v, --verbose', 'show what libbpf and the kernel say');
 
-/** Options that every tool has, unless it has one of the same name itself. */
-export const COMMON = { ...BEFORE_DATA, ...DATA, ...VERBOSE };
+/** Options that every tool has where they mean something, unless it has one of the same name itself. */
+export const COMMON = { ...BEFORE_DATA, ...SHOW_UNIT, ...DATA, ...VERBOSE };
 
 /** What was typed for them. */
-export interface CommonOptions extends Omit<ValuesOf<typeof COMMON>, 'verbose'> {
+export interface CommonOptions extends Omit<ValuesOf<typeof COMMON>, 'verbose' | 'showUnit'> {
+  /** Absent: the tool has no such rows. */
+  readonly showUnit?: boolean;
   /** Show what libbpf and the kernel say. */
   readonly libbpfLog: boolean;
 }
 
+/** What not every tool has. */
+export interface Abilities {
+  /** Counters, which `--data` keeps. */
+  readonly hasMetrics: boolean;
+  /** Rows that name a process, which `--show-unit` adds a column to. */
+  readonly showsProcesses: boolean;
+}
+
 /** All options of a tool: its own, then the common ones that it has not taken for itself. */
-export function withCommon(own: Options, hasMetrics: boolean): Options {
-  const common = hasMetrics ? COMMON : { ...BEFORE_DATA, ...VERBOSE };
+export function withCommon(own: Options, { hasMetrics, showsProcesses }: Abilities): Options {
+  const common = {
+    ...BEFORE_DATA,
+    ...(showsProcesses ? SHOW_UNIT : {}),
+    ...(hasMetrics ? DATA : {}),
+    ...VERBOSE,
+  };
   return { ...own, ...common, ...own };
 }
 

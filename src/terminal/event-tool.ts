@@ -46,7 +46,8 @@ export function eventTool<
   R extends { readonly tsNs: number },
   S extends LiveSource<R>,
 >(tool: OfOptions<G, EventTool<ToolOptions<G>, R, S>>): Tool {
-  return watchingTool(tool, tool.metrics !== undefined, async (options) => {
+  const abilities = { hasMetrics: tool.metrics !== undefined, showsProcesses: true };
+  return watchingTool(tool, abilities, async (options) => {
     const { runEventTool } = await import('./run-events.js');
     await runEventTool(tool, options);
   });

@@ -2,6 +2,7 @@
 import { formatEndpoint } from '../metrics/address.js';
 import { ipVersion, networkType } from '../sources/address-family.js';
 import { column, columnWith, type Column, type Layout } from './column.js';
+import type { CgroupNames } from '../sources/cgroup-names.js';
 import type { NamesOf } from './common.js';
 import { cgroupFields } from '../metrics/ndjson.js';
 import { clockTime } from '../metrics/wall-clock.js';
@@ -136,14 +137,41 @@ export function jsonFields<R>(
   return isJson ? [{ ...columnWith<R>('', 0, () => null, fields), inTable: false }] : [];
 }
 
+/** What the cgroup of a record is called; undefined: it has none. */
+export function namesIn(namesOf: NamesOf): (record: object) => CgroupNames | null | undefined {
+  return (record) =>
+    'cgroup' in record && typeof record.cgroup === 'number' ? namesOf(record.cgroup) : undefined;
+}
+
 /** For programs that read JSON: unit, container and pod of what knows its cgroup. */
 export function namesColumn<R extends object>(
   isJson: boolean,
   namesOf: NamesOf,
 ): readonly Column<R>[] {
-  return jsonFields(isJson, (record) =>
-    'cgroup' in record && typeof record.cgroup === 'number'
-      ? cgroupFields(namesOf(record.cgroup))
-      : {},
-  );
+  const find = namesIn(namesOf);
+  return jsonFields(isJson, (record) => {
+    const names = find(record);
+    return names === undefined ? {} : cgroupFields(names);
+  });
+}
+
+/** Heads of columns that say which process it is. */
+const WHICH_PROCESS = new Set(['PID', 'C-PID', 'TID', 'COMM', 'C-COMM', 'PROCESS']);
+const UNIT_WIDTH = 20;
+
+/**
+ * With `--show-unit`: behind the process its container, or else its unit, to which --container and --unit
+ * would choose it. JSON has both, and the pod, without being asked.
+ */
+export function withUnit<R>(
+  columns: readonly Column<R>[],
+  namesOf: (record: R) => CgroupNames | null | undefined,
+): readonly Column<R>[] {
+  const behind = columns.findLastIndex(({ title }) => WHICH_PROCESS.has(title)) + 1;
+  const name = (record: R): string | null => {
+    const { container, unit, pod } = namesOf(record) ?? {};
+    return container ?? unit ?? pod ?? null;
+  };
+  const unit = columnWith('UNIT', UNIT_WIDTH, name, () => ({}));
+  return columns.toSpliced(behind, 0, unit);
 }

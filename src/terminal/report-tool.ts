@@ -41,7 +41,9 @@ export interface ReportTool<
   C,
   S extends CountingSource<C>,
 > extends ToolDefinition<O> {
-  readonly open: (options: O, scope: Scope) => Promise<S & CountingSource<C>>;
+  readonly open: (options: O, scope: Scope, namesOf: NamesOf) => Promise<S & CountingSource<C>>;
+  /** Its rows name processes: `--show-unit` is one of its options. */
+  readonly showsProcesses?: boolean;
   /** The first line of the table's output. */
   readonly banner?: (options: O) => string;
   readonly schedule: (options: O) => Schedule;
@@ -55,7 +57,9 @@ export interface ReportTool<
 export function reportTool<G extends Options, C, S extends CountingSource<C>>(
   tool: OfOptions<G, ReportTool<ToolOptions<G>, C, S>>,
 ): Tool {
-  return watchingTool(tool, tool.metrics !== undefined, async (options) => {
+  const { metrics, showsProcesses = false } = tool;
+  const abilities = { hasMetrics: metrics !== undefined, showsProcesses };
+  return watchingTool(tool, abilities, async (options) => {
     const { runReportTool } = await import('./run-reports.js');
     await runReportTool(tool, options);
   });

@@ -33,7 +33,8 @@ const CGROUPS_EVERY_MS = 1000;
 
 /** The names of cgroups, if they are shown or chosen by; null: nobody wants to know. */
 function openCgroups(options: CommonOptions, { isNamed = false }: Scope): CgroupSource | null {
-  if (!isNamed && options.output !== 'json') return null;
+  const { output, showUnit = false } = options;
+  if (!isNamed && !showUnit && output !== 'json') return null;
   return new CgroupSource(namesWantedOf(options));
 }
 
@@ -77,8 +78,10 @@ class Counters {
 
 interface Opens<O, S> {
   readonly name: string;
-  readonly open: (options: O, scope: Scope) => Promise<S>;
+  readonly open: (options: O, scope: Scope, namesOf: NamesOf) => Promise<S>;
   readonly notes?: (options: O, source: S) => readonly string[];
+  /** False: it shows no rows of single processes. */
+  readonly showsRecords?: (options: O) => boolean;
 }
 
 interface Opened {
@@ -103,6 +106,19 @@ export interface Run {
   finish(): Promise<number>;
 }
 
+/** Throws NetwatchError: a count is of no single process. */
+function checkUnit<O extends CommonOptions>(
+  { name, showsRecords }: Pick<Opens<O, never>, 'name' | 'showsRecords'>,
+  options: O,
+): void {
+  if (options.showUnit !== true || (showsRecords?.(options) ?? true)) return;
+  throw new NetwatchError({
+    code: 'usage',
+    message: `with counts, netwatch ${name} has no rows that --show-unit could add to`,
+    next: 'leave out one of the two; --unit and --container choose what is counted',
+  });
+}
+
 /** From start to end. Throws NetwatchError if it cannot start; nothing is left attached then. */
 export async function runTool<O extends CommonOptions, S extends Opened>(
   tool: Opens<O, S>,
@@ -111,6 +127,7 @@ export async function runTool<O extends CommonOptions, S extends Opened>(
 ): Promise<void> {
   const startMs = performance.now();
   const say = sayAs(`netwatch ${tool.name}`);
+  checkUnit(tool, options);
   if (options.libbpfLog) setVerbose(messages.write);
   const end = new End();
   end.listen();
@@ -140,7 +157,7 @@ async function runWith<O extends CommonOptions, S extends Opened>(
 ): Promise<void> {
   const cgroups = openCgroups(options, scope);
   const namesOf: NamesOf = (cgroup) => cgroups?.namesOf(cgroup) ?? null;
-  const opened = await tool.open(options, scope);
+  const opened = await tool.open(options, scope, namesOf);
   releaseKernelBtf();
   const output = new Output(end.come);
   const counters = new Counters(file, tool.name, opened.source, say);

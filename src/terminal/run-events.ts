@@ -10,7 +10,7 @@ import type { CommonOptions, Context, Summary } from './common.js';
 import { Drain } from './drain.js';
 import type { EventTool } from './event-tool.js';
 import { formatter, type Format, type Formatter } from './format.js';
-import { namesColumn } from './record-columns.js';
+import { namesColumn, namesIn, withUnit } from './record-columns.js';
 import { runTool, type Run, type Surroundings } from './run-common.js';
 
 /** Between two looks at what was lost, and two versions of the .prom file. */
@@ -50,8 +50,9 @@ function showing<O extends CommonOptions, R extends Timed, S extends LiveSource<
 ): Formatter<R> {
   const { take, below } = tool;
   const shown = tool.showsRecords?.(options) ?? true;
+  const own = tool.columns(options, { wallMs }, live);
   const columns = [
-    ...tool.columns(options, { wallMs }, live),
+    ...(options.showUnit === true ? withUnit(own, namesIn(namesOf)) : own),
     ...namesColumn<R>(options.output === 'json', namesOf),
   ];
   const lines = formatter(options.output, columns);

@@ -1,6 +1,6 @@
 /** The command of a tool that watches: its own options, the common ones, its help; run when asked for. */
 import { newCommand, valuesOf, type Options, type ValuesOf } from '../cli/options.js';
-import { COMMON, withCommon, type CommonOptions } from './common.js';
+import { COMMON, withCommon, type Abilities, type CommonOptions } from './common.js';
 import type { Tool } from './tool.js';
 
 /** What was typed for a tool with the options G. */
@@ -21,11 +21,11 @@ export type OfOptions<G extends Options, T> = T & { readonly options: G };
 /** `-v` shows what libbpf says, unless the tool has a `--verbose` of its own. */
 export function watchingTool<G extends Options>(
   definition: OfOptions<G, ToolDefinition<ToolOptions<G>>>,
-  hasMetrics: boolean,
+  abilities: Abilities,
   run: (options: ToolOptions<G>) => Promise<void>,
 ): Tool {
   const { name, summary, group, trial, description, help, options: own } = definition;
-  const options = withCommon(own, hasMetrics);
+  const options = withCommon(own, abilities);
   return {
     name,
     summary,

@@ -2,6 +2,9 @@
 import { argument, option } from '../cli/options.js';
 import * as parse from '../cli/parse.js';
 import { column, columnWith, type Column } from '../terminal/column.js';
+import { nameFields } from '../metrics/ndjson.js';
+import type { CommonOptions } from '../terminal/common.js';
+import { jsonFields, withUnit } from '../terminal/record-columns.js';
 import { onlyTable, rowsBlock, textBlock } from '../terminal/report.js';
 import { reportTool } from '../terminal/report-tool.js';
 import { CONNECTIONS, COUNT_ARGUMENT, filterOf, REPORT_TIME } from '../terminal/tool-options.js';
@@ -10,7 +13,8 @@ import type { Flow } from '../sources/flows.js';
 
 const HELP = `
 A row is all connections of one process name with one other end: as client to PORT
-of PEER, or as server of PORT. CONNS were open in the interval, RX_KB and TX_KB are
+of PEER, or as server of PORT. With --show-unit, and in JSON, processes of two units
+or containers have two rows. CONNS were open in the interval, RX_KB and TX_KB are
 payload received and sent in it, in whole KBytes (1024; exact in -o json), RETRANS
 segments sent again, RTT_MS the mean of the smoothed round-trip times.
 
@@ -62,6 +66,12 @@ const COLUMNS: readonly Column<Flow>[] = [
   ),
 ];
 
+/** JSON has the names unasked. */
+const columns = ({ output, showUnit = false }: CommonOptions): readonly Column<Flow>[] => [
+  ...(showUnit ? withUnit(COLUMNS, ({ names }) => names) : COLUMNS),
+  ...jsonFields<Flow>(output === 'json', ({ names }) => nameFields(names)),
+];
+
 const KB = 1024;
 
 export default reportTool({
@@ -72,9 +82,9 @@ export default reportTool({
   help: HELP,
   options: OPTIONS,
   trial: async (filter) => (await import('../sources/flow-source.js')).trial(filter),
-  open: async (options, scope) => {
+  open: async (options, scope, namesOf) => {
     const { FlowSource } = await import('../sources/flow-source.js');
-    return new FlowSource(filterOf(scope, options));
+    return new FlowSource(filterOf(scope, options), namesOf);
   },
   banner: () => 'Adding up connections. Hit Ctrl-C to end.',
   schedule: ({ interval, count }) => ({
@@ -83,16 +93,17 @@ export default reportTool({
     clears: false,
     atEnd: true,
   }),
-  report: ({ flows, others }, { rows = Infinity, timestamp }, { wallMs }) => {
+  showsProcesses: true,
+  report: ({ flows, others }, { rows = Infinity, ...options }, { wallMs }) => {
     const rest = flows.slice(rows);
     const left = others.connections + rest.reduce((sum, it) => sum + it.connections, 0);
     const bytes = [others, ...rest].reduce((sum, it) => sum + it.sent + it.received, 0);
     const more = `and ${left} connections of other flows: ${Math.floor(bytes / KB)} KB`;
     return [
       textBlock(''),
-      ...(timestamp ? [textBlock(clockTime(wallMs))] : []),
+      ...(options.timestamp ? [textBlock(clockTime(wallMs))] : []),
       ...(flows.length === 0 ? [textBlock('no connection has been seen')] : []),
-      ...(flows.length === 0 ? [] : [rowsBlock(COLUMNS, flows.slice(0, rows))]),
+      ...(flows.length === 0 ? [] : [rowsBlock(columns(options), flows.slice(0, rows))]),
       ...(left === 0 ? [] : [onlyTable(textBlock(more))]),
     ];
   },

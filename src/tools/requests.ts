@@ -108,20 +108,25 @@ const DEFINITION = {
   columns: (options, context) =>
     exchangeColumns({ ...options, side: options.side ?? null }, context),
   atEnd,
+  showsRecords: ({ top }) => top === undefined,
 } satisfies EventTool<RequestOptions, Exchange, ExchangeSource> & { options: typeof OPTIONS };
 
-export default watchingTool(DEFINITION, false, async (options) => {
-  const { top } = options;
-  if (top === undefined) {
-    const { runEventTool } = await import('../terminal/run-events.js');
-    await runEventTool(DEFINITION, options);
-    return;
-  }
-  const { runTool } = await import('../terminal/run-common.js');
-  const { TopRun } = await import('./requests/top-run.js');
-  await runTool(
-    DEFINITION,
-    options,
-    (source, around) => new TopRun(source, { ...options, top }, around),
-  );
-});
+export default watchingTool(
+  DEFINITION,
+  { hasMetrics: false, showsProcesses: true },
+  async (options) => {
+    const { top } = options;
+    if (top === undefined) {
+      const { runEventTool } = await import('../terminal/run-events.js');
+      await runEventTool(DEFINITION, options);
+      return;
+    }
+    const { runTool } = await import('../terminal/run-common.js');
+    const { TopRun } = await import('./requests/top-run.js');
+    await runTool(
+      DEFINITION,
+      options,
+      (source, around) => new TopRun(source, { ...options, top }, around),
+    );
+  },
+);

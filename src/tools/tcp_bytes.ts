@@ -47,9 +47,10 @@ export default reportTool({
     clears: false,
     atEnd: true,
   }),
-  report: (rows, _options, { wallMs, namesOf }) => [
+  showsProcesses: true,
+  report: (rows, { showUnit }, { wallMs, namesOf }) => [
     textBlock(asctime(wallMs)),
-    ...trafficBlocks(topRows(rows), LAYOUT, namesOf),
+    ...trafficBlocks(topRows(rows), LAYOUT, namesOf, showUnit),
     textBlock(LINE),
   ],
   metrics: (source, snapshot) => {

@@ -74,10 +74,11 @@ export default reportTool({
     clears: !noclear,
     atEnd: true,
   }),
-  report: (all, { noclear, nosummary, sort, rows }, { wallMs, namesOf }) => [
+  showsProcesses: true,
+  report: (all, { noclear, nosummary, sort, rows, showUnit }, { wallMs, namesOf }) => [
     ...(noclear ? [textBlock('')] : []),
     ...(nosummary ? [] : [textBlock(loadAverage(wallMs), '')]),
-    ...trafficBlocks(topRows(all, sort, rows), LAYOUT, namesOf),
+    ...trafficBlocks(topRows(all, sort, rows), LAYOUT, namesOf, showUnit),
   ],
   metrics: (source, snapshot) => {
     addTrafficTotals(NAME, source, snapshot);

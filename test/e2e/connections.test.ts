@@ -297,6 +297,7 @@ const SAME_IN_SS: Readonly<Record<string, (row: SocketRow) => number | null>> = 
   ecn_negotiated: ({ ecn }) => Number(ecn),
   ecn_seen: ({ ecnSeen }) => Number(ecnSeen),
   delivered_ce_segments_total: ({ deliveredCe }) => deliveredCe,
+  receive_queue_bytes: ({ recvQueue }) => recvQueue,
 };
 
 /** To the microsecond: `ss` prints six digits. */
@@ -437,6 +438,7 @@ t.test(
     // of seven segments the second is lost, however often it is sent again
     const again = Array.from({ length: 60 }, (_, i) => 8 + i);
     const loss = dropPackets(namespace, { to: 7001, only: 'data', kth: [2, ...again] });
+    lossy.signal('SIGSTOP');
     const mended = holes.go();
     const asSs = async (): Promise<Values> =>
       inSs(await sockets(namespace, 'state', 'established'));
@@ -460,6 +462,7 @@ t.test(
     const rows = Object.values(found);
     const each = (name: string): unknown[] => rows.map((row) => row[name]).sort();
     t.strictSame(each('sacked_segments'), [0, 0, 0, 5]);
+    t.strictSame(each('receive_queue_bytes'), [0, 0, 0, 1448], 'the first segment is not read');
     t.strictSame(each('ecn_negotiated'), [1, 1, 1, 1]);
     t.strictSame(each('ecn_seen'), [0, 1, 1, 1], 'the one that no data has reached has seen none');
     for (const name of ['rwnd_limited_seconds_total', 'busy_seconds_total'])
@@ -468,6 +471,7 @@ t.test(
         name,
       );
     loss.remove();
+    lossy.signal('SIGCONT');
     await mended;
     await Promise.all([client, holes, server, lossy].map((program) => program.stop()));
   },

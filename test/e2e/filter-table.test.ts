@@ -37,13 +37,21 @@ const skip = needsRoot;
 interface FilterCase {
   /** Where it is several options, by the option. */
   readonly value: (place: Surroundings, flag: string) => string | null;
-  readonly lets: (deed: Deed, by: 'owner' | 'caller', place: Surroundings) => boolean;
+  readonly lets: (deed: Deed, by: By, place: Surroundings) => boolean;
 }
 
 interface Surroundings {
   readonly groups: Groups;
   /** Processes that -p names. */
   readonly known: readonly number[];
+}
+
+/** The process that a deed is judged by. */
+type By = 'owner' | 'caller' | 'listener';
+
+function processOf(deed: Deed, by: By): number | null {
+  if (by !== 'listener') return deed[by];
+  return deed.kind === 'connection' ? deed.listener : null;
 }
 
 const isOf = ({ party, owner }: Deed): boolean => owner !== null && party === WANTED.name;
@@ -77,7 +85,7 @@ const endsWith =
 const CASES: Readonly<Record<FilterName, FilterCase>> = {
   pid: {
     value: ({ known }) => known.join(','),
-    lets: (deed, by, { known }) => known.includes(deed[by] ?? 0),
+    lets: (deed, by, { known }) => known.includes(processOf(deed, by) ?? 0),
   },
   comm: { value: () => WANTED.name, lets: isOf },
   'local address': {
@@ -199,8 +207,7 @@ function wanted(
   place: Surroundings,
   unfiltered: readonly string[],
 ): string[] {
-  const lets = (deed: Deed, by: 'owner' | 'caller'): boolean =>
-    caseFor(source, filter).lets(deed, by, place);
+  const lets = (deed: Deed, by: By): boolean => caseFor(source, filter).lets(deed, by, place);
   const applies = (deed: Deed, [by]: Fact): boolean =>
     by === 'either' ? lets(deed, 'owner') || lets(deed, 'caller') : lets(deed, by);
   const facts = deeds.flatMap((deed) =>
@@ -208,7 +215,8 @@ function wanted(
   );
   const chosen = deeds.filter((deed) => lets(deed, 'owner'));
   const used = deeds.filter((deed) => lets(deed, 'caller'));
-  return [...facts, ...(source.sums?.(chosen, unfiltered, used) ?? [])];
+  const listened = deeds.filter((deed) => lets(deed, 'listener'));
+  return [...facts, ...(source.sums?.(chosen, unfiltered, used, listened) ?? [])];
 }
 
 /** So many processes share a traffic: each asks for its records all the time. */

@@ -4,6 +4,7 @@ import { readdirSync, rmdirSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import t, { type Test } from 'tap';
+import { dropPackets } from '../../scripts/traffic/faults.js';
 import { createCgroup } from '../support/cgroup.js';
 import { startCollector, type Collector } from '../support/collector.js';
 import { parseNdjson, type Json } from '../support/ndjson.js';
@@ -184,6 +185,50 @@ t.test('a thousand cgroups that come and go are told apart', { skip }, async (t)
   t.equal(total(state, requests, { side: 'client' }), count);
 });
 
+t.test('failed connections are counted by unit and by why', { skip }, async (t) => {
+  const closed = 7301;
+  const silent = 7302;
+  const namespace = createNamespace(t);
+  dropPackets(namespace, { to: silent, only: 'syn' });
+  const cast = await openCast(t, namespace);
+  // with -a a failed one has lines too, and is in the sums once all the same
+  for (const options of [EVERYTHING, [...EVERYTHING, '-a']]) {
+    const collector = await startCollector(t, namespace, options);
+    await cast.ask({ clients: [['job.slice/good.service', FIRST]] });
+    await cast.ask({
+      fail: [
+        ['job.slice/refused.service', 'refused', closed, 3],
+        ['job.slice/both.service', 'refused', closed, 2],
+        ['job.slice/both.service', 'closed', silent, 5],
+      ],
+    });
+    t.equal((await collector.stop()).code, 0);
+    const state = collector.samples('netwatch.prom');
+    const found = select(state, 'netwatch_unit_connections_total').filter(
+      ({ labels, value }) => value > 0 || (labels['error_type'] ?? '') !== '',
+    );
+    t.strictSame(
+      found.map(({ labels, value }) => [
+        ...[labels['unit'], labels['network_tcp_handshake_role'], labels['error_type'] ?? ''],
+        value,
+      ]),
+      [
+        ['good.service', 'client', '', 1],
+        ['web.service', 'server', '', 1],
+        ['refused.service', 'client', 'refused', 3],
+        ['both.service', 'client', 'refused', 2],
+        ['both.service', 'client', 'closed', 5],
+      ],
+    );
+    for (const error_type of ['refused', 'closed'])
+      t.equal(
+        total(state, 'netwatch_unit_connections_total', { error_type }),
+        total(state, 'netwatch_tcp_connections_total', { error_type }),
+        `all of them: ${error_type}`,
+      );
+  }
+});
+
 t.test('what is older than netwatch, and what changes hands, is named', { skip }, async (t) => {
   const namespace = createNamespace(t);
   const cast = await openCast(t, namespace);
@@ -209,6 +254,75 @@ t.test('what is older than netwatch, and what changes hands, is named', { skip }
     total(state, 'netwatch_unit_http_requests_total', { unit: 'worker.service', side: 'server' }),
     1,
   );
+});
+
+t.test('--show-unit adds a column to rows of any tool', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  const cast = await openCast(t, namespace);
+  const tools = {
+    tcpconnect: ['-U'],
+    tcplife: [],
+    tcptop: ['-C', '-S', '100'],
+    flows: [],
+  };
+  const started = await Promise.all(
+    Object.entries(tools).map(([name, args]) =>
+      startTool(t, namespace, name, ['--show-unit', ...args]),
+    ),
+  );
+  const flows = await startTool(t, namespace, 'flows', ['-o', 'json']);
+  const groups = ['job.slice/job-1.service', `system.slice/docker-${ID}.scope`, 'nowhere'];
+  await cast.ask({ clients: groups.map((group, i) => [group, FIRST + i]) });
+  const rows: Record<string, string[]> = {};
+  for (const [i, tool] of started.entries()) {
+    t.equal((await tool.stop()).code, 0);
+    const lines = tool
+      .stdout()
+      .split('\n')
+      .filter((line) => /python3|PID|PROCESS/.test(line));
+    rows[Object.keys(tools)[i] ?? ''] = lines;
+  }
+  const [web, job, docker, none] = ['web.service', 'job-1.service', ID.slice(0, 12), 'N/A'];
+  const heads = {
+    tcpconnect:
+      'UID   PID     COMM         UNIT                 IP SADDR            DADDR            DPORT ',
+    tcplife:
+      'PID   COMM       UNIT                 LADDR           LPORT RADDR           RPORT TX_KB RX_KB MS',
+    tcptop:
+      'PID     COMM         UNIT                 LADDR                 RADDR                  RX_KB  TX_KB',
+    flows:
+      'PROCESS          UNIT                 ROLE   PORT  PEER                     CONNS      RX_KB     TX_KB RETRANS RTT_MS',
+  };
+  for (const [name, head] of Object.entries(heads)) {
+    const [first = '', ...others] = rows[name] ?? [];
+    t.equal(first.trimEnd(), head.trimEnd(), name);
+    const at = head.indexOf('UNIT');
+    const found = others.map((row) => row.slice(at).split(' ')[0]).sort();
+    const clients = [docker, none, job];
+    const servers = name === 'tcpconnect' ? [] : [web, ...(name === 'flows' ? [] : [web, web])];
+    t.strictSame(found, [...clients, ...servers].sort(), name);
+  }
+  t.equal((await flows.stop()).code, 0);
+  const objects = flows.objects().map((o) => [o['role'], ...namesIn(o)].join(' '));
+  t.strictSame(objects.sort(), [
+    'client   ',
+    `client docker-${ID}.scope ${docker} `,
+    `client ${job}  `,
+    `server ${web}  `,
+  ]);
+});
+
+t.test('--show-unit has no place in counts', { skip }, async (t) => {
+  const namespace = createNamespace(t);
+  for (const [name, args] of [
+    ['tcpretrans', ['-c']],
+    ['requests', ['--top', '5']],
+  ] as const) {
+    const start = startTool(t, namespace, name, ['--show-unit', ...args]);
+    await t.rejects(start, {
+      message: /ended \(2\).*\n?netwatch: with counts, netwatch \w+ has no rows/,
+    });
+  }
 });
 
 t.test('--unit and --container choose what begins later, too', { skip }, async (t) => {

@@ -262,6 +262,7 @@ class Party:
         assert client.do('connect', name, *own, *to) == 0, way
         connection = {
             'name': name, 'way': way, 'early': early, 'backlog': self.port - 7000 + place + 1,
+            'listener': listener.pid,
             'client': {'ip': own[0], 'port': own[1], 'owner': client.pid, 'caller': client.pid, 'sent': 0},
             'server': {'ip': to[0], 'port': to[1], 'owner': 0, 'caller': 0, 'sent': 0},
             'reset': False, 'lost': False, 'wrong': False,

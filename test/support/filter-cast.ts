@@ -23,6 +23,8 @@ interface Connection {
   readonly early: boolean;
   /** Limit of the listener's queue. */
   readonly backlog: number;
+  /** Who called listen(). */
+  readonly listener: number;
   readonly client: End;
   readonly server: End;
   /** Ended by a reset of the client's. */

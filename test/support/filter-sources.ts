@@ -53,13 +53,14 @@ export interface Source {
   /** Facts of one deed. */
   readonly facts?: (deed: Deed) => readonly Fact[];
   /**
-   * Of all together, where the source adds up: `chosen` by owner, `used` by caller; `unfiltered`: what
-   * it finds without a filter.
+   * Of all together, where the source adds up: `chosen` by owner, `used` by caller, `listened` by who
+   * listens; `unfiltered`: what it finds without a filter.
    */
   readonly sums?: (
     chosen: readonly Deed[],
     unfiltered: readonly string[],
     used: readonly Deed[],
+    listened: readonly Deed[],
   ) => readonly string[];
   /** Each fact counts once, however often it is told. */
   readonly once?: true;
@@ -410,9 +411,10 @@ const TRAFFIC: readonly Source[] = [
   {
     command: 'tcpsynbl',
     args: [],
-    flags: { ...ONLY_SERVERS, ...COMMON, ...FAMILY, ...EITHER },
+    flags: { ...ONLY_SERVERS, ...COMMON, ...FAMILY, ...EITHER, ...PID },
     found: rows((o) => `${String(o['backlog_max'])} ${countIn(o)}`),
-    sums: (deeds) => sumsBy(deeds.filter(isServer), ({ backlog }) => String(backlog), 'count'),
+    sums: (_chosen, _unfiltered, _used, listened) =>
+      sumsBy(listened.filter(isServer), ({ backlog }) => String(backlog), 'count'),
   },
   {
     command: 'tcppktlat',
@@ -634,6 +636,4 @@ export const WITHOUT_CONNECTIONS: Readonly<Record<string, string>> = {
 export const UNKNOWN_COUNTS: Readonly<Record<string, readonly string[]>> = {
   // segments of some processes of an address
   tcprtt: ['--pid'],
-  // the process that listens, which is not the one that accepts
-  tcpsynbl: ['--pid'],
 };

@@ -5,9 +5,12 @@ as one connection, in a group that is made for it and removed when it has ended.
   cast.py ROOT SERVER_GROUP PORT    by line on standard input
     {"clients": [[GROUP, LOCAL_PORT], …]}    one after another; a group is a path below ROOT
     {"keep": [GROUP, LOCAL_PORT]}            stays open, in a process that stays
+    {"fail": [[GROUP, HOW, PORT, COUNT], …]} so many connect() to PORT that nobody answers: HOW is refused (by a
+                                             reset) or closed (by the client, which does not wait)
     {"other": GROUP}                         from now on a child in this group accepts
 Each is answered by a line when it is done. Groups are bytes in Latin-1.
 """
+import errno
 import json
 import os
 import signal
@@ -65,13 +68,23 @@ def connect(own):
     return client
 
 
-def once(group, own):
-    """A process, its connection and its group come and go."""
+def fail(how, to, count):
+    for _ in range(count):
+        client = socket.socket()
+        client.setblocking(how == 'refused')
+        error = client.connect_ex((ADDRESS, to))
+        client.close()
+        if error != {'refused': errno.ECONNREFUSED, 'closed': errno.EINPROGRESS}[how]:
+            raise RuntimeError(f'{how}: errno {error}')
+
+
+def once(group, work):
+    """A process, its connections and its group come and go."""
     os.makedirs(path_of(group), exist_ok=True)
     pid = os.fork()
     if pid == 0:
         enter(group)
-        connect(own).close()
+        work()
         os._exit(0)
     _, status = os.waitpid(pid, 0)
     if status:
@@ -100,7 +113,9 @@ print('{}', flush=True)
 for line in sys.stdin:
     wanted = json.loads(line)
     for group, own in wanted.get('clients', []):
-        once(group, own)
+        once(group, lambda: connect(own).close())
+    for group, *what in wanted.get('fail', []):
+        once(group, lambda: fail(*what))
     if 'keep' in wanted:
         keep(*wanted['keep'])
     if 'other' in wanted:

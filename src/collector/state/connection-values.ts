@@ -135,6 +135,7 @@ const SOCKET_VALUES = [
     family: 'netwatch_connection_delivered_ce_segments_total',
     of: (c) => c.deliveredCe,
   },
+  { family: 'netwatch_connection_receive_queue_bytes', of: (c) => c.unread },
 ] as const satisfies readonly Value[];
 
 /** A value of one of the lists: its families are those that are written. */

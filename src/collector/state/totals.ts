@@ -37,7 +37,7 @@ type Writes = Part<
 const ROLES = ['client', 'server'] as const;
 
 /** error_type by outcome; success has none. */
-const ERROR_TYPES: readonly (readonly [number, string])[] = [
+export const ERROR_TYPES: readonly (readonly [number, string])[] = [
   [OUTCOME.NW_OUTCOME_SUCCESS, ''],
   [OUTCOME.NW_OUTCOME_REFUSED, 'refused'],
   [OUTCOME.NW_OUTCOME_RESET, 'reset'],

@@ -2,11 +2,11 @@
  * What each unit, container and pod has moved, opened, sent again and asked for since netwatch started: sums
  * that stay when the connections and the cgroup are gone.
  */
-import { ROLE } from '../../generated/connection.js';
+import { MARK, OUTCOME, ROLE } from '../../generated/connection.js';
 import { ownersKey, type CgroupNames } from '../../sources/cgroup-names.js';
 import type { Connection } from '../../sources/connection.js';
 import type { Side } from '../../sources/exchange.js';
-import { TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from '../../sources/tcp-states.js';
+import { TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from '../../sources/tcp-states.js';
 import { payloadReceived } from '../../sources/payload.js';
 import { payloadSent } from './connection-values.js';
 
@@ -18,9 +18,8 @@ export interface UnitTotal {
   readonly names: CgroupNames | null;
   sent: number;
   received: number;
-  /** That were opened, by their side. */
-  asClient: number;
-  asServer: number;
+  /** By side, and by how the handshake has ended (OUTCOME). */
+  readonly connections: Record<Side, number[]>;
   retransmits: number;
   requests: Record<Side, number>;
 }
@@ -30,7 +29,7 @@ export interface Added {
   sent: number;
   received: number;
   retransmits: number;
-  /** Its opening is in the sums, or was before netwatch. */
+  /** That it was opened or failed is in the sums, or was before netwatch. */
   opened: boolean;
 }
 
@@ -41,8 +40,11 @@ export interface Counted {
   readonly added: Added;
 }
 
+const noConnections = (): number[] => Array<number>(OUTCOME.NW_OUTCOMES).fill(0);
+
 const nothingOf = (names: CgroupNames | null): UnitTotal => ({
-  ...{ names, sent: 0, received: 0, asClient: 0, asServer: 0, retransmits: 0 },
+  ...{ names, sent: 0, received: 0, retransmits: 0 },
+  connections: { server: noConnections(), client: noConnections() },
   requests: { server: 0, client: 0 },
 });
 
@@ -89,6 +91,13 @@ export function addedBefore(connection: Connection): Added {
   };
 }
 
+const isOpening = ({ state }: Connection): boolean =>
+  state === TCP_SYN_SENT || state === TCP_SYN_RECV;
+
+/** It has closed without having been open. */
+export const isFailed = ({ state, oldState }: Connection): boolean =>
+  state === TCP_CLOSE && (oldState === TCP_SYN_SENT || oldState === TCP_SYN_RECV);
+
 /** Adds what a connection has done since to the sums of its owner's unit. */
 export function addToUnit(units: UnitTotals, { last, names, added }: Counted): void {
   if (last.state === TCP_LISTEN) return;
@@ -98,8 +107,10 @@ export function addToUnit(units: UnitTotals, { last, names, added }: Counted): v
   total.received += Math.max(0, received - added.received);
   total.retransmits += Math.max(0, last.totalRetrans - added.retransmits);
   Object.assign(added, { sent, received, retransmits: last.totalRetrans });
-  if (added.opened || last.state === TCP_SYN_SENT || last.state === TCP_SYN_RECV) return;
+  const outcome = Math.floor(last.marks / MARK.NW_MARK_OUTCOME);
+  const hasFailed = outcome !== OUTCOME.NW_OUTCOME_SUCCESS;
+  if (!hasFailed && (added.opened || isOpening(last) || isFailed(last))) return;
   added.opened = true;
-  if (last.role === ROLE.NW_ROLE_CLIENT) total.asClient++;
-  else total.asServer++;
+  const counts = total.connections[last.role === ROLE.NW_ROLE_CLIENT ? 'client' : 'server'];
+  counts[outcome] = (counts[outcome] ?? 0) + 1;
 }

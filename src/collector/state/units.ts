@@ -1,6 +1,8 @@
 /** Sums by unit, container and pod. */
 import type { Part } from '../../metrics/snapshot.js';
 import type { UnitTotal, UnitTotals } from './unit-totals.js';
+import type { Side } from '../../sources/exchange.js';
+import { ERROR_TYPES } from './totals.js';
 import { nameLabels } from './connection-labels.js';
 
 type Writes = Part<
@@ -20,14 +22,18 @@ function addOne(snapshot: Writes, total: UnitTotal, unit: string, hasHttp: boole
     const of = { ...labels, network_io_direction: direction };
     snapshot.add('netwatch_unit_io_bytes_total', of, bytes);
   };
-  const opened = (role: 'client' | 'server', count: number): void => {
-    const of = { ...labels, network_tcp_handshake_role: role };
-    snapshot.add('netwatch_unit_connections_total', of, count);
+  // 16 series of each unit would be too many: failures have theirs from the first one on
+  const connections = (role: Side): void => {
+    for (const [outcome, type] of ERROR_TYPES) {
+      const count = total.connections[role][outcome] ?? 0;
+      const of = { ...labels, network_tcp_handshake_role: role, error_type: type };
+      if (type === '' || count > 0) snapshot.add('netwatch_unit_connections_total', of, count);
+    }
   };
   moved('transmit', total.sent);
   moved('receive', total.received);
-  opened('client', total.asClient);
-  opened('server', total.asServer);
+  connections('client');
+  connections('server');
   snapshot.add('netwatch_unit_retransmits_total', labels, total.retransmits);
   if (!hasHttp) return;
   for (const side of ['server', 'client'] as const)

@@ -55,6 +55,7 @@ const CHOSEN: typeof FIRST = {
     'Time in which the window of the other end held sending up',
   ],
   sndbuf_limited_seconds_total: ['sndbuf limited', 'Time in which the send buffer held sending up'],
+  receive_queue_bytes: ['not read', 'Bytes received that the application has not read'],
   ecn_negotiated: ['ecn', 'Both ends do explicit congestion notification'],
 };
 

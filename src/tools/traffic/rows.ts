@@ -7,7 +7,7 @@ import { ipVersion } from '../../sources/address-family.js';
 import type { BytesSource, TrafficRow } from '../../sources/bytes.js';
 import { column, columnWith, type Column } from '../../terminal/column.js';
 import type { NamesOf } from '../../terminal/common.js';
-import { namesColumn } from '../../terminal/record-columns.js';
+import { namesColumn, namesIn, withUnit } from '../../terminal/record-columns.js';
 import { onlyData, onlyTable, rowsBlock, textBlock, type Block } from '../../terminal/report.js';
 
 /** What rows are sorted by: names as in bcc's libbpf tools. */
@@ -36,7 +36,7 @@ function kilobytes(title: string, field: 'sent' | 'received'): Column<TrafficRow
   );
 }
 
-function columnsFor({ local, peer, width }: TrafficLayout['ipv4']): readonly Column<TrafficRow>[] {
+function columnsOf({ local, peer, width }: TrafficLayout['ipv4']): readonly Column<TrafficRow>[] {
   return [
     column('PID', 7, 'pid', ({ pid }) => pid),
     column('COMM', 12, 'process', ({ comm }) => comm, { most: 12 }),
@@ -80,7 +80,10 @@ export function trafficBlocks(
   rows: readonly TrafficRow[],
   { ipv4, ipv6 }: TrafficLayout,
   namesOf?: NamesOf,
+  showUnit = false,
 ): readonly Block[] {
+  const columnsFor = (layout: TrafficLayout['ipv4']): readonly Column<TrafficRow>[] =>
+    showUnit && namesOf ? withUnit(columnsOf(layout), namesIn(namesOf)) : columnsOf(layout);
   const v4 = rows.filter(({ family }) => ipVersion(family) === 4);
   const v6 = rows.filter(({ family }) => ipVersion(family) === 6);
   return [
