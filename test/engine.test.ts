@@ -272,7 +272,7 @@ t.test('the sizes of what programs share with the reader are those of the C stru
     filter: 1416,
     filterVariable: 1416,
     histogram: 41 * 8,
-    connectionTotals: (2 * 8 + 4 + (2 + 2 + 1 + 14) * 41) * 8,
+    connectionTotals: (2 * 8 + 4 + (2 + 2 + 14) * 41 + 195) * 8,
     retransmitTotals: 9 * 8,
     layerTotals: (2 * 4 * 2 * 41 + 2 * 4) * 8,
     faultKey: 16,
@@ -287,7 +287,7 @@ t.test('totals are decoded counter by counter', (t) => {
   const from = (first: number, length: number): number[] =>
     Array.from({ length }, (_, i) => first + i);
   const histogram = (at: number) => ({ buckets: from(at, 40), sumNs: at + 40 });
-  t.strictSame(connection.decodeConnectionTotals(words(799), 0), {
+  t.strictSame(connection.decodeConnectionTotals(words(953), 0), {
     outcomes: [from(0, 8), from(8, 8)],
     bytesSent: 16,
     bytesReceived: 17,
@@ -295,8 +295,8 @@ t.test('totals are decoded counter by counter', (t) => {
     segsOut: 19,
     handshake: [histogram(20), histogram(61)],
     duration: [histogram(102), histogram(143)],
-    rtt: histogram(184),
-    state: from(0, 14).map((i) => histogram(225 + i * 41)),
+    rtt: { buckets: from(184, 194), sumNs: 378 },
+    state: from(0, 14).map((i) => histogram(379 + i * 41)),
   });
   const { duration, notMeasured } = packet.decodeLayerTotals(words(664), 0);
   t.strictSame(duration[0]?.[0]?.[0], histogram(0), 'receive, MAC, IPv4');

@@ -241,7 +241,7 @@ static __always_inline struct sock *nw_accepted_by(struct nw_owner *owner,
 	nw_current_owner(owner);
 	nw_accepts(owner);
 	if (noted && own != sk)
-		nw_own_mptcp((__u64)own, true);
+		nw_mptcp_accepted((__u64)own, owner);
 	if (noted)
 		nw_note_acceptor(sk, owner);
 	return sk;

@@ -99,13 +99,22 @@ static __always_inline void nw_note_closer(struct nw_socket *s, struct sock *sk,
 	nw_own(s, source > NW_OWNER_FILE ? source : NW_OWNER_FILE);
 }
 
-/* nw_own() for MPTCP, whose subflows take it over at their next hooks. */
-static __noinline void nw_own_mptcp(__u64 key, bool accepts)
+/* The socket of an MPTCP connection has been accepted: its subflows take that over at their next hooks. */
+static __always_inline void nw_mptcp_accepted(__u64 key,
+					      const struct nw_owner *owner)
+{
+	/* it has ended: nobody would take the entry away again */
+	if (nw_probe_state(key) != TCP_CLOSE)
+		nw_table_set(&shared_mptcp, &key, owner);
+}
+
+/* nw_own() for MPTCP. */
+static __noinline void nw_own_mptcp(__u64 key)
 {
 	struct nw_owner *known = bpf_map_lookup_elem(&shared_mptcp, &key);
 	struct nw_owner now = {};
 
-	if (known && !accepts && nw_is_current(&known->task))
+	if (known && nw_is_current(&known->task))
 		return;
 	/* it has ended: nobody would take the entry away again */
 	if (!known && nw_probe_state(key) == TCP_CLOSE)
@@ -113,9 +122,7 @@ static __noinline void nw_own_mptcp(__u64 key, bool accepts)
 	if (known)
 		now = *known;
 	nw_current_owner(&now);
-	if (accepts)
-		nw_accepts(&now);
-	else if (known)
+	if (known)
 		now.accepted_by = known->accepted_by;
 	nw_table_set(&shared_mptcp, &key, &now);
 }
@@ -135,7 +142,7 @@ static __always_inline struct nw_socket *nw_new_user(struct sock *sk, int bytes)
 		if (sk->sk_protocol == NW_IPPROTO_MPTCP &&
 		    nw_netns_allowed(nw_sock_netns(sk)) &&
 		    !nw_is_kernel_thread())
-			nw_own_mptcp((__u64)sk, false);
+			nw_own_mptcp((__u64)sk);
 		return NULL;
 	}
 	if (s->owner_source == NW_OWNER_USER && nw_is_current(&s->owner.task))
