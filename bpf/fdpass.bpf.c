@@ -275,19 +275,50 @@ static __always_inline int nw_call_ends(long messages)
 	return 0;
 }
 
-#define NW_MESSAGE_PROGRAMS(call, way, messages)                    \
-	SEC("?tracepoint/syscalls/sys_enter_" #call)                \
-	int sys_enter_##call(struct trace_event_raw_sys_enter *ctx) \
-	{                                                           \
-		return nw_call_begins(ctx, way);                    \
-	}                                                           \
-	SEC("?tracepoint/syscalls/sys_exit_" #call)                 \
-	int sys_exit_##call(struct trace_event_raw_sys_exit *ctx)   \
-	{                                                           \
-		return nw_call_ends(messages);                      \
-	}
+SEC("?tracepoint/syscalls/sys_enter_sendmsg")
+int sys_enter_sendmsg(struct trace_event_raw_sys_enter *ctx)
+{
+	return nw_call_begins(ctx, NW_FD_SEND);
+}
 
-NW_MESSAGE_PROGRAMS(sendmsg, NW_FD_SEND, ctx->ret < 0 ? 0 : 1)
-NW_MESSAGE_PROGRAMS(recvmsg, NW_FD_RECV, ctx->ret < 0 ? 0 : 1)
-NW_MESSAGE_PROGRAMS(sendmmsg, NW_FD_SEND, ctx->ret)
-NW_MESSAGE_PROGRAMS(recvmmsg, NW_FD_RECV, ctx->ret)
+SEC("?tracepoint/syscalls/sys_exit_sendmsg")
+int sys_exit_sendmsg(struct trace_event_raw_sys_exit *ctx)
+{
+	return nw_call_ends(ctx->ret < 0 ? 0 : 1);
+}
+
+SEC("?tracepoint/syscalls/sys_enter_recvmsg")
+int sys_enter_recvmsg(struct trace_event_raw_sys_enter *ctx)
+{
+	return nw_call_begins(ctx, NW_FD_RECV);
+}
+
+SEC("?tracepoint/syscalls/sys_exit_recvmsg")
+int sys_exit_recvmsg(struct trace_event_raw_sys_exit *ctx)
+{
+	return nw_call_ends(ctx->ret < 0 ? 0 : 1);
+}
+
+SEC("?tracepoint/syscalls/sys_enter_sendmmsg")
+int sys_enter_sendmmsg(struct trace_event_raw_sys_enter *ctx)
+{
+	return nw_call_begins(ctx, NW_FD_SEND);
+}
+
+SEC("?tracepoint/syscalls/sys_exit_sendmmsg")
+int sys_exit_sendmmsg(struct trace_event_raw_sys_exit *ctx)
+{
+	return nw_call_ends(ctx->ret);
+}
+
+SEC("?tracepoint/syscalls/sys_enter_recvmmsg")
+int sys_enter_recvmmsg(struct trace_event_raw_sys_enter *ctx)
+{
+	return nw_call_begins(ctx, NW_FD_RECV);
+}
+
+SEC("?tracepoint/syscalls/sys_exit_recvmmsg")
+int sys_exit_recvmmsg(struct trace_event_raw_sys_exit *ctx)
+{
+	return nw_call_ends(ctx->ret);
+}

@@ -239,26 +239,67 @@ int BPF_PROG(http_ends, struct sock *sk, int old_state, int state)
 
 /* ---- receive: from the driver to the protocol stack ---- */
 
-#define NW_SKB_PROGRAM(kind, hook, body)        \
-	SEC("?" kind "/" #hook)                 \
-	int BPF_PROG(hook, struct sk_buff *skb) \
-	{                                       \
-		return body(skb);               \
-	}
+SEC("?tp_btf/netif_rx_entry")
+int BPF_PROG(netif_rx_entry, struct sk_buff *skb)
+{
+	return nw_arrive(skb);
+}
 
-NW_SKB_PROGRAM("tp_btf", netif_rx_entry, nw_arrive)
-NW_SKB_PROGRAM("tp_btf", napi_gro_receive_entry, nw_arrive)
-NW_SKB_PROGRAM("tp_btf", napi_gro_frags_entry, nw_arrive)
-NW_SKB_PROGRAM("tp_btf", netif_receive_skb_entry, nw_arrive)
-NW_SKB_PROGRAM("tp_btf", netif_receive_skb_list_entry, nw_arrive)
-NW_SKB_PROGRAM("tp_btf", netif_receive_skb, nw_reach_ip)
+SEC("?tp_btf/napi_gro_receive_entry")
+int BPF_PROG(napi_gro_receive_entry, struct sk_buff *skb)
+{
+	return nw_arrive(skb);
+}
+
+SEC("?tp_btf/napi_gro_frags_entry")
+int BPF_PROG(napi_gro_frags_entry, struct sk_buff *skb)
+{
+	return nw_arrive(skb);
+}
+
+SEC("?tp_btf/netif_receive_skb_entry")
+int BPF_PROG(netif_receive_skb_entry, struct sk_buff *skb)
+{
+	return nw_arrive(skb);
+}
+
+SEC("?tp_btf/netif_receive_skb_list_entry")
+int BPF_PROG(netif_receive_skb_list_entry, struct sk_buff *skb)
+{
+	return nw_arrive(skb);
+}
+
+SEC("?tp_btf/netif_receive_skb")
+int BPF_PROG(netif_receive_skb, struct sk_buff *skb)
+{
+	return nw_reach_ip(skb);
+}
 
 /* ---- receive: exactly where IP and TCP begin, if fentry may be used ---- */
 
-NW_SKB_PROGRAM("fentry", ip_rcv_core, nw_reach_ip)
-NW_SKB_PROGRAM("fentry", ip6_rcv_core, nw_reach_ip)
-NW_SKB_PROGRAM("fentry", tcp_v4_rcv, nw_reach_tcp)
-NW_SKB_PROGRAM("fentry", tcp_v6_rcv, nw_reach_tcp)
+SEC("?fentry/ip_rcv_core")
+int BPF_PROG(ip_rcv_core, struct sk_buff *skb)
+{
+	return nw_reach_ip(skb);
+}
+
+SEC("?fentry/ip6_rcv_core")
+int BPF_PROG(ip6_rcv_core, struct sk_buff *skb)
+{
+	return nw_reach_ip(skb);
+}
+
+SEC("?fentry/tcp_v4_rcv")
+int BPF_PROG(tcp_v4_rcv, struct sk_buff *skb)
+{
+	return nw_reach_tcp(skb);
+}
+
+SEC("?fentry/tcp_v6_rcv")
+int BPF_PROG(tcp_v6_rcv, struct sk_buff *skb)
+{
+	return nw_reach_tcp(skb);
+}
 
 /* ---- receive: the application reads ---- */
 

@@ -95,10 +95,10 @@ static __always_inline __u64 nw_mptcp_of(__u64 sock)
 	struct tcp_sock *tp = (struct tcp_sock *)sock;
 	struct mptcp_subflow_context *subflow;
 
-	if (!nw_has_mptcp() || !(BPF_CORE_READ(tp, is_mptcp) & 1))
+	if (!nw_has_mptcp() || !(nw_read(tp, is_mptcp) & 1))
 		return 0;
 	subflow = nw_subflow_of(sock);
-	return (__u64)BPF_CORE_READ(subflow, conn);
+	return (__u64)nw_read(subflow, conn);
 }
 
 /* True of a subflow that the kernel has made by itself, by its address. */

@@ -9,9 +9,10 @@
 
 static __always_inline __u32 nw_probe_netns(struct sock *sk)
 {
-	struct net *net = nw_read(sk, __sk_common.skc_net.net);
-
-	return nw_read(net, ns.inum);
+	return nw_has_kernel_context ?
+		       nw_cast(struct sock, sk)
+			       ->__sk_common.skc_net.net->ns.inum :
+		       BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
 static __always_inline void nw_probe_tuple(struct nw_tuple *t, struct sock *sk)
@@ -27,10 +28,10 @@ static __always_inline void nw_probe_tuple(struct nw_tuple *t, struct sock *sk)
 		nw_map_ipv4(t->peer_addr, nw_read(sk, __sk_common.skc_daddr));
 		return;
 	}
-	*(struct in6_addr *)t->local_addr =
-		nw_read(sk, __sk_common.skc_v6_rcv_saddr);
-	*(struct in6_addr *)t->peer_addr =
-		nw_read(sk, __sk_common.skc_v6_daddr);
+	BPF_CORE_READ_INTO((struct in6_addr *)t->local_addr, sk,
+			   __sk_common.skc_v6_rcv_saddr);
+	BPF_CORE_READ_INTO((struct in6_addr *)t->peer_addr, sk,
+			   __sk_common.skc_v6_daddr);
 	if (nw_is_mapped(t->local_addr))
 		t->family = AF_INET;
 }
