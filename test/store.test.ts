@@ -13,6 +13,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import t, { type Test } from 'tap';
 import { keyOf } from '../src/serve/body.js';
+import { wholeOf } from '../src/serve/render.js';
 import { WaitingBodies } from '../src/serve/waiting-bodies.js';
 import { openStore, type StoreOptions } from '../src/serve/store.js';
 import type { MetricsRequest, Store } from '../src/serve/store-interface.js';
@@ -46,9 +47,13 @@ function storeOn(t: Test, options: Partial<StoreOptions> = {}): Fixture {
       utimesSync(join(directory, `.${name}.tmp`), time, time);
       renameSync(join(directory, `.${name}.tmp`), join(directory, name));
     },
-    text: async () => (await store.metrics(TEXT)).toString(),
+    text: async () => (await whole(store, TEXT)).toString(),
   };
 }
+
+/** A body as a client gets it. */
+const whole = async (store: Store, request: MetricsRequest): Promise<Buffer> =>
+  wholeOf((await store.metrics(request)).parts);
 
 interface Fixture {
   readonly store: Store;
@@ -171,7 +176,7 @@ t.test('netwatch.prom grows stale by time alone, and comes back with the next wr
   t.equal(store.status().collector, 'stale');
   t.equal(await text(), `${GAUGE}x 1\n${OWN.toString()}`, 'the first scrape knows it');
   t.equal(store.status().files[0]?.error, null, 'old is not broken');
-  const shown = JSON.parse(store.snapshotJson().toString()) as PageSnapshot;
+  const shown = JSON.parse((await store.snapshotJson()).toString()) as PageSnapshot;
   t.match(shown, { collector: 'stale', writtenMs: START_MS, atMs: START_MS + 15_001 });
   t.strictSame([shown.scalars, shown.histograms, shown.connections], [{}, {}, null]);
   write('netwatch.prom', collected(5, 2), -15_001);
@@ -200,11 +205,11 @@ t.test('every kind of body is a whole, valid document with the same samples', as
   write('other.prom', `${GAUGE}x{a="é"} 1\n# TYPE c_total counter\nc_total 3\n`);
   await until(() => store.status().files.length === 2, { what: 'both files are seen' });
   for (const format of ['text', 'openmetrics'] as const) {
-    const plain = await store.metrics({ ...TEXT, format });
-    const packed = await store.metrics({ ...TEXT, format, gzip: true });
+    const plain = await whole(store, { ...TEXT, format });
+    const packed = await whole(store, { ...TEXT, format, gzip: true });
     t.strictSame(gunzipSync(packed), plain, `${format}: gzip holds the same`);
   }
-  const body = await store.metrics(TEXT);
+  const body = await whole(store, TEXT);
   const { issues, samples } = parseExposition(body);
   t.strictSame(issues, []);
   t.strictSame(
@@ -218,7 +223,7 @@ t.test('every kind of body is a whole, valid document with the same samples', as
     ],
   );
   const groups = new Set(['other'] as const);
-  const other = await store.metrics({ ...TEXT, groups, own: Buffer.alloc(0) });
+  const other = await whole(store, { ...TEXT, groups, own: Buffer.alloc(0) });
   t.strictSame([...parseExposition(other).families.keys()], ['c_total', 'x']);
 });
 
@@ -244,7 +249,7 @@ t.test('a thousand reads during replacements each give one whole version', async
     // Requests come with turns of the event loop.
     await nextTurn();
     const gzip = read % 2 === 1;
-    const body = await store.metrics({ ...TEXT, gzip, own: Buffer.alloc(0) });
+    const body = await whole(store, { ...TEXT, gzip, own: Buffer.alloc(0) });
     const { samples, issues } = parseExposition(gzip ? gunzipSync(body) : body);
     const values = new Set(samples.map(({ value }) => value));
     if (issues.length > 0 || samples.length !== SERIES || values.size !== 1) {
@@ -256,12 +261,9 @@ t.test('a thousand reads during replacements each give one whole version', async
   await writing;
   t.strictSame(broken, []);
   t.ok([...seen].every((value) => value >= 0 && value <= written));
-  await until(
-    async () => parseExposition(await store.metrics(TEXT)).samples[0]?.value === written,
-    {
-      what: 'the last version is served',
-    },
-  );
+  await until(async () => parseExposition(await whole(store, TEXT)).samples[0]?.value === written, {
+    what: 'the last version is served',
+  });
 });
 
 t.test(
@@ -290,7 +292,7 @@ t.test(
         ['running', 3],
       ],
     );
-    t.strictSame(JSON.parse(store.snapshotJson().toString()), got.at(-1));
+    t.strictSame(JSON.parse((await store.snapshotJson()).toString()), got.at(-1));
     t.strictSame(got.at(-1)?.connections?.rows, []);
     const history = JSON.parse(store.historyJson().toString()) as PageSnapshot[];
     t.strictSame(
@@ -298,7 +300,9 @@ t.test(
       got.map((snapshot) => ({ ...snapshot, connections: null })),
     );
     write('netwatch.prom', collected(20, 4), -30_000);
-    await until(() => store.snapshotJson().includes('"value":4'), { what: 'one more snapshot' });
+    await until(async () => (await store.snapshotJson()).includes('"value":4'), {
+      what: 'one more snapshot',
+    });
     t.equal(got.length, 4, 'nobody listens any more');
   },
 );
@@ -317,7 +321,7 @@ t.test('a body whose clients have left is not made', async (t) => {
   await t.rejects(asked[1]!, /has gone/);
   t.strictSame(waiting.next(4), [TEXT], 'nobody waits');
   await t.rejects(waiting.wait(tcp, two.signal), /has gone/, 'nor does who left before');
-  const body = { bytes: new Uint8Array(1), textBytes: 1, crc: 0 };
+  const body = { parts: [new Uint8Array(1)], files: [], textBytes: 1, crc: 0 };
   waiting.give(keyOf(TEXT), body);
   t.equal(await rest, body);
   t.ok(waiting.isEmpty);

@@ -5,15 +5,13 @@
  * start has touched: 20 MB of Node.js.
  */
 import { readFileSync } from 'node:fs';
-import { setFlagsFromString } from 'node:v8';
+import { keepHeapSmall } from '../process/heap.js';
 import { c } from './libc.js';
 
 /** mallopt(3). */
 const M_MMAP_THRESHOLD = -3;
 /** Larger blocks are mappings of their own. Once set, glibc does not raise it by itself. */
 const MMAP_THRESHOLD_BYTES = 128 << 10;
-/** By how much the heap may grow before it is cleaned; V8 allows up to 300 %. */
-const HEAP_GROWTH = '--heap-growing-percent=30';
 /** madvise(2). */
 const MADV_DONTNEED = 4;
 
@@ -21,7 +19,7 @@ const PAGES = /^([0-9a-f]+)-([0-9a-f]+) r-.p \S+ \S+ \S+ +\/.+$/;
 
 /** Once, at the start. */
 export function keepMemorySmall(): void {
-  setFlagsFromString(HEAP_GROWTH);
+  keepHeapSmall();
   c.mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
 }
 

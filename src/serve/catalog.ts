@@ -3,8 +3,10 @@
  * again only when it has changed.
  */
 import { keyOf, prepareBody, type BodyKind } from './body.js';
+import { FileBytes } from './file-bytes.js';
 import { mergeScans, type Merged, type NamedScan } from './merge.js';
-import { pageSnapshot, snapshotJson } from './page-model.js';
+import { briefSnapshot, fullJson, type SnapshotFacts } from './page-model.js';
+import { connectionTable } from './page-connections.js';
 import { directoryIdentity, readContent, stampFiles, type FileStamp } from './prom-files.js';
 import { linesOf, scanExposition, type Scan, type ScanResult } from './scan.js';
 import { parseSample } from '../metrics/sample.js';
@@ -24,6 +26,14 @@ interface KnownFile {
   readonly result: ScanResult;
 }
 
+/** What the newest snapshot is made of; `scan` null: the numbers must not be shown. */
+interface Shown {
+  readonly facts: SnapshotFacts;
+  readonly scan: Scan | null;
+  /** Whether its connections have been read. */
+  isFull: boolean;
+}
+
 const NOTHING: Merged = { families: [], errors: new Map() };
 
 export class Catalog {
@@ -31,13 +41,18 @@ export class Catalog {
   #files: readonly KnownFile[] = [];
   #merged = NOTHING;
   #collector: CollectorState | null = null;
+  /** Open files, by their descriptors. */
+  readonly #open = new Map<number, FileBytes>();
+  /** Of the newest snapshot. */
+  #shown: Shown | null = null;
 
   constructor(directory: string) {
     this.#directory = directory;
   }
 
-  answer({ nowMs, wanted, missing }: Question): Answer {
+  answer({ nowMs, wanted, missing, isWatched, held }: Question): Answer {
     const before = this.#files;
+    this.#closeAllBut(held);
     const identity = directoryIdentity(this.#directory);
     this.#files = this.#read();
     const collectorFile = this.#collectorFile();
@@ -47,9 +62,10 @@ export class Catalog {
     const isNewState = turned || fileNamed(before) !== fileNamed(this.#files);
     this.#collector = collector;
     if (isChanged) this.#merged = this.#merge(collector);
+    if (isNewState) this.#shown = this.#look(collectorFile, collector, nowMs);
     return {
       version: isChanged ? this.#version(collectorFile, collector) : null,
-      snapshot: isNewState ? this.#snapshot(collectorFile, collector, nowMs) : null,
+      snapshot: this.#snapshot(isNewState, isWatched),
       bodies: this.#bodies(isChanged ? [...wanted, ...missing] : missing),
       directoryIdentity: identity,
     };
@@ -69,7 +85,23 @@ export class Catalog {
 
   #scan(stamp: FileStamp, limitBytes: number): ScanResult {
     const content = readContent(this.#directory, stamp, limitBytes);
-    return content.ok ? scanExposition(content.bytes) : content;
+    if (!content.ok) return content;
+    const { bytes } = content;
+    if (bytes instanceof FileBytes) this.#open.set(bytes.file.fd, bytes);
+    return scanExposition(bytes);
+  }
+
+  /** A file whose name has another content stays open while its bodies are `held`. */
+  #closeAllBut(held: readonly number[]): void {
+    const needed = new Set(held);
+    for (const { result } of this.#files)
+      if (result.ok && result.scan.bytes instanceof FileBytes)
+        needed.add(result.scan.bytes.file.fd);
+    for (const [fd, bytes] of this.#open) {
+      if (needed.has(fd)) continue;
+      this.#open.delete(fd);
+      bytes.close();
+    }
   }
 
   /** netwatch.prom comes first, so that nothing but itself can keep it out. */
@@ -107,17 +139,31 @@ export class Catalog {
     return { files, collectorFile, collector };
   }
 
-  #snapshot(
+  #look(
     { writtenMs, intervalSeconds }: CollectorFile,
     collector: CollectorState,
     nowMs: number,
-  ): SnapshotBytes {
+  ): Shown {
     const result = fileNamed(this.#files)?.result;
     const scan = collector === 'running' && result?.ok === true ? result.scan : null;
     const facts = { atMs: nowMs, writtenMs, intervalSeconds, collector };
-    const { full, brief } = snapshotJson(pageSnapshot(facts, scan));
+    return { facts, scan, isFull: false };
+  }
+
+  /** Connections are the most of it: they are read only for somebody who looks. */
+  #snapshot(isNew: boolean, isWatched: boolean): SnapshotBytes | null {
+    const shown = this.#shown;
+    if (shown === null || !(isNew || (isWatched && !shown.isFull))) return null;
+    const { facts, scan } = shown;
+    const brief = JSON.stringify(briefSnapshot(facts, scan));
     const encoder = new TextEncoder();
-    return { atMs: nowMs, full: encoder.encode(full), brief: encoder.encode(brief) };
+    const full = isWatched ? fullJson(brief, scan && connectionTable(scan)) : null;
+    shown.isFull = isWatched;
+    return {
+      atMs: facts.atMs,
+      brief: isNew ? encoder.encode(brief) : null,
+      full: full === null ? null : encoder.encode(full),
+    };
   }
 
   #bodies(kinds: readonly BodyKind[]): readonly KeyedBody[] {

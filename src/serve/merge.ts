@@ -4,6 +4,7 @@
  */
 import { familiesIn } from '../metrics/families.js';
 import { parseSample, seriesKey, type MetricType } from '../metrics/sample.js';
+import type { Bytes } from './file-bytes.js';
 import { linesOf, type FamilyPart, type Scan } from './scan.js';
 
 export interface NamedScan {
@@ -14,7 +15,7 @@ export interface NamedScan {
 /** The lines of a family in one file. */
 export interface FamilySource {
   readonly file: string;
-  readonly bytes: Buffer;
+  readonly bytes: Bytes;
   readonly part: FamilyPart;
 }
 

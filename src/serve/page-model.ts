@@ -30,6 +30,11 @@ export interface SnapshotFacts {
 
 /** `scan`: of netwatch.prom; null if its numbers must not be shown. */
 export function pageSnapshot(facts: SnapshotFacts, scan: Scan | null): PageSnapshot {
+  return { ...briefSnapshot(facts, scan), connections: scan && connectionTable(scan) };
+}
+
+/** The same without connections. */
+export function briefSnapshot(facts: SnapshotFacts, scan: Scan | null): PageSnapshot {
   if (scan === null) {
     const nothing = { roundTrips: null, flows: null, connections: null };
     return { ...facts, scalars: {}, histograms: {}, ...nothing };
@@ -42,16 +47,19 @@ export function pageSnapshot(facts: SnapshotFacts, scan: Scan | null): PageSnaps
     if (part.type === 'histogram') histograms[part.name] = histogramFamily(part, samples);
     else scalars[part.name] = samples.map(scalarSeries);
   }
-  const connections = connectionTable(scan);
-  const roundTrips = roundTripsOf(connections);
-  return { ...facts, scalars, histograms, roundTrips, flows: flowRows(scan), connections };
+  const roundTrips = roundTripsOf(scan);
+  return { ...facts, scalars, histograms, roundTrips, flows: flowRows(scan), connections: null };
 }
 
 export function snapshotJson(snapshot: PageSnapshot): SnapshotJson {
   // Written once: the connections are most of it, and stand last.
   const brief = JSON.stringify({ ...snapshot, connections: null } satisfies PageSnapshot);
-  const connections = JSON.stringify(snapshot.connections);
-  return { brief, full: `${brief.slice(0, -'null}'.length)}${connections}}` };
+  return { brief, full: fullJson(brief, snapshot.connections) };
+}
+
+/** The JSON of a snapshot without connections, with these. */
+export function fullJson(brief: string, connections: PageSnapshot['connections']): string {
+  return `${brief.slice(0, -'null}'.length)}${JSON.stringify(connections)}}`;
 }
 
 function scalarSeries({ labels, value }: Sample): ScalarSeries {

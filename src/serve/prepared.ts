@@ -3,6 +3,7 @@
  * 256 different ones.
  */
 import { keyOf, type BodyKind, type PreparedBody } from './body.js';
+import { isInFile, lengthOf } from './render.js';
 
 /** Longer than any sensible scrape interval. */
 const KEEP_MS = 5 * 60_000;
@@ -42,6 +43,11 @@ export class PreparedBodies {
     this.#trim();
   }
 
+  /** All that are ready. */
+  get bodies(): readonly PreparedBody[] {
+    return [...this.#entries.values()].flatMap(({ body }) => body ?? []);
+  }
+
   /** All that are worth preparing. */
   wanted(nowMs: number): readonly BodyKind[] {
     for (const [key, { askedMs }] of this.#entries) {
@@ -60,7 +66,7 @@ export class PreparedBodies {
 
   #bytes(): number {
     let sum = 0;
-    for (const { body } of this.#entries.values()) sum += body?.bytes.length ?? 0;
+    for (const { parts } of this.bodies) sum += lengthOf(parts.filter((part) => !isInFile(part)));
     return sum;
   }
 }

@@ -10,11 +10,11 @@ import {
   lstatSync,
   openSync,
   readdirSync,
-  readSync,
   statSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../sinks/errors.js';
+import { FileBytes, readStretch } from './file-bytes.js';
 import { STATE_FILE } from './staleness.js';
 
 /** What tells one version of a file from another. */
@@ -29,8 +29,10 @@ export interface FileStamp {
 }
 
 export type Content =
-  { readonly ok: true; readonly bytes: Buffer } | { readonly ok: false; readonly error: string };
+  | { readonly ok: true; readonly bytes: Buffer | FileBytes }
+  | { readonly ok: false; readonly error: string };
 
+const LARGE_BYTES = 1 << 20;
 /** A link is not followed, wherever it leads; a FIFO does not hold us up. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
@@ -69,7 +71,10 @@ function stampOf(directory: string, { raw, name, isNameUtf8 }: Named): readonly 
   return [{ name, isNameUtf8, identity, mtimeMs: Number(found.mtimeMs), bytes: Number(size) }];
 }
 
-/** Reads at most `limitBytes`; the error is one sentence without its end. */
+/**
+ * Reads at most `limitBytes`. A large netwatch.prom is not read, only opened: it is replaced, never
+ * changed. The error is one sentence without its end.
+ */
 export function readContent(
   directory: string,
   { name, isNameUtf8 }: FileStamp,
@@ -78,15 +83,17 @@ export function readContent(
   if (!isNameUtf8) return { ok: false, error: 'its name is not UTF-8; rename it' };
   try {
     const fd = openSync(join(directory, name), FLAGS);
+    let isKept = false;
     try {
       const stat = fstatSync(fd);
       if (!stat.isFile()) return { ok: false, error: 'it is not a regular file' };
       if (stat.size > limitBytes) {
         return { ok: false, error: 'with it the files of the directory take more than 1 GiB' };
       }
-      return { ok: true, bytes: readFully(fd, stat.size) };
+      isKept = name === STATE_FILE && stat.size >= LARGE_BYTES;
+      return { ok: true, bytes: isKept ? new FileBytes(fd) : readStretch(fd, 0, stat.size) };
     } finally {
-      closeSync(fd);
+      if (!isKept) closeSync(fd);
     }
   } catch (thrown) {
     const errno = errnoOf(thrown);
@@ -94,18 +101,6 @@ export function readContent(
     if (errno === 'ELOOP') return { ok: false, error: 'it is a link, which is not followed' };
     return { ok: false, error: `it cannot be read: ${errno}` };
   }
-}
-
-/** Less than `size` if the file was cut meanwhile: then it is seen to have changed, and read again. */
-function readFully(fd: number, size: number): Buffer {
-  const bytes = Buffer.allocUnsafeSlow(size);
-  let length = 0;
-  while (length < size) {
-    const count = readSync(fd, bytes, length, size - length, null);
-    if (count === 0) break;
-    length += count;
-  }
-  return bytes.subarray(0, length);
 }
 
 /** Tells a directory from another one under the same name; null if there is none. */

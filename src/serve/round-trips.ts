@@ -5,16 +5,24 @@
 import { familyOf } from '../metrics/families.js';
 import { sortInto } from '../metrics/histogram.js';
 import { exactQuantile } from '../metrics/quantiles.js';
-import type { ConnectionTable, RoundTrips } from './types.js';
+import { linesOf, type Scan } from './scan.js';
+import type { RoundTrips } from './types.js';
+
+const FAMILY = 'netwatch_connection_srtt_seconds';
 
 /** Those of connections that closed, so that both can be drawn alike. */
 const { buckets: bounds } = familyOf('netwatch_tcp_rtt_seconds');
 
-/** Null if the table has no such column. */
-export function roundTripsOf({ columns, rows }: ConnectionTable): RoundTrips | null {
-  const at = columns.indexOf('srtt_seconds');
-  if (at < 0) return null;
-  const values = rows.map((row) => row[at]).filter((value) => typeof value === 'number');
+/** Null if netwatch.prom has none. */
+export function roundTripsOf({ bytes, families }: Scan): RoundTrips | null {
+  const part = families.get(FAMILY);
+  if (part === undefined) return null;
+  const values: number[] = [];
+  for (const line of linesOf(bytes, part.ranges)) {
+    // Checked before: what is no number is one of the infinities.
+    const value = Number(line.slice(line.lastIndexOf(' ') + 1));
+    if (Number.isFinite(value)) values.push(value);
+  }
   const ascending = Float64Array.from(values).sort();
   return {
     count: values.length,

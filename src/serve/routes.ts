@@ -1,7 +1,8 @@
 /** The paths: what each serves, and under which name its requests are counted. */
 import type { Request, RequestHandler, Response } from 'express';
 import { NetwatchError } from '../failure.js';
-import { acceptsGzip, send, sendCompressed, sendText } from './answer.js';
+import { acceptsGzip, sendCompressed, sendText } from './answer.js';
+import { sendParts } from './send-parts.js';
 import type { Asset } from './assets.js';
 import { negotiate } from './negotiate.js';
 import type { Handler } from './own-metrics.js';
@@ -72,8 +73,7 @@ function metricsRoute({ store, own, endOf }: RouteParts): RequestHandler {
     });
     if (body === null) return;
     response.vary('Accept, Accept-Encoding');
-    const headers: Record<string, string> = gzip ? { 'content-encoding': 'gzip' } : {};
-    send(response, { type: contentType, body, headers });
+    await sendParts(response, contentType, body, gzip ? { 'content-encoding': 'gzip' } : {});
   };
 }
 

@@ -3,6 +3,7 @@ import { constants, setPriority } from 'node:os';
 import { resolve } from 'node:path';
 import { hostAndPort, type ListenAddress } from '../cli/listen.js';
 import { End } from '../process/end.js';
+import { keepHeapSmall } from '../process/heap.js';
 import { sayAs } from '../process/streams.js';
 import { readAssets } from './assets.js';
 import { openEndpoint, type Content, type Endpoint } from './endpoint.js';
@@ -28,6 +29,7 @@ const say = sayAs('netwatch');
 
 /** Serves until it is told to end. Throws NetwatchError if it cannot begin. */
 export async function runServe(options: ServeOptions): Promise<void> {
+  keepHeapSmall();
   const end = new End();
   // The files are watched, so a service has nothing to do when it is told to look at them again.
   end.listen(() => undefined);

@@ -18,7 +18,8 @@ import {
   parseValue,
   type MetricType,
 } from '../metrics/sample.js';
-import { SeriesTable } from './series-table.js';
+import { FamilySeries } from './family-series.js';
+import type { Bytes } from './file-bytes.js';
 import { shapeOf, type Shape } from './shapes.js';
 import { strictScan } from './strict-scan.js';
 
@@ -35,15 +36,15 @@ export interface FamilyPart {
 
 export interface Scan {
   /** Only what `ranges` name is checked. */
-  readonly bytes: Buffer;
+  readonly bytes: Bytes;
   readonly families: ReadonlyMap<string, FamilyPart>;
 }
 
 export type ScanResult =
   { readonly ok: true; readonly scan: Scan } | { readonly ok: false; readonly error: string };
 
-/** Text at a time: what V8 still takes from the young generation of its heap. */
-const CHUNK_BYTES = 1 << 20;
+/** Text at a time: what V8 takes from the young generation of its heap, as an object like others. */
+export const CHUNK_BYTES = 96 << 10;
 /** Beyond these the file is not one that repeats its shapes, and gains nothing here. */
 const MOST_SHAPES = 4096;
 const MOST_SHAPES_OF_NAME = 16;
@@ -54,16 +55,13 @@ const HISTOGRAM_SUFFIX = /_(?:bucket|sum|count)$/;
 const HISTOGRAM_PARTS = ['_bucket', '_sum', '_count'];
 
 /** Checks a whole file; the error is one sentence without its end. */
-export function scanExposition(bytes: Buffer): ScanResult {
-  const families = isUtf8(bytes) ? quickScan(bytes) : null;
+export function scanExposition(bytes: Bytes): ScanResult {
+  const families = quickScan(bytes);
   return families === null ? strictScan(bytes) : { ok: true, scan: { bytes, families } };
 }
 
-/**
- * The families of a file of valid UTF-8, or null if there is anything in it that only the strict
- * parser can judge.
- */
-export function quickScan(bytes: Buffer): ReadonlyMap<string, FamilyPart> | null {
+/** The families of a file, or null if there is anything in it that only the strict parser can judge. */
+export function quickScan(bytes: Bytes): ReadonlyMap<string, FamilyPart> | null {
   const scanner = new Scanner(bytes);
   try {
     return scanner.run() ? scanner.families : null;
@@ -81,31 +79,35 @@ interface Known extends Shape {
 /** One use. `false` from a method: the strict parser has to judge. */
 class Scanner {
   readonly families = new Map<string, FamilyPart>();
-  readonly #bytes: Buffer;
-  readonly #series: SeriesTable;
+  readonly #bytes: Bytes;
+  readonly #series: FamilySeries;
   readonly #shapes = new Map<string, Known[]>();
   readonly #histograms = new Map<string, HistogramCheck>();
   #shapeCount = 0;
   /** The text at hand, one character for each byte, and where it stands in the file. */
   #text = '';
+  readonly #room = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  #window: Buffer = Buffer.alloc(0);
   #base = 0;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Bytes) {
     this.#bytes = bytes;
-    this.#series = new SeriesTable(bytes);
+    this.#series = new FamilySeries(bytes);
   }
 
   run(): boolean {
     const { length } = this.#bytes;
-    if (length > 0 && this.#bytes[length - 1] !== NEWLINE) return false;
     while (this.#base < length) {
-      const last = Math.min(this.#base + CHUNK_BYTES, length) - 1;
-      const end = this.#bytes.lastIndexOf(NEWLINE, last) + 1;
-      // No line is that long.
-      if (end <= this.#base) return false;
-      this.#text = this.#bytes.toString('latin1', this.#base, end);
+      const end = Math.min(this.#base + CHUNK_BYTES, length);
+      const all = this.#bytes.subarray(this.#base, end, this.#room);
+      // No line is that long, and the last one has its end.
+      const lines = all.subarray(0, all.lastIndexOf(NEWLINE) + 1);
+      if (lines.length === 0 || !isUtf8(lines)) return false;
+      this.#window = Buffer.from(lines.buffer, lines.byteOffset, lines.length);
+      this.#text = this.#window.toString('latin1');
+      this.#series.move(lines, this.#base);
       if (!this.#chunk()) return false;
-      this.#base = end;
+      this.#base += lines.length;
     }
     return [...this.#histograms.values()].every(
       (check) => histogramGap(check) === null && histogramContradiction(check) === null,
@@ -125,6 +127,7 @@ class Scanner {
       } else {
         const shape = this.#find(at) ?? this.#learn(at);
         if (shape === null) return false;
+        this.#series.enter(shape.family);
         const end = shape.part === 'plain' ? this.#plainLines(shape, at) : this.#line(shape, at);
         if (end === null) return false;
         addRange(shape.family.ranges, this.#base + at, this.#base + end);
@@ -198,7 +201,7 @@ class Scanner {
   }
 
   #comment(start: number, end: number): boolean {
-    const line = this.#bytes.toString('utf8', this.#base + start, this.#base + end);
+    const line = this.#window.toString('utf8', start, end);
     const comment = parseComment(line);
     if (comment === null) return true;
     const family = this.#family(comment.name);
@@ -239,20 +242,24 @@ function addRange(ranges: number[], start: number, end: number): void {
 }
 
 /** The lines that `ranges` name, without their newlines. */
-export function* linesOf(bytes: Buffer, ranges: readonly number[]): Generator<string> {
+export function* linesOf(bytes: Bytes, ranges: readonly number[]): Generator<string> {
+  const room = bytes instanceof Uint8Array ? undefined : Buffer.allocUnsafe(CHUNK_BYTES);
   for (let i = 0; i < ranges.length; i += 2) {
     const end = ranges[i + 1]!;
     for (let start = ranges[i]!; start < end;) {
-      const near = bytes.lastIndexOf(NEWLINE, Math.min(start + CHUNK_BYTES, end) - 1);
+      let chunk = bytes.subarray(start, Math.min(start + CHUNK_BYTES, end), room);
       // Only the strict parser lets a line pass that is longer than this.
-      const last = near < start ? bytes.indexOf(NEWLINE, start) : near;
-      const text = bytes.toString('utf8', start, last + 1);
+      if (!chunk.includes(NEWLINE)) chunk = bytes.subarray(start, end);
+      const last = chunk.lastIndexOf(NEWLINE);
+      // It was cut since: what is sent of it is checked again.
+      if (last < 0) return;
+      const text = Buffer.from(chunk.buffer, chunk.byteOffset, last + 1).toString();
       for (let at = 0; at < text.length;) {
         const newline = text.indexOf('\n', at);
         yield text.slice(at, newline);
         at = newline + 1;
       }
-      start = last + 1;
+      start += last + 1;
     }
   }
 }

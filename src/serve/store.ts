@@ -4,10 +4,11 @@
  * a file.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { finishBody, keyOf, type PreparedBody } from './body.js';
+import { finishBody, keyOf, type Body, type PreparedBody } from './body.js';
 import { History } from './history.js';
 import { pageSnapshot, snapshotJson } from './page-model.js';
 import { PreparedBodies } from './prepared.js';
+import { wholeOf } from './render.js';
 import { collectorState } from './staleness.js';
 import type { MetricsRequest, Store } from './store-interface.js';
 import type { CollectorState, DirectoryStatus } from './types.js';
@@ -42,6 +43,12 @@ const EMPTY: Version = {
   collector: 'missing',
 };
 
+/** Somebody who waits for the newest snapshot. */
+interface Asking {
+  readonly resolve: (json: Buffer) => void;
+  readonly reject: (why: Error) => void;
+}
+
 /** Starts reading at once. */
 export function openStore(options: StoreOptions): Store {
   return new DirectoryStore(options);
@@ -58,7 +65,14 @@ class DirectoryStore implements Store {
   readonly #history = new History();
   readonly #listeners = new Set<(json: Buffer) => void>();
   #version = EMPTY;
-  #snapshot: Buffer;
+  /** Of the newest state; null: nobody has looked at it. */
+  #snapshot: Buffer | null;
+  /** Who waits for it. */
+  #asking: Asking[] = [];
+  /** Those of the last answer: who waited for one of them has it in a moment. */
+  #newest: readonly PreparedBody[] = [];
+  /** Under way to clients. */
+  readonly #sent = new Set<{ readonly body: PreparedBody }>();
   #isClosed = false;
   /** The look that is under way, and the one that will follow it. */
   #running: Promise<void> = Promise.resolve();
@@ -82,7 +96,7 @@ class DirectoryStore implements Store {
     return { collector: this.#collector(), writtenMs, intervalSeconds, files };
   }
 
-  async metrics(request: MetricsRequest): Promise<Buffer> {
+  async metrics(request: MetricsRequest): Promise<Body> {
     await this.ready;
     if (this.#collector() !== this.#version.collector) {
       await Promise.race([this.#look(), sleep(PATIENCE_MS, null, { ref: false })]);
@@ -90,11 +104,33 @@ class DirectoryStore implements Store {
     const body = this.#prepared.get(request) ?? (await this.#made(request));
     this.#prepared.want(request, this.#now());
     this.#prepared.put(keyOf(request), body);
-    return finishBody(body, request);
+    const whole = finishBody(body, request);
+    if (request.left === undefined) return { parts: [wholeOf(whole.parts)], files: [] };
+    this.#hold(body, request.left);
+    return whole;
   }
 
-  snapshotJson(): Buffer {
-    return this.#snapshot;
+  /** Its files stay open until `left`. */
+  #hold(body: PreparedBody, left: AbortSignal): void {
+    if (left.aborted) return;
+    const sent = { body };
+    this.#sent.add(sent);
+    left.addEventListener('abort', () => this.#sent.delete(sent), { once: true });
+  }
+
+  #held(): readonly number[] {
+    const sent = Array.from(this.#sent, ({ body }) => body);
+    const bodies = [...sent, ...this.#prepared.bodies, ...this.#newest];
+    return bodies.flatMap(({ files }) => files.map(({ fd }) => fd));
+  }
+
+  async snapshotJson(): Promise<Buffer> {
+    if (this.#snapshot !== null) return this.#snapshot;
+    if (this.#isClosed) throw new Error('the store is closed');
+    return new Promise((resolve, reject) => {
+      this.#asking.push({ resolve, reject });
+      this.#lookSoon();
+    });
   }
 
   historyJson(): Buffer {
@@ -112,7 +148,9 @@ class DirectoryStore implements Store {
     this.#isClosed = true;
     this.#watch.close();
     this.#listeners.clear();
-    this.#waiting.fail(new Error('the store is closed'));
+    const why = new Error('the store is closed');
+    this.#waiting.fail(why);
+    for (const { reject } of this.#asking) reject(why);
     await this.#worker.close();
   }
 
@@ -145,21 +183,22 @@ class DirectoryStore implements Store {
     if (this.#isClosed) throw new Error('the store is closed');
     const nowMs = this.#now();
     const wanted = this.#prepared.wanted(nowMs);
-    this.#take(
-      await this.#worker.ask({ nowMs, wanted, missing: this.#waiting.next(MADE_AT_ONCE) }),
-    );
+    const missing = this.#waiting.next(MADE_AT_ONCE);
+    const isWatched = this.#listeners.size > 0 || this.#asking.length > 0;
+    this.#take(await this.#worker.ask({ nowMs, wanted, missing, isWatched, held: this.#held() }));
   }
 
   #take({ version, snapshot, bodies, directoryIdentity }: Answer): void {
     if (this.#isClosed) return;
     if (version !== null) this.#change(version);
+    this.#newest = bodies.map(({ body }) => body);
     for (const { key, body } of bodies) {
       this.#prepared.put(key, body);
       this.#waiting.give(key, body);
     }
-    if (!this.#waiting.isEmpty) this.#lookSoon();
     this.#watch.found(directoryIdentity);
     if (snapshot !== null) this.#show(snapshot);
+    if (!this.#waiting.isEmpty || this.#asking.length > 0) this.#lookSoon();
   }
 
   #change(version: Version): void {
@@ -171,8 +210,11 @@ class DirectoryStore implements Store {
   }
 
   #show({ atMs, full, brief }: SnapshotBytes): void {
-    this.#snapshot = Buffer.from(full.buffer);
-    this.#history.add(atMs, Buffer.from(brief.buffer));
+    if (brief !== null) this.#history.add(atMs, Buffer.from(brief.buffer));
+    this.#snapshot = full === null ? null : Buffer.from(full.buffer);
+    if (this.#snapshot === null) return;
+    for (const { resolve } of this.#asking) resolve(this.#snapshot);
+    this.#asking = [];
     for (const listener of this.#listeners) listener(this.#snapshot);
   }
 }

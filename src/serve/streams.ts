@@ -30,17 +30,17 @@ export class Streams {
   readonly #options: StreamOptions;
   /** Each with the timer that cuts it, while it does not take what it was sent. */
   readonly #clients = new Map<Response, NodeJS.Timeout | null>();
+  /** Those that have not been sent a snapshot yet. */
+  readonly #waiting = new Set<Response>();
   readonly #heartbeat: NodeJS.Timeout;
-  readonly #unsubscribe: () => void;
+  /** While somebody follows; null: nobody does. */
+  #unsubscribe: (() => void) | null = null;
 
   constructor(options: StreamOptions) {
     this.#options = options;
     this.#heartbeat = setInterval(() => {
       this.#send(HEARTBEAT);
     }, options.limits.heartbeatMs);
-    this.#unsubscribe = options.store.subscribe((json) => {
-      if (this.#clients.size > 0) this.#send(eventOf(json));
-    });
   }
 
   get count(): number {
@@ -57,16 +57,37 @@ export class Streams {
     });
     response.once('close', () => {
       this.#tookAll(response);
-      this.#clients.delete(response);
+      this.#leave(response);
     });
-    this.#write(response, Buffer.concat([RETRY, eventOf(this.#options.store.snapshotJson())]));
+    this.#unsubscribe ??= this.#options.store.subscribe((json) => {
+      this.#waiting.clear();
+      this.#send(eventOf(json));
+    });
+    this.#waiting.add(response);
+    void this.#begin(response);
     return true;
+  }
+
+  /** A snapshot that comes meanwhile is newer. */
+  async #begin(response: Response): Promise<void> {
+    this.#write(response, RETRY);
+    // Fails only when the store is closed, and so is this.
+    const json = await this.#options.store.snapshotJson().catch(() => null);
+    if (json !== null && this.#waiting.delete(response)) this.#write(response, eventOf(json));
+  }
+
+  #leave(response: Response): void {
+    this.#clients.delete(response);
+    this.#waiting.delete(response);
+    if (this.#clients.size > 0) return;
+    this.#unsubscribe?.();
+    this.#unsubscribe = null;
   }
 
   /** Ends all streams in order. */
   close(): void {
     clearInterval(this.#heartbeat);
-    this.#unsubscribe();
+    this.#unsubscribe?.();
     for (const response of this.#clients.keys()) response.end();
   }
 

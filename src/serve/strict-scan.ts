@@ -5,6 +5,7 @@
 import { ExpositionParser, readExposition, type ParseRules } from '../metrics/parse.js';
 import type { Sample } from '../metrics/sample.js';
 import { quoteLabel } from '../metrics/text.js';
+import type { Bytes } from './file-bytes.js';
 import type { FamilyPart, ScanResult } from './scan.js';
 
 /** Of node_exporter's textfile collector: families may be interleaved, or have no header. */
@@ -25,7 +26,7 @@ interface FamilyLines {
 }
 
 /** The scan of a file, its lines spelled as everybody spells them; or the first thing wrong. */
-export function strictScan(bytes: Buffer): ScanResult {
+export function strictScan(bytes: Bytes): ScanResult {
   if (bytes.length > MOST_BYTES) {
     return {
       ok: false,
@@ -41,7 +42,7 @@ export function strictScan(bytes: Buffer): ScanResult {
     }
     family.lines.push(spell(sample));
   });
-  const [issue] = readExposition(bytes, parser, { toFirstIssue: true });
+  const [issue] = readExposition(bytes.subarray(0, bytes.length), parser, { toFirstIssue: true });
   if (issue !== undefined) {
     const { line, message } = issue;
     return { ok: false, error: line === 0 ? message : `line ${line}: ${message}` };

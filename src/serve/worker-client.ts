@@ -9,6 +9,9 @@ interface Waiting {
   readonly reject: (why: Error) => void;
 }
 
+/** Of the worker's heap: text that it goes through is given up at once; by default 48 MB of it may wait. */
+const YOUNG_MB = 6;
+
 export class WorkerClient {
   readonly #worker: Worker;
   #waiting: Waiting | null = null;
@@ -16,7 +19,10 @@ export class WorkerClient {
   constructor(settings: WorkerSettings) {
     // Beside this file and of its kind: .js when built, .ts when tests run the sources.
     const entry = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
-    this.#worker = new Worker(entry, { workerData: settings });
+    this.#worker = new Worker(entry, {
+      workerData: settings,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+    });
     this.#worker.on('message', (answer: Answer) => {
       const waiting = this.#waiting;
       this.#waiting = null;

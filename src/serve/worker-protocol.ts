@@ -16,6 +16,10 @@ export interface Question {
   readonly wanted: readonly BodyKind[];
   /** Bodies to prepare in any case: somebody waits for them. */
   readonly missing: readonly BodyKind[];
+  /** Somebody looks at the page. */
+  readonly isWatched: boolean;
+  /** Descriptors of the files of bodies that are still needed. */
+  readonly held: readonly number[];
 }
 
 /** The state of the directory; a new one whenever anything in it has changed. */
@@ -35,9 +39,10 @@ export interface KeyedBody {
 /** JSON of a `PageSnapshot`, as UTF-8. */
 export interface SnapshotBytes {
   readonly atMs: number;
-  readonly full: Uint8Array<ArrayBuffer>;
-  /** Without connections. */
-  readonly brief: Uint8Array<ArrayBuffer>;
+  /** Without connections; null: it has been handed over before. */
+  readonly brief: Uint8Array<ArrayBuffer> | null;
+  /** Null: nobody looks. */
+  readonly full: Uint8Array<ArrayBuffer> | null;
 }
 
 export interface Answer {

@@ -4,6 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { Catalog } from './catalog.js';
+import { isInFile } from './render.js';
 import type { Answer, Question, WorkerSettings } from './worker-protocol.js';
 
 const { directory } = workerData as WorkerSettings;
@@ -15,6 +16,8 @@ parentPort?.on('message', (question: Question) => {
 });
 
 function buffersOf({ snapshot, bodies }: Answer): ArrayBuffer[] {
-  const ofSnapshot = snapshot === null ? [] : [snapshot.full.buffer, snapshot.brief.buffer];
-  return [...ofSnapshot, ...bodies.map(({ body }) => body.bytes.buffer)];
+  const ofSnapshot = [snapshot?.full?.buffer, snapshot?.brief?.buffer];
+  const parts = bodies.flatMap(({ body }) => body.parts);
+  const ofBodies = parts.map((part) => (isInFile(part) ? null : part.buffer));
+  return [...ofSnapshot, ...ofBodies].filter((buffer) => buffer instanceof ArrayBuffer);
 }

@@ -46,9 +46,9 @@ export function fakeStore(ready: Promise<void> = Promise.resolve()): FakeStore {
     async metrics(request) {
       store.requests.push(request);
       await store.gate;
-      return Buffer.concat([store.body, request.own]);
+      return { parts: [Buffer.concat([store.body, request.own])], files: [] };
     },
-    snapshotJson: () => store.snapshot,
+    snapshotJson: () => Promise.resolve(store.snapshot),
     historyJson: () => Buffer.from('[]'),
     subscribe(listener) {
       listeners.add(listener);
