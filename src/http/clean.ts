@@ -3,19 +3,6 @@
  * lines are so, and cost no string. Stricter than redact.ts: what it lets through, that leaves as it is;
  * what it does not, that looks at.
  */
-import {
-  AMPERSAND,
-  CLASSES,
-  DIGIT,
-  EQUALS,
-  GLUE,
-  LOWER,
-  QUESTION,
-  SLASH,
-  SPACE,
-  STAR,
-  UPPER,
-} from './byte-classes.js';
 import { WORD_BITS, WORD_LETTERS, WORD_START } from './chance.js';
 import {
   endsNamed,
@@ -25,6 +12,32 @@ import {
   isNamed,
   isNamedTogether,
 } from './name-filter.js';
+
+const DIGIT = 1;
+const LOWER = 2;
+const UPPER = 3;
+const GLUE = 4;
+const SLASH = 5;
+const QUESTION = 6;
+const EQUALS = 7;
+const AMPERSAND = 8;
+const STAR = 9;
+const SPACE = 10;
+
+const CLASSES = new Uint8Array(256);
+for (let code = 0x30; code <= 0x39; code++) CLASSES[code] = DIGIT;
+for (let code = 0x61; code <= 0x7a; code++) CLASSES[code] = LOWER;
+for (let code = 0x41; code <= 0x5a; code++) CLASSES[code] = UPPER;
+for (const [characters, kind] of [
+  ['-_.~', GLUE],
+  ['/', SLASH],
+  ['?', QUESTION],
+  ['=', EQUALS],
+  ['&', AMPERSAND],
+  ['*', STAR],
+  [' ', SPACE],
+] as const)
+  for (const character of characters) CLASSES[character.charCodeAt(0)] = kind;
 
 const UNDERSCORE = 0x5f;
 const SPACE_CODE = 0x20;

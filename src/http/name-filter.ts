@@ -2,12 +2,14 @@
  * Whether a run of bytes may be one of the names of names.ts: by hashes, as a string for each costs too
  * much. What is none is rarely taken for one; what is one, always.
  */
-import { CLASSES, DIGIT, GLUE, LOWER, OTHER, UPPER } from './byte-classes.js';
 import { NAME_WORDS, SECRET_ENDINGS } from './names.js';
 import { MARK_WORDS } from './shapes.js';
 
 /** Alone at a name's beginning it says nothing: `x-api-key`. */
 const LETTER_X = 0x78;
+
+/** Of a name's end that are compared. */
+const LAST_LETTERS = 4;
 
 /** A set of words by their hashes, as bits: a word of it is always found, another one rarely. */
 const FILTER_BITS = 1 << 16;
@@ -33,48 +35,44 @@ for (const word of [...NAME_WORDS, ...MARK_WORDS]) {
   FILTER[bit >> 3]! |= 1 << (bit & 7);
 }
 
-/** True for a capital behind a small letter or a digit: there a word begins. */
-const isHump = (before: number, kind: number): boolean =>
-  kind === UPPER && (before === LOWER || before === DIGIT);
+const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
+const isCapital = (code: number): boolean => code >= 0x41 && code <= 0x5a;
+const isSmall = (code: number): boolean => code >= 0x61 && code <= 0x7a;
+const isAlnum = (code: number): boolean => isDigit(code) || isCapital(code) || isSmall(code);
 
-/** Last letters of secrets' names; a byte for each, that most words have not as their last. */
-const ENDINGS = SECRET_ENDINGS.map((ending) => Buffer.from(ending));
-const LAST_LETTERS = new Uint8Array(256);
-for (const ending of ENDINGS) LAST_LETTERS[ending.at(-1)!] = 1;
+/** The last four letters of secrets' names, as a number each. */
+const ENDINGS = Int32Array.from(SECRET_ENDINGS, (ending) =>
+  Buffer.from(ending.slice(-LAST_LETTERS)).readInt32BE(0),
+);
 const PLURAL = 0x73;
-const ENDING_MIN = Math.min(...ENDINGS.map(({ length }) => length));
+const SMALL_LETTERS = 0x20202020;
 
-/** Whether a word ends as `newpassword` and `newpasswords` do. */
+/** Whether a word may end as `newpassword` and `newpasswords` do. */
 export function endsNamed(bytes: Uint8Array, from: number, to: number): boolean {
-  if (to - from < ENDING_MIN) return false;
   const end = (bytes[to - 1]! | 0x20) === PLURAL ? to - 1 : to;
-  if (LAST_LETTERS[bytes[end - 1]! | 0x20] === 0) return false;
-  for (const ending of ENDINGS) {
-    let i = 1;
-    while (i <= ending.length && end - i >= from && (bytes[end - i]! | 0x20) === ending.at(-i)) i++;
-    if (i > ending.length) return true;
-  }
+  if (end - from <= LAST_LETTERS) return false;
+  const last =
+    (bytes[end - 4]! << 24) | (bytes[end - 3]! << 16) | (bytes[end - 2]! << 8) | bytes[end - 1]!;
+  for (let i = 0; i < ENDINGS.length; i++) if (ENDINGS[i] === (last | SMALL_LETTERS)) return true;
   return false;
 }
 
 /** Whether one of the words of `accessToken` is a name, or of `key2` in front of its digits. */
 export function hasNamedWord(bytes: Uint8Array, from: number, to: number): boolean {
   let hash = HASH_START;
-  let before = OTHER;
   let start = from;
   for (let i = from; i < to; i++) {
     const code = bytes[i]!;
-    const kind = CLASSES[code]!;
-    const begins = isHump(before, kind);
-    if ((begins || kind === DIGIT) && before !== DIGIT)
+    const before = i > from ? bytes[i - 1]! : 0;
+    const isHump = isCapital(code) && (isSmall(before) || isDigit(before));
+    if (isHump || (isDigit(code) && !isDigit(before))) {
       if (isNamed(hash) || endsNamed(bytes, start, i)) return true;
-    if (begins) {
-      if (isNamed(hash)) return true;
+    }
+    if (isHump) {
       hash = HASH_START;
       start = i;
     }
     hash = hashStep(hash, code);
-    before = kind;
   }
   return isNamed(hash) || endsNamed(bytes, start, to);
 }
@@ -82,8 +80,10 @@ export function hasNamedWord(bytes: Uint8Array, from: number, to: number): boole
 /** Whether all the words of `pass_code` make a name together. */
 export function isNamedTogether(bytes: Uint8Array, from: number, to: number): boolean {
   let hash = HASH_START;
-  const isMarked = (bytes[from]! | 0x20) === LETTER_X && CLASSES[bytes[from + 1]!] === GLUE;
-  for (let i = isMarked ? from + 1 : from; i < to; i++)
-    if (CLASSES[bytes[i]!] !== GLUE) hash = hashStep(hash, bytes[i]!);
+  for (let i = from; i < to; i++) {
+    const code = bytes[i]!;
+    const isMark = i === from && (code | 0x20) === LETTER_X && !isAlnum(bytes[i + 1]!);
+    if (isAlnum(code) && !isMark) hash = hashStep(hash, code);
+  }
   return isNamed(hash);
 }
