@@ -3,10 +3,12 @@ import t from 'tap';
 import type { Summary } from '../src/collector/collector.js';
 import { losses } from '../src/collector/losses.js';
 import { summaryLines } from '../src/collector/summary.js';
+import { Overflows } from '../src/collector/overflows.js';
 import { Traffic } from '../src/collector/traffic.js';
 import { familyOf, type HistogramName } from '../src/metrics/families.js';
 import { quantileBound } from '../src/metrics/histogram.js';
 import { Snapshot } from '../src/metrics/snapshot.js';
+import type { FaultRecord } from '../src/sources/fault.js';
 import { readExchange } from '../src/sources/exchange.js';
 import { ExchangeParts } from '../src/sources/exchange-parts.js';
 import { RequestLines } from '../src/sources/request-lines.js';
@@ -17,8 +19,13 @@ import { CLIENT, exchangeRecord, headRecord } from './support/exchanges.js';
 const EMPTY: Summary = {
   ...{ seconds: 61.26, packets: 0, connections: 0, faults: 0, lost: 0, open: [] },
   ...{ written: new Map([['connects.log', 0]]), state: new Snapshot(), traffic: new Traffic() },
+  overflows: new Overflows(),
   stateErrors: new Map(),
   requests: { counts: new ExchangeParts(), slowest: [] },
+};
+const FAULT: FaultRecord = {
+  ...{ kind: 'drop', tsNs: 1, netns: 1, sock: 64, pid: 0, comm: '', cgroup: 0, reason: '' },
+  ...{ localAddr: '', localPort: 0, peerAddr: '', peerPort: 1, seq: 1, ack: 0, received: true },
 };
 const FIRST = '61.3 s: 0 packets, 0 connections closed, 0 drops and resets; 0 records lost';
 const FILES = 'lines written: 0 in connects.log';
@@ -268,5 +275,30 @@ t.test('the slowest request names what lies inside its longest part and explains
   const line = 'slowest requests: 206 ms GET 200 (client, remote 205 ms';
   t.equal(told(1_000_000, 201_000_000), `${line}, of which retransmit 201 ms)`);
   t.equal(told(20_000_000, 0), `${line})`, 'less than a tenth');
+  t.end();
+});
+
+t.test('overflows of a listener count once, from records or, if more, from the kernel', (t) => {
+  const overflows = new Overflows();
+  const owner = (pid: number) => ({ pid, process: 'web', names: null });
+  const fault = { ...FAULT, reason: 'TCP_LISTEN_OVERFLOW', localAddr: '::1', localPort: 80 };
+  for (const pid of [7, 7, 7, 8]) overflows.note(fault, owner(pid));
+  overflows.note({ ...fault, reason: 'NO_SOCKET' }, owner(7));
+  const state = new Snapshot();
+  const counted = (sock: string, pid: string, value: number): void => {
+    const labels = { network_local_address: '::1', network_local_port: 80, netns: 1, sock };
+    state.add(
+      'netwatch_tcp_accept_queue_overflows_total',
+      { ...labels, pid, process: 'web' },
+      value,
+    );
+  };
+  counted('a', '8', 4);
+  counted('b', '8', 5);
+  counted('c', '9', 0);
+  t.equal(
+    summaryLines({ ...EMPTY, overflows, state }, 0)[1],
+    'accept queue was full: 9 at [::1]:80 of web (pid 8), 3 at [::1]:80 of web (pid 7)',
+  );
   t.end();
 });

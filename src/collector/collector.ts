@@ -30,6 +30,7 @@ import type { RequestSummary } from './requests.js';
 import { takeSnapshot } from './state.js';
 import { SelfWatch } from './state/self.js';
 import { NeverFalling } from './state/totals.js';
+import type { Overflows } from './overflows.js';
 import type { Traffic } from './traffic.js';
 import { Urgency } from './urgency.js';
 
@@ -60,6 +61,7 @@ export interface Summary {
   /** Failed writes of netwatch.prom, the last one too, by the name of the error. */
   readonly stateErrors: ReadonlyMap<string, number>;
   readonly traffic: Traffic;
+  readonly overflows: Overflows;
   readonly requests: RequestSummary;
   /** Connections that are still open. */
   readonly open: readonly Connection[];
@@ -348,6 +350,7 @@ export class Collector {
       state,
       stateErrors: this.#files.stateErrors,
       traffic: table.traffic,
+      overflows: this.#intake.faultEvents.overflows,
       requests: this.#intake.requests,
       open: [...table.entries.values()].map(({ last }) => last),
     };

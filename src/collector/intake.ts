@@ -79,7 +79,7 @@ export class Intake {
   readonly #heads: HttpHeads;
   readonly #kept: KeptRecords;
   readonly #owners: Owners;
-  readonly #faultEvents = new FaultEvents();
+  readonly faultEvents = new FaultEvents();
   readonly #ownerOfFault = (fault: FaultRecord): ProcessOwner => this.#owners.ofFault(fault);
   readonly #proxied = new ProxiedClients();
   readonly #handshakes = new Handshakes();
@@ -345,7 +345,7 @@ export class Intake {
   #drainFaults(faults: FaultSource): number {
     const records: FaultRecord[] = [];
     const taken = faults.drain((record) => records.push(record));
-    for (const told of this.#faultEvents.tell(records, this.#ownerOfFault)) {
+    for (const told of this.faultEvents.tell(records, this.#ownerOfFault)) {
       const timestampMs = this.#parts.clock.toWallMs(told.fault.tsNs);
       faultLine(this.#faultLines, told, timestampMs);
       this.#parts.files.ndjson?.fault(told, timestampMs);

@@ -3,7 +3,6 @@
  * was lost. Numbers come from the last netwatch.prom, so that both say the same. What has nothing to
  * say has no line.
  */
-import { formatEndpoint } from '../metrics/address.js';
 import { familyOf, type HistogramName, type ScalarName } from '../metrics/families.js';
 import { quantileBound } from '../metrics/histogram.js';
 import type { Quantiles } from '../metrics/quantiles.js';
@@ -239,15 +238,8 @@ function closeWaitLine(open: readonly Connection[]): string | null {
   return owners.size === 0 ? null : `left in CLOSE_WAIT: ${listed(owners)}`;
 }
 
-/** Connections that came while the accept queue was full, by the listener. Null without -e. */
-function overflowLine(state: Snapshot): string | null {
-  const name = 'netwatch_tcp_accept_queue_overflows_total';
-  const queues = sums(state, name, (labels) => {
-    const { network_local_address: address = '', network_local_port: port = '' } = labels;
-    const { process = '', pid = '' } = labels;
-    const whose = pid === '' ? 'of nobody known' : `of ${oneLine(process)} (pid ${pid})`;
-    return `at ${formatEndpoint(address, Number(port))} ${whose}`;
-  });
+/** Null without -e. */
+function overflowLine(queues: Counts): string | null {
   return queues.size === 0 ? null : `accept queue was full: ${listed(queues)}`;
 }
 
@@ -257,7 +249,7 @@ function overflowLine(state: Snapshot): string | null {
  */
 export function summaryLines(summary: Summary, rowsNotShown: number, linesNotShown = 0): string[] {
   const { seconds, connections, packets, faults, lost, written, state, open } = summary;
-  const { traffic, requests } = summary;
+  const { traffic, overflows, requests } = summary;
   const files = [...written].map(([name, records]) => `${records} in ${name}`);
   const missing = losses(state, summary.stateErrors);
   const seen = packets === null ? '' : `${packets} packets, `;
@@ -273,7 +265,7 @@ export function summaryLines(summary: Summary, rowsNotShown: number, linesNotSho
     ...trafficLines(traffic),
     unitLine(state),
     closeWaitLine(open),
-    overflowLine(state),
+    overflowLine(overflows.counts(state)),
     `lines written: ${files.join(', ')}`,
     missing.length > 0 ? `lost: ${missing.join(', ')}` : null,
     rowsNotShown > 0 ? `${rowsNotShown} rows not shown: the reader was too slow` : null,

@@ -73,7 +73,7 @@ const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 const encodeU32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
 /** A segment that found an accept queue full; the kernel's own name for it, where it has one. */
-const OVERFLOW = 'TCP_LISTEN_OVERFLOW';
+export const OVERFLOW = 'TCP_LISTEN_OVERFLOW';
 /** Its number where the kernel (before 6.14) has none: beyond all of its own. */
 const OVERFLOW_NUMBER = 0xffff_fffe;
 

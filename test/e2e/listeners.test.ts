@@ -81,6 +81,19 @@ t.test(
   },
 );
 
+t.test('a listener that has closed is named at the end all the same', { skip }, async (t) => {
+  const { collector, listeners } = await begin(t);
+  await listeners.play('listen a 7000 2', 'connect 3 7000', 'syn 7000 5001 5002 5003', 'close a');
+  await collector.waitFor(
+    'netwatch.prom',
+    (state) => select(state, OVERFLOWS).length === 0,
+    'the listener and its series are gone',
+  );
+  await collector.stop();
+  const said = /accept queue was full: (.*)/.exec(collector.stderr())?.[1];
+  t.match(said, new RegExp(`^3 at 127\\.0\\.0\\.1:7000 of \\S+ \\(pid ${listeners.pid}\\)$`));
+});
+
 t.test(
   'a last ACK that finds the queue full counts, as often as the kernel tries it',
   { skip },
