@@ -12,6 +12,8 @@ import { HttpHeads } from '../src/collector/http-heads.js';
 import { SocketMemoryWarning } from '../src/kernel/socket-memory.js';
 import { lossCause, LossWarning } from '../src/collector/loss-warning.js';
 import { lmpRows } from '../src/collector/lmp-rows.js';
+import { Owners } from '../src/collector/owners.js';
+import { ProcessNames } from '../src/collector/process-names.js';
 import { PacketText } from '../src/collector/packet-lines.js';
 import { MARK, OUTCOME, type Connection } from '../src/generated/connection.js';
 import { NO_OWNER } from '../src/metrics/ndjson.js';
@@ -655,6 +657,32 @@ t.test('a connection that fails counts once by unit, though a pull has met it', 
   t.equal(connections.client[timedOut], 1);
   t.strictSame(connections.client.filter(Boolean), [1]);
   t.strictSame(connections.server.filter(Boolean), []);
+  t.end();
+});
+
+t.test('a segment that a firewall drops belongs to who listens where it was bound for', (t) => {
+  const processes = new ProcessNames(() => null);
+  const listens = (pid: number, src: string, dst: string): void => {
+    processes.note({ ...CONNECTION, netns: 1, pid, comm: `p${pid}` }, src, dst);
+  };
+  listens(1, '10.77.0.1:80', '0.0.0.0:0');
+  listens(2, '0.0.0.0:80', '0.0.0.0:0');
+  listens(3, '[::]:81', '[::]:0');
+  listens(4, '10.77.0.1:80', '10.77.0.2:5');
+  const owners = new Owners(processes, () => null);
+  const pidOf = (changes: Partial<FaultRecord>): number | null => {
+    const filtered = { ...FAULT, netns: 1, pid: 0, reason: 'NETFILTER_DROP', received: true };
+    return owners.ofFault({ ...filtered, localAddr: '10.77.0.1', localPort: 80, ...changes }).pid;
+  };
+  t.equal(pidOf({}), 1);
+  t.equal(pidOf({ localAddr: '10.77.0.9' }), 2);
+  t.equal(pidOf({ localPort: 81 }), 3, 'IPv4 at a socket of IPv6');
+  t.equal(pidOf({ localAddr: 'fd00::1', localPort: 81 }), 3);
+  t.equal(pidOf({ peerAddr: '10.77.0.2', peerPort: 5 }), 4, 'of a connection that is known');
+  t.equal(pidOf({ localPort: 82 }), null);
+  t.equal(pidOf({ netns: 2 }), null);
+  t.equal(pidOf({ received: false }), null, "what is sent is no listener's");
+  t.equal(pidOf({ reason: 'NO_SOCKET' }), null);
   t.end();
 });
 
