@@ -129,9 +129,10 @@ class Segment {
     if (length >= (isMixed ? MIXED_RUN : LETTER_RUN)) return false;
     if (isMixed) {
       this.isMixed = true;
-      if (hasNamedWord(bytes, from, to)) this.isNamed = true;
+      if (isNamed(hash) || hasNamedWord(bytes, from, to)) this.isNamed = true;
+    } else if (kinds !== DIGITS && (isNamed(hash) || endsNamed(bytes, from, to))) {
+      this.isNamed = true;
     }
-    if (kinds !== DIGITS && (isNamed(hash) || endsNamed(bytes, from, to))) this.isNamed = true;
     if ((kinds & DIGITS) !== 0) this.digits += length;
     this.alnum += length;
     this.kinds |= kinds;
@@ -167,7 +168,8 @@ const segment = new Segment();
 
 const HYPHEN = 0x2d;
 const UUID_BYTES = 36;
-const UUID_HYPHENS = [8, 13, 18, 23];
+const UUID_FIRST = 8;
+const UUID_HYPHENS = [UUID_FIRST, 13, 18, 23];
 
 /** Whether a segment that begins at `at` is a UUID. */
 function isUuid(bytes: Uint8Array, at: number, end: number): boolean {
@@ -230,7 +232,12 @@ function putTarget(
   while (i < end) {
     let code = bytes[i]!;
     let kind = CLASSES[code]!;
-    if (i === segment.from && !inQuery && isUuid(bytes, i, end)) {
+    if (
+      bytes[i + UUID_FIRST] === HYPHEN &&
+      i === segment.from &&
+      !inQuery &&
+      isUuid(bytes, i, end)
+    ) {
       for (const last = i + UUID_BYTES; i < last; i++) to[at++] = bytes[i]!;
       segment.kinds |= DIGITS;
       continue;
@@ -289,6 +296,20 @@ function putPhrase(
   return at;
 }
 
+/** A clean line for each status, the first one that came: servers seldom have two phrases for one. */
+const RESPONSES: (Uint8Array | undefined)[] = new Array<undefined>(1000);
+
+/** The status at `at`, three digits behind a space; -1 if it is none. */
+function statusAt(bytes: Uint8Array, at: number): number {
+  if (bytes[at] !== SPACE_CODE) return -1;
+  let status = 0;
+  for (let i = at + 1; i < at + STATUS_BYTES; i++) {
+    if (CLASSES[bytes[i]!] !== DIGIT) return -1;
+    status = status * 10 + (bytes[i]! & 0x0f);
+  }
+  return status;
+}
+
 function putResponse(
   bytes: Uint8Array,
   from: number,
@@ -297,16 +318,18 @@ function putResponse(
   at: number,
 ): number {
   const reason = from + VERSION_BYTES + STATUS_BYTES;
-  if (reason > end) return -1;
+  const status = reason > end ? -1 : statusAt(bytes, reason - STATUS_BYTES);
+  if (status < 0) return -1;
+  const known = RESPONSES[status];
+  if (known?.length === end - from && startsWith(bytes, from, end, known)) {
+    for (let i = 0; i < known.length; i++) to[at + i] = known[i]!;
+    return at + known.length;
+  }
+  if (reason < end && bytes[reason] !== SPACE_CODE) return -1;
   for (let i = from; i < reason; i++) to[at++] = bytes[i]!;
-  for (let i = reason - STATUS_BYTES + 1; i < reason; i++)
-    if (CLASSES[bytes[i]!] !== DIGIT) return -1;
-  if (bytes[reason - STATUS_BYTES] !== SPACE_CODE) return -1;
-  return reason === end
-    ? at
-    : bytes[reason] === SPACE_CODE
-      ? putPhrase(bytes, reason, end, to, at)
-      : -1;
+  const place = reason === end ? at : putPhrase(bytes, reason, end, to, at);
+  if (place >= 0) RESPONSES[status] ??= bytes.slice(from, end);
+  return place;
 }
 
 /**

@@ -28,6 +28,8 @@ const JOINED_BITS = 10;
 /** Behind a name that tells of a secret less is enough. */
 const OPAQUE_MIN = 6;
 const OPAQUE_BITS = -4;
+/** Beside what was drawn. */
+const PIECE_BITS = 8;
 /** Fewer letters tell nothing. */
 const HALF_MIN = 8;
 /** Shorter runs at the ends are no part of what was drawn. */
@@ -127,6 +129,14 @@ export function isOpaque(text: string, digits: boolean): boolean {
     if (/^\d+$/.test(run)) return digits;
     return isMixed(run) && chanceBits(run, 0, run.length) >= OPAQUE_BITS;
   });
+}
+
+/** True for what may be a piece of something drawn that goes on in the segment beside it. */
+export function mayBePiece(text: string): boolean {
+  return (text.match(RUN) ?? []).some(
+    (run) =>
+      run.length >= OPAQUE_MIN && isMixed(run) && chanceBits(run, 0, run.length) >= PIECE_BITS,
+  );
 }
 
 /** True for a piece that may be the beginning of a secret: all but words in small letters. */

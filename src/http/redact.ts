@@ -7,7 +7,7 @@
  * All rules look at what the text says, percent-encoding undone; what is hidden becomes `*` in the text
  * as it came. Names and structure stay, so that lines can still be told apart. Pure; nothing is escaped.
  */
-import { hideDrawn, isOpaque, mayBeHalf } from './drawn.js';
+import { hideDrawn, isOpaque, mayBeHalf, mayBePiece } from './drawn.js';
 import {
   gluedName,
   isAssignedSecret,
@@ -210,7 +210,8 @@ class Pieces {
 
   /** What a piece behind a name is taken for; true: the name counts for the next one too. */
   #follows(name: Behind, piece: string, at: number, between: string): boolean {
-    if (/[?#&]/.test(between)) return false;
+    // a star with something behind it is what has been hidden already
+    if (/[?#&]|\*./.test(between)) return false;
     const isSegment = /[/\\]/.test(between);
     if (name === 'secret') {
       if (isSegment) {
@@ -292,9 +293,8 @@ function hideInSegments(draft: Draft, end: number, separators: string): void {
       const segment = text.slice(from, to);
       const wasDrawn = isDrawn;
       isDrawn = hideDrawn(text, from, to, digest || /^sha\d+:/.test(segment), hide);
-      if (wasDrawn && isOpaque(segment, false)) hide(from, to);
-      if (isDrawn && isOpaque(text.slice(before.from, before.to), false))
-        hide(before.from, before.to);
+      if (wasDrawn && mayBePiece(segment)) hide(from, to);
+      if (isDrawn && mayBePiece(text.slice(before.from, before.to))) hide(before.from, before.to);
       digest = nameKind(segment) === 'digest';
       before = { from, to };
     }
