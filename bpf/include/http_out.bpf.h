@@ -165,7 +165,7 @@ static __always_inline void nw_settle_request(const struct nw_flow *flow,
 static __always_inline void nw_settle_response(const struct nw_flow *flow,
 					       struct nw_points *p,
 					       const struct tcp_sock *tp,
-					       __u32 place)
+					       __u32 place, bool closes)
 {
 	struct nw_ended *e = nw_ended_at(p, place);
 	struct nw_http_exchange *x = &e->record;
@@ -191,6 +191,9 @@ static __always_inline void nw_settle_response(const struct nw_flow *flow,
 	e->at[4] = written;
 	e->at[5] = nw_flow_written(flow, p, nw_ended_seq(p, place) - 1);
 	e->at[6] = x->head.ts_ns;
+	/* it ends with the connection: close() was its last write */
+	if (closes && e->at[5])
+		e->at[5] = e->at[6];
 	p->written_ns = e->at[5];
 	x->early = written && written < e->at[2];
 	x->send_buffer_ns = nw_buffer_ns(flow, p);
@@ -252,7 +255,7 @@ NW_HTTP_FN int nw_points_out(struct __sk_buff *ctx,
 	for (__u32 i = 0; i < NW_ENDED && i < p->used; i++) {
 		if (!nw_ended_is(p, i, NW_ENDED_NEW))
 			continue;
-		nw_settle_response(flow, p, tp, i);
+		nw_settle_response(flow, p, tp, i, !h->payload_bytes);
 		nw_ended_set(p, i, NW_ENDED_TO_ACK);
 	}
 	return 0;

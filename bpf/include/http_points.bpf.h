@@ -257,7 +257,8 @@ static __always_inline void nw_http_on_whole(struct nw_http *h,
 	struct nw_points *p = nw_points_of(nw_http_whole(h));
 	struct nw_request_points *r;
 
-	if (!p || h->in == h->out || h->over_in != h->over_out)
+	/* also of one that is answered already: the next one's are behind it */
+	if (!p || h->over_in != h->over_out)
 		return;
 	r = nw_request_points(p, h->in - 1);
 	r->number = h->in - 1;

@@ -94,7 +94,14 @@ NW_HTTP_FN int nw_points_read_requests(__u32 block, __u32 copied, __u64 delay,
 	for (__u32 i = 0; i < NW_REQUESTS; i++) {
 		struct nw_request_points *r = nw_request_points(p, p->unread);
 
-		if (p->unread == p->whole || nw_seq_before(copied, r->end_seq))
+		if (p->unread == p->whole)
+			return 0;
+		/* its place is another one's: nothing is known of it */
+		if (r->number != p->unread) {
+			p->unread++;
+			continue;
+		}
+		if (nw_seq_before(copied, r->end_seq))
 			return 0;
 		nw_points_filled(p, &r->at[NW_POINT_WHOLE], &r->inner_ns);
 		r->other_ns = nw_run_queue(p, r->at[NW_POINT_WHOLE],

@@ -158,6 +158,66 @@ t.test('pipelined requests have their target whichever ends first', { skip }, as
     );
 });
 
+const CONNECTIONS = 8;
+
+/**
+ * On each connection an answer before its request is whole, a request behind it, and one whose answer ends
+ * with the connection, long after its last byte.
+ */
+const ODD_ENDS = `
+import socket, time
+listener = socket.create_server(('127.0.0.1', 7302))
+def tell(source, target, text):
+    source.sendall(text)
+    left = len(text)
+    while left:
+        left -= len(target.recv(left))
+for _ in range(${CONNECTIONS}):
+    client = socket.create_connection(('127.0.0.1', 7302))
+    server, _ = listener.accept()
+    tell(client, server, b'POST /early HTTP/1.1\\r\\nContent-Length: 1000\\r\\n\\r\\n' + b'x' * 500)
+    tell(server, client, b'HTTP/1.1 413 Too Large\\r\\nContent-Length: 0\\r\\n\\r\\n')
+    tell(client, server, b'y' * 500)
+    tell(client, server, b'GET /next HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n')
+    time.sleep(0.002)
+    tell(server, client, b'HTTP/1.1 204 No Content\\r\\n\\r\\n')
+    tell(client, server, b'GET /until-close HTTP/1.0\\r\\n\\r\\n')
+    tell(server, client, b'HTTP/1.0 200 OK\\r\\n\\r\\nall of it')
+    time.sleep(${SLOW_MS / 1000})
+    server.close()
+    client.recv(1)
+    client.close()
+`;
+
+t.test(
+  'an early answer, and one that ends late, have their time where it was',
+  { skip },
+  async (t) => {
+    const namespace = createNamespace(t);
+    const running = await startTool(t, namespace, 'requests', ['-o', 'json', '--side', 'server']);
+    const program = namespace.spawn('python3', ['-c', ODD_ENDS], { stdio: 'inherit' });
+    t.teardown(() => program.kill('SIGKILL'));
+    const rows = await rowsOf(running, 3 * CONNECTIONS);
+    const of = (path: string): Json[] => rows.filter((row) => row['url_path'] === path);
+    t.strictSame(
+      of('/early').map(({ early, partly_explained: why }) => [early, why]),
+      Array.from({ length: CONNECTIONS }, () => [true, null]),
+    );
+    const next = of('/next');
+    t.equal(next.length, CONNECTIONS);
+    for (const { early, receive_queue_seconds: queue, application_seconds: application } of next) {
+      t.equal(early, false, 'the request behind an early answer is read before its own');
+      t.ok(Number(queue) >= 0 && Number(application) >= 0.002);
+    }
+    const last = of('/until-close').map((row) => Number(row['response_write_seconds']) * 1000);
+    t.equal(last.length, CONNECTIONS);
+    t.ok(
+      Math.min(...last) >= SLOW_MS,
+      'what ends with the connection is written until its close()',
+    );
+  },
+);
+
 t.test('--slow and --side leave out what they say, the table has the rest', { skip }, async (t) => {
   const namespace = createNamespace(t);
   const args = ['--slow', String(SLOW_MS), '--side', 'client'];
