@@ -3,13 +3,10 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FamilyName } from '../../src/metrics/families.js';
 import { listenTo, stop } from './child.js';
-import { NETWATCH, ROOT, type Lab } from './lab.js';
+import { LAUNCHER, NETWATCH, type Lab } from './lab.js';
 
 /** What `make run` asks for. */
 export const EVERYTHING = ['-x', '-r', '-t', '-i', '-e'];
-
-/** What `make` leaves at the top of the checkout. */
-const LAUNCHER = join(ROOT, 'netwatch');
 
 /** The ready line of the collector. */
 export const READY = /^netwatch: ready/m;

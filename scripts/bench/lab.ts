@@ -24,6 +24,8 @@ import { dirname, join, resolve } from 'node:path';
 export const ROOT = resolve(import.meta.dirname, '../..');
 /** The program under test, as it is installed. */
 export const NETWATCH = join(ROOT, 'build', 'main.js');
+/** What `make` leaves at the top of the checkout: gives Node.js its options. */
+export const LAUNCHER = join(ROOT, 'netwatch');
 /** What is compiled and written here may be thrown away; on the disk of the checkout. */
 export const CACHE = join(ROOT, '.cache', 'bench');
 

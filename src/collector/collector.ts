@@ -15,6 +15,7 @@ import { checkEnvironment } from '../kernel/system.js';
 import type { ProgramState, Source, SourceMissing } from '../kernel/source.js';
 import { ByteWriter } from '../metrics/bytes.js';
 import { buildInSlices, type Snapshot } from '../metrics/snapshot.js';
+import { keepHeapSmall } from '../process/heap.js';
 import { writePromFile } from '../sinks/prom-file.js';
 import type { Connection, ConnectionSource } from '../sources/connection.js';
 import { Files, PROM_FILE } from './files.js';
@@ -100,6 +101,7 @@ export class Collector {
   /** Attaches everything. Throws NetwatchError if it cannot; nothing is left attached then. */
   static async start(options: CollectorOptions, hooks: CollectorHooks): Promise<Collector> {
     checkEnvironment();
+    keepHeapSmall();
     keepMemorySmall();
     const namespaces = namespacesOf(options);
     const filter = filterOf(options, namespaces);

@@ -19,6 +19,10 @@ const READY = /^netwatch: serving /;
 /** A line that belongs to the one before it: what to do, or a stack. */
 const CONTINUED = /^\s/;
 
+/** Those of Node.js that the launcher gives this process. */
+const HEAP_OPTIONS = process.execArgv.filter((option) =>
+  option.startsWith('--max-semi-space-size'),
+);
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
 /** The command line of the child; null without --listen. */
@@ -28,6 +32,7 @@ export function endpointCommand(options: EndpointOptions): readonly string[] | n
   const config = webConfig === undefined ? [] : ['--web-config', webConfig];
   return [
     process.execPath,
+    ...HEAP_OPTIONS,
     MAIN,
     'serve',
     '--child',

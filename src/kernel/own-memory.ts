@@ -1,11 +1,9 @@
 /**
- * Keeps the resident memory of this process small. Three things stay with a process that runs for
- * long although nobody needs them: what its allocator has freed but not returned, what the engine's
- * heap may grow by before it is cleaned, and pages of the program and its libraries that only the
- * start has touched: 20 MB of Node.js.
+ * Keeps the resident memory of this process small. Two things stay with a process that runs for long
+ * although nobody needs them: what its allocator has freed but not returned, and pages of the program
+ * and its libraries that only the start has touched: 20 MB of Node.js. The engine's heap: process/heap.ts.
  */
 import { readFileSync } from 'node:fs';
-import { keepHeapSmall } from '../process/heap.js';
 import { c } from './libc.js';
 
 /** mallopt(3). */
@@ -19,7 +17,6 @@ const PAGES = /^([0-9a-f]+)-([0-9a-f]+) r-.p \S+ \S+ \S+ +\/.+$/;
 
 /** Once, at the start. */
 export function keepMemorySmall(): void {
-  keepHeapSmall();
   c.mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
 }
 

@@ -1,6 +1,6 @@
 /**
  * How long a scrape takes: `netwatch serve` on a netwatch.prom with 0 to 100,000 connections, every
- * family of `-x -r` for each, against a server that sends the same bytes from a buffer. As Prometheus
+ * family of `-x -r` for each, in turn with a server that sends the same bytes from a buffer. As Prometheus
  * asks for it (gzip), and uncompressed. Meanwhile the file is replaced once a second.
  */
 import type { ChildProcess } from 'node:child_process';
@@ -14,7 +14,7 @@ import { valuesOf } from '../../../src/collector/state/connection-values.js';
 import { connectionLabels } from '../../../src/metrics/exposition.js';
 import { Snapshot } from '../../../src/metrics/snapshot.js';
 import { listenTo, stop } from '../child.js';
-import { NETWATCH, type Lab, type Sizes } from '../lab.js';
+import { LAUNCHER, type Lab, type Sizes } from '../lab.js';
 import { peakRssMb } from '../process.js';
 import type { RowModule } from '../row-module.js';
 import { median, quantile } from '../statistics.js';
@@ -75,8 +75,8 @@ interface Server {
 }
 
 /** Starts a server and gives the address that it prints. */
-async function startServer(lab: Lab, args: readonly string[]): Promise<Server> {
-  const child = lab.start(process.execPath, args);
+async function startServer(lab: Lab, program: string, args: readonly string[]): Promise<Server> {
+  const child = lab.start(program, args);
   const words = listenTo(child, 'the server', [child.stdout, child.stderr]);
   const address = /http:\/\/127\.0\.0\.1:\d+/;
   await words.heard(address);
@@ -120,12 +120,17 @@ interface Scrapes {
   readonly bytes: number;
 }
 
-/** So many scrapes, after one that prepares. */
-async function scrapeOften(url: string, headers: Headers, times: number): Promise<Scrapes> {
-  const { bytes } = await scrape(url, headers);
-  const ms: number[] = [];
-  for (let i = 0; i < times; i++) ms.push((await scrape(url, headers)).ms);
-  return { p50: median(ms), p99: quantile(ms, 0.99), bytes };
+/** So many scrapes of each address in turn, after one that prepares. */
+async function scrapeOften(
+  urls: readonly string[],
+  headers: Headers,
+  times: number,
+): Promise<Scrapes[]> {
+  const all = urls.map(() => ({ bytes: 0, ms: [] as number[] }));
+  for (const [i, url] of urls.entries()) all[i]!.bytes = (await scrape(url, headers)).bytes;
+  for (let time = 0; time < times; time++)
+    for (const [i, url] of urls.entries()) all[i]!.ms.push((await scrape(url, headers)).ms);
+  return all.map(({ bytes, ms }) => ({ p50: median(ms), p99: quantile(ms, 0.99), bytes }));
 }
 
 /** Replaces the file once a second, as the collector does, until the returned function is called. */
@@ -147,8 +152,8 @@ function keepReplacing(path: string, body: Buffer): () => Promise<void> {
 
 /** `netwatch serve` on a folder, once it serves the file in it whole. */
 async function startEndpoint(lab: Lab, data: string, body: Buffer): Promise<Server> {
-  const args = [NETWATCH, 'serve', '--data', data, '--listen', '127.0.0.1:0'];
-  const { child, url } = await startServer(lab, args);
+  const args = ['serve', '--data', data, '--listen', '127.0.0.1:0'];
+  const { child, url } = await startServer(lab, LAUNCHER, args);
   const metrics = `${url}/metrics`;
   const deadline = performance.now() + READY_MS;
   while ((await scrape(metrics, PLAIN)).bytes < body.length) {
@@ -176,13 +181,13 @@ async function measureSize(lab: Lab, id: ScrapeId): Promise<Measured> {
   writeFileSync(path, body);
   const endpoint = await startEndpoint(lab, data, body);
   const stopReplacing = keepReplacing(path, body);
-  const gzip = await scrapeOften(endpoint.url, GZIP, scrapes);
-  const plain = await scrapeOften(endpoint.url, PLAIN, scrapes);
+  const [gzip] = (await scrapeOften([endpoint.url], GZIP, scrapes)) as [Scrapes];
+  const fixed = await startServer(lab, process.execPath, ['-e', STATIC, path]);
+  const both = [endpoint.url, `${fixed.url}/`];
+  const [plain, buffer] = (await scrapeOften(both, PLAIN, scrapes)) as [Scrapes, Scrapes];
   await stopReplacing();
   const peak = peakRssMb(endpoint.child.pid ?? 0);
   await stop(endpoint.child);
-  const fixed = await startServer(lab, ['-e', STATIC, path]);
-  const buffer = await scrapeOften(`${fixed.url}/`, PLAIN, scrapes);
   await stop(fixed.child, 'SIGKILL');
   const detail =
     `${mb(gzip.bytes)} gzip, p99 ${ms(gzip.p99)} ms; ` +
