@@ -18,7 +18,7 @@ export interface Answer {
 }
 
 /** Sends the body as it is. To HEAD, Node.js leaves it out. */
-export function send(response: Response, { status = 200, type, body, headers = {} }: Answer): void {
+function send(response: Response, { status = 200, type, body, headers = {} }: Answer): void {
   // The client may have gone while the body was made.
   if (response.destroyed) return;
   response.writeHead(status, { 'content-type': type, 'content-length': body.length, ...headers });
