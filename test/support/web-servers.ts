@@ -232,6 +232,7 @@ export async function startHaproxy(
     join(folder, 'haproxy.cfg'),
     `global
        log stdout format raw local0
+       nbthread 1
      defaults
        mode http
        timeout connect 10s
