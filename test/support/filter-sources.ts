@@ -436,15 +436,7 @@ const TRAFFIC: readonly Source[] = [
 const REQUESTS: Source = {
   command: 'requests',
   args: [],
-  flags: {
-    ...ENDS,
-    ...COMMON,
-    ...FAMILY,
-    ...PID,
-    ...EITHER,
-    'local port': '-L',
-    'peer port': '-D',
-  },
+  flags: LETTERED,
   found: rows((o) => `${String(o['side'])} ${pidAndEnds(o)} ${String(o['url_path'])}`),
   facts: (deed) => {
     if (!isEnd(deed)) return [];

@@ -127,7 +127,7 @@ static __always_inline int nw_insight_turn(struct sock *sk,
 	return 0;
 }
 
-/* The same values as nw_fill_values(), field by field. */
+/* Of the values of nw_fill_values() those that ACCEPT shows, field by field. */
 static __always_inline void nw_probe_values(struct nw_insight *e,
 					    struct tcp_sock *tp)
 {
