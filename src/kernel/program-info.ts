@@ -26,3 +26,11 @@ export function programInfo(fd: number): ProgramInfo | null {
     recursionMisses: readU64(view, RECURSION_MISSES),
   };
 }
+
+/** How many events these programs have missed so; those that are not loaded, or not told of, have none. */
+export function recursionMisses(programs: readonly { readonly fd: number }[]): number {
+  return programs.reduce(
+    (sum, { fd }) => sum + ((fd < 0 ? null : programInfo(fd))?.recursionMisses ?? 0),
+    0,
+  );
+}

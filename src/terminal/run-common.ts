@@ -4,6 +4,7 @@ import { NetwatchError } from '../failure.js';
 import { findCgroup, resolveNamespace } from '../kernel/host.js';
 import { releaseKernelBtf } from '../kernel/kernel-btf.js';
 import { setVerbose } from '../kernel/object.js';
+import { recursionMisses } from '../kernel/program-info.js';
 import { SocketMemoryWarning } from '../kernel/socket-memory.js';
 import type { Attached } from '../kernel/source.js';
 import { checkEnvironment } from '../kernel/system.js';
@@ -45,6 +46,7 @@ class Counters {
   readonly #source: Attached;
   readonly #say: Say;
   readonly #memoryWarning: SocketMemoryWarning;
+  #missed = 0;
 
   constructor(file: PromFile | null, tool: string, source: Attached, say: Say) {
     this.#file = file;
@@ -64,6 +66,7 @@ class Counters {
     const failures = this.#source.storageFailures();
     const refused = this.#source.tableFailures();
     this.#memoryWarning.check([this.#source]);
+    const missed = this.tellMissed();
     await this.#file?.write((snapshot) => {
       fill(snapshot);
       const counts = new Map<'ringbuf' | 'map_full', number>([[stage, lost]]);
@@ -72,7 +75,18 @@ class Counters {
         snapshot.add('netwatch_events_lost_total', { source, stage: at }, count);
       if (failures !== null)
         snapshot.add('netwatch_events_lost_total', { source, stage: 'socket_memory' }, failures);
+      if (missed > 0)
+        snapshot.add('netwatch_events_lost_total', { source, stage: 'recursion' }, missed);
     }, this.#say);
+  }
+
+  /** Tells of missed events as they grow; returns how many there are by now. */
+  tellMissed(): number {
+    const missed = recursionMisses(this.#source.programs);
+    const more = missed - this.#missed;
+    if (more > 0) this.#say(`${more} events missed: they came while the same program was at work`);
+    this.#missed = missed;
+    return missed;
   }
 }
 
@@ -171,6 +185,7 @@ async function runWith<O extends CommonOptions, S extends Opened>(
     await run.untilEnd();
     if (end.bug !== null) throw end.bug;
     await finish(run, output, say);
+    counters.tellMissed();
   } finally {
     clearInterval(looking);
     opened.source.close();

@@ -26,10 +26,11 @@ import {
   type Finished,
   type Source,
 } from '../support/filter-sources.js';
-import { createNamespace, type Namespace } from '../support/netns.js';
+import { createNamespace, type Namespace, type Teardown } from '../support/netns.js';
 import { difference, SAME } from '../support/packets.js';
 import { needsRoot } from '../support/skip.js';
 import { startTool } from '../support/tool.js';
+import { untilWhole } from '../support/tries.js';
 
 const skip = needsRoot;
 
@@ -172,7 +173,7 @@ const nameOf = ({ source: { command, flags }, filter }: Cell): string =>
 type Running = Cell & { readonly finish: () => Promise<Finished> };
 
 async function start(
-  t: Test,
+  t: Teardown,
   namespace: Namespace,
   cell: Cell,
   place: Surroundings,
@@ -228,7 +229,7 @@ t.jobs = 2;
 const STARTS_AT_A_TIME = 2;
 
 async function startAll(
-  t: Test,
+  t: Teardown,
   namespace: Namespace,
   cells: readonly Cell[],
   place: Surroundings,
@@ -242,7 +243,14 @@ async function startAll(
   return running;
 }
 
-async function runCells(t: Test, cells: readonly Cell[]): Promise<void> {
+interface Watched {
+  readonly name: string;
+  readonly own: readonly string[];
+  readonly found: readonly string[];
+}
+
+/** What each cell has to say of one traffic, and what it has said. */
+async function watchCells(t: Teardown, cells: readonly Cell[]): Promise<Watched[]> {
   const [namespace, twin] = [createNamespace(t), createNamespace(t)];
   const [unit, foreign] = ['wanted.service', 'wanted-not.service'];
   const inner = `${unit}/docker-${CONTAINER}.scope`;
@@ -259,12 +267,29 @@ async function runCells(t: Test, cells: readonly Cell[]): Promise<void> {
   const found = finished.map((one, i) => running[i]?.source.found(one) ?? []);
   const unfiltered = (of: Source): readonly string[] =>
     found[cells.findIndex(({ source, filter }) => source === of && filter === 'netns')] ?? [];
-  for (const [i, cell] of cells.entries()) {
+  return cells.map((cell, i) => {
     const once = (all: readonly string[]): readonly string[] =>
       cell.source.once ? [...new Set(all)] : all;
-    const own = wanted(cell, deeds, place, unfiltered(cell.source));
-    if (own.length === 0) t.fail(`the traffic has nothing for ${nameOf(cell)}`);
-    t.strictSame(difference(once(own), once(found[i] ?? [])), SAME, nameOf(cell));
+    const own = once(wanted(cell, deeds, place, unfiltered(cell.source)));
+    return { name: nameOf(cell), own, found: once(found[i] ?? []) };
+  });
+}
+
+/** Nothing foreign, but something is missing. */
+function lacks({ own, found }: Watched): boolean {
+  const { missing, surplus } = difference(own, found);
+  return missing.length > 0 && surplus.length === 0;
+}
+
+async function runCells(t: Test, cells: readonly Cell[]): Promise<void> {
+  const watched = await untilWhole(
+    t,
+    (own) => watchCells(own, cells),
+    (all) => !all.some(lacks),
+  );
+  for (const { name, own, found } of watched) {
+    if (own.length === 0) t.fail(`the traffic has nothing for ${name}`);
+    t.strictSame(difference(own, found), SAME, name);
   }
 }
 

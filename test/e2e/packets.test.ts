@@ -4,7 +4,12 @@ import t, { type Test } from 'tap';
 import { plainDevice, setOffloads, slowQueue, wideWindow } from '../../scripts/traffic/faults.js';
 import { startCollector } from '../support/collector.js';
 import { readLate, STOPPED_MS } from '../support/late-reader.js';
-import { createJoinedNamespaces, createNamespace, type Namespace } from '../support/netns.js';
+import {
+  createJoinedNamespaces,
+  createNamespace,
+  type Namespace,
+  type Teardown,
+} from '../support/netns.js';
 import {
   difference,
   first,
@@ -20,6 +25,7 @@ import { total, type Sample } from '../support/samples.js';
 import { needsCommands, needsRoot } from '../support/skip.js';
 import { sockets } from '../support/ss.js';
 import { startCapture, type Packet } from '../support/tcpdump.js';
+import { untilWhole } from '../support/tries.js';
 import { runHttp, runTcp, startProgram } from '../support/traffic.js';
 import { until } from '../support/wait.js';
 
@@ -211,18 +217,13 @@ function checkTimes(t: Test, lines: readonly PacketLine[], state: readonly Sampl
   t.strictSame(counts, expected, 'the histograms hold as many');
 }
 
-/**
- * What `gather` returns, again if a packet has no time: there are kernels that leave tracing
- * programs out while certain processes run (README, Limits). What is always so fails all the same.
- */
+/** What `gather` returns, if need be again: each packet has its time, but for a program that was left out. */
 async function untilTimed<T extends { readonly lines: readonly PacketLine[] }>(
-  gather: () => Promise<readonly T[]>,
+  t: Test,
+  gather: (own: Teardown) => Promise<readonly T[]>,
 ): Promise<readonly T[]> {
   const timed = ({ macUs, ipUs }: PacketLine): boolean => macUs !== null && ipUs !== null;
-  for (let tries = 1; ; tries++) {
-    const gathered = await gather();
-    if (tries === 4 || gathered.every(({ lines }) => lines.every(timed))) return gathered;
-  }
+  return untilWhole(t, gather, (all) => all.every(({ lines }) => lines.every(timed)));
 }
 
 interface Watched {
@@ -232,13 +233,16 @@ interface Watched {
 }
 
 /** The cases, watched with -t and without, and by tcpdump. */
-async function watchLoopback(t: Test): Promise<Watched & { without: readonly PacketLine[] }> {
+async function watchLoopback(
+  t: Test,
+  own: Teardown,
+): Promise<Watched & { without: readonly PacketLine[] }> {
   // a probe for a lost tail would be one packet more
-  const namespace = createNamespace(t, { sysctls: { 'ipv4/tcp_early_retrans': 0 } });
+  const namespace = createNamespace(own, { sysctls: { 'ipv4/tcp_early_retrans': 0 } });
   wideWindow(namespace);
-  const plain = await startCollector(t, namespace, ['-q']);
-  const timed = await startCollector(t, namespace, ['-t', '-q']);
-  const capture = await startCapture(t, namespace);
+  const plain = await startCollector(own, namespace, ['-q']);
+  const timed = await startCollector(own, namespace, ['-t', '-q']);
+  const capture = await startCapture(own, namespace);
   for (const [i, { play }] of Object.values(LOOPBACK).entries())
     await play(namespace, FIRST_PORT + i);
   const { packets, droppedByKernel } = await capture.stop();
@@ -254,7 +258,7 @@ async function watchLoopback(t: Test): Promise<Watched & { without: readonly Pac
 }
 
 t.test('every packet of the loopback is one line each way', { skip }, async (t) => {
-  const [watched] = await untilTimed(async () => [await watchLoopback(t)]);
+  const [watched] = await untilTimed(t, async (own) => [await watchLoopback(t, own)]);
   const { packets, without, lines, state } = watched!;
   for (const [i, [name, { check, unseen = () => false }]] of Object.entries(LOOPBACK).entries()) {
     await t.test(name, (t) => {
@@ -302,12 +306,15 @@ const SEGMENTS: Readonly<Record<string, (left: Namespace, right: Namespace) => v
 };
 
 /** The cases between two ends, each watched by its own collector and by tcpdump. */
-async function watchEnds(t: Test): Promise<readonly (Watched & { own: readonly string[] })[]> {
-  const { left, right, addresses, device } = createJoinedNamespaces(t);
+async function watchEnds(
+  t: Test,
+  closing: Teardown,
+): Promise<readonly (Watched & { own: readonly string[] })[]> {
+  const { left, right, addresses, device } = createJoinedNamespaces(closing);
   const sides = [];
   for (const namespace of [left, right]) {
-    const collector = await startCollector(t, namespace, ['-t', '-q']);
-    sides.push({ collector, capture: await startCapture(t, namespace, { device }) });
+    const collector = await startCollector(closing, namespace, ['-t', '-q']);
+    sides.push({ collector, capture: await startCapture(closing, namespace, { device }) });
   }
   for (const [i, prepare] of Object.values(SEGMENTS).entries()) {
     prepare(left, right);
@@ -335,7 +342,7 @@ async function watchEnds(t: Test): Promise<readonly (Watched & { own: readonly s
 }
 
 t.test('segments that are cut or merged are lines where IP sees them', { skip }, async (t) => {
-  const sides = await untilTimed(() => watchEnds(t));
+  const sides = await untilTimed(t, (own) => watchEnds(t, own));
   for (const [i, { packets, own, lines, state }] of sides.entries()) {
     t.strictSame(
       [...new Set(lines.map(({ src }) => src.replace(/:\d+$/, '')))].sort(),
@@ -364,11 +371,11 @@ t.test('segments that are cut or merged are lines where IP sees them', { skip },
 });
 
 /** Two uploads through a queue of 2 Mbit/s and a burst of 5000 bytes: 6.4 ms a segment. */
-async function watchSlowQueue(t: Test): Promise<Omit<Watched, 'packets'>> {
-  const namespace = createNamespace(t);
+async function watchSlowQueue(own: Teardown): Promise<Omit<Watched, 'packets'>> {
+  const namespace = createNamespace(own);
   wideWindow(namespace);
   plainDevice(namespace);
-  const collector = await startCollector(t, namespace, ['-t', '-q']);
+  const collector = await startCollector(own, namespace, ['-t', '-q']);
   const queue = slowQueue(namespace, { rateMbit: 2, burstBytes: 5000 });
   for (const host of ['127.0.0.1', '::1'])
     await runTcp(namespace, { host, requestBytes: 29 * 1428, replyBytes: 0 });
@@ -381,7 +388,7 @@ async function watchSlowQueue(t: Test): Promise<Omit<Watched, 'packets'>> {
 }
 
 t.test('mac_time of a packet holds its time in a slow queue', { skip }, async (t) => {
-  const [watched] = await untilTimed(async () => [await watchSlowQueue(t)]);
+  const [watched] = await untilTimed(t, async (own) => [await watchSlowQueue(own)]);
   const { lines, state } = watched!;
   for (const v6 of [false, true]) {
     const data = lines.filter((p) => !p.received && p.bytes > 0 && isIPv6(p) === v6);

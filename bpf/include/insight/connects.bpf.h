@@ -127,19 +127,6 @@ static __always_inline int nw_insight_turn(struct sock *sk,
 	return 0;
 }
 
-/* Of the values of nw_fill_values() those that ACCEPT shows, field by field. */
-static __always_inline void nw_probe_values(struct nw_insight *e,
-					    struct tcp_sock *tp)
-{
-	e->srtt_us = BPF_CORE_READ(tp, srtt_us);
-	e->mdev_us = BPF_CORE_READ(tp, mdev_us);
-	e->cwnd = BPF_CORE_READ(tp, snd_cwnd);
-	e->ssthresh = BPF_CORE_READ(tp, snd_ssthresh);
-	e->rcv_wnd = BPF_CORE_READ(tp, rcv_wnd);
-	e->snd_wnd = BPF_CORE_READ(tp, snd_wnd);
-	e->has_sock = 1;
-}
-
 /* accept() has returned a descriptor: what was kept of the connection is its. */
 static __always_inline int nw_insight_accepted(long fd)
 {

@@ -34,17 +34,7 @@ static __always_inline void nw_probe_fill(struct nw_insight *e, struct sock *sk)
 	e->ca_state = BPF_CORE_READ_BITFIELD_PROBED(icsk, icsk_ca_state);
 	e->old_ca_state = e->ca_state;
 	nw_probe_tuple(&e->tuple, sk);
-	e->srtt_us = BPF_CORE_READ(tp, srtt_us);
-	e->mdev_us = BPF_CORE_READ(tp, mdev_us);
-	e->min_rtt_us = BPF_CORE_READ(tp, rtt_min.s[0].v);
-	e->cwnd = BPF_CORE_READ(tp, snd_cwnd);
-	e->ssthresh = BPF_CORE_READ(tp, snd_ssthresh);
-	e->rcv_wnd = BPF_CORE_READ(tp, rcv_wnd);
-	e->snd_wnd = BPF_CORE_READ(tp, snd_wnd);
-	e->lost_out = BPF_CORE_READ(tp, lost_out);
-	e->sacked_out = BPF_CORE_READ(tp, sacked_out);
-	e->rto = BPF_CORE_READ(icsk, icsk_rto);
-	e->has_sock = 1;
+	nw_probe_values(e, tp);
 	e->age_ns = NW_UNKNOWN;
 }
 

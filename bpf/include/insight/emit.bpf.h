@@ -41,6 +41,23 @@ static __always_inline void nw_fill_values(struct nw_insight *e,
 	e->has_sock = 1;
 }
 
+/* The same where a program knows the socket by its address alone. */
+static __always_inline void nw_probe_values(struct nw_insight *e,
+					    struct tcp_sock *tp)
+{
+	e->srtt_us = BPF_CORE_READ(tp, srtt_us);
+	e->mdev_us = BPF_CORE_READ(tp, mdev_us);
+	e->min_rtt_us = BPF_CORE_READ(tp, rtt_min.s[0].v);
+	e->cwnd = BPF_CORE_READ(tp, snd_cwnd);
+	e->ssthresh = BPF_CORE_READ(tp, snd_ssthresh);
+	e->rcv_wnd = BPF_CORE_READ(tp, rcv_wnd);
+	e->snd_wnd = BPF_CORE_READ(tp, snd_wnd);
+	e->lost_out = BPF_CORE_READ(tp, lost_out);
+	e->sacked_out = BPF_CORE_READ(tp, sacked_out);
+	e->rto = BPF_CORE_READ(tp, inet_conn.icsk_rto);
+	e->has_sock = 1;
+}
+
 /*
  * A program has one record on its stack and fills it once for each event: two
  * would be too many for the stack.
