@@ -36,6 +36,16 @@ server.listen(options.port, options.host, () => {
   obey({ port }, { stop });
 });
 
+/**
+ * Never less than asked for: a timer counts from when its loop last looked at the clock, some
+ * milliseconds ago on a busy machine.
+ * @param {number} ms
+ */
+async function pause(ms) {
+  const endMs = performance.now() + ms;
+  for (let left = ms; left > 0; left = endMs - performance.now()) await sleep(Math.ceil(left));
+}
+
 /** @param {import('node:net').Socket} socket */
 function serve(socket) {
   totals.connections++;
@@ -68,7 +78,7 @@ function serve(socket) {
       count(method, answer.status, bodyBytes);
       totals.informational += answer.informational ?? 0;
       turn = turn.then(async () => {
-        if (answer.delayMs) await sleep(answer.delayMs);
+        if (answer.delayMs) await pause(answer.delayMs);
         for (const part of answer.parts) {
           const written = write(part);
           if (!options.coalesce) await written; // else it waits for the cork
