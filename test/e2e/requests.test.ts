@@ -230,14 +230,15 @@ t.test('--slow and --side leave out what they say, the table has the rest', { sk
   await ask(namespace);
   await until(() => table.lines().length > TOTAL, { what: 'all rows' });
   const rows = await rowsOf(slow, EACH);
-  t.strictSame(
-    rows.map((row) => [row['side'], row['url_path']]),
-    Array.from({ length: EACH }, () => ['client', `/delay/${SLOW_MS}`]),
-  );
+  t.ok(rows.every((row) => row['side'] === 'client'));
+  // on a busy machine others may be slow, too
+  t.ok(rows.every((row) => Number(row['total_seconds']) * 1000 >= SLOW_MS));
+  const delayed = rows.filter((row) => row['url_path'] === `/delay/${SLOW_MS}`);
+  t.equal(delayed.length, EACH);
   await csv.stop();
   const [head = '', ...lines] = csv.lines();
   t.match(head, /^TIME,PROCESS,PID,SIDE,METHOD,TARGET,STATUS,TOTAL,/);
-  t.equal(lines.length, EACH);
+  t.equal(lines.length, rows.length);
   await table.stop();
   const [titles = '', ...shown] = table.lines();
   t.match(titles, /^TIME +PROCESS +PID +SIDE +METHOD +TARGET +STATUS +TOTAL +REQ_XFER +RECV_Q +/);
@@ -255,7 +256,7 @@ t.test('--top adds up by route, as blocks where there is no terminal', { skip },
     startTool(t, namespace, 'requests', [...top, '-i', '100']),
     startTool(t, namespace, 'requests', ['--top', '9', '--by', 'status', '-o', 'json', '-i', '1']),
   ]);
-  await ask(namespace);
+  const durations = await ask(namespace);
   await until(() => statuses.objects().some((row) => row['status'] === '503'), {
     what: 'a report',
   });
@@ -264,7 +265,8 @@ t.test('--top adds up by route, as blocks where there is no terminal', { skip },
   t.strictSame(more, []);
   t.match(first, { route: 'GET /delay/*', side: 'server', count: EACH, errors: 0 });
   t.ok(Number(first?.['p50_seconds']) * 1000 >= SLOW_MS);
-  t.ok(Number(second?.['p99_seconds']) * 1000 < SLOW_MS);
+  const others = durations.filter((_, i) => i % REQUESTS.length !== 3);
+  t.ok(Number(second?.['p99_seconds']) * 1000 <= 1.1 * Math.max(...others), 'no wider than 10 %');
   t.match(table.lines()[0], new RegExp(`^[\\d:]{8} ${TOTAL} requests by target, most time first$`));
   t.match(
     table.lines()[1],
