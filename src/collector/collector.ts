@@ -278,6 +278,7 @@ export class Collector {
       entries: this.#intake.table.entries,
       present: this.#intake.table.present(),
       units: this.#intake.table.units,
+      closedListeners: this.#intake.table.closedListeners,
       exchanges: this.#intake.exchanges,
       requests: this.#intake.requests,
       files: this.#files,

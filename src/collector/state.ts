@@ -11,6 +11,7 @@ import type { SynCookies } from '../sources/netstat.js';
 import type { PacketSource } from '../sources/packet.js';
 import type { Entry } from './connection-table.js';
 import { PROM_FILE, type Files } from './files.js';
+import type { ClosedListeners } from './closed-listeners.js';
 import type { CollectorOptions, ConnectionsOptions, WatchedOptions } from './options.js';
 import type { Requests } from './requests.js';
 import { addConnections, busiest } from './state/each-connection.js';
@@ -57,6 +58,7 @@ export interface StateReadings extends Omit<IntakeReading, 'intervalSeconds'> {
   readonly entries: ReadonlyMap<number, Entry>;
   /** Of the entries those that are open for sure. */
   readonly present: Iterable<Entry>;
+  readonly closedListeners: ClosedListeners;
   readonly units: UnitTotals;
   readonly files: Files;
   readonly self: SelfWatch;
@@ -91,7 +93,9 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   if (from.cookies !== null) addCookies(snapshot, from.cookies);
   addSockets(snapshot, from.entries.values());
   addLeftBehind(snapshot, from.entries.values());
-  addListeners(snapshot, from.entries.values(), { overflows: hasOverflows(from) });
+  addListeners(snapshot, from.entries.values(), {
+    overflows: hasOverflows(from) ? from.closedListeners : null,
+  });
   addUnits(snapshot, from.units, http);
   if (extra || retrans) addBusiest(snapshot, from);
   addHealth(snapshot, from);

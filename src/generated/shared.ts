@@ -167,6 +167,7 @@ export const KIND = {
   NW_KIND_CONNECTION_HANDOVER: 19,
   NW_KIND_CGROUP: 20,
   NW_KIND_KEEPALIVE: 21,
+  NW_KIND_LISTENER_CLOSE: 22,
 } as const;
 
 /** enum nw_mark */
