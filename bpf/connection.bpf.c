@@ -17,6 +17,7 @@
  */
 #include "connection.bpf.h"
 #include "connection_totals.bpf.h"
+#include "listeners.bpf.h"
 #include "owner_record.bpf.h"
 #include "retransmit.bpf.h"
 
@@ -73,6 +74,7 @@ static __always_inline void nw_state_changed(struct sock *sk, int old_state,
 	int marks;
 
 	kind = nw_socket_turn(&turn, sk, old_state, state);
+	nw_listener_turn(&turn, sk, old_state, state);
 	if (kind == NW_TURN_NONE)
 		return;
 	s = turn.s;
@@ -258,9 +260,11 @@ int tcp(struct bpf_iter__tcp *ctx)
 	__builtin_memset(c, 0, sizeof(*c));
 	nw_sock_tuple(tp, &c->tuple);
 	s = nw_subflow_kind(tp) ? nw_socket_make(sk) : nw_socket_find(sk);
-	if (s) {
+	if (s)
 		nw_adopt_owner(s, sk);
-	}
+	if (s && s->owner_source != NW_OWNER_NONE &&
+	    sk->__sk_common.skc_state == TCP_LISTEN)
+		nw_note_listening(sk, &s->owner, true);
 	marks = nw_judge(sk, s, &c->tuple);
 	/* a listener is there to be shown; a connection must be somebody's */
 	if (marks == NW_OUT || !nw_counts(marks) ||
