@@ -47,6 +47,8 @@ export interface StateReadings extends Omit<IntakeReading, 'intervalSeconds'> {
    */
   readonly totals: ConnectionTotals;
   readonly flows: FlowTable;
+  /** Nothing is attached any more, and every record has been read. */
+  readonly isOver: boolean;
   /** Null where this machine cannot have it. */
   readonly packets: PacketSource | null;
   readonly faults: FaultSource | null;
@@ -78,10 +80,13 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   const live = sumLive(from.present, from.packets?.timeWaitSegments());
   from.flows.endInterval();
   addConnectionTotals(snapshot, from.totals, live, from.counters, from.flows.total);
-  from.flows.reconcile({
-    sent: from.counters.of('bytes transmit'),
-    received: from.counters.of('bytes receive'),
-  });
+  from.flows.reconcile(
+    {
+      sent: from.counters.of('bytes transmit'),
+      received: from.counters.of('bytes receive'),
+    },
+    { lost: from.connections.source.ringCounts().lost, isOver: from.isOver },
+  );
   addFlows(snapshot, from.flows);
   if (retrans) addRetransmits(snapshot, from.connections.retransmits());
   if (from.packets !== null) addPackets(snapshot, from.packets, from, { http, time });
