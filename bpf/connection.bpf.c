@@ -8,7 +8,8 @@
  *         tcp:tcp_retransmit_skb and tcp_retransmit_synack (causes);
  *         iterates task/file once (owners of sockets older than netwatch) and
  *         tcp once per interval (the present value of everything).
- * Emits   nw_connection at open, at close and per iteration;
+ * Emits   nw_connection at open, at close and per iteration, and when a listener
+ *         closes whose accept queue has overflowed;
  *         nw_connection_owner at accept and when another process takes over.
  *         Totals in connection_totals.
  * Cost    none per packet; see `make bench` for ns per state change. 50 ns per
@@ -16,6 +17,7 @@
  */
 #include "connection.bpf.h"
 #include "connection_totals.bpf.h"
+#include "listeners.bpf.h"
 #include "owner_record.bpf.h"
 #include "retransmit.bpf.h"
 
@@ -53,8 +55,16 @@ static __always_inline void nw_emit_connection(struct sock *sk,
 	nw_submit(c);
 }
 
-SEC("?tp_btf/inet_sock_set_state")
-int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
+/* True of a listener that closes and has something to tell of its queue. */
+static __always_inline bool nw_ends_listening(struct sock *sk, int old_state,
+					      int state)
+{
+	return old_state == TCP_LISTEN && state == TCP_CLOSE &&
+	       nw_overflows_of(sk);
+}
+
+static __always_inline void nw_state_changed(struct sock *sk, int old_state,
+					     int state)
 {
 	struct nw_connection_totals *totals;
 	struct nw_tuple tuple = {};
@@ -63,23 +73,31 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	__u32 kind, zero = 0;
 	int marks;
 
-	if (old_state == TCP_LISTEN && state == TCP_CLOSE)
-		nw_forget_overflows(sk);
 	kind = nw_socket_turn(&turn, sk, old_state, state);
+	nw_listener_turn(&turn, sk, old_state, state);
 	if (kind == NW_TURN_NONE)
-		return 0;
+		return;
 	s = turn.s;
 	if (kind == NW_TURN_BEGIN)
 		nw_begin_retransmits(s, turn.tp);
-	if (kind != NW_TURN_STATE || old_state == TCP_LISTEN ||
-	    (old_state == TCP_CLOSE && state == TCP_CLOSE))
-		return 0;
+	if (kind != NW_TURN_STATE ||
+	    (old_state == TCP_CLOSE && state == TCP_CLOSE) ||
+	    (old_state == TCP_LISTEN &&
+	     !nw_ends_listening(sk, old_state, state)))
+		return;
 	nw_sock_tuple(turn.tp, &tuple);
 	marks = nw_judge(sk, s, &tuple);
+	if (old_state == TCP_LISTEN) {
+		if (marks != NW_OUT && nw_counts(marks))
+			nw_emit_connection(sk, &turn, &tuple,
+					   NW_KIND_LISTENER_CLOSE, old_state,
+					   state, NW_MARK_NONE);
+		return;
+	}
 	if (state == TCP_CLOSE && marks != NW_OUT && (marks & NW_MARK_UNJUDGED))
 		marks = nw_end_unaccepted(sk, s, &tuple, marks);
 	if (marks == NW_OUT)
-		return 0;
+		return;
 	totals = bpf_map_lookup_elem(&connection_totals, &zero);
 	if (nw_ends_handshake(old_state, state)) {
 		/* so far a client has sent SYNs again, and a server nothing */
@@ -87,7 +105,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 		nw_note_handshake(totals, &turn, old_state, marks);
 		nw_emit_connection(sk, &turn, &tuple, NW_KIND_CONNECTION_OPEN,
 				   old_state, state, marks);
-		return 0;
+		return;
 	}
 	nw_settle_handshake(totals, s, marks);
 	if (nw_counts(marks))
@@ -100,6 +118,17 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 		nw_emit_connection(sk, &turn, &tuple, NW_KIND_CONNECTION_CLOSE,
 				   old_state, state, marks);
 	}
+}
+
+SEC("?tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
+{
+	/* as it begins too: another CPU may have counted one as it ended */
+	if (old_state == TCP_CLOSE && state == TCP_LISTEN)
+		nw_forget_overflows(sk);
+	nw_state_changed(sk, old_state, state);
+	if (old_state == TCP_LISTEN && state == TCP_CLOSE)
+		nw_forget_overflows(sk);
 	return 0;
 }
 
@@ -231,9 +260,11 @@ int tcp(struct bpf_iter__tcp *ctx)
 	__builtin_memset(c, 0, sizeof(*c));
 	nw_sock_tuple(tp, &c->tuple);
 	s = nw_subflow_kind(tp) ? nw_socket_make(sk) : nw_socket_find(sk);
-	if (s) {
+	if (s)
 		nw_adopt_owner(s, sk);
-	}
+	if (s && s->owner_source != NW_OWNER_NONE &&
+	    sk->__sk_common.skc_state == TCP_LISTEN)
+		nw_note_listening(sk, &s->owner, true);
 	marks = nw_judge(sk, s, &c->tuple);
 	/* a listener is there to be shown; a connection must be somebody's */
 	if (marks == NW_OUT || !nw_counts(marks) ||

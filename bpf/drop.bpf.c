@@ -13,6 +13,7 @@
  *         for the stack; 0.5 us per change of a socket's state.
  */
 #include "keepalive.bpf.h"
+#include "listener_of.bpf.h"
 #include "ring.bpf.h"
 #include "sequence.bpf.h"
 #include "skb.bpf.h"
@@ -187,16 +188,23 @@ static __always_inline void nw_judge_socket(struct nw_drop_owner *owner,
 	owner->marks = nw_judge(sk, s, tuple);
 }
 
+/* `reason`: of a packet that came in; else nobody was to get it. */
 static __always_inline void nw_judge_ends(struct nw_drop_owner *owner,
 					  const struct nw_tuple *tuple,
-					  __u32 netns)
+					  __u32 netns, __u32 reason)
 {
 	struct nw_owned *owned = nw_owner_by_ends(tuple, netns);
+	struct nw_listener *listener = NULL;
 	bool allowed;
 
+	if (!owned)
+		listener = nw_listener_of(tuple, netns, reason);
 	if (owned) {
 		owner->sk = (struct sock *)owned->sock;
 		owner->owner = owned->owner;
+	} else if (listener) {
+		owner->sk = (struct sock *)listener->sock;
+		owner->owner = listener->owner;
 	}
 	allowed = nw_allowed(tuple, &owner->owner, owner->sk);
 	if (!owned || !owned->unaccepted || !nw_owner_filtered())
@@ -208,16 +216,20 @@ static __always_inline void nw_judge_ends(struct nw_drop_owner *owner,
 		owner->marks = NW_OUT;
 }
 
-/* By the socket, or, where the packet did not get so far, by its ends. */
+/*
+ * By the socket, or, where the packet did not get so far, by its ends, or by who
+ * listens at the one that was to get it.
+ */
 static __always_inline void nw_find_owner(struct nw_drop_owner *owner,
-					  struct sock *sk,
+					  const struct nw_drop_hint *hint,
 					  const struct nw_headers *h,
-					  __u32 netns)
+					  __u32 netns, bool rx)
 {
-	if (sk)
-		nw_judge_socket(owner, sk, &h->tuple);
+	if (hint->sk)
+		nw_judge_socket(owner, hint->sk, &h->tuple);
 	else
-		nw_judge_ends(owner, &h->tuple, netns);
+		nw_judge_ends(owner, &h->tuple, netns,
+			      rx ? hint->reason : nw_no_socket_reason);
 }
 
 static __always_inline void nw_emit_drop(void *ctx, const struct nw_headers *h,
@@ -283,7 +295,7 @@ static __always_inline int nw_dropped(void *ctx, const struct sk_buff *skb,
 					     !nw_reason_wanted(hint->reason))))
 			return 0;
 	}
-	nw_find_owner(&owner, hint->sk, &headers, netns);
+	nw_find_owner(&owner, hint, &headers, netns, rx);
 	if (owner.marks != NW_OUT)
 		nw_emit_drop(ctx, &headers, &owner, hint, netns, rx);
 	return 0;

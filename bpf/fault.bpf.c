@@ -14,6 +14,7 @@
  *         socket; see `make bench` for ns per drop.
  */
 #include "keepalive.bpf.h"
+#include "listener_of.bpf.h"
 #include "overflow.bpf.h"
 #include "overflows.bpf.h"
 #include "ring.bpf.h"
@@ -91,11 +92,29 @@ static __always_inline bool nw_is_listeners(const struct nw_fault *f)
 }
 
 /*
- * Hands it over if the filter lets it through, or may; false if not. What has no
- * socket is nobody's.
+ * What never got to a socket is of who listens where it was bound for, unless
+ * the reader knows a connection with these ends. A filter by process may be
+ * for another than that one's, so it lets only what opens one through.
  */
+static __always_inline const struct nw_owner *nw_own_by_place(struct nw_fault *f)
+{
+	__u8 flags = f->tcp_flags & (NW_TCP_SYN | NW_TCP_ACK);
+	struct nw_listener *listener;
+
+	if (f->head.kind != NW_KIND_DROP || !f->rx ||
+	    (nw_owner_filtered() && flags != NW_TCP_SYN))
+		return NULL;
+	listener = nw_listener_of(&f->tuple, f->head.netns, f->reason);
+	if (!listener)
+		return NULL;
+	f->task = listener->owner.task;
+	return &listener->owner;
+}
+
+/* Hands it over if the filter lets it through, or may; false if not. */
 static __always_inline bool nw_judge_fault(struct nw_fault *f, struct sock *sk)
 {
+	const struct nw_owner *owner;
 	struct nw_socket *s = NULL;
 	int marks = NW_MARK_NONE;
 
@@ -106,9 +125,10 @@ static __always_inline bool nw_judge_fault(struct nw_fault *f, struct sock *sk)
 		if (s->owner_source != NW_OWNER_NONE)
 			f->task = s->owner.task;
 	}
+	owner = sk ? nw_known_owner(s) : nw_own_by_place(f);
 	if (s && !nw_is_listeners(f))
 		marks = nw_judge(sk, s, &f->tuple);
-	else if (!nw_allowed(&f->tuple, nw_known_owner(s), sk))
+	else if (!nw_allowed(&f->tuple, owner, sk))
 		marks = NW_OUT;
 	if (marks == NW_OUT)
 		return false;

@@ -96,9 +96,25 @@ t.test('what records do not show, but the kernel has counted, is the others in t
   table.sampled(to(1, 10));
   for (const missing of [5, 7, 6]) {
     table.endInterval();
-    table.reconcile({ sent: 10 + missing, received: 0 });
+    table.reconcile({ sent: 10 + missing, received: 0 }, { lost: 0, isOver: false });
   }
   t.equal(table.others.sent, 5, 'the least of three: more may be on its way');
   t.equal(table.total.sent, 15);
+  t.end();
+});
+
+t.test('it is at once where records are known to be lost, or no more will come', (t) => {
+  const table = new FlowTable(LIMITS);
+  const sentOf = (sent: number, lost: number, isOver = false): number => {
+    table.endInterval();
+    table.reconcile({ sent, received: 0 }, { lost, isOver });
+    return table.total.sent;
+  };
+  t.equal(sentOf(5, 0), 0);
+  t.equal(sentOf(6, 1), 6, 'one is lost');
+  t.equal(sentOf(7, 1), 7, 'whose connection the kernel may have counted later');
+  t.equal(sentOf(8, 1), 8);
+  t.equal(sentOf(9, 1), 8, 'long ago');
+  t.equal(sentOf(9, 1, true), 9);
   t.end();
 });

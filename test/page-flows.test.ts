@@ -2,7 +2,13 @@
 // its heights fit.
 import t from 'tap';
 import { Snapshot } from '../src/metrics/snapshot.js';
-import { graphOf, layOut, LEAST_HEIGHT, MOST_NODES } from '../src/page/model/flow-graph.js';
+import {
+  cutName,
+  graphOf,
+  layOut,
+  LEAST_HEIGHT,
+  MOST_NODES,
+} from '../src/page/model/flow-graph.js';
 import { bytesOf, flowsOf, type Flow } from '../src/page/model/flows.js';
 import type { Step } from '../src/page/model/series.js';
 import { pageSnapshot } from '../src/serve/page-model.js';
@@ -156,5 +162,19 @@ t.test('the boxes of a graph fit, at any width, and no ribbon leaves its boxes',
     }
   }
   t.equal(layOut(graphOf([], 'unit'), 300, 300).boxes.size, 0);
+  t.end();
+});
+
+t.test('an address is cut before its last part, other names at their end', (t) => {
+  const parts = (column: 'callers' | 'here' | 'called', name: string | null): string =>
+    cutName({ column, name }).join('|');
+  t.equal(parts('called', '203.0.113.17:443'), '203.0.113.|17:443');
+  t.equal(parts('called', '[2001:db8::1]:22'), '[2001:db8::|1]:22');
+  t.equal(parts('called', '[::]:80'), '[::|]:80');
+  t.equal(parts('callers', '203.0.113.17'), '203.0.113.|17');
+  t.equal(parts('callers', 'fd00::2'), 'fd00::|2');
+  t.equal(parts('callers', '::'), '::|');
+  t.equal(parts('here', 'nginx.service'), 'nginx.service|');
+  t.equal(parts('callers', null), '|');
   t.end();
 });

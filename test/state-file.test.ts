@@ -3,6 +3,7 @@
  * lines that stand in netwatch.prom.
  */
 import t from 'tap';
+import { ClosedListeners } from '../src/collector/closed-listeners.js';
 import { addConnections, busiest } from '../src/collector/state/each-connection.js';
 import { addFaults } from '../src/collector/state/faults.js';
 import { addFiles } from '../src/collector/state/files.js';
@@ -334,7 +335,7 @@ t.test('sockets are counted by state, and listeners show their accept queues', (
   );
   const lines = stateLines((snapshot) => {
     addSockets(snapshot, entries);
-    addListeners(snapshot, entries, { overflows: true });
+    addListeners(snapshot, entries, { overflows: new ClosedListeners() });
   }, 'netwatch_.*');
   const listener =
     '{network_local_address="10.77.0.1",network_local_port="40000",netns="4026531992",sock="ffff881234567b80",pid="4711",process="curl"}';
@@ -357,7 +358,7 @@ t.test('listeners that share an address show their accept queues each for itself
     at(1, { ...LISTENER, backlog: 7, netns: 2, ownerSource: 0 }),
   );
   const lines = stateLines((snapshot) => {
-    addListeners(snapshot, entries, { overflows: false });
+    addListeners(snapshot, entries, { overflows: null });
   }, 'netwatch_tcp_accept_queue_.*');
   t.strictSame(
     lines.map((line) => line.replace(/\{.*netns=/, ' ').replace(/ "(.*)",sock=.*pid=/, ' $1 ')),
@@ -370,6 +371,37 @@ t.test('listeners that share an address show their accept queues each for itself
       'netwatch_tcp_accept_queue_limit 2 "-",process="-"} 511',
     ],
   );
+  t.end();
+});
+
+t.test('a listener that has closed keeps its last count for five minutes', (t) => {
+  let nowMs = 0;
+  const closed = new ClosedListeners(() => nowMs);
+  const overflowed = (overflows: number, sock: number): ReturnType<typeof at> =>
+    at(1, { ...LISTENER, overflows, sock });
+  const counts = (...present: readonly ReturnType<typeof at>[]): string[] =>
+    stateLines((snapshot) => {
+      addListeners(snapshot, entriesOf(...present), { overflows: closed });
+    }, 'netwatch_tcp_accept_queue_overflows_total').map((line) =>
+      line.replace(/.*sock="f*0*(\w+)".* (\d+)$/, '$1 $2'),
+    );
+  const close = (listener: ReturnType<typeof at>): void =>
+    closed.add({ last: listener, names: null });
+  close(overflowed(0, 1));
+  close(overflowed(45, 2));
+  t.strictSame(counts(overflowed(3, 3)), ['3 3', '2 45'], 'none of one that had no overflow');
+  nowMs += 299_000;
+  t.strictSame(counts(overflowed(4, 2)), ['2 49'], 'a series goes on that is there again');
+  nowMs += 299_000;
+  t.strictSame(counts(), ['2 45']);
+  close(overflowed(4, 2));
+  t.strictSame(counts(), ['2 49']);
+  nowMs += 300_001;
+  t.strictSame(counts(), []);
+  for (let sock = 1; sock <= 1025; sock++) close(overflowed(1, sock));
+  const kept = counts();
+  t.equal(kept.length, 1024);
+  t.notOk(kept.includes('1 1'), 'the oldest has made room');
   t.end();
 });
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * How often each listening socket had no room in its accept queue: counted by
- * the source of drops, shown by the one that walks all sockets, which forgets it
- * with the socket. By the socket's address, as that one cannot reach socket
- * storage before 5.11.
+ * the source of drops, shown by the one that walks all sockets, which tells the
+ * last count when the socket closes and forgets it. By the socket's address, as
+ * that one cannot reach socket storage before 5.11.
  */
 #ifndef NW_OVERFLOWS_BPF_H
 #define NW_OVERFLOWS_BPF_H

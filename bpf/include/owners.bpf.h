@@ -2,7 +2,8 @@
 /*
  * Keeps the owner of every TCP socket, for a source whose own hooks run where
  * nobody's process does: in the socket's storage, and by the two ends of the
- * connection, for packets that never reach their socket. With a filter by
+ * connection, or the one of a listener, for packets that never reach their
+ * socket. With a filter by
  * process it shows the reader who accepts what. The bodies of the
  * programs inet_sock_set_state, sys_exit_accept, sys_exit_accept4, task_file,
  * user_sends, user_receives, user_reads and forget_socket.
@@ -10,6 +11,7 @@
 #ifndef NW_OWNERS_BPF_H
 #define NW_OWNERS_BPF_H
 
+#include "listeners.bpf.h"
 #include "owner_record.bpf.h"
 
 struct nw_owned_ends {
@@ -83,6 +85,8 @@ nw_note_owned(struct sock *sk, const struct nw_owner *owner, bool known)
 	__u8 state = nw_probe_state((__u64)sk);
 	bool noted;
 
+	if (state == TCP_LISTEN)
+		nw_note_listening(sk, owner, known);
 	if (state == TCP_LISTEN || state == TCP_CLOSE || state == TCP_SYN_SENT)
 		return;
 	nw_probe_tuple(&ends.tuple, sk);
@@ -99,6 +103,7 @@ static __always_inline int nw_note_state(struct sock *sk, int old_state,
 	struct nw_turn turn;
 	__u32 kind = nw_socket_turn(&turn, sk, old_state, state);
 
+	nw_listener_turn(&turn, sk, old_state, state);
 	if (state == TCP_CLOSE && turn.tp)
 		nw_forget_ends(sk, turn.tp, turn.s);
 	else if (state == TCP_ESTABLISHED && kind == NW_TURN_STATE)

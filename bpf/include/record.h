@@ -50,6 +50,7 @@ enum nw_kind {
 	NW_KIND_CONNECTION_HANDOVER = 19,
 	NW_KIND_CGROUP = 20,
 	NW_KIND_KEEPALIVE = 21,
+	NW_KIND_LISTENER_CLOSE = 22, /* one that has overflowed */
 };
 
 /* What is to be known of a record beside its values; a mask. */

@@ -265,12 +265,13 @@ export class Collector {
     }
   }
 
-  async #writeState(): Promise<Snapshot> {
+  async #writeState(isOver = false): Promise<Snapshot> {
     const totals = this.#connections.totals();
     this.#intake.drainAll();
     const snapshot = takeSnapshot({
       totals,
       flows: this.#intake.table.flows,
+      isOver,
       options: this.#options,
       ...this.#open,
       sources: this.#sources,
@@ -278,6 +279,7 @@ export class Collector {
       entries: this.#intake.table.entries,
       present: this.#intake.table.present(),
       units: this.#intake.table.units,
+      closedListeners: this.#intake.table.closedListeners,
       exchanges: this.#intake.exchanges,
       requests: this.#intake.requests,
       files: this.#files,
@@ -335,7 +337,7 @@ export class Collector {
     const lost = this.counts.lost;
     this.#memoryWarning.check(this.#sources);
     await this.#files.closeLogs();
-    const state = await this.#writeState();
+    const state = await this.#writeState(true);
     await this.#files.close();
     const written = new Map(
       [...this.#files.stats()].map(([name, stats]) => [name, stats.written] as const),

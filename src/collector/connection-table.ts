@@ -2,7 +2,7 @@
  * The connections that are open now, and the lines of connects.log: lines at
  * open, at close and in between, for what ValueNews finds worth one.
  */
-import { formatAddress, formatEndpoint } from '../metrics/address.js';
+import { formatAddress } from '../metrics/address.js';
 import type { ByteWriter } from '../metrics/bytes.js';
 import type { ConnectionLabels } from '../metrics/exposition.js';
 import { logLine } from '../metrics/lines.js';
@@ -26,9 +26,10 @@ import {
   TCP_SYN_SENT,
   type ConnectionState,
 } from '../sources/tcp-states.js';
+import { ClosedListeners } from './closed-listeners.js';
 import { awaitsAccept, isOther, keepOwner } from './same-connection.js';
 import { StateNews, ValueNews, type ConnectLines, type Look } from './connection-news.js';
-import { infoLabels, labelsOf } from './state/connection-labels.js';
+import { endsOf, infoLabels, labelsOf } from './state/connection-labels.js';
 import {
   congestionState,
   durationSeconds,
@@ -102,8 +103,7 @@ export class ConnectionTable {
   readonly traffic = new Traffic();
   readonly units = new UnitTotals();
   readonly flows = new FlowTable(FLOW_LIMITS);
-  /** Entries given up because their close record was lost. */
-  forgotten = 0;
+  readonly closedListeners = new ClosedListeners();
   readonly #options: ConnectionTableOptions;
   readonly #values: readonly ConnectionValue[];
   readonly #kept = KeptConnection.store();
@@ -202,6 +202,14 @@ export class ConnectionTable {
     this.#closed.set(connection.sock, connection.tsNs);
   }
 
+  unlistened(listener: Connection): void {
+    const known = this.entries.get(listener.sock)?.last;
+    const last = known && !isOther(known, listener) ? keepOwner(known, listener) : listener;
+    this.closedListeners.add({ last, names: this.#namesOf(last.cgroup) });
+    this.#remove(listener.sock);
+    this.#closed.set(listener.sock, listener.tsNs);
+  }
+
   /** What open connections have moved counts too: at the end. */
   addTraffic(): void {
     for (const entry of this.entries.values()) this.#addTraffic(entry);
@@ -267,8 +275,9 @@ export class ConnectionTable {
   endDump(): void {
     for (const [sock, entry] of this.entries) {
       if (this.#dumps - entry.seen < MISSED_DUMPS) continue;
+      if (entry.last.state === TCP_LISTEN)
+        this.closedListeners.add({ ...entry, last: entry.last.read() });
       this.#remove(sock);
-      this.forgotten++;
     }
   }
 
@@ -386,14 +395,6 @@ export class ConnectionTable {
       this.#events?.changed(`congestion_state${stateSuffix(value)}`, state);
     });
   }
-}
-
-/** The two ends as the logs have them. */
-function endsOf(connection: Connection): [src: string, dst: string] {
-  return [
-    formatEndpoint(connection.localAddr, connection.localPort),
-    formatEndpoint(connection.peerAddr, connection.peerPort),
-  ];
 }
 
 /** What a state's line with the value 0 says is over. */

@@ -211,6 +211,7 @@ export class Intake {
     else if (record.kind === 'owner') this.#judge(record.owner, true);
     else if (record.kind === 'handover') this.#handOver(record.owner);
     else if (record.kind === 'unaccepted') this.#judge(record.owner, false);
+    else if (record.kind === 'unlistened') this.table.unlistened(record.connection);
     else {
       this.table.closed(record.connection);
       this.#connections++;
@@ -358,9 +359,8 @@ export class Intake {
 
   /** What nobody has accepted until the end. */
   finishFaults(): void {
-    const { faults } = this.#parts;
-    faults?.finish();
-    if (faults !== null) this.#drainFaults(faults);
+    this.#parts.faults?.finish();
+    if (this.#parts.faults !== null) this.#drainFaults(this.#parts.faults);
   }
 
   /**

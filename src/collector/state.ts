@@ -11,6 +11,7 @@ import type { SynCookies } from '../sources/netstat.js';
 import type { PacketSource } from '../sources/packet.js';
 import type { Entry } from './connection-table.js';
 import { PROM_FILE, type Files } from './files.js';
+import type { ClosedListeners } from './closed-listeners.js';
 import type { CollectorOptions, ConnectionsOptions, WatchedOptions } from './options.js';
 import type { Requests } from './requests.js';
 import { addConnections, busiest } from './state/each-connection.js';
@@ -46,6 +47,8 @@ export interface StateReadings extends Omit<IntakeReading, 'intervalSeconds'> {
    */
   readonly totals: ConnectionTotals;
   readonly flows: FlowTable;
+  /** Nothing is attached any more, and every record has been read. */
+  readonly isOver: boolean;
   /** Null where this machine cannot have it. */
   readonly packets: PacketSource | null;
   readonly faults: FaultSource | null;
@@ -57,6 +60,7 @@ export interface StateReadings extends Omit<IntakeReading, 'intervalSeconds'> {
   readonly entries: ReadonlyMap<number, Entry>;
   /** Of the entries those that are open for sure. */
   readonly present: Iterable<Entry>;
+  readonly closedListeners: ClosedListeners;
   readonly units: UnitTotals;
   readonly files: Files;
   readonly self: SelfWatch;
@@ -76,10 +80,13 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   const live = sumLive(from.present, from.packets?.timeWaitSegments());
   from.flows.endInterval();
   addConnectionTotals(snapshot, from.totals, live, from.counters, from.flows.total);
-  from.flows.reconcile({
-    sent: from.counters.of('bytes transmit'),
-    received: from.counters.of('bytes receive'),
-  });
+  from.flows.reconcile(
+    {
+      sent: from.counters.of('bytes transmit'),
+      received: from.counters.of('bytes receive'),
+    },
+    { lost: from.connections.source.ringCounts().lost, isOver: from.isOver },
+  );
   addFlows(snapshot, from.flows);
   if (retrans) addRetransmits(snapshot, from.connections.retransmits());
   if (from.packets !== null) addPackets(snapshot, from.packets, from, { http, time });
@@ -91,7 +98,9 @@ export function takeSnapshot(from: StateReadings): Snapshot {
   if (from.cookies !== null) addCookies(snapshot, from.cookies);
   addSockets(snapshot, from.entries.values());
   addLeftBehind(snapshot, from.entries.values());
-  addListeners(snapshot, from.entries.values(), { overflows: hasOverflows(from) });
+  addListeners(snapshot, from.entries.values(), {
+    overflows: hasOverflows(from) ? from.closedListeners : null,
+  });
   addUnits(snapshot, from.units, http);
   if (extra || retrans) addBusiest(snapshot, from);
   addHealth(snapshot, from);

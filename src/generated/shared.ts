@@ -167,7 +167,50 @@ export const KIND = {
   NW_KIND_CONNECTION_HANDOVER: 19,
   NW_KIND_CGROUP: 20,
   NW_KIND_KEEPALIVE: 21,
+  NW_KIND_LISTENER_CLOSE: 22,
 } as const;
+
+/** struct nw_listener: size and field offsets in bytes. */
+export const LISTENER = {
+  size: 80,
+  at: { sock: 0, owner: 8, onlyIpv6: 72 },
+} as const;
+
+export interface Listener {
+  readonly sock: number;
+  readonly owner: Owner;
+  readonly onlyIpv6: number;
+}
+
+export function decodeListener(view: DataView, at: number): Listener {
+  return {
+    sock: readU64(view, at),
+    owner: decodeOwner(view, at + 8),
+    onlyIpv6: readU64(view, at + 72),
+  };
+}
+
+/** struct nw_listening_place: size and field offsets in bytes. */
+export const LISTENING_PLACE = {
+  size: 24,
+  at: { addr: 0, netns: 16, port: 20, family: 22 },
+} as const;
+
+export interface ListeningPlace {
+  readonly addr: string;
+  readonly netns: number;
+  readonly port: number;
+  readonly family: number;
+}
+
+export function decodeListeningPlace(view: DataView, at: number): ListeningPlace {
+  return {
+    addr: readIp(view, at),
+    netns: view.getUint32(at + 16, true),
+    port: view.getUint16(at + 20, true),
+    family: view.getUint16(at + 22, true),
+  };
+}
 
 /** enum nw_mark */
 export const MARK = {

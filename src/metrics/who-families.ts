@@ -28,7 +28,7 @@ export const WHO_FAMILIES = {
     UNIT,
   ),
   netwatch_tcp_accept_queue_overflows_total: counter(
-    'SYNs and last ACKs of handshakes that found the accept queue of a listening socket full and were dropped (-e).',
+    'SYNs and last ACKs of handshakes that found the accept queue of a listening socket full and were dropped (-e); one that has closed keeps its last count for five minutes.',
     LISTENER_LABELS,
     UNIT,
   ),

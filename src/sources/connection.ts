@@ -31,6 +31,8 @@ export type { Connection } from '../generated/connection.js';
 export type ConnectionRecord =
   | { readonly kind: 'open'; readonly connection: Connection }
   | { readonly kind: 'close'; readonly connection: Connection }
+  /** A listening socket has closed whose accept queue has overflowed: its last count. */
+  | { readonly kind: 'unlistened'; readonly connection: Connection }
   | { readonly kind: 'owner'; readonly owner: ConnectionOwner }
   /** Another process reads or writes it now. */
   | { readonly kind: 'handover'; readonly owner: ConnectionOwner }
@@ -142,6 +144,8 @@ function decode(view: DataView, at: number): ConnectionRecord | null {
       return { kind: 'open', connection: decodeConnection(view, at) };
     case KIND.NW_KIND_CONNECTION_CLOSE:
       return { kind: 'close', connection: decodeConnection(view, at) };
+    case KIND.NW_KIND_LISTENER_CLOSE:
+      return { kind: 'unlistened', connection: decodeConnection(view, at) };
     case KIND.NW_KIND_CONNECTION_OWNER:
       return { kind: 'owner', owner: decodeConnectionOwner(view, at) };
     case KIND.NW_KIND_CONNECTION_HANDOVER:

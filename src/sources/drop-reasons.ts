@@ -5,6 +5,9 @@ import { enumNames } from '../kernel/kernel-btf.js';
 export const KFREE_SKB_REASON = 3;
 export const KFREE_SKB_SOCKET = 4;
 
+/** A number that no drop has, in any kernel. */
+export const NO_REASON = 0xffff_ffff;
+
 function reasonNames(kernelEnum: string, prefix: RegExp): Map<number, string> {
   const names = enumNames(kernelEnum);
   return new Map([...names].map(([value, name]) => [value, name.replace(prefix, '')]));

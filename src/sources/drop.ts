@@ -5,7 +5,13 @@
 import { decodeTcpDrop, RODATA, SEGMENT_FAULT, TCP_DROP, type TcpDrop } from '../generated/drop.js';
 import { areSymbolsHidden, kernelSymbols } from '../kernel/kallsyms.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
-import { dropReasons, KFREE_SKB_REASON, KFREE_SKB_SOCKET, reasonNumber } from './drop-reasons.js';
+import {
+  dropReasons,
+  KFREE_SKB_REASON,
+  KFREE_SKB_SOCKET,
+  NO_REASON,
+  reasonNumber,
+} from './drop-reasons.js';
 import { encodeFilter, type Filter } from './filter.js';
 import { LateRecords } from './late-records.js';
 import type { LiveSource } from './live.js';
@@ -102,6 +108,7 @@ function isWanted(program: string, onlyFaults: boolean): boolean {
 
 function specOf({ filter, onlyFaults, keepalives = false, ringBytes }: DropOptions): SourceSpec {
   const purge = reasonNumber('QUEUE_PURGE');
+  const noSocket = Uint32Array.of(reasonNumber('NO_SOCKET') || NO_REASON);
   const teller = has(DROP_REASON) || onlyFaults ? 'kfree_skb' : 'tcp_drop';
   return {
     name: 'drop',
@@ -113,6 +120,7 @@ function specOf({ filter, onlyFaults, keepalives = false, ringBytes }: DropOptio
       [RODATA.nw_with_keepalives, flag(keepalives)],
       [RODATA.nw_old_sequence, Uint8Array.of(reasonNumber('TCP_OLD_SEQUENCE'), 0, 0, 0)],
       [RODATA.nw_reasons, reasonBits(onlyFaults)],
+      [RODATA.nw_no_socket_reason, new Uint8Array(noSocket.buffer)],
       [RODATA.nw_purge_reason, Uint8Array.of(purge, 0, 0, 0)],
     ],
     mapSizes: new Map([['events', ringBytes]]),

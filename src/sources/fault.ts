@@ -20,6 +20,7 @@ import {
   dropReasons,
   KFREE_SKB_REASON,
   KFREE_SKB_SOCKET,
+  NO_REASON,
   reasonNumber,
   resetReasons,
 } from './drop-reasons.js';
@@ -75,7 +76,7 @@ const encodeU32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(v
 /** A segment that found an accept queue full; the kernel's own name for it, where it has one. */
 export const OVERFLOW = 'TCP_LISTEN_OVERFLOW';
 /** Its number where the kernel (before 6.14) has none: beyond all of its own. */
-const OVERFLOW_NUMBER = 0xffff_fffe;
+const OVERFLOW_NUMBER = NO_REASON - 1;
 
 const overflowNumber = (): number => reasonNumber(OVERFLOW) || OVERFLOW_NUMBER;
 
@@ -108,6 +109,7 @@ function specOf(filter: Filter, ring: RingOptions): SourceSpec {
       [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],
       [RODATA.nw_purge_reason, encodeU32(purge)],
       [RODATA.nw_old_sequence, encodeU32(reasonNumber('TCP_OLD_SEQUENCE'))],
+      [RODATA.nw_no_socket_reason, encodeU32(reasonNumber('NO_SOCKET') || NO_REASON)],
       [RODATA.nw_overflow_reason, encodeU32(overflowNumber())],
       [RODATA.nw_overflow_hz, encodeJiffies()],
       [RODATA.nw_has_reset_reason, flag(has(RESET_REASON))],

@@ -100,7 +100,12 @@ export class FlowTable {
   #beyond: FlowSums & { newConnections: number } = { ...noSums(), newConnections: 0 };
   #intervals = 0;
   #isCrowded = false;
-  readonly #deficits: { readonly sent: number; readonly received: number }[] = [];
+  /** Of the last intervals. */
+  #deficits: { readonly sent: number; readonly received: number }[] = [];
+
+  /** Records, and in how many intervals none since. */
+  #lost = 0;
+  #sinceLoss = DEFICIT_INTERVALS;
 
   constructor(limits: FlowLimits) {
     this.#limits = limits;
@@ -261,19 +266,24 @@ export class FlowTable {
   }
 
   /**
-   * The kernel has counted so many bytes in all since the start: what is missing here for a while,
-   * because records were lost, is the others'.
+   * The kernel has counted so many bytes in all since the start: what is missing here, because records were
+   * lost, is the others'. At once where it is known that some were (`lost`: so many so far) or that no more
+   * will come (`isOver`), else if it stays.
    */
-  reconcile(total: { readonly sent: number; readonly received: number }): void {
+  reconcile(
+    total: { readonly sent: number; readonly received: number },
+    { lost, isOver }: { readonly lost: number; readonly isOver: boolean },
+  ): void {
     const { sent, received } = this.total;
     this.#deficits.push({ sent: total.sent - sent, received: total.received - received });
-    if (this.#deficits.length < DEFICIT_INTERVALS) return;
-    const least = {
-      sent: Math.max(0, Math.min(...this.#deficits.map((it) => it.sent))),
-      received: Math.max(0, Math.min(...this.#deficits.map((it) => it.received))),
-    };
-    this.others.sent += least.sent;
-    this.others.received += least.received;
-    this.#deficits.length = 0;
+    // what is lost now may be of connections that the kernel counts only in the next total
+    this.#sinceLoss = lost === this.#lost ? this.#sinceLoss + 1 : 0;
+    this.#lost = lost;
+    const isKnown = isOver || this.#sinceLoss < DEFICIT_INTERVALS;
+    if (!isKnown && this.#deficits.length < DEFICIT_INTERVALS) return;
+    const deficits = isKnown ? this.#deficits.slice(-1) : this.#deficits;
+    this.others.sent += Math.max(0, Math.min(...deficits.map((it) => it.sent)));
+    this.others.received += Math.max(0, Math.min(...deficits.map((it) => it.received)));
+    this.#deficits = [];
   }
 }

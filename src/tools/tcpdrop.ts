@@ -13,8 +13,9 @@ const RING_BYTES = 1 << 24;
 
 const HELP = `
 SADDR:SPORT sent the packet, DADDR:DPORT was to get it. PID is the process that
-owns the socket, STATE the socket's state, FLAGS the packet's; N/A where no socket
-with these ends is known. REASON and CODE are the running kernel's. Below each row stands the
+owns the socket, STATE the socket's state, FLAGS the packet's. Of a packet that was
+dropped before it got to a socket (by a firewall) they are the connection's, or else
+those of who listens where it was bound for; N/A where there is none. REASON and CODE are the running kernel's. Below each row stands the
 way through the kernel that led to the drop, the innermost function first.
 
 Not shown: what lay unread in a queue that was closed (QUEUE_PURGE), and keepalive

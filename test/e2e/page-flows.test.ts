@@ -126,8 +126,37 @@ function manyFlows(bytes: number) {
 }
 
 const nodeNames = (page: Page): Promise<string[]> => page.locator('.node-name').allTextContents();
+/** The ends of names that are not whole to be seen. */
+const cutEnds = (page: Page): Promise<string[]> =>
+  page.evaluate<string[]>(`[...document.querySelectorAll('.node-name :last-child')]
+    .filter((end) => end.getBoundingClientRect().right > end.closest('.node').getBoundingClientRect().right)
+    .map((end) => end.textContent)`);
 const focused = (page: Page): Promise<string> =>
   page.evaluate<string>('document.activeElement.querySelector(".node-name").textContent');
+
+t.test('a phone shows the ports of the longest addresses', { skip }, async (t) => {
+  const folder = readableFolder(t);
+  const state = pageState();
+  const peers = ['203.113.113.201', '203.113.113.202', '2001:db8:1:2:3:4:5555:6666'];
+  for (const network_peer_address of peers)
+    for (const role of ['client', 'server'] as const) {
+      const labels = { process: 'nginx', role, server_port: '65535', network_peer_address };
+      state.add('netwatch_flow_bytes_total', { ...labels, network_io_direction: 'receive' }, 1000);
+      state.add('netwatch_flow_bytes_total', { ...labels, network_io_direction: 'transmit' }, 9);
+      state.add('netwatch_flow_connections_total', labels, 1);
+    }
+  await writeState(folder, state);
+  const serve = await startServe(t, folder);
+  const { page, problems } = await visit(t, browser!, `http://${serve.address}/`, PHONE);
+  await until(async () => (await nodeNames(page)).length === 7, { ...UNTIL, what: 'the graph' });
+  t.strictSame(await cutEnds(page), []);
+  t.strictSame(
+    (await page.locator('.node-name :last-child').allTextContents()).filter(Boolean).sort(),
+    ['201', '201:65535', '202', '202:65535', '6666', '6666]:65535'],
+  );
+  t.ok((await page.locator('.node.called').first().getAttribute('title'))?.includes(':65535, '));
+  t.strictSame(problems, []);
+});
 
 for (const [where, options] of [
   ['a screen', {}],
@@ -145,6 +174,7 @@ for (const [where, options] of [
     t.strictSame(names.filter((name) => !name.startsWith('10.1.0.')).sort(), [
       ...[SHOWN, '[2001:db8::1]:22', 'nginx', 'others'],
     ]);
+    t.strictSame(await cutEnds(page), [], 'the end of an address, and the port, are in their box');
     t.equal(await page.locator('.ribbon').count(), 10);
     t.equal((await rowsOf(page, TITLE)).length, 41);
 

@@ -1,6 +1,6 @@
 /** The labels that name a connection, its owner and its states. */
 import { OWNER_SOURCE, ROLE } from '../../generated/connection.js';
-import { formatAddress } from '../../metrics/address.js';
+import { formatAddress, formatEndpoint } from '../../metrics/address.js';
 import { connectionLabels, type ConnectionLabels } from '../../metrics/exposition.js';
 import type { CgroupNames } from '../../sources/cgroup-names.js';
 import type { Connection } from '../../sources/connection.js';
@@ -16,6 +16,14 @@ export interface Shown {
   readonly names: CgroupNames | null;
   /** Payload bytes both ways since the last but one look, for "busiest". */
   readonly recentBytes: number;
+}
+
+/** The two ends as the logs have them. */
+export function endsOf(connection: Connection): [src: string, dst: string] {
+  return [
+    formatEndpoint(connection.localAddr, connection.localPort),
+    formatEndpoint(connection.peerAddr, connection.peerPort),
+  ];
 }
 
 /** The labels that all values of a connection have. */

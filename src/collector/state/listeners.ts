@@ -15,6 +15,20 @@ type Writes = Part<
   | 'netwatch_tcp_syn_cookies_total'
 >;
 
+/** A listening socket as it was last seen. */
+export interface Listener {
+  readonly last: Connection;
+  readonly names: CgroupNames | null;
+}
+
+/** Of listening sockets that have closed: what each has had until then. */
+export interface Closed {
+  /** What sockets with the labels of this one have had before it, which its series goes on from. */
+  before(listener: Connection): number;
+  /** Those that nobody has asked for since the last call, with all that they have had. */
+  rest(): Iterable<Listener & { readonly overflows: number }>;
+}
+
 /** Several may have one address: in other namespaces, or with SO_REUSEPORT. */
 function listenerLabels(
   listener: Connection,
@@ -43,18 +57,21 @@ export function addCookies(snapshot: Writes, cookies: SynCookies): void {
     snapshot.add('netwatch_tcp_syn_cookies_total', { event }, cookies[event]);
 }
 
-/** `overflows`: they are counted (-e). */
+/** `overflows`: null where they are not counted (without -e). */
 export function addListeners(
   snapshot: Writes,
-  entries: Iterable<{ readonly last: Connection; readonly names: CgroupNames | null }>,
-  { overflows }: { readonly overflows: boolean },
+  entries: Iterable<Listener>,
+  { overflows }: { readonly overflows: Closed | null },
 ): void {
+  const family = 'netwatch_tcp_accept_queue_overflows_total';
   for (const { last: listener, names } of entries) {
     if (listener.state !== TCP_LISTEN) continue;
     const labels = listenerLabels(listener, names);
     snapshot.add('netwatch_tcp_accept_queue_length', labels, listener.backlog);
     snapshot.add('netwatch_tcp_accept_queue_limit', labels, listener.maxBacklog);
-    if (overflows)
-      snapshot.add('netwatch_tcp_accept_queue_overflows_total', labels, listener.overflows);
+    if (overflows !== null)
+      snapshot.add(family, labels, listener.overflows + overflows.before(listener));
   }
+  for (const { last, names, overflows: count } of overflows?.rest() ?? [])
+    snapshot.add(family, listenerLabels(last, names), count);
 }

@@ -56,6 +56,19 @@ const NO_UNIT = '(no unit)';
 const idOf = (column: Column, name: string | null): string =>
   name === null ? `${column} others` : `${column}:${name}`;
 
+/** What tells addresses apart is their end: the last part, and the port. */
+const END = {
+  callers: /[\da-f]+$/i,
+  called: /[\da-f]*\]?:\d+$/i,
+} as const;
+
+/** A node's name in two, of which the first is cut where both have no room. */
+export function cutName({ column, name }: Pick<Node, 'column' | 'name'>): [string, string] {
+  if (name === null || column === 'here') return [name ?? '', ''];
+  const at = name.search(END[column]);
+  return at < 0 ? [name, ''] : [name.slice(0, at), name.slice(at)];
+}
+
 /** The names of a column that get a node of their own. */
 function largest(column: Column, named: readonly (readonly [Flow, Names])[]): Set<string> {
   const bytes = new Map<string, number>();
@@ -132,7 +145,7 @@ export const LEAST_HEIGHT = 20;
 const GAP = 6;
 /** Between two columns, at least, and as a share of the width. */
 const LEAST_BETWEEN = 28;
-const BETWEEN = 0.14;
+const BETWEEN = 0.08;
 const WIDEST = 260;
 
 /** Heights stand for bytes, by the same measure in all columns; a column that has no node takes no room. */

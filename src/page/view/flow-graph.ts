@@ -4,6 +4,7 @@
  */
 import type { Flows } from '../model/flows.js';
 import {
+  cutName,
   layOut,
   type Box,
   type Column,
@@ -37,13 +38,16 @@ export function amount(bytes: number, seconds: Flows['seconds']): string {
   return seconds === null ? quantity(bytes, 'bytes') : quantity(bytes / seconds, 'bytesRate');
 }
 
-const nameOf = ({ name }: Node): string =>
-  name === null ? 'others' : name === '' ? UNKNOWN : name;
+/** In two, as {@link cutName} gives it. */
+function nameOf(node: Node): [string, string] {
+  if (node.name === null) return ['others', ''];
+  return node.name === '' ? [UNKNOWN, ''] : cutName(node);
+}
 
 export function describe(node: Node, seconds: Flows['seconds']): string {
   const { received, sent, column } = node;
   const moved = `received ${amount(received, seconds)}, sent ${amount(sent, seconds)}`;
-  return `${nameOf(node)}, ${ROLES[column]}: ${moved}`;
+  return `${nameOf(node).join('')}, ${ROLES[column]}: ${moved}`;
 }
 
 export function flowGraph(onPick: (id: string | null) => void): FlowGraph {
@@ -162,7 +166,7 @@ function drawNodes(
       element(
         'button',
         { type: 'button', class: `node ${column}`, tabindex: '-1' },
-        element('span', { class: 'node-name' }),
+        element('span', { class: 'node-name' }, element('span'), element('span')),
         element('span', { class: 'node-value' }),
       ),
     (button, node) => {
@@ -174,7 +178,7 @@ function drawNodes(
       style.setProperty('width', `${box.width.toFixed(1)}px`);
       style.setProperty('height', `${box.height.toFixed(1)}px`);
       const [name, value] = [button.children[0]!, button.children[1]!];
-      setText(name, nameOf(node));
+      for (const [i, part] of nameOf(node).entries()) setText(name.children[i]!, part);
       setText(value, box.width < ROOM_FOR_VALUES_PX ? '' : amount(bytesOf(node), seconds));
       setAttribute(button, 'title', describe(node, seconds));
       setAttribute(button, 'aria-label', describe(node, seconds));
