@@ -14,7 +14,7 @@ import {
   type ConnectionOwner,
 } from '../generated/connection.js';
 import { RowStore } from '../kernel/rows.js';
-import type { CgroupNames } from '../sources/cgroup-names.js';
+import type { CgroupNames, NamesOf } from '../sources/cgroup-names.js';
 import type { Connection } from '../sources/connection.js';
 import { payloadReceived } from '../sources/payload.js';
 import { FlowTable } from '../sources/flows.js';
@@ -84,9 +84,6 @@ export interface ConnectionEvents {
   /** Nothing more comes of this look at the connection. */
   end(kind: ConnectionEventKind, entry: Entry, timestampMs: number): void;
 }
-
-/** How a cgroup is called, by its id; null: that is not known. */
-export type NamesOf = (cgroup: number) => CgroupNames | null;
 
 type ConnectionFamily = ConnectionValue['family'] | 'netwatch_connection_duration_seconds';
 

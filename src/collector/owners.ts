@@ -2,7 +2,7 @@
 import { formatEndpoint } from '../metrics/address.js';
 import { NO_OWNER, type ProcessOwner } from '../metrics/ndjson.js';
 import type { FaultRecord } from '../sources/fault.js';
-import type { NamesOf } from './connection-table.js';
+import type { NamesOf } from '../sources/cgroup-names.js';
 import { endsKey, type Owner, type ProcessNames } from './process-names.js';
 
 export class Owners {

@@ -13,7 +13,7 @@ import { RequestLines } from '../sources/request-lines.js';
 import type { RotatingLog } from '../sinks/rotating.js';
 import type { Targets } from '../http/targets.js';
 import { ExchangeText } from './exchange-text.js';
-import type { NamesOf } from './connection-table.js';
+import type { NamesOf } from '../sources/cgroup-names.js';
 import type { UnitTotals } from './state/unit-totals.js';
 import type { Ndjson } from './ndjson.js';
 

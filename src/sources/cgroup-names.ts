@@ -15,6 +15,9 @@ export interface CgroupNames {
   readonly pod: string | null;
 }
 
+/** How a cgroup is called, by its id; null: that is not known. */
+export type NamesOf = (cgroup: number) => CgroupNames | null;
+
 /** Digits of an id that are shown. */
 const SHORT_ID = 12;
 

@@ -3,7 +3,6 @@ import * as parse from '../cli/parse.js';
 import { option, type Options, type ValuesOf } from '../cli/options.js';
 import { NAMED } from '../cli/named.js';
 import type { Cgroup } from '../kernel/host.js';
-import type { CgroupNames } from '../sources/cgroup-names.js';
 import { FORMATS } from './format.js';
 
 const BEFORE_DATA = {
@@ -60,9 +59,6 @@ export interface Scope {
   /** By the names of units or containers, which the run has told the kernel. */
   readonly isNamed?: boolean;
 }
-
-/** How a cgroup is called, by its id; null: that is not known. */
-export type NamesOf = (cgroup: number) => CgroupNames | null;
 
 /** What is said at the end: lines for a person, an object for a program. */
 export interface Summary {

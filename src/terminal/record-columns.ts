@@ -2,8 +2,7 @@
 import { formatEndpoint } from '../metrics/address.js';
 import { ipVersion, networkType } from '../sources/address-family.js';
 import { column, columnWith, type Column, type Layout } from './column.js';
-import type { CgroupNames } from '../sources/cgroup-names.js';
-import type { NamesOf } from './common.js';
+import type { CgroupNames, NamesOf } from '../sources/cgroup-names.js';
 import { cgroupFields } from '../metrics/ndjson.js';
 import { clockTime } from '../metrics/wall-clock.js';
 

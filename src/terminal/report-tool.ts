@@ -6,7 +6,8 @@ import type { Options } from '../cli/options.js';
 import type { Snapshot } from '../metrics/snapshot.js';
 import type { CountingSource } from '../sources/counting.js';
 import type { Tool } from './tool.js';
-import type { CommonOptions, NamesOf, Scope } from './common.js';
+import type { NamesOf } from '../sources/cgroup-names.js';
+import type { CommonOptions, Scope } from './common.js';
 import type { Block } from './report.js';
 import {
   watchingTool,

@@ -15,7 +15,8 @@ import { Output } from '../process/output.js';
 import { cannotWrite, messages, sayAs, type Say } from '../process/streams.js';
 import { namesWantedOf } from '../cli/named.js';
 import { CgroupSource } from '../sources/cgroup.js';
-import type { CommonOptions, NamesOf, Scope } from './common.js';
+import type { NamesOf } from '../sources/cgroup-names.js';
+import type { CommonOptions, Scope } from './common.js';
 import { PromFile } from './prom-file.js';
 
 /** Throws NetwatchError for a namespace or cgroup that is not there. */

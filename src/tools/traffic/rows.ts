@@ -6,7 +6,7 @@ import type { Snapshot } from '../../metrics/snapshot.js';
 import { ipVersion } from '../../sources/address-family.js';
 import type { BytesSource, TrafficRow } from '../../sources/bytes.js';
 import { column, columnWith, type Column } from '../../terminal/column.js';
-import type { NamesOf } from '../../terminal/common.js';
+import type { NamesOf } from '../../sources/cgroup-names.js';
 import { namesColumn, namesIn, withUnit } from '../../terminal/record-columns.js';
 import { onlyData, onlyTable, rowsBlock, textBlock, type Block } from '../../terminal/report.js';
 
