@@ -96,7 +96,8 @@ static __always_inline bool nw_is_listeners(const struct nw_fault *f)
  * the reader knows a connection with these ends. A filter by process may be
  * for another than that one's, so it lets only what opens one through.
  */
-static __always_inline const struct nw_owner *nw_own_by_place(struct nw_fault *f)
+static __always_inline const struct nw_owner *
+nw_own_by_place(struct nw_fault *f)
 {
 	__u8 flags = f->tcp_flags & (NW_TCP_SYN | NW_TCP_ACK);
 	struct nw_listener *listener;

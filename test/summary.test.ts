@@ -8,7 +8,6 @@ import { Traffic } from '../src/collector/traffic.js';
 import { familyOf, type HistogramName } from '../src/metrics/families.js';
 import { quantileBound } from '../src/metrics/histogram.js';
 import { Snapshot } from '../src/metrics/snapshot.js';
-import type { FaultRecord } from '../src/sources/fault.js';
 import { readExchange } from '../src/sources/exchange.js';
 import { ExchangeParts } from '../src/sources/exchange-parts.js';
 import { RequestLines } from '../src/sources/request-lines.js';
@@ -22,10 +21,6 @@ const EMPTY: Summary = {
   overflows: new Overflows(),
   stateErrors: new Map(),
   requests: { counts: new ExchangeParts(), slowest: [] },
-};
-const FAULT: FaultRecord = {
-  ...{ kind: 'drop', tsNs: 1, netns: 1, sock: 64, pid: 0, comm: '', cgroup: 0, reason: '' },
-  ...{ localAddr: '', localPort: 0, peerAddr: '', peerPort: 1, seq: 1, ack: 0, received: true },
 };
 const FIRST = '61.3 s: 0 packets, 0 connections closed, 0 drops and resets; 0 records lost';
 const FILES = 'lines written: 0 in connects.log';
@@ -278,27 +273,21 @@ t.test('the slowest request names what lies inside its longest part and explains
   t.end();
 });
 
-t.test('overflows of a listener count once, from records or, if more, from the kernel', (t) => {
+t.test('overflows are told by listener, of those that have closed too', (t) => {
   const overflows = new Overflows();
-  const owner = (pid: number) => ({ pid, process: 'web', names: null });
-  const fault = { ...FAULT, reason: 'TCP_LISTEN_OVERFLOW', localAddr: '::1', localPort: 80 };
-  for (const pid of [7, 7, 7, 8]) overflows.note(fault, owner(pid));
-  overflows.note({ ...fault, reason: 'NO_SOCKET' }, owner(7));
-  const state = new Snapshot();
-  const counted = (sock: string, pid: string, value: number): void => {
-    const labels = { network_local_address: '::1', network_local_port: 80, netns: 1, sock };
-    state.add(
-      'netwatch_tcp_accept_queue_overflows_total',
-      { ...labels, pid, process: 'web' },
-      value,
-    );
-  };
-  counted('a', '8', 4);
-  counted('b', '8', 5);
-  counted('c', '9', 0);
+  const listener = { ...CONNECTION, localAddr: '::1', localPort: 80, state: 10, comm: 'web' };
+  for (const [pid, count] of [
+    [7, 2],
+    [8, 5],
+    [8, 4],
+    [7, 1],
+    [9, 0],
+  ] as const)
+    overflows.add({ ...listener, pid, overflows: count });
+  overflows.add({ ...listener, pid: 0, ownerSource: 0, overflows: 1 });
   t.equal(
-    summaryLines({ ...EMPTY, overflows, state }, 0)[1],
-    'accept queue was full: 9 at [::1]:80 of web (pid 8), 3 at [::1]:80 of web (pid 7)',
+    summaryLines({ ...EMPTY, overflows }, 0)[1],
+    'accept queue was full: 9 at [::1]:80 of web (pid 8), 3 at [::1]:80 of web (pid 7), 1 at [::1]:80 of nobody known',
   );
   t.end();
 });

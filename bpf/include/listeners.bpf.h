@@ -55,8 +55,8 @@ nw_note_listening(struct sock *sk, const struct nw_owner *owner, bool known)
 	nw_place_of(&place, sk);
 	if (!place.port)
 		return;
-	listener.only_ipv6 = BPF_CORE_READ_BITFIELD_PROBED(
-		sk, __sk_common.skc_ipv6only);
+	listener.only_ipv6 =
+		BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only);
 	/* told before the socket has its state */
 	if (!known)
 		nw_table_set(&shared_listeners, &place, &listener);

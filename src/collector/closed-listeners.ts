@@ -3,6 +3,7 @@
  * finds their last counts. Each keeps its series for five minutes, as long as Prometheus looks back.
  */
 import type { Connection } from '../sources/connection.js';
+import { Overflows } from './overflows.js';
 import type { Closed, Listener } from './state/listeners.js';
 
 const KEPT_MS = 300_000;
@@ -20,6 +21,8 @@ const keyOf = ({ netns, sock, localAddr, localPort, pid, comm }: Connection): st
   [netns, sock, localAddr, localPort, pid, comm].join(' ');
 
 export class ClosedListeners implements Closed {
+  /** Of all that have closed, however long ago. */
+  readonly overflows = new Overflows();
   readonly #now: () => number;
   /** In the order of `sinceMs`. */
   readonly #entries = new Map<string, Entry>();
@@ -32,6 +35,7 @@ export class ClosedListeners implements Closed {
 
   /** Its last count; one that has had none needs no series. */
   add({ last, names }: Listener): void {
+    this.overflows.add(last);
     const key = keyOf(last);
     const overflows = last.overflows + (this.#entries.get(key)?.overflows ?? 0);
     if (overflows === 0) return;

@@ -345,6 +345,8 @@ export class Collector {
     for (const source of this.#sources) source.close();
     const { table } = this.#intake;
     table.addTraffic();
+    const open = [...table.entries.values()].map(({ last }) => last);
+    for (const one of open) table.closedListeners.overflows.add(one);
     return {
       seconds: (performance.now() - this.#startMs) / 1000,
       ...this.#intake.counts,
@@ -354,9 +356,9 @@ export class Collector {
       state,
       stateErrors: this.#files.stateErrors,
       traffic: table.traffic,
-      overflows: this.#intake.faultEvents.overflows,
+      overflows: table.closedListeners.overflows,
       requests: this.#intake.requests,
-      open: [...table.entries.values()].map(({ last }) => last),
+      open,
     };
   }
 }

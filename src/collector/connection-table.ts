@@ -272,8 +272,7 @@ export class ConnectionTable {
   endDump(): void {
     for (const [sock, entry] of this.entries) {
       if (this.#dumps - entry.seen < MISSED_DUMPS) continue;
-      if (entry.last.state === TCP_LISTEN)
-        this.closedListeners.add({ ...entry, last: entry.last.read() });
+      this.closedListeners.add({ ...entry, last: entry.last.read() });
       this.#remove(sock);
     }
   }

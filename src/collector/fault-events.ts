@@ -6,7 +6,6 @@
 import { formatEndpoint } from '../metrics/address.js';
 import type { ProcessOwner } from '../metrics/ndjson.js';
 import type { FaultRecord } from '../sources/fault.js';
-import { Overflows } from './overflows.js';
 
 /** Events whose other parts may still come. */
 const MOST = 4096;
@@ -36,7 +35,6 @@ interface Event {
 const wasReceived = ({ kind, received }: FaultRecord): boolean => kind === 'reset' && received;
 
 export class FaultEvents {
-  readonly overflows = new Overflows();
   /** By the ends as the sender of the reset has them, and a sequence number of the packet. */
   readonly #recent = new Map<string, Event>();
 
@@ -49,7 +47,6 @@ export class FaultEvents {
     ownerOf: (fault: FaultRecord) => ProcessOwner,
   ): readonly ToldFault[] {
     const owned = faults.map((fault) => ({ fault, owner: ownerOf(fault) }));
-    for (const { fault, owner } of owned) this.overflows.note(fault, owner);
     const events = new Map<FaultRecord, Event>();
     for (const isReceived of [false, true])
       for (const { fault, owner } of owned) {

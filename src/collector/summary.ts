@@ -265,7 +265,7 @@ export function summaryLines(summary: Summary, rowsNotShown: number, linesNotSho
     ...trafficLines(traffic),
     unitLine(state),
     closeWaitLine(open),
-    overflowLine(overflows.counts(state)),
+    overflowLine(overflows.counts),
     `lines written: ${files.join(', ')}`,
     missing.length > 0 ? `lost: ${missing.join(', ')}` : null,
     rowsNotShown > 0 ? `${rowsNotShown} rows not shown: the reader was too slow` : null,

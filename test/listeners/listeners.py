@@ -2,7 +2,7 @@
 
 listeners.py: a step per line of standard input, a line of JSON for each when it is done:
 
-  listen NAME PORT BACKLOG [reuseport] [defer]   a listening socket on 127.0.0.1
+  listen NAME PORT BACKLOG [reuseport] [defer] [any]   a listening socket on 127.0.0.1, or on any address
   accept NAME COUNT | close NAME
   connect COUNT PORT                              whole connections, kept open
   try COUNT PORT                                  begun, not waited for
@@ -48,7 +48,7 @@ def listen(name, port, backlog, *how):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if 'defer' in how:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
-    sock.bind((HOST, int(port)))
+    sock.bind(('' if 'any' in how else HOST, int(port)))
     sock.listen(int(backlog))
     listeners[name] = sock
 
