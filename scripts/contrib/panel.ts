@@ -166,9 +166,11 @@ function exactness(name: HistogramName): string {
   if (from === null) throw new RangeError(`${name} has buckets too wide for a quantile`);
   const wide = buckets.filter((bound, i) => i > 0 && bound <= from);
   const widest = Math.max(...wide.map((bound) => bound / buckets[buckets.indexOf(bound) - 1]!));
-  return wide.length === 0
-    ? 'True to 10 %.'
-    : `True to 10 % from ${from} s on, below to a factor of ${Number(widest.toFixed(1))}.`;
+  const range =
+    wide.length === 0
+      ? 'True to 10 %'
+      : `True to 10 % from ${from} s on, below to a factor of ${Number(widest.toFixed(1))}`;
+  return `${range}; what is longer than ${buckets.at(-1)} s is shown as that.`;
 }
 
 const quantileHelp = (name: HistogramName): string => `${familyOf(name).help} ${exactness(name)}`;
