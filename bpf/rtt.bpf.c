@@ -75,8 +75,7 @@ static __always_inline void nw_add_total(__u32 srtt_us)
 
 	totals = bpf_map_lookup_elem(&rtt_totals, &zero);
 	if (totals)
-		nw_histogram_add(totals, (__u64)srtt_us * 1000,
-				 NW_UNIT_MICROSECOND);
+		nw_histogram_add(totals, (__u64)srtt_us * 1000);
 }
 
 SEC("?tp_btf/tcp_probe")

@@ -6,7 +6,15 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import t from 'tap';
 import { decodeLayerTotals, LAYER_TOTALS, PACKET } from '../src/generated/packet.js';
-import { fineSlotSeconds } from '../src/metrics/histogram.js';
+import { familyOf, type HistogramName } from '../src/metrics/families.js';
+import {
+  fineSlotSeconds,
+  foldFine,
+  foldLog2,
+  LONG_SLOTS,
+  NANOSECOND,
+  sortInto,
+} from '../src/metrics/histogram.js';
 import { LayerCounts } from '../src/sources/layer-counts.js';
 import { temporaryFolder } from './support/collector.js';
 import { compile } from './support/compile.js';
@@ -68,36 +76,96 @@ function totalsOf(packets: readonly FakePacket[], before = 0n) {
   return decodeLayerTotals(new DataView(words.buffer), 0);
 }
 
-t.test('the reader puts a duration into the bucket that the kernel puts it into', { skip }, (t) => {
-  const powers = Array.from({ length: 56 }, (_, k) => 1n << BigInt(k));
-  const edges = powers.flatMap((power) => [power * 125n, power * 1000n, power << 7n]);
-  const durations = [0n, ...edges.flatMap((ns) => [ns - 1n, ns, ns + 1n])].filter(
-    (ns) => ns <= 1n << 53n,
-  );
+/** The bucket that the kernel side puts each duration into, and the sum of all in nanoseconds. */
+function kernelBuckets(kind: 'wide' | 'fine' | 'short' | 'long', durations: readonly number[]) {
   const input = `${durations.join('\n')}\n`;
-  const { stdout } = spawnSync(histogram ?? '', ['bucket'], { encoding: 'utf8', input });
+  const { stdout } = spawnSync(histogram ?? '', [kind], { encoding: 'utf8', input });
+  const found = stdout.trim().split('\n').map(Number);
+  return { sumNs: found.pop(), found };
+}
+
+/** Whole numbers of nanoseconds, which seconds in binary are not. */
+const inNs = (bounds: readonly number[]): number[] =>
+  bounds.map((seconds) => Math.round(seconds / NANOSECOND));
+
+/** Where bounds in seconds lie, in a unit of which they are whole numbers, and one to each side. */
+const around = (bounds: readonly number[], unit: number): number[] => {
+  const edges = bounds.map((seconds) => Math.round(seconds / unit));
+  return [...new Set([0, 1, ...edges.flatMap((edge) => [edge - 1, edge, edge + 1])])];
+};
+
+t.test('the reader puts a duration into the bucket that the kernel puts it into', { skip }, (t) => {
+  const { buckets: bounds } = familyOf('netwatch_packet_layer_duration_seconds');
+  const durations = [...around(bounds, NANOSECOND), 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, 2 ** 53 - 1];
   const found = durations.map((ns) => {
-    const packet = { rx: true, family: 2, payloadBytes: 1, ns: [ns, null, null] } as const;
+    const packet = { rx: true, family: 2, payloadBytes: 1, ns: [BigInt(ns), null, null] } as const;
     const { buckets = [], sumNs } = totalsOf([packet]).duration[0]?.[0]?.[0] ?? {};
-    return buckets.indexOf(1) + (sumNs === Number(ns) ? 0 : NaN);
+    return buckets.indexOf(1) + (sumNs === ns ? 0 : NaN);
   });
-  t.strictSame(found, stdout.trim().split('\n').map(Number));
-  t.ok(new Set(found).size === 40, 'all buckets are met');
+  t.strictSame(found, kernelBuckets('short', durations).found);
+  t.strictSame(
+    found,
+    durations.map((ns) => sortInto(inNs(bounds), [ns]).indexOf(1)),
+  );
+  t.equal(new Set(found).size, bounds.length + 1, 'all buckets are met');
+  t.end();
+});
+
+t.test('times of connections count in the bucket that the bounds say', { skip }, (t) => {
+  const of = (
+    kind: 'wide' | 'long',
+    family: HistogramName,
+    fold: (slots: number[], bounds: readonly number[]) => number[],
+  ): void => {
+    const { buckets: bounds } = familyOf(family);
+    const durations = [...around(bounds, NANOSECOND), 2 ** 50];
+    const { found, sumNs } = kernelBuckets(kind, durations);
+    t.equal(
+      BigInt(sumNs ?? 0),
+      durations.reduce((sum, ns) => sum + BigInt(ns), 0n),
+      family,
+    );
+    const folded = found.map((slot) => {
+      const slots = new Array<number>(kind === 'wide' ? 40 : 258).fill(0);
+      slots[slot] = 1;
+      return fold(slots, bounds).indexOf(1);
+    });
+    const wanted = durations.map((ns) => sortInto(inNs(bounds), [ns]).indexOf(1));
+    t.strictSame(folded, wanted, family);
+    t.equal(new Set(folded).size, bounds.length + 1, 'all buckets are met');
+  };
+  const long = (slots: number[], bounds: readonly number[]): number[] =>
+    foldFine(slots, bounds, LONG_SLOTS);
+  of('long', 'netwatch_tcp_handshake_duration_seconds', long);
+  of('long', 'netwatch_tcp_connection_duration_seconds', long);
+  of('wide', 'netwatch_tcp_state_duration_seconds', (slots, bounds) => foldLog2(slots, bounds));
+  t.end();
+});
+
+t.test('bounds of times from which quantiles are read lie at most 10 % apart', (t) => {
+  for (const name of [
+    'netwatch_packet_layer_duration_seconds',
+    'netwatch_tcp_handshake_duration_seconds',
+    'netwatch_tcp_connection_duration_seconds',
+    'netwatch_http_request_duration_seconds',
+  ] as const) {
+    const { buckets } = familyOf(name);
+    for (const [i, bound] of buckets.slice(1).entries())
+      t.ok(1 - buckets[i]! / bound < 0.1, `${name} ${bound}`);
+  }
   t.end();
 });
 
 t.test('a round trip counts in the narrow bucket that its bounds say', { skip }, (t) => {
   const last = 2 ** 24;
-  const edges = fineSlotSeconds(24).map((seconds) => Math.round(seconds * 1e6));
+  const edges = fineSlotSeconds(0, 24).map((seconds) => Math.round(seconds * 1e6));
   const times = [...new Set([0, ...edges.flatMap((us) => [us, us + 1]), 2 ** 29])];
-  const input = `${times.join('\n')}\n`;
-  const { stdout } = spawnSync(histogram ?? '', ['fine'], { encoding: 'utf8', input });
-  const lines = stdout.trim().split('\n').map(Number);
-  t.equal(lines.pop(), times.reduce((sum, us) => sum + us, 0) * 1000);
+  const { found, sumNs } = kernelBuckets('fine', times);
+  t.equal(sumNs, times.reduce((sum, us) => sum + us, 0) * 1000);
   const bound = (us: number): number =>
     us > last ? 193 : us < 1 ? 0 : Math.ceil(8 * Math.log2(us) - 1e-9);
-  t.strictSame(lines, times.map(bound));
-  t.equal(new Set(lines).size, edges.length + 1, 'every bucket is met, and what lies above');
+  t.strictSame(found, times.map(bound));
+  t.equal(new Set(found).size, edges.length + 1, 'every bucket is met, and what lies above');
   const widths = edges.slice(1).map((us, i) => us / (edges[i]! + 1));
   t.ok(Math.max(...widths) < 2 ** (1 / 8), 'from its first microsecond to its last: 9 %');
   t.end();
@@ -121,27 +189,29 @@ t.test('a packet counts once in each layer, by direction and family, beside lost
     const more = [...buckets, sumNs].map((count, i) => [i, count - 1] as const);
     return Object.fromEntries(more.filter(([, count]) => count !== 0));
   };
+  /** After the buckets. */
+  const SUM = 146;
   const all = [0, 1].map((d) => [0, 1, 2, 3].map((l) => [0, 1].map((type) => word(d, l, type))));
   t.strictSame(all, [
     [
       [
-        { 0: 1, 40: 125 },
-        { 0: 1, 1: 1, 40: 375 },
+        { 8: 1, [SUM]: 125 },
+        { 8: 1, 16: 1, [SUM]: 375 },
       ],
       [
-        { 1: 1, 40: 126 },
-        { 1: 1, 40: 126 },
+        { 8: 1, [SUM]: 126 },
+        { 8: 1, [SUM]: 126 },
       ],
       [
-        { 3: 1, 40: 1000 },
-        { 3: 1, 40: 1000 },
+        { 32: 1, [SUM]: 1000 },
+        { 32: 1, [SUM]: 1000 },
       ],
       // those that waited for an earlier segment
-      [{}, { 2: 1, 40: 251 }],
+      [{}, { 16: 1, [SUM]: 251 }],
     ],
     [
       [{}, {}],
-      [{ 26: 1, 40: 5_000_000_000 }, { 0: 1 }],
+      [{ 145: 1, [SUM]: 5_000_000_000 }, { 0: 1 }],
       [{}, {}],
       [{}, {}],
     ],

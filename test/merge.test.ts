@@ -114,7 +114,7 @@ function everything(): Buffer {
   snapshot.histogram('netwatch_tcp_rtt_seconds', {}, new Array<number>(26).fill(1), 2.5);
   for (const role of ['client', 'server'] as const) {
     const labels = { network_tcp_handshake_role: role };
-    const counts = new Array<number>(24).fill(2);
+    const counts = new Array<number>(178).fill(2);
     snapshot.histogram('netwatch_tcp_handshake_duration_seconds', labels, counts, 0.5);
     snapshot.add('netwatch_tcp_connections_total', { ...labels, error_type: '' }, 7);
     snapshot.add('netwatch_tcp_connections_total', { ...labels, error_type: 'reset' }, 1);

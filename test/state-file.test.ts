@@ -23,7 +23,7 @@ import {
   decodeConnectionTotals,
   type ConnectionTotals,
 } from '../src/generated/connection.js';
-import { decodeLayerTotals } from '../src/generated/packet.js';
+import { decodeLayerTotals, LAYER_TOTALS } from '../src/generated/packet.js';
 import { Snapshot } from '../src/metrics/snapshot.js';
 import { at, collectorTable, entriesOf, info, LISTENER, SOCKET } from './fixtures/collector.js';
 import { parseExposition } from './support/parse.js';
@@ -82,21 +82,22 @@ t.test('connections are counted by role and by how opening them ended', (t) => {
 });
 
 t.test('kernel histograms fold into the buckets of their family without a loss', (t) => {
-  // Slots 0, 4, 5, 26, 27 and 39 of the server's handshakes, and their sum.
-  const words = { 61: 1, 65: 2, 66: 3, 87: 4, 88: 5, 100: 6, 101: 1_500_000_001 };
+  // Slots 0, 8, 9, 176, 177 and 257 of the server's handshakes, and their sum.
+  const first = 279;
+  const slots = { 0: 1, 8: 2, 9: 3, 176: 4, 177: 5, 257: 6, 258: 1_500_000_001 };
+  const words = Object.fromEntries(
+    Object.entries(slots).map(([slot, count]) => [first + Number(slot), count]),
+  );
   const family = 'netwatch_tcp_handshake_duration_seconds';
   const lines = totalLines(words, NOTHING, family).filter((line) => line.includes('server'));
   const bucket = (le: string, count: number): string =>
     `${family}_bucket{network_tcp_handshake_role="server",le="${le}"} ${count}`;
-  t.equal(lines.length, 24 + 2);
-  t.strictSame(lines.slice(0, 3), [
-    bucket('1.6e-05', 3),
-    bucket('3.2e-05', 6),
-    bucket('6.4e-05', 6),
-  ]);
+  t.equal(lines.length, 178 + 2);
+  t.strictSame(lines.slice(0, 1), [bucket('1.6384e-05', 1)]);
+  t.strictSame(lines.slice(8, 10), [bucket('3.2768e-05', 3), bucket('3.5733e-05', 6)]);
   t.strictSame(lines.slice(-5), [
-    bucket('33.554432', 6),
-    bucket('67.108864', 10),
+    bucket('63.016038013', 6),
+    bucket('68.719476736', 10),
     bucket('+Inf', 21),
     `${family}_sum{network_tcp_handshake_role="server"} 1.500000001`,
     `${family}_count{network_tcp_handshake_role="server"} 21`,
@@ -107,9 +108,9 @@ t.test('kernel histograms fold into the buckets of their family without a loss',
 t.test('every histogram of connections comes from its own place', (t) => {
   const places: Record<number, string> = {
     20: 'netwatch_tcp_handshake_duration_seconds_count{network_tcp_handshake_role="client"}',
-    61: 'netwatch_tcp_handshake_duration_seconds_count{network_tcp_handshake_role="server"}',
-    102: 'netwatch_tcp_connection_duration_seconds_count{network_tcp_handshake_role="client"}',
-    143: 'netwatch_tcp_connection_duration_seconds_count{network_tcp_handshake_role="server"}',
+    279: 'netwatch_tcp_handshake_duration_seconds_count{network_tcp_handshake_role="server"}',
+    538: 'netwatch_tcp_connection_duration_seconds_count{network_tcp_handshake_role="client"}',
+    797: 'netwatch_tcp_connection_duration_seconds_count{network_tcp_handshake_role="server"}',
   };
   for (const [i, name] of [
     ...([
@@ -126,7 +127,7 @@ t.test('every histogram of connections comes from its own place', (t) => {
     ] as const),
     ...([[11, 'closing']] as const),
   ])
-    places[379 + i * 41] =
+    places[1251 + i * 41] =
       `netwatch_tcp_state_duration_seconds_count{network_connection_state="${name}"}`;
   for (const [word, name] of Object.entries(places)) {
     const counts = totalLines({ [word]: 3 }, NOTHING, 'netwatch_tcp_.*').filter((line) =>
@@ -138,7 +139,7 @@ t.test('every histogram of connections comes from its own place', (t) => {
       [`${name} 3`],
     );
   }
-  const ofRtt = totalLines({ 184: 3 }, NOTHING, 'netwatch_tcp_.*_count');
+  const ofRtt = totalLines({ 1056: 3 }, NOTHING, 'netwatch_tcp_.*_count');
   t.strictSame(
     ofRtt.filter((line) => !line.endsWith(' 0')),
     ['netwatch_tcp_rtt_seconds_count 3', 'netwatch_tcp_rtt_fine_seconds_count 3'],
@@ -208,7 +209,7 @@ t.test('retransmits are counted by cause', (t) => {
   t.end();
 });
 
-t.test('layer times are fourteen histograms in units of 125 ns', (t) => {
+t.test('layer times are histograms of what packets have had, up to fourteen', (t) => {
   const family = 'netwatch_packet_layer_duration_seconds';
   const names: string[] = [];
   for (const direction of ['receive', 'transmit'])
@@ -218,20 +219,20 @@ t.test('layer times are fourteen histograms in units of 125 ns', (t) => {
   for (const [i, name] of names.entries()) {
     // nothing that is sent waits for an earlier segment
     if (name.includes('reorder') && name.includes('transmit')) continue;
-    const view = new DataView(new ArrayBuffer(5312));
-    const slots = { 0: 1, 17: 2, 18: 3, 39: 4, 40: 125 };
+    const view = new DataView(new ArrayBuffer(LAYER_TOTALS.size));
+    const slots = { 0: 1, 144: 2, 145: 3, 146: 125 };
     for (const [slot, count] of Object.entries(slots))
-      view.setBigUint64((i * 41 + Number(slot)) * 8, BigInt(count), true);
+      view.setBigUint64((i * 147 + Number(slot)) * 8, BigInt(count), true);
     const lines = stateLines((snapshot) => addLayers(snapshot, decodeLayerTotals(view, 0)), family);
-    t.equal(lines.length, 14 * (19 + 2));
+    t.equal(lines.length, 146 + 2);
     t.strictSame(
-      lines.filter((line) => !line.endsWith(' 0')).filter((_, line) => line === 0 || line > 16),
+      lines.filter((line) => !line.endsWith(' 0')).filter((_, line) => line === 0 || line > 143),
       [
-        `${family}_bucket{${name},le="1.25e-07"} 1`,
-        `${family}_bucket{${name},le="0.016384"} 3`,
-        `${family}_bucket{${name},le="+Inf"} 10`,
+        `${family}_bucket{${name},le="6.4e-08"} 1`,
+        `${family}_bucket{${name},le="0.016777216"} 3`,
+        `${family}_bucket{${name},le="+Inf"} 6`,
         `${family}_sum{${name}} 0.000000125`,
-        `${family}_count{${name}} 10`,
+        `${family}_count{${name}} 6`,
       ],
     );
   }

@@ -46,8 +46,8 @@ struct nw_connection_totals {
 	__u64 bytes_received;
 	__u64 segs_in;
 	__u64 segs_out;
-	struct nw_histogram handshake[2];
-	struct nw_histogram duration[2];
+	struct nw_long_histogram handshake[2];
+	struct nw_long_histogram duration[2];
 	struct nw_fine_histogram rtt;
 	struct nw_histogram state[NW_STATES]; /* visits ended */
 };
@@ -84,8 +84,7 @@ static __always_inline void nw_count_state(struct nw_connection_totals *totals,
 
 	barrier_var(from);
 	if (totals && since_ns && from < NW_STATES)
-		nw_histogram_add(&totals->state[from], now_ns - since_ns,
-				 NW_UNIT_MICROSECOND);
+		nw_histogram_add(&totals->state[from], now_ns - since_ns);
 }
 
 static __always_inline void
@@ -94,8 +93,8 @@ nw_count_established(struct nw_connection_totals *totals,
 {
 	__sync_fetch_and_add(&totals->outcomes[side][NW_OUTCOME_SUCCESS], 1);
 	if (s->handshake_ns)
-		nw_histogram_add(&totals->handshake[side], s->handshake_ns,
-				 NW_UNIT_MICROSECOND);
+		nw_long_histogram_add(&totals->handshake[side],
+				      s->handshake_ns);
 }
 
 /*
@@ -194,10 +193,9 @@ static __always_inline __u32 nw_count_close(struct nw_connection_totals *totals,
 	if (tp->srtt_us)
 		nw_fine_histogram_add(&totals->rtt, tp->srtt_us >> 3);
 	if (s->open_ns)
-		nw_histogram_add(&totals->duration[side],
-				 now - s->open_ns -
-					 (side ? 0 : s->handshake_ns),
-				 NW_UNIT_MICROSECOND);
+		nw_long_histogram_add(&totals->duration[side],
+				      now - s->open_ns -
+					      (side ? 0 : s->handshake_ns));
 	return NW_OUTCOME_SUCCESS;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Latency histograms with bounds of 2^k units: bucket k counts values with
- * 2^(k-1) units < value <= 2^k units, bucket 0 those up to one unit, the last
- * one everything above. Fine ones have eight bounds for each of these.
+ * Latency histograms with bounds of 2^k microseconds: bucket k counts values
+ * with 2^(k-1) us < value <= 2^k us, bucket 0 those up to one, the last one
+ * everything above. Fine ones have eight bounds for each of these: a quantile
+ * read from them is true to 10 %.
  */
 #ifndef NW_HISTOGRAM_BPF_H
 #define NW_HISTOGRAM_BPF_H
@@ -43,28 +44,21 @@ static __always_inline __u32 nw_bit_length(__u64 v)
 }
 
 /*
- * The unit of a histogram, as the shift that divides nanoseconds by it:
- * n / 1000 = n * 0x10624dd3 >> 38 for 32 bits, 4 cycles instead of 25.
- */
-#define NW_UNIT_MICROSECOND 38
-#define NW_UNIT_125_NS 35
-
-/*
  * Exact whoever counts in it at once: another CPU, a program that interrupts
  * this one, a task that goes on later. Who looks at each packet keeps it off
  * the way (layers.bpf.h): the two atomics take about 10 ns.
  */
-static __always_inline void nw_histogram_add(struct nw_histogram *h, __u64 ns,
-					     __u32 unit)
+static __always_inline void nw_histogram_add(struct nw_histogram *h, __u64 ns)
 {
-	__u64 units = ns ? ns - 1 : 0;
+	__u64 us = ns ? ns - 1 : 0;
 	__u32 k;
 
-	if (likely(units < (1ULL << 32)))
-		units = (units * 0x10624dd3ULL) >> unit;
+	/* n / 1000 for 32 bits, 4 cycles instead of 25 */
+	if (likely(us < (1ULL << 32)))
+		us = (us * 0x10624dd3ULL) >> 38;
 	else
-		units /= unit == NW_UNIT_MICROSECOND ? 1000 : 125;
-	k = nw_bit_length(units);
+		us /= 1000;
+	k = nw_bit_length(us);
 	if (k > NW_HISTOGRAM_BUCKETS - 1)
 		k = NW_HISTOGRAM_BUCKETS - 1;
 	barrier_var(k);
@@ -73,47 +67,91 @@ static __always_inline void nw_histogram_add(struct nw_histogram *h, __u64 ns,
 	__sync_fetch_and_add(&h->sum_ns, ns);
 }
 
-/* Bin k of a fine histogram ends at 2^(k/8) units: 9 % above the one before. */
+/*
+ * Bin k of a fine histogram ends at 2^(k/8) units, 9 % above the one before;
+ * values are whole units, so that it is the whole number below that counts.
+ */
 #define NW_FINE_STEPS 8
-#define NW_FINE_POWERS 24
-#define NW_FINE_BUCKETS (NW_FINE_STEPS * NW_FINE_POWERS + 2)
+#define NW_FINE_BINS(powers) (NW_FINE_STEPS * (powers) + 2)
 
+/* Microseconds, up to 17 s. */
 struct nw_fine_histogram {
-	__u64 buckets[NW_FINE_BUCKETS];
+	__u64 buckets[NW_FINE_BINS(24)];
 	__u64 sum_ns;
 };
 
-/* 2^(31 + i/8), for i from 1 to 7. */
-static const __u32 nw_fine_steps[NW_FINE_STEPS - 1] = {
-	2341847523, 2553802833, 2784941737, 3037000499,
-	3311872529, 3611622602, 3938502375,
+/* Nanoseconds, 16 us to 19 hours; what is shorter is not told apart. */
+#define NW_LONG_FROM 14
+struct nw_long_histogram {
+	__u64 buckets[NW_FINE_BINS(46 - NW_LONG_FROM)];
+	__u64 sum_ns;
 };
 
-/* Without branches and loads: the compiler makes immediate values of the table. */
-static __always_inline __u32 nw_fine_bin(__u32 us)
+/* Nanoseconds, 64 ns to 17 ms. */
+#define NW_SHORT_FROM 6
+struct nw_short_histogram {
+	__u64 buckets[NW_FINE_BINS(24 - NW_SHORT_FROM)];
+	__u64 sum_ns;
+};
+
+/* 2^(62 + i/8), for i from 1 to 7. */
+static const __u64 nw_fine_steps[NW_FINE_STEPS - 1] = {
+	0x45cae0f1f545eb73ULL, 0x4c1bf828c6dc54b7ULL, 0x52ff6b54d8a89c75ULL,
+	0x5a827999fcef3242ULL, 0x62b39508aa836d6eULL, 0x6ba27e656b4eb57aULL,
+	0x75606373ee921c97ULL,
+};
+
+/*
+ * Without branches and loads: the compiler makes immediate values of the
+ * table. Values below 2^63.
+ */
+static __always_inline __u32 nw_fine_bin(__u64 units)
 {
-	__u32 power = nw_bit_length(us ? us - 1 : 0), bin;
-	/* between 2^31, without it, and 2^32 */
-	__u64 scaled = (__u64)us << (32 - power);
+	__u32 power = nw_bit_length(units ? units - 1 : 0), bin;
+	/* between 2^62, without it, and 2^63 */
+	__u64 scaled = units << ((63 - power) & 63);
 
 	bin = NW_FINE_STEPS * (power - 1) + 1;
 	for (int i = 0; i < NW_FINE_STEPS - 1; i++)
 		bin += scaled > nw_fine_steps[i];
-	if (!power)
-		bin = 0;
-	return bin < NW_FINE_BUCKETS - 1 ? bin : NW_FINE_BUCKETS - 1;
+	return power ? bin : 0;
 }
 
-/* As nw_histogram_add(), in microseconds. */
+/* As nw_histogram_add(); the first of the bins ends at 2^from units. */
+static __always_inline void nw_fine_add(__u64 *buckets, __u32 bins, __u32 from,
+					__u64 units)
+{
+	__u32 k = nw_fine_bin(units);
+
+	k = k > NW_FINE_STEPS * from ? k - NW_FINE_STEPS * from : 0;
+	if (k > bins - 1)
+		k = bins - 1;
+	barrier_var(k);
+	if (k < bins)
+		__sync_fetch_and_add(&buckets[k], 1);
+}
+
 static __always_inline void nw_fine_histogram_add(struct nw_fine_histogram *h,
 						  __u32 us)
 {
-	__u32 k = nw_fine_bin(us);
-
-	barrier_var(k);
-	if (k < NW_FINE_BUCKETS)
-		__sync_fetch_and_add(&h->buckets[k], 1);
+	nw_fine_add(h->buckets, NW_FINE_BINS(24), 0, us);
 	__sync_fetch_and_add(&h->sum_ns, us * 1000ULL);
+}
+
+static __always_inline void nw_long_histogram_add(struct nw_long_histogram *h,
+						  __u64 ns)
+{
+	nw_fine_add(h->buckets, NW_FINE_BINS(46 - NW_LONG_FROM), NW_LONG_FROM,
+		    ns);
+	__sync_fetch_and_add(&h->sum_ns, ns);
+}
+
+static __always_inline void nw_short_histogram_add(struct nw_short_histogram *h,
+						   __u64 ns)
+{
+	nw_fine_add(h->buckets, NW_FINE_BINS(24 - NW_SHORT_FROM), NW_SHORT_FROM,
+		    ns);
+	__sync_fetch_and_add(&h->sum_ns, ns);
 }
 
 #endif /* NW_HISTOGRAM_BPF_H */

@@ -58,7 +58,7 @@ enum nw_layer {
  * nothing. Of what is sent again none: it was written long before.
  */
 struct nw_layer_totals {
-	struct nw_histogram duration[2][NW_LAYERS][2];
+	struct nw_short_histogram duration[2][NW_LAYERS][2];
 	__u64 not_measured[2][NW_LAYERS];
 };
 
@@ -102,9 +102,9 @@ static __always_inline void nw_count_layer(struct nw_layer_totals *totals,
 	if (ns == NW_UNKNOWN)
 		__sync_fetch_and_add(&totals->not_measured[transmit][layer], 1);
 	else
-		nw_histogram_add(&totals->duration[transmit][layer]
-						  [!!(what & NW_COUNT_IPV6)],
-				 ns, NW_UNIT_125_NS);
+		nw_short_histogram_add(&totals->duration[transmit][layer][!!(
+					       what & NW_COUNT_IPV6)],
+				       ns);
 }
 
 /* Global, so that the verifier looks at it once and not once per packet. */

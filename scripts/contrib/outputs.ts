@@ -26,9 +26,8 @@ const TEXTS: Readonly<Record<string, () => string>> = {
     ),
   'contrib/prometheus/rules.yml': () =>
     yaml(
-      '# Ratios and quantiles that the alerts and the dashboard use. A quantile lies somewhere in a bucket: those of\n' +
-        '# netwatch_http_request_duration_seconds and netwatch_tcp_rtt_fine_seconds are 9 % wide, others as wide as the\n' +
-        '# description of their panel says.',
+      '# Ratios and quantiles that the alerts and the dashboard use. A quantile lies somewhere in a bucket: those used\n' +
+        '# here are 9 % wide, or are so from a bound on that the description of their panel names.',
       recordingRules(),
     ),
   'contrib/prometheus/alerts.yml': () =>

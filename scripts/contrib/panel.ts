@@ -15,7 +15,7 @@ import {
   shortLabel,
   sumBy,
 } from './promql.js';
-import { HISTOGRAMS, type Recorded } from './recording.js';
+import { closeFrom, HISTOGRAMS, type Recorded } from './recording.js';
 
 export interface Query {
   readonly expr: string;
@@ -146,7 +146,7 @@ export function heatMap(title: string, name: HistogramName, ...matchers: readonl
     kind: 'heatmap',
     title,
     description: `${familyOf(name).help} The darker, the more.`,
-    unit: 's',
+    unit: unitOf(name),
     queries: [{ expr: sumBy(['le'], `increase(${buckets}[$__rate_interval])`), legend: '{{le}}' }],
   };
 }
@@ -162,8 +162,15 @@ const quantileExpr = (
 /** A quantile lies somewhere in its bucket; how wide that is belongs beside it. */
 function exactness(name: HistogramName): string {
   const { buckets } = familyOf(name);
-  const widest = Math.max(...buckets.slice(1).map((bound, i) => bound / buckets[i]!));
-  return widest < 1.1 ? 'True to 10 %.' : `True to a factor of ${Number(widest.toFixed(1))}.`;
+  const from = closeFrom(name);
+  if (from === null) throw new RangeError(`${name} has buckets too wide for a quantile`);
+  const wide = buckets.filter((bound, i) => i > 0 && bound <= from);
+  const widest = Math.max(...wide.map((bound) => bound / buckets[buckets.indexOf(bound) - 1]!));
+  const range =
+    wide.length === 0
+      ? 'True to 10 %'
+      : `True to 10 % from ${from} s on, below to a factor of ${Number(widest.toFixed(1))}`;
+  return `${range}; what is longer than ${buckets.at(-1)} s is shown as that.`;
 }
 
 const quantileHelp = (name: HistogramName): string => `${familyOf(name).help} ${exactness(name)}`;
@@ -206,14 +213,15 @@ export function meanByPanel(
     kind: 'timeseries',
     title: `${titleOf(name)}: mean${by(labels)}`,
     description: familyOf(name).help,
-    unit: 's',
-    queries: [{ expr: `${of('sum')} / ${of('count')}`, legend: legendOf(labels) }],
+    unit: unitOf(name),
+    queries: [{ expr: `${of('sum')} / ${of('count')}`, legend: legendOf(labels) || 'mean' }],
   };
 }
 
-/** Quantiles and a heat map, and p95 of what does not mix. */
+/** Quantiles and a heat map, and p95 of what does not mix; the mean where buckets are too wide for a quantile. */
 function histogramPanels(name: HistogramName): Panel[] {
   const labels = closedLabels(name);
+  if (closeFrom(name) === null) return [meanByPanel(name, labels), heatMap(titleOf(name), name)];
   return [
     quantilesPanel(name),
     ...(labels.length === 0 ? [] : [quantileByPanel(name, labels)]),

@@ -207,8 +207,8 @@ export function decodeConnection(view: DataView, at: number): Connection {
 
 /** struct nw_connection_totals: size and field offsets in bytes. */
 export const CONNECTION_TOTALS = {
-  size: 7624,
-  at: { outcomes: 0, bytesSent: 128, bytesReceived: 136, segsIn: 144, segsOut: 152, handshake: 160, duration: 816, rtt: 1472, state: 3032 },
+  size: 14600,
+  at: { outcomes: 0, bytesSent: 128, bytesReceived: 136, segsIn: 144, segsOut: 152, handshake: 160, duration: 4304, rtt: 8448, state: 10008 },
 } as const;
 
 export interface ConnectionTotals {
@@ -217,8 +217,8 @@ export interface ConnectionTotals {
   readonly bytesReceived: number;
   readonly segsIn: number;
   readonly segsOut: number;
-  readonly handshake: readonly Histogram[];
-  readonly duration: readonly Histogram[];
+  readonly handshake: readonly LongHistogram[];
+  readonly duration: readonly LongHistogram[];
   readonly rtt: FineHistogram;
   readonly state: readonly Histogram[];
 }
@@ -230,10 +230,10 @@ export function decodeConnectionTotals(view: DataView, at: number): ConnectionTo
     bytesReceived: readU64(view, at + 136),
     segsIn: readU64(view, at + 144),
     segsOut: readU64(view, at + 152),
-    handshake: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 160 + i * 328)),
-    duration: Array.from({ length: 2 }, (_, i) => decodeHistogram(view, at + 816 + i * 328)),
-    rtt: decodeFineHistogram(view, at + 1472),
-    state: Array.from({ length: 14 }, (_, i) => decodeHistogram(view, at + 3032 + i * 328)),
+    handshake: Array.from({ length: 2 }, (_, i) => decodeLongHistogram(view, at + 160 + i * 2072)),
+    duration: Array.from({ length: 2 }, (_, i) => decodeLongHistogram(view, at + 4304 + i * 2072)),
+    rtt: decodeFineHistogram(view, at + 8448),
+    state: Array.from({ length: 14 }, (_, i) => decodeHistogram(view, at + 10008 + i * 328)),
   };
 }
 
@@ -252,6 +252,24 @@ export function decodeFineHistogram(view: DataView, at: number): FineHistogram {
   return {
     buckets: Array.from({ length: 194 }, (_, i) => readU64(view, at + i * 8)),
     sumNs: readU64(view, at + 1552),
+  };
+}
+
+/** struct nw_long_histogram: size and field offsets in bytes. */
+export const LONG_HISTOGRAM = {
+  size: 2072,
+  at: { buckets: 0, sumNs: 2064 },
+} as const;
+
+export interface LongHistogram {
+  readonly buckets: readonly number[];
+  readonly sumNs: number;
+}
+
+export function decodeLongHistogram(view: DataView, at: number): LongHistogram {
+  return {
+    buckets: Array.from({ length: 258 }, (_, i) => readU64(view, at + i * 8)),
+    sumNs: readU64(view, at + 2064),
   };
 }
 

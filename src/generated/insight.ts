@@ -193,7 +193,7 @@ export function decodeInsightFilter(view: DataView, at: number): InsightFilter {
 
 /** struct nw_insight_totals: size and field offsets in bytes. */
 export const INSIGHT_TOTALS = {
-  size: 1056,
+  size: 3488,
   at: { events: 0, bytesSent: 120, bytesReceived: 128, segmentsRetransmitted: 136, rttUs: 144, cwnd: 152, rtt: 160 },
 } as const;
 
@@ -215,7 +215,7 @@ export function decodeInsightTotals(view: DataView, at: number): InsightTotals {
     segmentsRetransmitted: readU64(view, at + 136),
     rttUs: readU64(view, at + 144),
     cwnd: readU64(view, at + 152),
-    rtt: Array.from({ length: 112 }, (_, i) => readU64(view, at + 160 + i * 8)),
+    rtt: Array.from({ length: 416 }, (_, i) => readU64(view, at + 160 + i * 8)),
   };
 }
 

@@ -13,6 +13,7 @@ export const OTEL_HTTP_SECONDS = [
 export const BODY_SIZE_BYTES = [64, 512, 4096, 32_768, 262_144, 2_097_152, 16_777_216] as const;
 
 const MICROSECOND = 1e-6;
+export const NANOSECOND = 1e-9;
 
 /**
  * Bounds `2^from`, `2^(from+step)` … `2^to` of a unit, in seconds without binary dust (0.000001,
@@ -43,12 +44,26 @@ export function fineSeconds(from: number, to: number): readonly number[] {
 /** How many slots of the kernel's fine histograms lie between two powers of two. */
 const FINE_STEPS = 8;
 
-/** Times in them are whole microseconds: those up to 2^(slot/8), which is no whole number in between. */
-const fineSlotBound = (slot: number): number => slotSeconds(Math.floor(2 ** (slot / FINE_STEPS)));
+/** Times in them are whole units: those up to 2^(slot/8), which is no whole number in between. */
+const fineSlotBound = (slot: number, unit: number): number =>
+  slotSeconds(Math.floor(2 ** (slot / FINE_STEPS)), unit);
 
-/** The bounds of the kernel's fine histograms up to `2^to` microseconds, in seconds: at most 9 % apart from 8 us on. */
-export function fineSlotSeconds(to: number): readonly number[] {
-  const bounds = Array.from({ length: FINE_STEPS * to + 1 }, (_, slot) => fineSlotBound(slot));
+/** Where a fine histogram of the kernel begins: its first slot ends at `2^from` of a unit in seconds. */
+export interface FineSlots {
+  readonly from: number;
+  readonly unit: number;
+}
+
+/** `struct nw_fine_histogram`, nw_long_histogram, nw_short_histogram. */
+const MICROSECONDS: FineSlots = { from: 0, unit: MICROSECOND };
+export const LONG_SLOTS: FineSlots = { from: 14, unit: NANOSECOND };
+export const SHORT_SLOTS: FineSlots = { from: 6, unit: NANOSECOND };
+
+/** The bounds of the kernel's fine histograms from `2^from` to `2^to` of a unit, in seconds: at most 10 % apart from 8 units on. */
+export function fineSlotSeconds(from: number, to: number, unit = MICROSECOND): readonly number[] {
+  const bounds: number[] = [];
+  for (let slot = FINE_STEPS * from; slot <= FINE_STEPS * to; slot++)
+    bounds.push(fineSlotBound(slot, unit));
   return [...new Set(bounds)];
 }
 
@@ -71,9 +86,13 @@ export function foldLog2(
   return foldSlots(slots, bounds, (slot) => slotBound(slot, unit));
 }
 
-/** As foldLog2(), of slots eight times as fine. */
-export function foldFine(slots: ArrayLike<number | bigint>, bounds: readonly number[]): number[] {
-  return foldSlots(slots, bounds, fineSlotBound);
+/** As foldLog2(), of slots eight times as fine, of which the first ends at `2^from` of the unit. */
+export function foldFine(
+  slots: ArrayLike<number | bigint>,
+  bounds: readonly number[],
+  { from, unit }: FineSlots = MICROSECONDS,
+): number[] {
+  return foldSlots(slots, bounds, (slot) => fineSlotBound(slot + FINE_STEPS * from, unit));
 }
 
 function foldSlots(

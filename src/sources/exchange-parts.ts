@@ -20,9 +20,14 @@ import { OTHER_PORT } from './http-exchanges.js';
 
 const { at: FIELD } = HTTP_EXCHANGE;
 const DURATION_BYTES = 8;
-const BUCKETS = familyOf('netwatch_http_request_part_seconds').buckets.length + 1;
-/** The first bound in nanoseconds; each of the others is twice the one before. */
-const FIRST_BOUND_NS = 64_000;
+const NS_PER_US = 1000;
+/** Whole numbers of microseconds: powers of two, and eight for each of these from 2^18 on. */
+const BOUNDS_US = familyOf('netwatch_http_request_part_seconds').buckets.map((seconds) =>
+  Math.round(seconds * 1e6),
+);
+const FIRST_POWER = 6;
+const FINE_POWER = 18;
+const STEPS = 8;
 /** Ports that are kept apart on each side; more are counted together. */
 const MOST_PORTS = 64;
 
@@ -55,10 +60,16 @@ interface FillingSide extends SideTotals {
   readonly ports: Map<number, readonly Filling[]>;
 }
 
-/** A power of two of {@link FIRST_BOUND_NS} that is no less. */
+/** The first bound that is no less; after the last one what lies above. */
 export function partBucket(ns: number): number {
-  const units = Math.ceil(ns / FIRST_BOUND_NS);
-  return units <= 1 ? 0 : Math.min(BUCKETS - 1, 32 - Math.clz32(units - 1));
+  const us = Math.ceil(ns / NS_PER_US);
+  if (us <= BOUNDS_US[0]!) return 0;
+  if (us > BOUNDS_US.at(-1)!) return BOUNDS_US.length;
+  const power = 32 - Math.clz32(us - 1);
+  if (power <= FINE_POWER) return power - FIRST_POWER;
+  let bucket = FINE_POWER - FIRST_POWER + STEPS * (power - 1 - FINE_POWER) + 1;
+  while (us > BOUNDS_US[bucket]!) bucket++;
+  return bucket;
 }
 
 const emptySide = (side: Side): FillingSide => ({
@@ -133,7 +144,7 @@ export class ExchangeParts {
     if (parts === undefined) {
       parts = PARTS[side].map(({ name, index }) => ({
         ...{ side, part: name, index, serverPort, sumNs: 0 },
-        buckets: new Array<number>(BUCKETS).fill(0),
+        buckets: new Array<number>(BOUNDS_US.length + 1).fill(0),
       }));
       ports.set(serverPort, parts);
     }

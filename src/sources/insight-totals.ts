@@ -13,13 +13,13 @@ import { EVENT_NAMES } from './insight-events.js';
 /** The kernel keeps the smoothed round-trip time times eight. */
 const SRTT_SHIFT = 3;
 /** Up to this many microseconds each value has a bucket of its own. */
-const MOST_ALONE_US = 3;
+const MOST_ALONE_US = 15;
 
 /** The place of a round-trip time in `InsightTotals.rtt`, see NW_RTT_BUCKETS. */
 export function bucketOfRtt(us: number): number {
   if (us <= MOST_ALONE_US) return us;
   const bits = 32 - Math.clz32(us);
-  return 4 * (bits - 2) + ((us >> (bits - 3)) & 3);
+  return 16 * (bits - 4) + ((us >> (bits - 5)) & 15);
 }
 
 /** With `count` more at a place. */

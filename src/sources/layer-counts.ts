@@ -3,11 +3,11 @@
  * of records that are lost (bpf/include/layers.bpf.h), with the same buckets and in the same order.
  * Runs for every packet. Pure.
  */
-import { HISTOGRAM, LAYER_TOTALS, MARK, PACKET } from '../generated/packet.js';
+import { LAYER_TOTALS, MARK, PACKET, SHORT_HISTOGRAM } from '../generated/packet.js';
 
 const { at: FIELD } = PACKET;
-const BUCKETS = HISTOGRAM.at.sumNs / 8;
-const HISTOGRAM_WORDS = HISTOGRAM.size / 8;
+const BUCKETS = SHORT_HISTOGRAM.at.sumNs / 8;
+const HISTOGRAM_WORDS = SHORT_HISTOGRAM.size / 8;
 /** MAC, IP, TCP and reordering; of each one histogram for IPv4 and one for IPv6. */
 const LAYERS = 4;
 const LAYER_WORDS = 2 * HISTOGRAM_WORDS;
@@ -15,15 +15,25 @@ const DIRECTION_WORDS = LAYERS * LAYER_WORDS;
 const NOT_MEASURED = LAYER_TOTALS.at.notMeasured / 8;
 
 const AF_INET6 = 10;
-const UNIT_NS = 125;
+/** Of the kernel's short histograms: see nw_fine_bin(). */
+const STEPS = 8;
+const FIRST_POWER = 6;
+const FIRST_BOUND_NS = 2 ** FIRST_POWER;
+/** The whole numbers at most 2^(k/8), by k from 0: a duration in bucket k is no more than bound k. */
+const BOUNDS_NS = Float64Array.from({ length: BUCKETS - 1 }, (_, k) =>
+  Math.floor(2 ** (FIRST_POWER + k / STEPS)),
+);
 const WORD = 0x1_0000_0000;
 const UNKNOWN_WORD = -1;
 
-/** The bucket of a duration: the smallest k with `ns` at most 2^k units; the last one is all above. */
-function bucketOf(ns: number): number {
-  const units = Math.floor((ns > 0 ? ns - 1 : 0) / UNIT_NS);
-  const bits = units < WORD ? 32 - Math.clz32(units) : 64 - Math.clz32(units / WORD);
-  return Math.min(bits, BUCKETS - 1);
+/** The bucket of a duration: the first whose bound is no less; the last one is all above. */
+export function layerBucket(ns: number): number {
+  if (ns <= FIRST_BOUND_NS) return 0;
+  if (ns > BOUNDS_NS[BUCKETS - 2]!) return BUCKETS - 1;
+  // from the power of two below it on: at most eight steps
+  let bucket = STEPS * (31 - Math.clz32(ns - 1) - FIRST_POWER) + 1;
+  while (ns > BOUNDS_NS[bucket]!) bucket++;
+  return bucket;
 }
 
 export class LayerCounts {
@@ -68,7 +78,7 @@ export class LayerCounts {
       return;
     }
     const ns = high === 0 ? low : (high >>> 0) * WORD + low;
-    words[histogram + bucketOf(ns)]!++;
+    words[histogram + layerBucket(ns)]!++;
     words[histogram + BUCKETS]! += ns;
   }
 

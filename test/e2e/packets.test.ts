@@ -21,7 +21,7 @@ import {
   wayOf,
   type PacketLine,
 } from '../support/packets.js';
-import { total, type Sample } from '../support/samples.js';
+import { select, total, type Sample } from '../support/samples.js';
 import { needsCommands, needsRoot } from '../support/skip.js';
 import { sockets } from '../support/ss.js';
 import { startCapture, type Packet } from '../support/tcpdump.js';
@@ -183,7 +183,26 @@ function isAscending(lines: readonly PacketLine[]): boolean {
   return lines.every(({ timestampMs }, i) => i === 0 || timestampMs >= lines[i - 1]!.timestampMs);
 }
 
-const LAYERS = 'netwatch_packet_layer_duration_seconds_count';
+const LAYERS = 'netwatch_packet_layer_duration_seconds';
+
+/** A quantile that is read from the buckets is true to 10 % of that of the times themselves, in microseconds. */
+function checkQuantiles(
+  t: Test,
+  buckets: readonly Sample[],
+  times: readonly number[],
+  name: string,
+): void {
+  const ascending = [...times].sort((a, b) => a - b);
+  for (const q of [0.5, 0.95, 0.99]) {
+    const rank = Math.ceil(q * times.length);
+    const us = ascending[rank - 1];
+    // from 64 ns to 16 ms the buckets are narrow
+    if (us === undefined || us <= 0.064 || us > 16_000) continue;
+    const bound = buckets.find(({ value }) => value >= rank)?.labels['le'];
+    const ratio = (Number(bound) * 1e6) / us;
+    t.ok(ratio > 0.999 && ratio < 1.11, `${name}: the quantile ${q} is ${us} us, found ${bound}`);
+  }
+}
 
 /** Every packet has the times that its kind can have, and the histograms count the same, but for what was sent before. */
 function checkTimes(t: Test, lines: readonly PacketLine[], state: readonly Sample[]): void {
@@ -209,8 +228,10 @@ function checkTimes(t: Test, lines: readonly PacketLine[], state: readonly Sampl
       ] as const) {
         const key = `${layer} ${direction} ${type}`;
         const labels = { layer, network_io_direction: direction, network_type: type };
-        counts[key] = total(state, LAYERS, labels);
-        expected[key] = of.filter((line) => line[us] !== null && !line.isAgain).length;
+        const times = of.flatMap((line) => (line.isAgain ? [] : (line[us] ?? [])));
+        counts[key] = total(state, `${LAYERS}_count`, labels);
+        expected[key] = times.length;
+        checkQuantiles(t, select(state, `${LAYERS}_bucket`, labels), times, key);
       }
     }
   }

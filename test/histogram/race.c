@@ -5,10 +5,9 @@
  *   race count STEPS   two threads on two CPUs, each interrupted at any
  *                      instruction by a signal, as by a soft interrupt, count
  *                      in one histogram; prints "steps N interrupts N wrong N"
- *   race bucket        reads durations in ns, one a line; prints the bucket of
- *                      each in a histogram with a unit of 125 ns
- *   race fine          reads times in us, one a line; prints the bucket of each
- *                      in a fine histogram, and the sum of all
+ *   race KIND          reads durations, one a line; prints the bucket of each,
+ *                      and the sum of all in ns. KIND is wide, short or long
+ *                      (durations in ns), or fine (in us)
  *
  * Build: cc -O2 -pthread -I bpf/include -o race race.c
  */
@@ -43,7 +42,7 @@ static long wanted;
 
 static void count_one(void)
 {
-	nw_histogram_add(&histogram, DURATION_NS, NW_UNIT_125_NS);
+	nw_histogram_add(&histogram, DURATION_NS);
 }
 
 static void soft_interrupt(int signal)
@@ -106,43 +105,41 @@ static int race(long steps)
 	return wrong != 0;
 }
 
-static int print_buckets(void)
-{
-	unsigned long long ns;
-
-	while (scanf("%llu", &ns) == 1) {
-		memset(&histogram, 0, sizeof(histogram));
-		nw_histogram_add(&histogram, ns, NW_UNIT_125_NS);
-		for (int i = 0; i < NW_HISTOGRAM_BUCKETS; i++)
-			if (histogram.buckets[i])
-				printf("%d\n", i);
+#define PRINT_BUCKETS(kind, add)                                \
+	static int print_##kind(void)                           \
+	{                                                       \
+		struct kind h;                                  \
+		__u64 sum_ns = 0, last = sizeof(h.buckets) / 8; \
+		unsigned long long value;                       \
+                                                                \
+		while (scanf("%llu", &value) == 1) {            \
+			memset(&h, 0, sizeof(h));               \
+			add(&h, value);                         \
+			sum_ns += h.sum_ns;                     \
+			for (__u64 i = 0; i < last; i++)        \
+				if (h.buckets[i])               \
+					printf("%d\n", (int)i); \
+		}                                               \
+		printf("%llu\n", (unsigned long long)sum_ns);   \
+		return 0;                                       \
 	}
-	return 0;
-}
 
-static int print_fine_buckets(void)
-{
-	struct nw_fine_histogram fine;
-	__u64 sum_ns = 0;
-	unsigned int us;
-
-	while (scanf("%u", &us) == 1) {
-		memset(&fine, 0, sizeof(fine));
-		nw_fine_histogram_add(&fine, us);
-		sum_ns += fine.sum_ns;
-		for (int i = 0; i < NW_FINE_BUCKETS; i++)
-			if (fine.buckets[i])
-				printf("%d\n", i);
-	}
-	printf("%llu\n", (unsigned long long)sum_ns);
-	return 0;
-}
+PRINT_BUCKETS(nw_histogram, nw_histogram_add)
+PRINT_BUCKETS(nw_fine_histogram, nw_fine_histogram_add)
+PRINT_BUCKETS(nw_short_histogram, nw_short_histogram_add)
+PRINT_BUCKETS(nw_long_histogram, nw_long_histogram_add)
 
 int main(int argc, char **argv)
 {
-	if (argc == 2 && !strcmp(argv[1], "bucket"))
-		return print_buckets();
+	if (argc == 3)
+		return race(atol(argv[2]));
+	if (argc == 2 && !strcmp(argv[1], "wide"))
+		return print_nw_histogram();
 	if (argc == 2 && !strcmp(argv[1], "fine"))
-		return print_fine_buckets();
-	return argc == 3 ? race(atol(argv[2])) : 2;
+		return print_nw_fine_histogram();
+	if (argc == 2 && !strcmp(argv[1], "short"))
+		return print_nw_short_histogram();
+	if (argc == 2 && !strcmp(argv[1], "long"))
+		return print_nw_long_histogram();
+	return 2;
 }

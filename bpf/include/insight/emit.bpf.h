@@ -140,10 +140,10 @@ static __always_inline void nw_count_rtt(struct nw_insight_totals *totals,
 {
 	__u32 us = e->srtt_us >> 3, bits = nw_bit_length(us), bucket = us;
 
-	if (us > 3) {
+	if (us > 15) {
 		barrier_var(bits);
 		bits &= 31;
-		bucket = 4 * (bits - 2) + ((us >> (bits - 3)) & 3);
+		bucket = 16 * (bits - 4) + ((us >> (bits - 5)) & 15);
 	}
 	barrier_var(bucket);
 	if (bucket < NW_RTT_BUCKETS)

@@ -98,11 +98,11 @@ struct nw_insight_filter {
 };
 
 /*
- * Round-trip times by their logarithm, four buckets for each doubling: values
- * up to 3 us have one each, then b = 4 * (bits - 2) + the two bits below the
- * highest.
+ * Round-trip times by their logarithm, 16 buckets for each doubling: values up
+ * to 15 us have one each, then b = 16 * (bits - 4) + the four bits below the
+ * highest. A quantile is true to 6 %.
  */
-#define NW_RTT_BUCKETS 112
+#define NW_RTT_BUCKETS 416
 
 /*
  * Counted per CPU, but for what NW_MARK_UNJUDGED marks: that the reader counts

@@ -85,17 +85,17 @@ export const HTTP_ALERTS: readonly Alert[] = [
     fires: {
       series: [
         ...taking('2.98', '3.25'),
-        ...part('application', '2.097152', '4.194304'),
+        ...part('application', '2.493948', '2.719669'),
         ...part('send_wait', '0.032768', '0.065536'),
       ],
       labels: { side: 'server', server_port: '80', part: 'application' },
-      value: '4.173s',
+      value: '2.717s',
     },
     // slow, but no part takes half of it
     quiet: [
       ...taking('2.98', '3.25'),
-      ...part('application', '0.524288', '1.048576'),
-      ...part('receive_queue', '0.524288', '1.048576'),
+      ...part('application', '1.246974', '1.359834'),
+      ...part('receive_queue', '1.246974', '1.359834'),
     ],
   },
 ];

@@ -265,10 +265,10 @@ export const TCP_ALERTS: readonly Alert[] = [
     runbook:
       'On the host: netwatch -t shows the times of every packet; mpstat -P ALL shows softirq load, tc -s qdisc a queue on the way out.',
     fires: {
-      series: layerTimes('0.008192', '0.016384'),
+      series: layerTimes('0.015384774', '0.016777216'),
       labels: { layer: 'ip', network_io_direction: 'receive' },
-      value: '16.3ms',
+      value: '16.76ms',
     },
-    quiet: layerTimes('0.000128', '0.000256'),
+    quiet: layerTimes('0.000131072', '0.000142935'),
   },
 ];

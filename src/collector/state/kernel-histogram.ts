@@ -1,6 +1,6 @@
 /** A histogram of the kernel as the buckets and the sum of its family. */
 import { familyOf, type HistogramName } from '../../metrics/families.js';
-import { foldFine, foldLog2 } from '../../metrics/histogram.js';
+import { foldFine, foldLog2, type FineSlots } from '../../metrics/histogram.js';
 
 const NS_PER_S = 1e9;
 
@@ -9,19 +9,19 @@ export interface KernelHistogram {
   readonly sumNs: number;
 }
 
-/** `unit` is that of the kernel's buckets in seconds; absent: a microsecond. */
 export function fold(
   name: HistogramName,
   histogram: KernelHistogram,
-  unit?: number,
 ): [counts: number[], sum: number] {
-  return [foldLog2(histogram.buckets, familyOf(name).buckets, unit), histogram.sumNs / NS_PER_S];
+  return [foldLog2(histogram.buckets, familyOf(name).buckets), histogram.sumNs / NS_PER_S];
 }
 
-/** The same of a fine histogram. */
+/** The same of a fine histogram; `slots` absent: `struct nw_fine_histogram`. */
 export function foldedFine(
   name: HistogramName,
   histogram: KernelHistogram,
+  slots?: FineSlots,
 ): [counts: number[], sum: number] {
-  return [foldFine(histogram.buckets, familyOf(name).buckets), histogram.sumNs / NS_PER_S];
+  const { buckets } = familyOf(name);
+  return [foldFine(histogram.buckets, buckets, slots), histogram.sumNs / NS_PER_S];
 }

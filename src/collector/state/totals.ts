@@ -18,6 +18,7 @@ import {
   TCP_LISTEN,
   TCP_NEW_SYN_RECV,
 } from '../../sources/tcp-states.js';
+import { LONG_SLOTS } from '../../metrics/histogram.js';
 import { fold, foldedFine } from './kernel-histogram.js';
 
 /** What this file writes. */
@@ -111,11 +112,11 @@ export function addConnectionTotals(
     const duration = totals.duration[side];
     if (handshake !== undefined) {
       const name = 'netwatch_tcp_handshake_duration_seconds';
-      snapshot.histogram(name, label, ...fold(name, handshake));
+      snapshot.histogram(name, label, ...foldedFine(name, handshake, LONG_SLOTS));
     }
     if (duration !== undefined) {
       const name = 'netwatch_tcp_connection_duration_seconds';
-      snapshot.histogram(name, label, ...fold(name, duration));
+      snapshot.histogram(name, label, ...foldedFine(name, duration, LONG_SLOTS));
     }
   }
   for (const name of ['netwatch_tcp_rtt_seconds', 'netwatch_tcp_rtt_fine_seconds'] as const)

@@ -1,5 +1,5 @@
 /**
- * A histogram per row on a common axis of powers of two: bars of different rows stand below each other
+ * A histogram per row on a common axis, four to a power of two: bars of different rows stand below each other
  * and can be compared, which stacked ones cannot.
  */
 import { duration } from '../model/format.js';

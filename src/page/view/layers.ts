@@ -1,6 +1,6 @@
 /**
  * Where packets spend their time: the mean of each layer over time, stacked, and the whole distribution
- * of the last minute by powers of two.
+ * of the last minute.
  */
 import { missingFlag } from '../model/flags.js';
 import { atMost, quantity } from '../model/format.js';
@@ -50,7 +50,7 @@ const COLUMNS: readonly TableColumn<LayerRow>[] = [
   bounds('p99', 0.99),
 ];
 
-/** Buckets are powers of two: a quantile is known to be no more than a bound. */
+/** A quantile is known to be no more than a bound, and more than the one before, 9 % below. */
 function bounds(title: string, q: number): TableColumn<LayerRow> {
   const cell = ({ buckets }: LayerRow) => {
     const value = buckets === null ? null : upperBound(q, buckets);

@@ -9,20 +9,18 @@ import {
   type EventName,
 } from '../../sources/insight-events.js';
 
-/** NW_RTT_BUCKETS: values up to 3 us have one each, then four for each doubling. */
-const EXACT_BUCKETS = 4;
-const PER_OCTAVE = 4;
+/** NW_RTT_BUCKETS: values up to 15 us have one each, then 16 for each doubling. */
+const PER_OCTAVE = 16;
 
 /** The values in us that a bucket holds: from `from`, less than `to`. */
 export function rttBucket(index: number): { readonly from: number; readonly to: number } {
-  if (index < EXACT_BUCKETS) return { from: index, to: index + 1 };
-  const octave = Math.floor(index / PER_OCTAVE) - 1;
-  const step = 2 ** octave;
+  if (index < PER_OCTAVE) return { from: index, to: index + 1 };
+  const step = 2 ** (Math.floor(index / PER_OCTAVE) - 1);
   const from = (PER_OCTAVE + (index % PER_OCTAVE)) * step;
   return { from, to: from + step };
 }
 
-/** A quantile in us, interpolated within its bucket (a fifth of the value at most); null of none. */
+/** A quantile in us, interpolated within its bucket (1/16 of its lower bound wide); null of none. */
 export function quantile(buckets: readonly number[], part: number): number | null {
   const count = buckets.reduce((sum, value) => sum + value, 0);
   if (count === 0) return null;
@@ -31,7 +29,8 @@ export function quantile(buckets: readonly number[], part: number): number | nul
   for (const [index, inside] of buckets.entries()) {
     if (inside > 0 && before + inside >= wanted) {
       const { from, to } = rttBucket(index);
-      return from + ((to - from) * (wanted - before)) / inside;
+      // whole numbers: the last one in it is below its end
+      return from + ((to - 1 - from) * (wanted - before)) / inside;
     }
     before += inside;
   }
