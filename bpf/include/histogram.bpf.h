@@ -103,26 +103,33 @@ static const __u64 nw_fine_steps[NW_FINE_STEPS - 1] = {
 
 /*
  * Without branches and loads: the compiler makes immediate values of the
- * table. Values below 2^63.
+ * table, of 32 bits where `shift` is 33: exact up to 2^30, and a packet's
+ * program has no stack for others. With 0 exact below 2^63.
  */
-static __always_inline __u32 nw_fine_bin(__u64 units)
+static __always_inline __u32 nw_fine_bin(__u64 units, __u32 shift)
 {
 	__u32 power = nw_bit_length(units ? units - 1 : 0), bin;
 	/* between 2^62, without it, and 2^63 */
-	__u64 scaled = units << ((63 - power) & 63);
+	__u64 scaled = (units << ((63 - power) & 63)) >> shift;
 
+	/* or it compares with 64 bits all the same */
+	barrier_var(scaled);
 	bin = NW_FINE_STEPS * (power - 1) + 1;
-	for (int i = 0; i < NW_FINE_STEPS - 1; i++)
-		bin += scaled > nw_fine_steps[i];
+	for (int i = 0; i < NW_FINE_STEPS - 1; i++) {
+		bin += scaled > nw_fine_steps[i] >> shift;
+		/* one after the other, or they wait on the stack */
+		barrier_var(bin);
+	}
 	return power ? bin : 0;
 }
 
+#define NW_FINE_SHORT 33
+#define NW_FINE_LONG 0
+
 /* As nw_histogram_add(); the first of the bins ends at 2^from units. */
 static __always_inline void nw_fine_add(__u64 *buckets, __u32 bins, __u32 from,
-					__u64 units)
+					__u32 k)
 {
-	__u32 k = nw_fine_bin(units);
-
 	k = k > NW_FINE_STEPS * from ? k - NW_FINE_STEPS * from : 0;
 	if (k > bins - 1)
 		k = bins - 1;
@@ -134,7 +141,8 @@ static __always_inline void nw_fine_add(__u64 *buckets, __u32 bins, __u32 from,
 static __always_inline void nw_fine_histogram_add(struct nw_fine_histogram *h,
 						  __u32 us)
 {
-	nw_fine_add(h->buckets, NW_FINE_BINS(24), 0, us);
+	nw_fine_add(h->buckets, NW_FINE_BINS(24), 0,
+		    nw_fine_bin(us, NW_FINE_SHORT));
 	__sync_fetch_and_add(&h->sum_ns, us * 1000ULL);
 }
 
@@ -142,7 +150,7 @@ static __always_inline void nw_long_histogram_add(struct nw_long_histogram *h,
 						  __u64 ns)
 {
 	nw_fine_add(h->buckets, NW_FINE_BINS(46 - NW_LONG_FROM), NW_LONG_FROM,
-		    ns);
+		    nw_fine_bin(ns, NW_FINE_LONG));
 	__sync_fetch_and_add(&h->sum_ns, ns);
 }
 
@@ -150,7 +158,7 @@ static __always_inline void nw_short_histogram_add(struct nw_short_histogram *h,
 						   __u64 ns)
 {
 	nw_fine_add(h->buckets, NW_FINE_BINS(24 - NW_SHORT_FROM), NW_SHORT_FROM,
-		    ns);
+		    nw_fine_bin(ns, NW_FINE_SHORT));
 	__sync_fetch_and_add(&h->sum_ns, ns);
 }
 

@@ -97,8 +97,11 @@ static __always_inline bool nw_skb_watched(const struct sk_buff *skb)
 static __always_inline void nw_count_layer(struct nw_layer_totals *totals,
 					   __u32 what, __u32 layer, __u64 ns)
 {
-	__u32 transmit = what & NW_COUNT_TRANSMIT;
+	__u32 transmit;
 
+	/* computed anew for each layer: places kept for all need too much stack */
+	barrier_var(what);
+	transmit = what & NW_COUNT_TRANSMIT;
 	if (ns == NW_UNKNOWN)
 		__sync_fetch_and_add(&totals->not_measured[transmit][layer], 1);
 	else
