@@ -165,10 +165,13 @@ export function nameKind(text: string): NameKind | null {
   return KINDS.find(([names]) => names.has(all))?.[1] ?? null;
 }
 
-/** Whether what is assigned to a name is a secret, whatever it looks like: `laravel_session=`. */
+/** Whether what is assigned to a name is a secret, whatever it looks like: `laravel_session=`, `magic_link=`. */
 export function isAssignedSecret(text: string): boolean {
-  const last = nameWords(text).at(-1) ?? '';
-  return SECRET_ALONE.has(last) || SENSITIVE.has(last) || CODE.has(last);
+  const words = nameWords(text);
+  const last = words.at(-1) ?? '';
+  return (
+    SECRET_ALONE.has(last) || SENSITIVE.has(last) || CODE.has(last) || isSensitiveCompound(words)
+  );
 }
 
 /** Whether a name and a password stand behind it. */
