@@ -36,6 +36,9 @@ const FORM_WORDS = new Set(['id', 'hash', 'value', 'string']);
 /** The same, but only as the whole name: `/pass/x`, not `/boarding-pass/x`. */
 const SECRET_ALONE = new Set(['pass', 'pin', 'session', 'sessions', 'basic']);
 
+/** The same, but only for what is assigned: `(ticket='x')`, while `/ticket/4711` stays. */
+const SECRET_ASSIGNED = new Set(['ticket']);
+
 /** What follows may be a secret, or the next word of a plain address: all but {@link VERBS} goes. */
 const SENSITIVE = new Set(
   `auth auth2 oauth oauth2 authenticate authorize authorization sso saml login signin logon reset
@@ -170,7 +173,8 @@ export function isAssignedSecret(text: string): boolean {
   const words = nameWords(text);
   const last = words.at(-1) ?? '';
   return (
-    SECRET_ALONE.has(last) || SENSITIVE.has(last) || CODE.has(last) || isSensitiveCompound(words)
+    [SECRET_ALONE, SECRET_ASSIGNED, SENSITIVE, CODE].some((names) => names.has(last)) ||
+    isSensitiveCompound(words)
   );
 }
 
