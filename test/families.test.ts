@@ -109,7 +109,7 @@ function addExchanges({ families, labels }: Written): void {
   for (const role of [SERVER, CLIENT]) {
     const text = new ExchangeText(new ByteWriter(1), () => 1);
     const record = exchangeRecord({ ...full, role });
-    text.add(record, 0, lines.take(record, 0), 1);
+    text.add(record, 0, lines.pathIn(lines.takeSlot(record, 0)), 1);
     const sample = parseSample(text.lines.view().toString().trimEnd());
     add(families, 'src/collector/exchange-text.ts', [sample.name]);
     for (const [name] of sample.labels) add(labels, name, []);

@@ -6,13 +6,14 @@ import { UnitTotals } from '../src/collector/state/unit-totals.js';
 import { Requests } from '../src/collector/requests.js';
 import { addRequests } from '../src/collector/state/requests.js';
 import { ByteWriter } from '../src/metrics/bytes.js';
+import type { PlainText } from '../src/metrics/lines.js';
 import { familyOf, LABEL_VALUES } from '../src/metrics/families.js';
 import { logHeader } from '../src/metrics/exposition.js';
 import { Snapshot } from '../src/metrics/snapshot.js';
 import { causeOf, outcomeOf, PARTS, placesOf, SIDES } from '../src/sources/exchange.js';
 import { ExchangeParts, partBucket } from '../src/sources/exchange-parts.js';
 import { Handshakes } from '../src/sources/handshakes.js';
-import { RequestLines, type RequestLine } from '../src/sources/request-lines.js';
+import { RequestLines } from '../src/sources/request-lines.js';
 import { CONNECTION } from './fixtures/records.js';
 import {
   CLIENT,
@@ -26,10 +27,10 @@ import { parseExposition } from './support/samples.js';
 const WALL_MS = 1_700_000_000_000;
 const toWallMs = (ns: number): number => WALL_MS + Math.floor(ns / 1e6);
 
-function requestOf(line: string): RequestLine | null {
+function pathOf(line: string): string | PlainText | null {
   const lines = new RequestLines();
   lines.add(headRecord({ line }), 0);
-  return lines.take(exchangeRecord(), 0);
+  return lines.pathIn(lines.takeSlot(exchangeRecord(), 0));
 }
 
 function lineOf(
@@ -38,7 +39,7 @@ function lineOf(
   connectNs: number | null = null,
 ): string {
   const text = new ExchangeText(new ByteWriter(), toWallMs);
-  text.add(exchangeRecord(fields), 0, request === null ? null : requestOf(request), connectNs);
+  text.add(exchangeRecord(fields), 0, request === null ? null : pathOf(request), connectNs);
   return text.lines.view().toString();
 }
 

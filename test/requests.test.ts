@@ -1,7 +1,8 @@
 /** What becomes of the records of exchanges: their request's line, their parts, their object, their route. */
 import t from 'tap';
 import { CLIENT_PART, HTTP_OUTCOME, SERVER_PART, UNEXPLAINED } from '../src/generated/packet.js';
-import { routeOf } from '../src/http/route.js';
+import { redactTarget } from '../src/http/redact.js';
+import { pathOf, routeOf } from '../src/http/route.js';
 import { exchangeEvent } from '../src/sources/exchange-event.js';
 import {
   BEYOND,
@@ -14,6 +15,7 @@ import {
 } from '../src/sources/exchange.js';
 import { RequestLines } from '../src/sources/request-lines.js';
 import { NONE, SocketTable } from '../src/sources/socket-table.js';
+import { ORDINARY_PATHS } from './fixtures/ordinary-paths.js';
 import {
   CLIENT,
   exchangeRecord,
@@ -159,6 +161,25 @@ t.test('--targets and cuts hold for the lines of exchanges too', (t) => {
   t.equal(shown('first-segment', 'GET /a/b?x=1 HTTP/1.1'), 'GET /a/*');
   t.equal(shown('none', 'GET /a/b?x=1 HTTP/1.1'), 'GET *');
   t.equal(shown('path', 'GET /a/list', true), 'GET /a/list…');
+  t.end();
+});
+
+t.test('a path that is copied is the one that is shown, whoever has looked at the line', (t) => {
+  const targets = [...ORDINARY_PATHS, '/a?b=*', '/?a=*&b=*', '/', '/a?token=x', '/a"b\\c', '/a#x'];
+  let copied = 0;
+  for (const [number, target] of targets.entries())
+    for (const isClean of [undefined, false]) {
+      const lines = new RequestLines();
+      lines.add(headRecord({ number, line: `GET ${target} HTTP/1.1` }), 0, isClean);
+      const slot = lines.takeSlot(exchangeRecord({ number }), 0);
+      const path = lines.pathIn(slot);
+      t.equal(String(path), lines.lineIn(slot)?.path);
+      t.equal(String(path), pathOf(redactTarget(target)));
+      if (typeof path !== 'string') copied++;
+    }
+  t.ok(copied > ORDINARY_PATHS.length / 2, `${copied} are copied`);
+  const lines = new RequestLines();
+  t.equal(lines.pathIn(lines.takeSlot(exchangeRecord(), 0)), null, 'nothing is known');
   t.end();
 });
 

@@ -6,7 +6,7 @@ import { HTTP_EXCHANGE } from '../generated/packet.js';
 import { readAddress, readComm, readIp, readU64 } from '../kernel/read.js';
 import { formatAddress, formatEndpoint } from '../metrics/address.js';
 import { Constant, putConstant, putFixed, putUint, type ByteWriter } from '../metrics/bytes.js';
-import { PrefixCache } from '../metrics/lines.js';
+import { PrefixCache, type PlainText } from '../metrics/lines.js';
 import { escapeLabel } from '../metrics/text.js';
 import {
   causeOf,
@@ -16,7 +16,6 @@ import {
   sideOf,
   type Side,
 } from '../sources/exchange.js';
-import type { RequestLine } from '../sources/request-lines.js';
 
 const { at: FIELD } = HTTP_EXCHANGE;
 const DECIMALS_OF_SECONDS = 9;
@@ -31,8 +30,9 @@ const KEY_WORDS = SOCK_WORDS + REST_WORDS + 1;
 
 const UNKNOWN_WORD = -1;
 const WORD = 2 ** 32;
-/** The longest a line can be without what is made once and without its path. */
+/** The longest a line can be without what is made once and without a path that is text. */
 const ROOM = 2048;
+const PATH = Constant.of(',url_path="');
 const STATUS = Constant.of(',http_response_status_code="');
 const RETRANSMITS = Constant.of(',retransmits="');
 const EARLY = Constant.of(',early="1"');
@@ -74,21 +74,28 @@ export class ExchangeText {
   }
 
   /**
-   * Adds the line of the exchange at `at`; `connectNs`: how long connecting took before it. Works on the
-   * buffer itself, as packetLine does.
+   * Adds the line of the exchange at `at`; `path`: what is shown of the request's, null if it is not known;
+   * `connectNs`: how long connecting took before it. Works on the buffer itself, as packetLine does.
    */
-  add(view: DataView, at: number, request: RequestLine | null, connectNs: number | null): void {
+  add(view: DataView, at: number, path: string | PlainText | null, connectNs: number | null): void {
     const out = this.lines;
     const known = this.#knownOf(view, at);
-    out.constant(known.head);
-    if (request !== null) {
-      out.ascii(',url_path="');
-      out.label(request.path);
-      out.byte(QUOTE);
+    out.ensure(known.head.length + ROOM);
+    let { data } = out;
+    let end = putConstant(data, out.length, known.head);
+    if (path !== null) {
+      end = putConstant(data, end, PATH);
+      if (typeof path !== 'string') {
+        const { bytes, from, to } = path;
+        for (let i = from; i < to; i++) data.setUint8(end++, bytes[i]!);
+      } else {
+        out.length = end;
+        out.label(path);
+        out.ensure(ROOM);
+        ({ data, length: end } = out);
+      }
+      data.setUint8(end++, QUOTE);
     }
-    out.ensure(ROOM);
-    const { data } = out;
-    let end = out.length;
     const status = view.getUint16(at + FIELD.status, true);
     if (status !== 0) end = putNumber(data, end, STATUS, status);
     end = this.#putPlaces(data, end, at, known.places);

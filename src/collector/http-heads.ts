@@ -82,8 +82,8 @@ export class HttpHeads {
     this.#isWhole = targets === 'full';
   }
 
-  /** Takes a head record. */
-  add(view: DataView, at: number): void {
+  /** Takes a head record; true: its line has nothing to hide, and is shown as it is. */
+  add(view: DataView, at: number): boolean {
     if (view !== this.#view) {
       this.#view = view;
       this.#bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
@@ -104,7 +104,9 @@ export class HttpHeads {
       isCut || !this.#isWhole
         ? -1
         : putClean(this.#bytes, line, length, this.#buffer, index * LINE_MAX);
-    head.text = head.end < 0 ? this.#texts.text(this.#bytes, line, length, isCut) : null;
+    const isClean = head.end >= 0;
+    head.text = isClean ? null : this.#texts.text(this.#bytes, line, length, isCut);
+    return isClean;
   }
 
   /** The heads of a packet as one text; null if their records were lost. */

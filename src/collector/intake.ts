@@ -298,8 +298,8 @@ export class Intake {
 
   #takeHttp(kind: number, view: DataView, at: number): void {
     if (kind === KIND.NW_KIND_HTTP_HEAD) {
-      if (this.#told !== 'none') this.#heads.add(view, at);
-      this.requests.head(view, at);
+      const isClean = this.#told === 'none' ? undefined : this.#heads.add(view, at);
+      this.requests.head(view, at, isClean);
     } else if (kind === KIND.NW_KIND_HTTP_EXCHANGE) {
       this.exchanges.add(view, at);
       this.requests.exchange(view, at);

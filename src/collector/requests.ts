@@ -62,9 +62,9 @@ export class Requests implements RequestSummary {
     return this.#lines.forgotten;
   }
 
-  /** Takes the record of a head. */
-  head(view: DataView, at: number): void {
-    this.#lines.add(view, at);
+  /** Takes the record of a head; `isClean`: as {@link RequestLines.add} has it. */
+  head(view: DataView, at: number, isClean?: boolean): void {
+    this.#lines.add(view, at, isClean);
   }
 
   /** Takes the record of an exchange. */
@@ -74,14 +74,15 @@ export class Requests implements RequestSummary {
     const names = this.#parts.namesOf(readU64(view, at + FIELD.cgroup));
     this.#parts.units.of(names).requests[sideOf(view.getUint8(at + FIELD.role))]++;
     const { log, ndjson, toWallMs, handshakes } = this.#parts;
-    const request = this.#lines.take(view, at);
+    const slot = this.#lines.takeSlot(view, at);
     const connectNs = handshakes.before(view, at);
     if (log !== null) {
-      this.#text.add(view, at, request, connectNs);
+      this.#text.add(view, at, this.#lines.pathIn(slot), connectNs);
       this.#waiting++;
     }
     const isSlow = this.#isSlow(readU64(view, at + FIELD.durationNs));
     if (!isSlow && ndjson === null) return;
+    const request = this.#lines.lineIn(slot);
     const exchange = { ...decodeHttpExchange(view, at), request, connectNs };
     ndjson?.exchange(exchange, toWallMs(exchange.tsNs), names);
     if (isSlow) this.#keep(exchange);

@@ -36,6 +36,9 @@ const FORM_WORDS = new Set(['id', 'hash', 'value', 'string']);
 /** The same, but only as the whole name: `/pass/x`, not `/boarding-pass/x`. */
 const SECRET_ALONE = new Set(['pass', 'pin', 'session', 'sessions', 'basic']);
 
+/** The same, but only for what is assigned: `(ticket='x')`, while `/ticket/4711` stays. */
+const SECRET_ASSIGNED = new Set(['ticket']);
+
 /** What follows may be a secret, or the next word of a plain address: all but {@link VERBS} goes. */
 const SENSITIVE = new Set(
   `auth auth2 oauth oauth2 authenticate authorize authorization sso saml login signin logon reset
@@ -165,10 +168,14 @@ export function nameKind(text: string): NameKind | null {
   return KINDS.find(([names]) => names.has(all))?.[1] ?? null;
 }
 
-/** Whether what is assigned to a name is a secret, whatever it looks like: `laravel_session=`. */
+/** Whether what is assigned to a name is a secret, whatever it looks like: `laravel_session=`, `magic_link=`. */
 export function isAssignedSecret(text: string): boolean {
-  const last = nameWords(text).at(-1) ?? '';
-  return SECRET_ALONE.has(last) || SENSITIVE.has(last) || CODE.has(last);
+  const words = nameWords(text);
+  const last = words.at(-1) ?? '';
+  return (
+    [SECRET_ALONE, SECRET_ASSIGNED, SENSITIVE, CODE].some((names) => names.has(last)) ||
+    isSensitiveCompound(words)
+  );
 }
 
 /** Whether a name and a password stand behind it. */

@@ -4,9 +4,11 @@
  * become a text of their own; whatever happens to exchanges, the memory is bounded.
  */
 import { HTTP_EXCHANGE, HTTP_HEAD } from '../generated/packet.js';
-import { HeadCache } from '../http/http-info.js';
+import { putClean } from '../http/clean.js';
+import { HeadCache, LINE_MAX } from '../http/http-info.js';
 import { pathOf, routeOf } from '../http/route.js';
 import type { Targets } from '../http/targets.js';
+import type { PlainText } from '../metrics/lines.js';
 import { NONE, SocketTable } from './socket-table.js';
 
 const { at: HEAD } = HTTP_HEAD;
@@ -15,6 +17,8 @@ const { at: EXCHANGE } = HTTP_EXCHANGE;
 /** Bytes of a line that the kernel takes along. */
 const LINE_BYTES = HTTP_HEAD.size - HEAD.line;
 const WORD_BYTES = 4;
+const SPACE = 0x20;
+const QUESTION = 0x3f;
 /** Requests of one connection that may end after a later one: behind that their end has been lost. */
 const MOST_BEHIND = 128;
 /** Texts whose parts are remembered. */
@@ -39,6 +43,24 @@ export interface RequestLineLimits {
 
 const LIMITS: RequestLineLimits = { all: 65_536, perConnection: 1024 };
 
+/** What is known of the bytes of a line. */
+const CLEANNESS = { unknown: 0, clean: 1, other: 2 } as const;
+
+/** A path in the buffer, of a line with nothing to hide. */
+class CleanPath implements PlainText {
+  readonly bytes: Buffer;
+  from = 0;
+  to = 0;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+
+  toString(): string {
+    return this.bytes.toString('latin1', this.from, this.to);
+  }
+}
+
 /** `GET /a HTTP/1.1`, or cut short: `GET /a…`. */
 function partsOf(text: string): RequestLine | null {
   const space = text.indexOf(' ');
@@ -54,9 +76,17 @@ export class RequestLines {
   /** The slot of the newest line of each connection. */
   readonly #newestOf: SocketTable;
   readonly #bytes: Uint8Array;
+  /** The same memory. */
+  readonly #buffer: Buffer;
+  readonly #path: CleanPath;
+  /** Whether a clean line may be shown as it is. */
+  readonly #isWhole: boolean;
+  readonly #scratch = new Uint8Array(LINE_MAX);
   readonly #words: Int32Array;
   readonly #lengths: Uint16Array;
   readonly #isCut: Uint8Array;
+  /** A value of {@link CLEANNESS}. */
+  readonly #cleanness: Uint8Array;
   readonly #numbers: Int32Array;
   /** Address of the socket. */
   readonly #low: Int32Array;
@@ -85,9 +115,13 @@ export class RequestLines {
     // Of 16 MB only the pages that are written to are taken from the machine.
     this.#words = new Int32Array((limits.all * LINE_BYTES) / WORD_BYTES);
     this.#bytes = new Uint8Array(this.#words.buffer);
+    this.#buffer = Buffer.from(this.#words.buffer);
+    this.#path = new CleanPath(this.#buffer);
+    this.#isWhole = targets === 'full';
     this.#newestOf = new SocketTable(limits.all);
     this.#lengths = new Uint16Array(limits.all);
     this.#isCut = new Uint8Array(limits.all);
+    this.#cleanness = new Uint8Array(limits.all);
     this.#numbers = new Int32Array(limits.all);
     this.#low = new Int32Array(limits.all);
     this.#high = new Int32Array(limits.all);
@@ -107,8 +141,11 @@ export class RequestLines {
     return this.#forgotten;
   }
 
-  /** Takes the record of a head; of responses nothing is kept. */
-  add(view: DataView, at: number): void {
+  /**
+   * Takes the record of a head; of responses nothing is kept. `isClean`: whether its line has nothing to
+   * hide, if that has been looked at.
+   */
+  add(view: DataView, at: number, isClean?: boolean): void {
     const low = view.getInt32(at + HEAD.sock, true);
     const high = view.getInt32(at + HEAD.sock + WORD_BYTES, true);
     if ((low | high) === 0 || view.getUint16(at + HEAD.status, true) !== 0) return;
@@ -122,6 +159,8 @@ export class RequestLines {
     else if (this.#size === this.#limits.all) this.#forgetOldest();
     const slot = this.#take();
     this.#copy(view, at, slot);
+    this.#cleanness[slot] =
+      isClean === undefined ? CLEANNESS.unknown : isClean ? CLEANNESS.clean : CLEANNESS.other;
     this.#numbers[slot] = number;
     this.#low[slot] = low;
     this.#high[slot] = high;
@@ -142,11 +181,16 @@ export class RequestLines {
     this.#isCut[slot] = view.getUint8(at + HEAD.truncated);
   }
 
-  /**
-   * The line of the exchange whose record is at `at`, which is forgotten; null: it is not known. Of
-   * requests that are pipelined a later one may end first.
-   */
+  /** The line of the exchange whose record is at `at`, which is forgotten; null: it is not known. */
   take(view: DataView, at: number): RequestLine | null {
+    return this.lineIn(this.takeSlot(view, at));
+  }
+
+  /**
+   * The same as a slot, for {@link pathIn} and {@link lineIn} until the next line is added; NONE: it is not
+   * known. Of requests that are pipelined a later one may end first.
+   */
+  takeSlot(view: DataView, at: number): number {
     const low = view.getInt32(at + EXCHANGE.sock, true);
     const high = view.getInt32(at + EXCHANGE.sock + WORD_BYTES, true);
     const number = view.getInt32(at + EXCHANGE.number, true);
@@ -155,27 +199,58 @@ export class RequestLines {
     while (newest !== NONE) {
       const slot = this.#behind[before]!;
       const ahead = (this.#numbers[slot]! - number) | 0;
-      if (ahead > 0) return null;
+      if (ahead > 0) return NONE;
       if (ahead < 0 && ahead >= -MOST_BEHIND) {
-        if (slot === newest) return null;
+        if (slot === newest) return NONE;
         before = slot;
         continue;
       }
       newest = this.#release(newest, before);
-      if (ahead === 0) return this.#lineIn(slot);
+      if (ahead === 0) return slot;
     }
-    return null;
+    return NONE;
   }
 
-  /** The line in a slot that has just been released. */
-  #lineIn(slot: number): RequestLine | null {
-    const isCut = this.#isCut[slot] === 1;
-    const text = this.#texts.text(this.#bytes, slot * LINE_BYTES, this.#lengths[slot]!, isCut);
+  /** What is shown of the path, as bytes if that needs no text; null: nothing is known. */
+  pathIn(slot: number): string | PlainText | null {
+    if (slot === NONE) return null;
+    if (!this.#isClean(slot)) return this.lineIn(slot)?.path ?? null;
+    const [bytes, path] = [this.#bytes, this.#path];
+    let at = slot * LINE_BYTES;
+    while (bytes[at] !== SPACE) at++;
+    path.from = ++at;
+    while (bytes[at] !== SPACE && bytes[at] !== QUESTION) at++;
+    path.to = at;
+    return path;
+  }
+
+  /** The line that was taken from a slot, in words; null: nothing is known. */
+  lineIn(slot: number): RequestLine | null {
+    if (slot === NONE) return null;
+    const text = this.#textIn(slot);
     let parts = this.#parts.get(text);
     if (parts !== undefined) return parts;
     if (this.#parts.size >= MOST_TEXTS) this.#parts.clear();
     this.#parts.set(text, (parts = partsOf(text)));
     return parts;
+  }
+
+  #textIn(slot: number): string {
+    const [at, length] = [slot * LINE_BYTES, this.#lengths[slot]!];
+    if (this.#isClean(slot)) return this.#buffer.toString('latin1', at, at + length);
+    return this.#texts.text(this.#bytes, at, length, this.#isCut[slot] === 1);
+  }
+
+  /** Whether the line in a slot is shown as it is. */
+  #isClean(slot: number): boolean {
+    if (this.#cleanness[slot] === CLEANNESS.unknown) {
+      const isClean =
+        this.#isWhole &&
+        this.#isCut[slot] === 0 &&
+        putClean(this.#bytes, slot * LINE_BYTES, this.#lengths[slot]!, this.#scratch, 0) >= 0;
+      this.#cleanness[slot] = isClean ? CLEANNESS.clean : CLEANNESS.other;
+    }
+    return this.#cleanness[slot] === CLEANNESS.clean;
   }
 
   #take(): number {

@@ -36,6 +36,20 @@ const MASKED: Readonly<Record<string, string>> = {
 };
 
 const GETS = [{}, { path: FILE.path }, { path: '/file/none' }, { method: 'HEAD', path: FILE.path }];
+
+/** Answers without a body, whatever their heads say of one: 204 and 304 where the server has them. */
+const BODILESS: readonly HttpRequest[] = ['GET', 'HEAD'].flatMap((method) => [
+  { method, path: '/empty' },
+  { method, path: FILE.path, headers: { 'If-None-Match': '*' } },
+  { method, path: FILE.path, headers: { 'If-Modified-Since': 'Fri, 31 Dec 2100 00:00:00 GMT' } },
+]);
+
+/** What goes to and fro behind it is no HTTP, though it looks like it. */
+const UPGRADE: HttpRequest = {
+  path: '/socket',
+  headers: { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' },
+  echo: 5000,
+};
 const SECRETS = Object.keys(MASKED).map((path) => ({ path }));
 type Asked = Partial<HttpClientOptions> & { readonly total: number };
 
@@ -43,6 +57,8 @@ type Asked = Partial<HttpClientOptions> & { readonly total: number };
 const KEPT_ALIVE: readonly Asked[] = [
   { total: 35, connections: 4, concurrency: 2, requests: [...GETS, ...SECRETS] },
   { total: 12, connections: 2, pipeline: 4, requests: GETS },
+  { total: 14, connections: 2, requests: BODILESS },
+  { total: 14, connections: 2, pipeline: 7, requests: [...BODILESS, {}] },
   { total: 4, connections: 2, connectFirst: true, requests: [{ split: 7 }] },
   // once on each: HAProxy answers before the body has come, and then closes
   { total: 2, connections: 2, requests: [{ method: 'POST', chunks: [3, 4000, 1] }] },
@@ -53,7 +69,7 @@ const ONCE = { total: 3, connections: 3, concurrency: 3, close: 'wait' } as cons
 
 /** And on connections with one request each. */
 const CLOSED: readonly Asked[] = [
-  ...[...GETS, ...SECRETS].map((request) => ({ ...ONCE, requests: [request] })),
+  ...[...GETS, ...SECRETS, ...BODILESS].map((request) => ({ ...ONCE, requests: [request] })),
   { ...ONCE, connections: 1, total: 1, requests: [{ method: 'POST', chunks: [3, 4000, 1] }] },
   { total: 4, connections: 4, connectFirst: true, requests: [{ split: 7 }], close: 'wait' },
 ];
@@ -119,7 +135,7 @@ const logged = (answers: readonly LoggedAnswer[]): string[] =>
     [peerPort, method, MASKED[path] ?? path, status].join(' '),
   );
 
-/** By method and status, from the histogram of durations. */
+/** By method and status, from the histogram of durations; `-` is no answer. */
 function counted(state: readonly Sample[], side: Side, port: number): Record<string, number> {
   const counts: Record<string, number> = {};
   const name = `http_${side}_request_duration_seconds_count`;
@@ -184,7 +200,10 @@ const SERVERS: Readonly<Record<string, readonly [Start, readonly Asked[]]>> = {
     (t, namespace, port) => startHaproxy(t, namespace, { port, bind: 'defer-accept' }),
     KEPT_ALIVE,
   ],
-  'a Node.js server': [startNodeServer, KEPT_ALIVE],
+  'a Node.js server': [
+    startNodeServer,
+    [...KEPT_ALIVE, { total: 2, connections: 2, requests: [UPGRADE] }],
+  ],
   'a Python server': [startPythonServer, CLOSED],
 };
 
@@ -202,6 +221,8 @@ t.test('every request to a real server is seen as it was logged', { skip }, asyn
     await server.stop();
   }
   const watched = await stopped(t, collector);
+  const statuses = new Set(served.flatMap(({ server }) => server.answers().map((a) => a.status)));
+  for (const status of [101, 204, 304]) t.ok(statuses.has(status), `there is a ${status}`);
   for (const { name, server } of served) {
     await t.test(`as ${name} logged it`, (t) => {
       compare(t, watched, server.port, server.answers());
@@ -257,7 +278,7 @@ function seenProxied(objects: readonly Json[], isServer: boolean): string[] {
 }
 
 t.test(
-  'what a server refuses is an exchange with the status that came back',
+  'what a server refuses is an exchange of its method with the status that came back',
   { skip },
   async (t) => {
     const served = await Promise.all(
@@ -277,7 +298,8 @@ t.test(
         const { statuses: came, errors } = await client.go();
         await client.stop();
         const status = Object.keys(came)[0] ?? (errors['ECLOSED'] === 1 ? '-' : 'no end');
-        statuses[status] = (statuses[status] ?? 0) + 1;
+        const method = request.method === undefined ? 'GET' : '_OTHER';
+        statuses[`${method} ${status}`] = (statuses[`${method} ${status}`] ?? 0) + 1;
       }
       answers.push(statuses);
       await server.stop();
@@ -285,16 +307,6 @@ t.test(
     const { state } = await stopped(t, collector);
     for (const [at, { name, server }] of served.entries())
       for (const side of SIDES)
-        t.strictSame(byStatus(state, side, server.port), answers[at], `${name}, ${side}`);
+        t.strictSame(counted(state, side, server.port), answers[at], `${name}, ${side}`);
   },
 );
-
-/** From the histogram of durations; `-` is no answer. */
-function byStatus(state: readonly Sample[], side: Side, port: number): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const [what, n] of Object.entries(counted(state, side, port))) {
-    const status = what.split(' ')[1] ?? '';
-    counts[status] = (counts[status] ?? 0) + n;
-  }
-  return counts;
-}

@@ -17,6 +17,6 @@ export function requestLine({ target = '/', endMs, ...fields }: LoggedRequest): 
   const view = exchangeRecord({ tsNs: 0, ...fields });
   if (target !== null) lines.add(headRecord({ line: `GET ${target} HTTP/1.1` }), 0);
   const text = new ExchangeText(new ByteWriter(), () => endMs);
-  text.add(view, 0, target === null ? null : lines.take(view, 0), null);
+  text.add(view, 0, lines.pathIn(lines.takeSlot(view, 0)), null);
   return text.lines.view().toString();
 }

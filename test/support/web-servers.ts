@@ -264,11 +264,18 @@ const log = (socket, status, method, path) =>
 const server = createServer((request, response) => {
   const { method, url, socket } = request;
   const path = url.split('?')[0];
-  const status = path === '/file/none' ? 404 : 200;
+  const isSame = path === '${FILE.path}' && request.headers['if-none-match'] === '*';
+  const status = isSame ? 304 : path === '/file/none' ? 404 : path === '/empty' ? 204 : 200;
   request.resume().on('end', () => {
     log(socket, status, method, url);
     response.writeHead(status).end(path === '${FILE.path}' ? file : 'ok\\n');
   });
+});
+server.on('upgrade', (request, socket, head) => {
+  log(socket, 101, request.method, request.url);
+  socket.write('HTTP/1.1 101 Switching Protocols\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n\\r\\n');
+  socket.write(head);
+  socket.pipe(socket);
 });
 server.on('connect', (request, socket) => {
   log(socket, 200, 'CONNECT', request.url);
@@ -278,7 +285,10 @@ server.listen(Number(port), '127.0.0.1');
 process.on('SIGTERM', () => server.close(() => process.exit()));
 `;
 
-/** Node's own http server; keep-alive, chunked answers. */
+/**
+ * Node's own http server; keep-alive, chunked answers, 204 for /empty. On a connection that is upgraded all
+ * that comes goes back.
+ */
 export async function startNodeServer(
   t: Teardown,
   namespace: Namespace,
