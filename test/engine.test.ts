@@ -272,9 +272,9 @@ t.test('the sizes of what programs share with the reader are those of the C stru
     filter: 1416,
     filterVariable: 1416,
     histogram: 41 * 8,
-    connectionTotals: (2 * 8 + 4 + (2 + 2 + 14) * 41 + 195) * 8,
+    connectionTotals: (2 * 8 + 4 + (2 + 2) * 259 + 195 + 14 * 41) * 8,
     retransmitTotals: 9 * 8,
-    layerTotals: (2 * 4 * 2 * 41 + 2 * 4) * 8,
+    layerTotals: (2 * 4 * 2 * 147 + 2 * 4) * 8,
     faultKey: 16,
     ringCounts: 24,
   });
@@ -286,24 +286,27 @@ t.test('totals are decoded counter by counter', (t) => {
     new DataView(BigUint64Array.from({ length: count }, (_, i) => BigInt(i)).buffer);
   const from = (first: number, length: number): number[] =>
     Array.from({ length }, (_, i) => first + i);
-  const histogram = (at: number) => ({ buckets: from(at, 40), sumNs: at + 40 });
-  t.strictSame(connection.decodeConnectionTotals(words(953), 0), {
+  const histogram = (at: number, buckets = 40) => ({
+    buckets: from(at, buckets),
+    sumNs: at + buckets,
+  });
+  t.strictSame(connection.decodeConnectionTotals(words(1825), 0), {
     outcomes: [from(0, 8), from(8, 8)],
     bytesSent: 16,
     bytesReceived: 17,
     segsIn: 18,
     segsOut: 19,
-    handshake: [histogram(20), histogram(61)],
-    duration: [histogram(102), histogram(143)],
-    rtt: { buckets: from(184, 194), sumNs: 378 },
-    state: from(0, 14).map((i) => histogram(379 + i * 41)),
+    handshake: [histogram(20, 258), histogram(279, 258)],
+    duration: [histogram(538, 258), histogram(797, 258)],
+    rtt: histogram(1056, 194),
+    state: from(0, 14).map((i) => histogram(1251 + i * 41)),
   });
-  const { duration, notMeasured } = packet.decodeLayerTotals(words(664), 0);
-  t.strictSame(duration[0]?.[0]?.[0], histogram(0), 'receive, MAC, IPv4');
-  t.strictSame(duration[0]?.[0]?.[1], histogram(41), 'receive, MAC, IPv6');
-  t.strictSame(duration[0]?.[2]?.[0], histogram(164), 'receive, TCP, IPv4');
-  t.strictSame(duration[1]?.[1]?.[1], histogram(451), 'transmit, IP, IPv6');
-  t.strictSame(notMeasured, [from(656, 4), from(660, 4)]);
+  const { duration, notMeasured } = packet.decodeLayerTotals(words(2360), 0);
+  t.strictSame(duration[0]?.[0]?.[0], histogram(0, 146), 'receive, MAC, IPv4');
+  t.strictSame(duration[0]?.[0]?.[1], histogram(147, 146), 'receive, MAC, IPv6');
+  t.strictSame(duration[0]?.[2]?.[0], histogram(588, 146), 'receive, TCP, IPv4');
+  t.strictSame(duration[1]?.[1]?.[1], histogram(1617, 146), 'transmit, IP, IPv6');
+  t.strictSame(notMeasured, [from(2352, 4), from(2356, 4)]);
   t.strictSame(connection.decodeRetransmitTotals(words(9), 0), {
     segments: from(0, 8),
     recovered: 8,

@@ -74,7 +74,7 @@ const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 const encodeU32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
 /** A segment that found an accept queue full; the kernel's own name for it, where it has one. */
-export const OVERFLOW = 'TCP_LISTEN_OVERFLOW';
+const OVERFLOW = 'TCP_LISTEN_OVERFLOW';
 /** Its number where the kernel (before 6.14) has none: beyond all of its own. */
 const OVERFLOW_NUMBER = NO_REASON - 1;
 

@@ -27,7 +27,7 @@ const WORD = 0x1_0000_0000;
 const UNKNOWN_WORD = -1;
 
 /** The bucket of a duration: the first whose bound is no less; the last one is all above. */
-export function layerBucket(ns: number): number {
+function layerBucket(ns: number): number {
   if (ns <= FIRST_BOUND_NS) return 0;
   if (ns > BOUNDS_NS[BUCKETS - 2]!) return BUCKETS - 1;
   // from the power of two below it on: at most eight steps
