@@ -69,6 +69,15 @@ export function total(...args: Parameters<typeof select>): number {
   return select(...args).reduce((sum, { value }) => sum + value, 0);
 }
 
+/** What netwatch.prom counts as lost, by source (or file) and stage. */
+export function losses(samples: readonly Sample[]): Record<string, number> {
+  return Object.fromEntries(
+    select(samples, 'netwatch_events_lost_total')
+      .filter(({ value }) => value > 0)
+      .map(({ labels, value }) => [Object.values(labels).join(' '), value]),
+  );
+}
+
 function parseSample(line: string, number: number, fail: (what: string) => never): Sample {
   let at = 0;
   const take = (pattern: RegExp): RegExpExecArray | null => {
