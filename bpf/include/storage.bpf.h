@@ -48,14 +48,17 @@ static __always_inline void nw_count_failure(void *map)
 
 #define NW_EEXIST 17
 
-/* The same if nothing is noted there yet. */
-#define nw_table_add(map, key, value)                                    \
-	({                                                               \
-		long _error = bpf_map_update_elem((map), (key), (value), \
-						  BPF_NOEXIST);          \
-		if (_error && _error != -NW_EEXIST)                      \
-			nw_count_failure(&table_failures);               \
-		_error == 0;                                             \
+/*
+ * The same if nothing is noted there yet. Before 6.4 the helper is an int's, and
+ * what stands above its 32 bits is no sign.
+ */
+#define nw_table_add(map, key, value)                                   \
+	({                                                              \
+		int _error = bpf_map_update_elem((map), (key), (value), \
+						 BPF_NOEXIST);          \
+		if (_error && _error != -NW_EEXIST)                     \
+			nw_count_failure(&table_failures);              \
+		_error == 0;                                            \
 	})
 
 /* What a table has for this key, made of `none` if it is new; NULL is counted. */

@@ -113,4 +113,6 @@ t.test('connections that existed before are found with their owners', async (t) 
   t.strictSame(difference(wanted, owners(found)), SAME);
   t.equal(select(found, 'netwatch_connection_srtt_seconds').length, 16, 'and their state');
   await collector.stop();
+  // each pull has found the same listeners
+  t.strictSame(losses(collector.samples('netwatch.prom')), {});
 });
