@@ -7,7 +7,7 @@ import { HTTP_HEAD, PACKET } from '../generated/packet.js';
 import { putClean } from '../http/clean.js';
 import { HeadCache, joinHttpInfo, LINE_MAX } from '../http/http-info.js';
 import type { Targets } from '../http/targets.js';
-import type { PlainText } from '../metrics/lines.js';
+import { PlainSlice, type PlainText } from '../metrics/lines.js';
 
 const HEAD = HTTP_HEAD.at;
 const FIELD = PACKET.at;
@@ -45,27 +45,12 @@ const isSame = (a: Key, b: Key): boolean =>
 const numberOf = ({ seq, low, rx }: Key): number =>
   seq * 2 ** 21 + (((low >>> 4) & 0xf_ffff) << 1) + rx;
 
-/** A clean head in the buffer. */
-class CleanHead implements PlainText {
-  readonly bytes: Buffer;
-  from = 0;
-  to = 0;
-
-  constructor(bytes: Buffer) {
-    this.bytes = bytes;
-  }
-
-  toString(): string {
-    return this.bytes.toString('latin1', this.from, this.to);
-  }
-}
-
 export class HttpHeads {
   readonly #texts: HeadCache;
   /** Whether a clean head may be shown as it is. */
   readonly #isWhole: boolean;
   readonly #buffer = Buffer.alloc(RECENT * LINE_MAX);
-  readonly #clean = new CleanHead(this.#buffer);
+  readonly #clean = new PlainSlice(this.#buffer);
   readonly #recent: Recent[] = Array.from({ length: RECENT }, () => ({
     ...{ low: 0, high: 0, seq: 0, rx: 0 },
     ...{ live: false, end: 0, text: null },

@@ -39,6 +39,21 @@ export interface PlainText {
 }
 const PLAIN_MAX = 256;
 
+/** One whose place in a buffer is set anew for each text: no object of its own. */
+export class PlainSlice implements PlainText {
+  readonly bytes: Buffer;
+  from = 0;
+  to = 0;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+
+  toString(): string {
+    return this.bytes.toString('latin1', this.from, this.to);
+  }
+}
+
 /**
  * What a packet line says beyond its connection. Times are nanoseconds in the layer, null if not
  * known.

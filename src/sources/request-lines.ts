@@ -8,7 +8,7 @@ import { putClean } from '../http/clean.js';
 import { HeadCache, LINE_MAX } from '../http/http-info.js';
 import { pathOf, routeOf } from '../http/route.js';
 import type { Targets } from '../http/targets.js';
-import type { PlainText } from '../metrics/lines.js';
+import { PlainSlice, type PlainText } from '../metrics/lines.js';
 import { NONE, SocketTable } from './socket-table.js';
 
 const { at: HEAD } = HTTP_HEAD;
@@ -46,21 +46,6 @@ const LIMITS: RequestLineLimits = { all: 65_536, perConnection: 1024 };
 /** What is known of the bytes of a line. */
 const CLEANNESS = { unknown: 0, clean: 1, other: 2 } as const;
 
-/** A path in the buffer, of a line with nothing to hide. */
-class CleanPath implements PlainText {
-  readonly bytes: Buffer;
-  from = 0;
-  to = 0;
-
-  constructor(bytes: Buffer) {
-    this.bytes = bytes;
-  }
-
-  toString(): string {
-    return this.bytes.toString('latin1', this.from, this.to);
-  }
-}
-
 /** `GET /a HTTP/1.1`, or cut short: `GET /a…`. */
 function partsOf(text: string): RequestLine | null {
   const space = text.indexOf(' ');
@@ -78,7 +63,7 @@ export class RequestLines {
   readonly #bytes: Uint8Array;
   /** The same memory. */
   readonly #buffer: Buffer;
-  readonly #path: CleanPath;
+  readonly #path: PlainSlice;
   /** Whether a clean line may be shown as it is. */
   readonly #isWhole: boolean;
   readonly #scratch = new Uint8Array(LINE_MAX);
@@ -116,7 +101,7 @@ export class RequestLines {
     this.#words = new Int32Array((limits.all * LINE_BYTES) / WORD_BYTES);
     this.#bytes = new Uint8Array(this.#words.buffer);
     this.#buffer = Buffer.from(this.#words.buffer);
-    this.#path = new CleanPath(this.#buffer);
+    this.#path = new PlainSlice(this.#buffer);
     this.#isWhole = targets === 'full';
     this.#newestOf = new SocketTable(limits.all);
     this.#lengths = new Uint16Array(limits.all);
