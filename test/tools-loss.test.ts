@@ -7,7 +7,7 @@ import { flagNames, dropColumns, faultColumns } from '../src/tools/loss/drop-col
 import { DropCounts } from '../src/tools/loss/drop-counts.js';
 import { FlowCounts } from '../src/tools/loss/flows.js';
 import { retransmitColumns } from '../src/tools/loss/retransmit-columns.js';
-import { kernelSymbols } from '../src/kernel/kallsyms.js';
+import { kernelSymbols, symbolAddress } from '../src/kernel/kallsyms.js';
 import type { DropRecord } from '../src/sources/drop.js';
 import type { InsightRecord } from '../src/sources/insight.js';
 import { framesOf } from '../src/sources/stack.js';
@@ -320,6 +320,14 @@ t.test('an address in the kernel is named by the function it lies in', (t) => {
     Buffer.from(SYMBOLS.replace(/^[0-9a-f]{16}/gm, '0'.repeat(16))),
   );
   t.equal(hidden.nameOf(at(0x81a00000)), null, 'no CAP_SYSLOG: all addresses are 0');
+  t.end();
+});
+
+t.test('a symbol has an address, unless the kernel hides it', (t) => {
+  const text = 'ffffffff81e0c4a0 D sock_file_ops\nffffffff81e0c5a0 d socket_file_ops\n';
+  t.equal(symbolAddress('socket_file_ops', text), 0xffffffff81e0c5a0n);
+  t.equal(symbolAddress('file_ops', text), null, 'the whole name');
+  t.equal(symbolAddress('socket_file_ops', text.replace(/^[0-9a-f]+/gm, '0'.repeat(16))), null);
   t.end();
 });
 

@@ -48,6 +48,15 @@ extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 #define nw_cast(type, pointer) \
 	((type *)bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(type)))
 
+/*
+ * The same pointer as one that is not trusted, for reading another pointer: for
+ * each that is read through a trusted one the verifier of such kernels searches
+ * all types of the kernel by name, on every path (0.7 to 1.4 ms in 6.18).
+ */
+#define nw_plain(pointer)                                                   \
+	(nw_has_kernel_context ? nw_cast(typeof(*(pointer)), pointer) : \
+				 (pointer))
+
 /* One field of kernel memory that a hook knows only the address of; 0 at NULL. */
 #define nw_read(pointer, field)                                                \
 	(nw_has_kernel_context ? nw_cast(typeof(*(pointer)), pointer)->field : \

@@ -143,7 +143,7 @@ static __always_inline void nw_fill_connection(struct nw_connection *c,
 	c->head.sock = (__u64)sk;
 	c->head.netns = nw_sock_netns(sk);
 	c->cookie = sk->__sk_common.skc_cookie.counter;
-	c->task.cgroup = sk->sk_cgrp_data.cgroup->kn->id;
+	c->task.cgroup = nw_plain(sk)->sk_cgrp_data.cgroup->kn->id;
 	c->error = sk->sk_err;
 	c->role = nw_role_of(sk, tp, s, state);
 	c->counted = nw_counted_beside_data(sk, tp, s, state);

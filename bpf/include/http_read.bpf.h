@@ -43,8 +43,8 @@ static __always_inline void nw_points_reader(struct nw_points *p,
 
 	if (p->pid == pid)
 		return;
-	__builtin_memcpy(p->comm, task->group_leader->comm, sizeof(p->comm));
-	p->cgroup = task->cgroups->dfl_cgrp->kn->id;
+	nw_current_comm(p->comm);
+	p->cgroup = bpf_get_current_cgroup_id();
 	p->pid = pid;
 }
 

@@ -164,21 +164,53 @@ static __always_inline bool nw_has_task_btf(void)
 					  BPF_FUNC_get_current_task_btf);
 }
 
-static __always_inline void nw_current_task(struct nw_task *to)
+/*
+ * What the process that runs has, a value a call. Global functions: the verifier
+ * walks those once, what is inlined once per use and path, and the pointers that
+ * they read are dear to it, see nw_plain().
+ */
+__noinline __u64 nw_current_start_ns(void)
 {
 	struct task_struct *task;
 
 	if (nw_has_task_btf()) {
-		nw_task_of(to, bpf_get_current_task_btf());
-		return;
+		task = bpf_get_current_task_btf();
+		return task->group_leader->start_boottime;
 	}
 	task = (struct task_struct *)bpf_get_current_task();
+	return BPF_CORE_READ(task, group_leader, start_boottime);
+}
+
+/* Half of the process's name: 0 or 1. A thread may carry one of its own. */
+__noinline __u64 nw_half_comm(__u32 half)
+{
+	struct task_struct *task;
+	__u64 comm[2];
+
+	if (nw_has_task_btf()) {
+		task = bpf_get_current_task_btf();
+		__builtin_memcpy(comm, task->group_leader->comm, sizeof(comm));
+	} else {
+		task = (struct task_struct *)bpf_get_current_task();
+		BPF_CORE_READ_STR_INTO(&comm, task, group_leader, comm);
+	}
+	return half ? comm[1] : comm[0];
+}
+
+static __always_inline void nw_current_comm(__u8 *to)
+{
+	__u64 comm[2] = { nw_half_comm(0), nw_half_comm(1) };
+
+	__builtin_memcpy(to, comm, sizeof(comm));
+}
+
+static __always_inline void nw_current_task(struct nw_task *to)
+{
 	to->pid = bpf_get_current_pid_tgid() >> 32;
+	to->start_ns = nw_current_start_ns();
 	to->uid = (__u32)bpf_get_current_uid_gid();
-	to->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-	to->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-	/* the process's name: a thread may carry one of its own */
-	BPF_CORE_READ_STR_INTO(&to->comm, task, group_leader, comm);
+	to->cgroup = bpf_get_current_cgroup_id();
+	nw_current_comm(to->comm);
 }
 
 /* The same, and whether the cgroup that the filter asks for holds it. */

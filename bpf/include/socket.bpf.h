@@ -213,7 +213,7 @@ static __always_inline bool nw_awaits_accept(struct sock *sk,
 
 	if (s->role != NW_ROLE_SERVER || s->owner_source > NW_OWNER_LISTENER)
 		return false;
-	if (!sk->sk_socket)
+	if (!nw_plain(sk)->sk_socket)
 		return true;
 	now_ms = nw_clock_ms(bpf_ktime_get_ns());
 	if (!s->given_ms)

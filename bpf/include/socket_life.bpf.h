@@ -184,7 +184,7 @@ static __always_inline __u32 nw_turn(struct nw_turn *t, struct sock *sk,
 	if (t->subflow)
 		nw_adopt_mptcp(t->s, key);
 	nw_adopt_accepted(t->s, key);
-	if (sk->sk_socket && !t->s->given_ms)
+	if (nw_plain(sk)->sk_socket && !t->s->given_ms)
 		t->s->given_ms = nw_clock_ms(t->now_ns);
 	nw_note_closer(t->s, sk, old_state, state);
 	return NW_TURN_STATE;
@@ -272,7 +272,12 @@ static __always_inline void nw_hold(struct nw_socket *s,
 		s->role = NW_ROLE_LISTENER;
 }
 
-extern const void socket_file_ops __ksym __weak;
+/*
+ * The address of the kernel's socket_file_ops where bpf_sock_from_file is missing;
+ * else 0. No __ksym: libbpf would read all of /proc/kallsyms at every start, also
+ * where this is ruled out (60 ms of 174).
+ */
+const volatile __u64 nw_socket_file_ops = 0;
 
 /* The same where bpf_sock_from_file is missing: field by field. */
 static __always_inline void nw_hold_unchecked(struct task_struct *task,
@@ -281,7 +286,7 @@ static __always_inline void nw_hold_unchecked(struct task_struct *task,
 	struct socket *socket;
 	struct sock *sk;
 
-	if ((const void *)file->f_op != &socket_file_ops)
+	if ((__u64)file->f_op != nw_socket_file_ops)
 		return;
 	socket = file->private_data;
 	sk = BPF_CORE_READ(socket, sk);

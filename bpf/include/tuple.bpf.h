@@ -7,7 +7,7 @@
 
 static __always_inline __u32 nw_sock_netns(struct sock *sk)
 {
-	return sk->__sk_common.skc_net.net->ns.inum;
+	return nw_plain(sk)->__sk_common.skc_net.net->ns.inum;
 }
 
 /* A whole socket as one of TCP, to be read; NULL if it is none. */

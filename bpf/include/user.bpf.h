@@ -31,13 +31,8 @@ enum nw_use {
 /* True of the process that runs: by its pid and, where that is cheap, its start. */
 static __always_inline bool nw_is_current(const struct nw_task *task)
 {
-	struct task_struct *current;
-
-	if (!nw_has_task_btf())
-		return task->pid == bpf_get_current_pid_tgid() >> 32;
-	current = bpf_get_current_task_btf();
-	return task->pid == current->tgid &&
-	       task->start_ns == current->group_leader->start_boottime;
+	return task->pid == bpf_get_current_pid_tgid() >> 32 &&
+	       (!nw_has_task_btf() || task->start_ns == nw_current_start_ns());
 }
 
 /*

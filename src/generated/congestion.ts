@@ -107,6 +107,7 @@ export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
   nw_filter: { offset: 8, size: 1416 },
-  nw_unit_ns: { offset: 1448, size: 4 },
-  nw_no_states: { offset: 1456, size: 48 },
+  nw_socket_file_ops: { offset: 1424, size: 8 },
+  nw_unit_ns: { offset: 1456, size: 4 },
+  nw_no_states: { offset: 1464, size: 48 },
 } as const;

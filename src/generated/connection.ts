@@ -772,5 +772,6 @@ export const RODATA = {
   nw_has_loop: { offset: 1, size: 1 },
   nw_jiffies_per_second: { offset: 4, size: 4 },
   nw_filter: { offset: 8, size: 1416 },
-  nw_lose_every: { offset: 1424, size: 4 },
+  nw_socket_file_ops: { offset: 1424, size: 8 },
+  nw_lose_every: { offset: 1432, size: 4 },
 } as const;

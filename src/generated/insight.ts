@@ -282,7 +282,8 @@ export const RODATA = {
   nw_filter: { offset: 8, size: 1416 },
   nw_lose_every: { offset: 1424, size: 4 },
   nw_insight_filter: { offset: 1432, size: 64 },
-  nw_has_cong_state: { offset: 1496, size: 1 },
-  nw_has_retransmit_error: { offset: 1497, size: 1 },
-  nw_has_reset_reason: { offset: 1498, size: 1 },
+  nw_socket_file_ops: { offset: 1496, size: 8 },
+  nw_has_cong_state: { offset: 1504, size: 1 },
+  nw_has_retransmit_error: { offset: 1505, size: 1 },
+  nw_has_reset_reason: { offset: 1506, size: 1 },
 } as const;

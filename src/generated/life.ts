@@ -174,4 +174,5 @@ export const RODATA = {
   nw_by_cgroup_map: { offset: 1424, size: 1 },
   nw_by_mntns_map: { offset: 1425, size: 1 },
   nw_life_filter: { offset: 1432, size: 24 },
+  nw_socket_file_ops: { offset: 1456, size: 8 },
 } as const;

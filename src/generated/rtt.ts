@@ -71,7 +71,8 @@ export const RODATA = {
   nw_has_kernel_context: { offset: 0, size: 1 },
   nw_has_loop: { offset: 1, size: 1 },
   nw_filter: { offset: 8, size: 1416 },
-  nw_rtt_by: { offset: 1456, size: 4 },
-  nw_us_per_unit: { offset: 1460, size: 4 },
-  nw_no_rtt: { offset: 1464, size: 264 },
+  nw_socket_file_ops: { offset: 1424, size: 8 },
+  nw_rtt_by: { offset: 1464, size: 4 },
+  nw_us_per_unit: { offset: 1468, size: 4 },
+  nw_no_rtt: { offset: 1472, size: 264 },
 } as const;

@@ -62,5 +62,6 @@ export const RODATA = {
   nw_has_loop: { offset: 1, size: 1 },
   nw_filter: { offset: 8, size: 1416 },
   nw_overflow_hz: { offset: 1424, size: 4 },
-  nw_no_backlog: { offset: 1448, size: 280 },
+  nw_socket_file_ops: { offset: 1432, size: 8 },
+  nw_no_backlog: { offset: 1456, size: 280 },
 } as const;

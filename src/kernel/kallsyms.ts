@@ -88,6 +88,13 @@ export function kernelSymbols(read: () => Buffer = () => readFileSync(PATH)): Ke
   };
 }
 
+/** The address of a symbol that is data or code; null if there is none, or the kernel hides it. */
+export function symbolAddress(name: string, text = readFileSync(PATH, 'latin1')): bigint | null {
+  const digits = new RegExp(`^([0-9a-f]+) [a-z] ${name}$`, 'im').exec(text)?.[1];
+  const address = BigInt(`0x${digits ?? 0}`);
+  return address === 0n ? null : address;
+}
+
 /** True if the kernel shows zeros instead of its addresses: no CAP_SYSLOG, or kptr_restrict. */
 export function areSymbolsHidden(): boolean {
   try {

@@ -2,6 +2,7 @@
  * Source `bytes`: payload that processes really sent and received, by process and connection. Kernel
  * side: bpf/bytes.bpf.c.
  */
+import { flag, kernelFacts } from '../kernel/rodata.js';
 import {
   decodeTraffic,
   decodeTrafficKey,
@@ -41,8 +42,6 @@ export interface BytesOptions {
 const MOST_NAMES = 100;
 const OTHER_NAMES = 'other';
 
-const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
-
 function specOf({ filter, pinned, received }: BytesOptions): SourceSpec {
   const hooks = transferHooks();
   const wanted = new Set([
@@ -53,6 +52,7 @@ function specOf({ filter, pinned, received }: BytesOptions): SourceSpec {
     name: 'bytes',
     rodata: [
       [RODATA.nw_filter, encodeFilter(filter)],
+      ...kernelFacts(RODATA),
       [RODATA.nw_by_cgroup_map, flag(pinned.cgroups !== null)],
       [RODATA.nw_by_mntns_map, flag(pinned.mountNamespaces !== null)],
     ],

@@ -16,6 +16,7 @@ import {
 } from '../generated/congestion.js';
 import { hasSocketStorage, hasTracepoint } from '../kernel/kernel-btf.js';
 import { sumPerCpu } from '../kernel/map.js';
+import { kernelFacts, u32 } from '../kernel/rodata.js';
 import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js';
 import { SwappedMap } from '../kernel/swapped-map.js';
 import type { CountingSource } from './counting.js';
@@ -48,14 +49,13 @@ export interface CongestionCounts {
 /** It tells of changes at once; without it, with the next segment. */
 const TRACEPOINT = 'tcp_cong_state_set';
 
-const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
-
 function specOf({ filter, unitNs }: CongestionOptions): SourceSpec {
   const instead = hasTracepoint(TRACEPOINT) ? 'tcp_probe' : TRACEPOINT;
   return {
     name: 'congestion',
     rodata: [
       [RODATA.nw_filter, encodeFilter(filter)],
+      ...kernelFacts(RODATA),
       [RODATA.nw_unit_ns, u32(unitNs)],
     ],
     mapSizes: new Map(hasSocketStorage() ? [['congestion_table', 1] as const] : []),

@@ -16,9 +16,9 @@ import {
   type RetransmitTotals,
 } from '../generated/connection.js';
 import { readIterator } from '../kernel/iterator.js';
-import { hasFunction } from '../kernel/kernel-btf.js';
 import { sumPerCpu } from '../kernel/map.js';
 import { encodeJiffies } from '../kernel/kernel-config.js';
+import { kernelFacts } from '../kernel/rodata.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
 import { asksForOwner, fitsKernel, OWNER_GAINS, seedOwners } from './owners.js';
@@ -56,7 +56,7 @@ function specOf(options: ConnectionOptions): SourceSpec {
       [RODATA.nw_filter, encodeFilter(options.filter)],
       [RODATA.nw_lose_every, encodeLoss(options.ring)],
       [RODATA.nw_jiffies_per_second, encodeJiffies()],
-      [RODATA.nw_has_kernel_context, Uint8Array.of(Number(hasFunction('bpf_cast_to_kern_ctx')))],
+      ...kernelFacts(RODATA),
     ],
     mapSizes: new Map([['events', options.ring.bytes]]),
     wants: (program) =>

@@ -4,6 +4,7 @@
  */
 import { decodeTcpDrop, RODATA, SEGMENT_FAULT, TCP_DROP, type TcpDrop } from '../generated/drop.js';
 import { areSymbolsHidden, kernelSymbols } from '../kernel/kallsyms.js';
+import { flag, kernelFacts } from '../kernel/rodata.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import {
   dropReasons,
@@ -56,8 +57,6 @@ const FOUND: ReadonlyMap<number, SegmentFault> = new Map([
 ]);
 
 const BATCH = 128;
-
-const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 
 const DROP_REASON = argumentFeature(['kfree_skb', 'reason', KFREE_SKB_REASON], {
   gives: 'the reasons of drops, and drops outside of TCP itself',
@@ -114,6 +113,7 @@ function specOf({ filter, onlyFaults, keepalives = false, ringBytes }: DropOptio
     name: 'drop',
     rodata: [
       [RODATA.nw_filter, encodeFilter(filter)],
+      ...kernelFacts(RODATA),
       [RODATA.nw_has_drop_reason, flag(has(DROP_REASON))],
       [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],
       [RODATA.nw_only_faults, flag(onlyFaults)],

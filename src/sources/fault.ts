@@ -14,6 +14,7 @@ import {
 import { encodeJiffies } from '../kernel/kernel-config.js';
 import { readHash } from '../kernel/map.js';
 import { readU64 } from '../kernel/read.js';
+import { flag, kernelFacts } from '../kernel/rodata.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { ipVersion } from './address-family.js';
 import {
@@ -70,7 +71,6 @@ function nameOf(kind: number): FaultTotal['kind'] {
 
 const BATCH = 4096;
 
-const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 const encodeU32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
 /** A segment that found an accept queue full; the kernel's own name for it, where it has one. */
@@ -104,6 +104,7 @@ function specOf(filter: Filter, ring: RingOptions): SourceSpec {
     name: 'fault',
     rodata: [
       [RODATA.nw_filter, encodeFilter(filter)],
+      ...kernelFacts(RODATA),
       [RODATA.nw_lose_every, encodeLoss(ring)],
       [RODATA.nw_has_drop_reason, flag(has(DROP_REASON))],
       [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],

@@ -2,6 +2,7 @@
  * Source `fdpass`: open files that processes pass to each other through unix sockets. Kernel side:
  * bpf/fdpass.bpf.c.
  */
+import { kernelFacts } from '../kernel/rodata.js';
 import { decodeFdPass, FD_ACTION, RODATA, type FdPass } from '../generated/fdpass.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { textOf } from '../metrics/text.js';
@@ -38,6 +39,7 @@ function specOf({ filter, tids, ringBytes }: FdPassOptions): SourceSpec {
     name: 'fdpass',
     rodata: [
       [RODATA.nw_filter, encodeFilter(filter)],
+      ...kernelFacts(RODATA),
       [RODATA.nw_tid_count, Uint8Array.of(tids.length, 0, 0, 0)],
       [RODATA.nw_tids, encodeTids(tids)],
     ],

@@ -19,6 +19,7 @@ import { readIterator } from '../kernel/iterator.js';
 import { hasSocketStorage, hasTracepoint, tracepointArguments } from '../kernel/kernel-btf.js';
 import { jiffiesPerSecond } from '../kernel/kernel-config.js';
 import { sumPerCpu } from '../kernel/map.js';
+import { flag, kernelFacts } from '../kernel/rodata.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { resetReasons } from './drop-reasons.js';
 import { encodeFilter, type Filter } from './filter.js';
@@ -76,8 +77,6 @@ const RESET_REASON = argumentFeature(['tcp_send_reset', 'reason', 3], {
 /** It tells of attempts that failed too, which are then left out. */
 const RETRANSMIT_ERROR_ARGUMENTS = 3;
 
-const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
-
 function kernelHas(): KernelHas {
   return {
     transfers: transferHooks(),
@@ -117,6 +116,7 @@ function specOf(options: InsightOptions): SourceSpec {
     name: 'insight',
     rodata: [
       [RODATA.nw_filter, encodeFilter(filter)],
+      ...kernelFacts(RODATA),
       [RODATA.nw_insight_filter, encodeInsightFilter(options)],
       [RODATA.nw_has_cong_state, flag(kernel.congestionStates)],
       [RODATA.nw_has_reset_reason, flag(has(RESET_REASON))],

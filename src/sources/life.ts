@@ -16,6 +16,7 @@ import {
 } from '../generated/life.js';
 import { LIFE_EVENTS, lifeMask, type LifeEvent } from './life-events.js';
 import { hasSocketStorage } from '../kernel/kernel-btf.js';
+import { flag, kernelFacts } from '../kernel/rodata.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, NO_FILTER, type Filter } from './filter.js';
 import type { LiveSource } from './live.js';
@@ -111,8 +112,6 @@ export function encodeLifeFilter({ events, uid, minLatencyMs }: LifeOptions): Ui
   return new Uint8Array(view.buffer);
 }
 
-const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
-
 function specOf(options: LifeOptions): SourceSpec {
   const { events, filter, pinned, names, ringBytes } = options;
   const hasStorage = hasSocketStorage();
@@ -123,6 +122,7 @@ function specOf(options: LifeOptions): SourceSpec {
     name: 'life',
     rodata: [
       [RODATA.nw_filter, encodeFilter(filter)],
+      ...kernelFacts(RODATA),
       [RODATA.nw_life_filter, encodeLifeFilter(options)],
       [RODATA.nw_by_cgroup_map, flag(pinned.cgroups !== null)],
       [RODATA.nw_by_mntns_map, flag(pinned.mountNamespaces !== null)],

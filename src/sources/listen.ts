@@ -1,4 +1,5 @@
 /** Source `listen`: calls of listen() on TCP sockets. Kernel side: bpf/listen.bpf.c. */
+import { kernelFacts } from '../kernel/rodata.js';
 import { decodeListen, RODATA, type Listen } from '../generated/listen.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
@@ -12,7 +13,7 @@ const BATCH = 128;
 function specOf(filter: Filter, ringBytes: number): SourceSpec {
   return {
     name: 'listen',
-    rodata: [[RODATA.nw_filter, encodeFilter(filter)]],
+    rodata: [[RODATA.nw_filter, encodeFilter(filter)], ...kernelFacts(RODATA)],
     mapSizes: new Map([['events', ringBytes]]),
     essential: () => true,
   };

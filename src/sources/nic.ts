@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { decodeQueue, DIRECTION, QUEUE, RODATA, type Queue } from '../generated/nic.js';
 import { resolveNamespace } from '../kernel/host.js';
 import { sumPerCpu } from '../kernel/map.js';
+import { u32 } from '../kernel/rodata.js';
 import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js';
 import { OWN_NAMESPACE, withSysfs } from '../kernel/sysfs.js';
 import { NetwatchError } from '../failure.js';
@@ -81,8 +82,6 @@ function findDevice(name: string, namespace: string | null): Device {
 
 /** Queues that the kernel side tells apart in each direction; what is beyond has one entry more. */
 const keptQueues = ({ queues }: Device): number => Math.max(queues.transmit, queues.receive);
-
-const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
 function specOf(device: Device): SourceSpec {
   return {

@@ -31,6 +31,7 @@ import { KFREE_SKB_SOCKET, reasonNumber } from './drop-reasons.js';
 import { readIterator } from '../kernel/iterator.js';
 import { readArrayValue, readHash, readPerCpu, sumPerCpu } from '../kernel/map.js';
 import { readU64 } from '../kernel/read.js';
+import { flag } from '../kernel/rodata.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
 import { LayerCounts } from './layer-counts.js';
@@ -121,8 +122,6 @@ const NO_WRITES = emptyPools(['write_blocks']);
 
 const toldOf = (packets: ToldPackets | null = 'all'): number =>
   packets === null ? TOLD.NW_TOLD_NONE : TOLD_OF[packets];
-
-const flag = (on: boolean): Uint8Array => Uint8Array.of(on ? 1 : 0);
 
 const KERNEL_CONTEXT = functionFeature('bpf_cast_to_kern_ctx', {
   gives: 'the MAC and IP times of received packets',

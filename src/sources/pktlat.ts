@@ -4,6 +4,7 @@
  */
 import { decodePacketLatency, RODATA, type PacketLatency } from '../generated/pktlat.js';
 import { hasSocketStorage } from '../kernel/kernel-btf.js';
+import { kernelFacts } from '../kernel/rodata.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
 import type { LiveSource } from './live.js';
@@ -38,6 +39,7 @@ function specOf(options: PacketLatencyOptions): SourceSpec {
     name: 'pktlat',
     rodata: [
       [RODATA.nw_filter, encodeFilter(filter)],
+      ...kernelFacts(RODATA),
       [RODATA.nw_min_latency_ns, new Uint8Array(minLatencyNs.buffer)],
       [RODATA.nw_tid_count, Uint8Array.of(tids.length, 0, 0, 0)],
       [RODATA.nw_tids, encodeTids(tids)],

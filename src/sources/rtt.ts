@@ -15,6 +15,7 @@ import {
   type RttKey,
 } from '../generated/rtt.js';
 import { sumPerCpu } from '../kernel/map.js';
+import { kernelFacts, u32 } from '../kernel/rodata.js';
 import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js';
 import { SwappedMap } from '../kernel/swapped-map.js';
 import type { CountingSource } from './counting.js';
@@ -52,13 +53,12 @@ const BY: Readonly<Record<RttBy, number>> = {
 
 const US_PER_UNIT: Readonly<Record<RttUnit, number>> = { usecs: 1, msecs: 1000 };
 
-const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
-
 function specOf({ filter, by, unit }: RttOptions): SourceSpec {
   return {
     name: 'rtt',
     rodata: [
       [RODATA.nw_filter, encodeFilter(filter)],
+      ...kernelFacts(RODATA),
       [RODATA.nw_rtt_by, u32(BY[by])],
       [RODATA.nw_us_per_unit, u32(US_PER_UNIT[unit])],
     ],

@@ -4,6 +4,7 @@
  */
 import { decodeSoftirq, RODATA, SOFTIRQ, type Softirq } from '../generated/softirq.js';
 import { cpuCount, sumPerCpu } from '../kernel/map.js';
+import { u32 } from '../kernel/rodata.js';
 import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js';
 import { NetwatchError } from '../failure.js';
 import type { CountingSource } from './counting.js';
@@ -37,8 +38,6 @@ export interface SoftirqOptions {
   /** Nanoseconds that make a unit of the histograms; null: none are wanted. */
   readonly unitNs: number | null;
 }
-
-const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
 function specOf({ cpu, unitNs }: SoftirqOptions): SourceSpec {
   return {

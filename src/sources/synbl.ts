@@ -11,6 +11,7 @@ import {
   type BacklogKey,
 } from '../generated/synbl.js';
 import { encodeJiffies } from '../kernel/kernel-config.js';
+import { kernelFacts } from '../kernel/rodata.js';
 import { openCounts, type Attached, type SourceSpec } from '../kernel/source.js';
 import { SwappedMap } from '../kernel/swapped-map.js';
 import type { CountingSource } from './counting.js';
@@ -27,6 +28,7 @@ function specOf(filter: Filter): SourceSpec {
     name: 'synbl',
     rodata: [
       [RODATA.nw_filter, encodeFilter(filter)],
+      ...kernelFacts(RODATA),
       [RODATA.nw_overflow_hz, encodeJiffies()],
     ],
     mapSizes: new Map(),
