@@ -50,48 +50,77 @@ static __always_inline void nw_place_of(struct nw_listening_place *place,
 	place->family = tuple.family;
 }
 
+/*
+ * The walks over seats have bodies of their own: clang would put the end of such
+ * a loop before its head, which 6.1 refuses as a back-edge.
+ */
+enum nw_seating {
+	NW_SEAT_TAKEN = 0,
+	NW_SEAT_NEW = 1,
+	NW_SEAT_OWN = 2
+};
+
+static __noinline int nw_seat_at(struct nw_listening_place *place,
+				 const struct nw_listener *listener)
+{
+	struct nw_listener *there =
+		bpf_map_lookup_elem(&shared_listeners, place);
+
+	if (there)
+		return there->sock == listener->sock ? NW_SEAT_OWN :
+						       NW_SEAT_TAKEN;
+	return nw_table_add(&shared_listeners, place, listener) ? NW_SEAT_NEW :
+								  NW_SEAT_TAKEN;
+}
+
 /* Gives it the first seat that is free, unless it has one. True if it is new there. */
 static __noinline bool nw_seat(struct nw_listening_place *place,
 			       const struct nw_listener *listener)
 {
-	struct nw_listener *there;
+	int seating = NW_SEAT_TAKEN;
 
 	for (__u32 seat = 1; seat <= NW_LAST_SEAT; seat++) {
 		place->seat = seat;
-		there = bpf_map_lookup_elem(&shared_listeners, place);
-		if (there && there->sock == listener->sock)
-			return false;
-		if (!there && nw_table_add(&shared_listeners, place, listener))
-			return true;
+		seating = nw_seat_at(place, listener);
+		if (seating)
+			break;
 	}
+	return seating == NW_SEAT_NEW;
+}
+
+/* True if seat 0 is taken, by who has this one or began meanwhile. */
+static __noinline bool nw_moves_up(struct nw_listening_place *place)
+{
+	struct nw_listener *there =
+		bpf_map_lookup_elem(&shared_listeners, place);
+	__u32 seat = place->seat;
+	__u64 sock;
+
+	if (!there)
+		return false;
+	sock = there->sock;
+	if (nw_probe_state(sock) != TCP_LISTEN)
+		return false;
+	place->seat = 0;
+	if (!nw_table_add(&shared_listeners, place, there))
+		return true;
+	place->seat = seat;
+	there = bpf_map_lookup_elem(&shared_listeners, place);
+	if (there && there->sock == sock)
+		return true;
+	/* it ended meanwhile, and may have looked at seat 0 before */
+	place->seat = 0;
+	bpf_map_delete_elem(&shared_listeners, place);
 	return false;
 }
 
 /* The newest has ended: another that listens at the same place takes seat 0. */
 static __noinline void nw_seat_next(struct nw_listening_place *place)
 {
-	struct nw_listener *there;
-	__u64 sock;
-
 	for (__u32 seat = NW_LAST_SEAT; seat; seat--) {
 		place->seat = seat;
-		there = bpf_map_lookup_elem(&shared_listeners, place);
-		if (!there)
-			continue;
-		sock = there->sock;
-		if (nw_probe_state(sock) != TCP_LISTEN)
-			continue;
-		place->seat = 0;
-		/* one that began meanwhile is there already */
-		if (!nw_table_add(&shared_listeners, place, there))
-			return;
-		place->seat = seat;
-		there = bpf_map_lookup_elem(&shared_listeners, place);
-		if (there && there->sock == sock)
-			return;
-		/* it ended meanwhile, and may have looked at seat 0 before */
-		place->seat = 0;
-		bpf_map_delete_elem(&shared_listeners, place);
+		if (nw_moves_up(place))
+			break;
 	}
 }
 
