@@ -4,6 +4,7 @@
  *
  * Traces  sock:inet_sock_set_state (open, close, failed connect, time in each
  *         state), syscalls:sys_exit_accept{,4} (the accepting process),
+ *         sys_exit_listen (the port that it has found),
  *         sock:sock_send_length, sock:sock_recv_length (the one that uses it),
  *         tcp:tcp_retransmit_skb and tcp_retransmit_synack (causes);
  *         iterates task/file once (owners of sockets older than netwatch) and
@@ -224,6 +225,7 @@ static __always_inline int nw_used_by(struct sock *sk, struct nw_socket *s)
 
 NW_ACCEPT_PROGRAMS(nw_accepted)
 NW_USER_PROGRAMS(nw_used_by)
+NW_LISTEN_PROGRAM
 NW_HOLDER_PROGRAM
 NW_FORGET_PROGRAM
 

@@ -5,8 +5,8 @@
  *
  * Traces  skb:kfree_skb; where it has no reason (before 5.17) also tcp_drop()
  *         and tcp:tcp_bad_csum. For the owners of sockets
- *         sock:inet_sock_set_state, the return from accept(), and task/file
- *         once.
+ *         sock:inet_sock_set_state, the returns from accept() and listen(),
+ *         and task/file once.
  * Emits   nw_tcp_drop per drop, with its kernel stack; with a filter by process
  *         nw_connection_owner where it shows whose a connection is.
  * Cost    none on packets that nobody drops; about 2 us per drop, most of it
@@ -348,6 +348,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 
 NW_ACCEPT_PROGRAMS(nw_note_accept)
 NW_USER_PROGRAMS(nw_note_user)
+NW_LISTEN_PROGRAM
 NW_FORGET_PROGRAM
 
 SEC("?iter/task_file")

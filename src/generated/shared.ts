@@ -192,8 +192,8 @@ export function decodeListener(view: DataView, at: number): Listener {
 
 /** struct nw_listening_place: size and field offsets in bytes. */
 export const LISTENING_PLACE = {
-  size: 24,
-  at: { addr: 0, netns: 16, port: 20, family: 22 },
+  size: 28,
+  at: { addr: 0, netns: 16, port: 20, family: 22, seat: 24 },
 } as const;
 
 export interface ListeningPlace {
@@ -201,6 +201,7 @@ export interface ListeningPlace {
   readonly netns: number;
   readonly port: number;
   readonly family: number;
+  readonly seat: number;
 }
 
 export function decodeListeningPlace(view: DataView, at: number): ListeningPlace {
@@ -209,6 +210,7 @@ export function decodeListeningPlace(view: DataView, at: number): ListeningPlace
     netns: view.getUint32(at + 16, true),
     port: view.getUint16(at + 20, true),
     family: view.getUint16(at + 22, true),
+    seat: view.getUint32(at + 24, true),
   };
 }
 

@@ -21,7 +21,7 @@ import { encodeJiffies } from '../kernel/kernel-config.js';
 import { kernelFacts } from '../kernel/rodata.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
-import { asksForOwner, fitsKernel, OWNER_GAINS, seedOwners } from './owners.js';
+import { asksForOwner, fitsKernel, LISTEN_GAINS, OWNER_GAINS, seedOwners } from './owners.js';
 import { helperFeature, rightFeature, type SourcePlan } from './plan.js';
 import type { PulledConnections } from './pulled-connections.js';
 import { encodeLoss, TRIAL_RING, type RingOptions } from './ring-options.js';
@@ -74,6 +74,7 @@ export const PLAN: SourcePlan = {
     tcp_retransmit_skb: { gives: 'retransmits of an open connection as they happen' },
     tcp_retransmit_synack: { gives: 'SYN-ACKs that are sent again' },
     ...OWNER_GAINS,
+    ...LISTEN_GAINS,
   },
   features: [
     helperFeature('sock_from_file', {

@@ -17,7 +17,7 @@ import { encodeFilter, type Filter } from './filter.js';
 import { LateRecords } from './late-records.js';
 import type { LiveSource } from './live.js';
 import { framesOf } from './stack.js';
-import { fitsKernel, OWNER_GAINS, seedOwners } from './owners.js';
+import { fitsKernel, LISTEN_GAINS, OWNER_GAINS, seedOwners } from './owners.js';
 import { argumentFeature, has, TRIAL_RING_BYTES, type Feature, type SourcePlan } from './plan.js';
 
 /** What is wrong with a segment that came in. */
@@ -146,6 +146,7 @@ export const PLAN: SourcePlan = {
     tcp_bad_csum: { gives: 'wrong checksums', since: '5.14' },
     inet_sock_set_state: OWNER,
     ...OWNER_GAINS,
+    ...LISTEN_GAINS,
   },
   features: [DROP_REASON, DROP_SOCKET, SYMBOLS],
 };

@@ -91,6 +91,11 @@ export const OWNER_GAINS: Readonly<Record<string, Gain>> = {
   [FORGET]: { gives: 'room for more sockets than 65,536 in all' },
 };
 
+/** To the sources that name who listens where a packet was bound for. */
+export const LISTEN_GAINS: Readonly<Record<string, Gain>> = {
+  sys_exit_listen: { gives: 'the process that listens where listen() has chosen the port' },
+};
+
 /** True if the filter asks for a process: by its number, its name, its cgroup or what that is called. */
 export function asksForOwner({ pids, comm, cgroup, isNamed = false }: Filter): boolean {
   return pids.length > 0 || comm !== null || cgroup !== null || isNamed;

@@ -18,6 +18,8 @@ const PORTS = {
   gone: 7105,
   group: 7106,
   none: 7107,
+  falls: 7108,
+  taken: 7109,
 };
 
 /**
@@ -33,7 +35,7 @@ def listener(name, address, port, v6only=False, reuse=False):
     s = socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET)
     if s.family == socket.AF_INET6: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(v6only))
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if reuse else socket.SO_REUSEADDR, 1)
-    s.bind((address, port))
+    if port: s.bind((address, port))
     s.listen(8)
     return s
 
@@ -45,13 +47,14 @@ def act(name, *how, closes=False, **more):
         for other in pipes.values(): os.close(other)
         open('/proc/self/comm', 'w').write(name)
         s = listener(name, *how, **more)
+        port = s.getsockname()[1]
         if closes: s.close()
-        os.write(done, b'.')
+        os.write(done, port.to_bytes(2, 'big'))
         os.read(stay, 1)
         os._exit(0)
     os.close(stay)
-    os.read(ready, 1)
     pids[name], pipes[name] = pid, leave
+    return int.from_bytes(os.read(ready, 2), 'big')
 
 def leave(name):
     os.close(pipes.pop(name))
@@ -68,11 +71,24 @@ def new():
     act('first', '127.0.0.1', P['group'], reuse=True)
     act('second', '127.0.0.1', P['group'], reuse=True)
     leave('first')
+    # of a group, whoever began last ends first, then one from the middle
+    for name in ('low', 'mid', 'high', 'top'): act(name, '0.0.0.0', P['falls'], reuse=True)
+    for name in ('top', 'mid', 'high'): leave(name)
+    # a listen() that fails, as another has the address by then
+    late = socket.socket()
+    late.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    late.bind(('127.0.0.1', P['taken']))
+    act('holds', '127.0.0.1', P['taken'])
+    try: late.listen(8)
+    except OSError: late.close()
+    # listen() chooses their ports; one is gone again
+    pids['ports'] = [act('chosen', '0.0.0.0', 0), act('chosen6', '::', 0, v6only=True),
+                     act('fleeting', '0.0.0.0', 0, closes=True)]
 
 held = []
 def go():
     for address in ('127.0.0.1', '::1'):
-        for port in P.values():
+        for port in [*P.values(), *pids['ports']]:
             s = socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET)
             s.setblocking(False)
             s.connect_ex((address, port))
@@ -84,15 +100,20 @@ for step in sys.stdin:
 for name in list(pipes): leave(name)
 `;
 
-const ports = Object.values(PORTS);
 const FIREWALL = `
 table inet nwtest {
   chain input {
     type filter hook input priority 0; policy accept;
-    tcp dport ${ports[0]}-${ports.at(-1)} drop
+    tcp flags & (syn | ack) == syn drop
   }
 }
 `;
+
+interface Pids {
+  readonly [name: string]: number | readonly number[] | undefined;
+  /** That listen() has chosen. */
+  readonly ports?: readonly number[];
+}
 
 /** `IP port pid process` of the SYNs that came in, each once: a client tries again. */
 const owners = (drops: readonly Json[]): string[] => {
@@ -112,12 +133,12 @@ t.test('a SYN that a firewall drops is of the process that listens there', { ski
   const { stdin, stdout } = cast;
   if (!stdin || !stdout) throw new Error('cannot start python3');
   const lines = createInterface({ input: stdout })[Symbol.asyncIterator]();
-  const play = async (step: string): Promise<Readonly<Record<string, number>>> => {
+  const play = async (step: string): Promise<Pids> => {
     stdin.write(`${step}\n`);
     const line = (await lines.next()).value as string | undefined;
-    return JSON.parse(line ?? '') as Record<string, number>;
+    return JSON.parse(line ?? '') as Pids;
   };
-  const { own: older = 0 } = await play('old');
+  const older = Number((await play('old'))['own']);
   const collectors = [];
   const tools = [];
   for (const filter of [[], ['--pid', `${older}`], ['--comm', 'second']]) {
@@ -126,8 +147,10 @@ t.test('a SYN that a firewall drops is of the process that listens there', { ski
   }
   const pids = await play('new');
   await play('go');
-  const whose = (ip: 4 | 6, port: keyof typeof PORTS, name: string | null): string =>
-    `${ip} ${PORTS[port]} ${name === null ? null : pids[name]} ${name}`;
+  const [chosen = 0, chosen6 = 0, fleeting = 0] = pids.ports ?? [];
+  const all = { ...PORTS, chosen, chosen6, fleeting };
+  const whose = (ip: 4 | 6, port: keyof typeof all, name: string | null): string =>
+    `${ip} ${all[port]} ${name === null ? null : String(pids[name])} ${name}`;
   const expected = [
     [
       whose(4, 'own', 'own'),
@@ -144,7 +167,17 @@ t.test('a SYN that a firewall drops is of the process that listens there', { ski
       whose(6, 'gone', null),
       whose(6, 'group', null),
       whose(6, 'none', null),
-    ],
+      whose(4, 'falls', 'low'),
+      whose(4, 'taken', 'holds'),
+      whose(4, 'chosen', 'chosen'),
+      whose(4, 'chosen6', null),
+      whose(4, 'fleeting', null),
+      whose(6, 'falls', null),
+      whose(6, 'taken', null),
+      whose(6, 'chosen', null),
+      whose(6, 'chosen6', 'chosen6'),
+      whose(6, 'fleeting', null),
+    ].sort(),
     [whose(4, 'own', 'own')],
     [whose(4, 'group', 'second')],
   ];
