@@ -432,7 +432,7 @@ t.test('an exchange that is not finished ends with its connection', { skip }, (t
   const toClose = 'HTTP/1.0 200 OK\r\n\r\nall of it';
   const ends = (play: (s: Script) => void): string[] => {
     const { reports, state } = watch(play);
-    t.match(state, { off: 'ended', outstanding: 0, waiting: 0 });
+    t.match(state, { off: 'ended', outstanding: 0, waiting: 0, hasDeep: false });
     return reports.flatMap((one) =>
       one.kind === 'end' ? [`${one.method} ${one.status} ${one.outcome} ${one.body}`] : [],
     );

@@ -8,7 +8,7 @@ import { IN, OUT, run, Script, type Report } from './http-framing/framing.js';
 import { framingHarness, GET, OK } from './http-framing/harness.js';
 import { ODD_MESSAGES, type Fate } from './http-framing/odd-messages.js';
 
-const { skip, program } = framingHarness(t);
+const { skip, program, watch } = framingHarness(t);
 const seed = Number(process.env['SEED'] ?? 1);
 const CUTS = ['whole', 'one', 'small', 'mixed', 'large'];
 const TIMES = 8;
@@ -65,3 +65,18 @@ for (const [name, make] of Object.entries(ODD_MESSAGES)) {
     t.end();
   });
 }
+
+t.test(
+  'what came before an upgrade was answered is in its tunnel, and not waited for',
+  { skip },
+  (t) => {
+    const { said, state } = watch((s) => {
+      s.send(IN, `GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n${GET}`);
+      for (let i = 0; i < 1100; i++) s.send(IN, GET);
+      s.send(OUT, 'HTTP/1.1 101 Switching Protocols\r\n\r\n').ended('closed');
+    });
+    t.same(said.at(-1), 'end GET 101 10-11020 0');
+    t.match(state, { off: 'tunnel', outstanding: 0, waiting: 0, hasDeep: false });
+    t.end();
+  },
+);

@@ -159,10 +159,11 @@ static void segment(const struct order *o, const unsigned char *payload)
 
 static void print_state(void)
 {
-	printf("state %u %u %u %u %u %u %u %d\n", connection.off,
+	printf("state %u %u %u %u %u %u %u %d %d\n", connection.off,
 	       connection.request, connection.dir[0].phase,
 	       connection.dir[1].phase, nw_http_outstanding(&connection),
-	       nw_http_resyncs(&connection), connection.over_in, waiting);
+	       nw_http_resyncs(&connection), connection.over_in, waiting,
+	       has_deep);
 }
 
 /* The same segment over and over, as if it were always the next one. */

@@ -68,6 +68,8 @@ export type Report =
       readonly overflowed: number;
       /** Requests without a response, as the hooks are told. */
       readonly waiting: number;
+      /** Whether there is memory outside the connection for its requests. */
+      readonly hasDeep: boolean;
     }
   | { readonly kind: 'bench'; readonly ns: number };
 
@@ -233,6 +235,7 @@ function parseLine(line: string): Report {
         resyncs: n[5]!,
         overflowed: n[6]!,
         waiting: n[7]!,
+        hasDeep: n[8] === 1,
       };
     case 'bench':
       return { kind: 'bench', ns: n[0]! };

@@ -110,6 +110,7 @@ NW_HTTP_FN int nw_http_complete(NW_HTTP_CTX *ctx, __u32 slot)
 		w->d.phase = NW_HTTP_PENDING;
 	} else if (behind == NW_HTTP_BEHIND_TUNNEL) {
 		w->off = NW_HTTP_OFF_TUNNEL;
+		nw_http_forget(h);
 		nw_http_discard(w);
 		return 0;
 	}

@@ -149,6 +149,17 @@ static __always_inline void nw_http_pop(struct nw_http *h)
 	}
 }
 
+/* What waited behind the request that began a tunnel is data in it. */
+static __always_inline void nw_http_forget(struct nw_http *h)
+{
+	nw_http_on_waiting(h, (__s32)(h->out - h->in));
+	h->out = h->in;
+	h->over_out = h->over_in;
+	if (h->deep)
+		nw_http_deep_free(h);
+	h->deep = 0;
+}
+
 /* After a gap it is not known which request is answered: take the last. */
 NW_HTTP_FN int nw_http_pop_to_newest(NW_HTTP_CTX *ctx)
 {
