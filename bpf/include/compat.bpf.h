@@ -53,7 +53,7 @@ extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
  * each that is read through a trusted one the verifier of such kernels searches
  * all types of the kernel by name, on every path (0.7 to 1.4 ms in 6.18).
  */
-#define nw_plain(pointer)                                                   \
+#define nw_plain(pointer)                                               \
 	(nw_has_kernel_context ? nw_cast(typeof(*(pointer)), pointer) : \
 				 (pointer))
 

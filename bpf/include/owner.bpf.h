@@ -199,7 +199,7 @@ __noinline __u64 nw_half_comm(__u32 half)
 
 static __always_inline void nw_current_comm(__u8 *to)
 {
-	__u64 comm[2] = { nw_half_comm(0), nw_half_comm(1) };
+	__u64 comm[2] = {nw_half_comm(0), nw_half_comm(1)};
 
 	__builtin_memcpy(to, comm, sizeof(comm));
 }

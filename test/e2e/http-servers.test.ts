@@ -45,6 +45,8 @@ const BODILESS: readonly HttpRequest[] = ['GET', 'HEAD'].flatMap((method) => [
 ]);
 
 /** What goes to and fro behind it is no HTTP, though it looks like it. */
+/** Connections that are upgraded. */
+const UPGRADES = 2;
 const UPGRADE: HttpRequest = {
   path: '/socket',
   headers: { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' },
@@ -202,7 +204,7 @@ const SERVERS: Readonly<Record<string, readonly [Start, readonly Asked[]]>> = {
   ],
   'a Node.js server': [
     startNodeServer,
-    [...KEPT_ALIVE, { total: 2, connections: 2, requests: [UPGRADE] }],
+    [...KEPT_ALIVE, { total: UPGRADES, connections: UPGRADES, requests: [UPGRADE] }],
   ],
   'a Python server': [startPythonServer, CLOSED],
 };
@@ -223,6 +225,12 @@ t.test('every request to a real server is seen as it was logged', { skip }, asyn
   const watched = await stopped(t, collector);
   const statuses = new Set(served.flatMap(({ server }) => server.answers().map((a) => a.status)));
   for (const status of [101, 204, 304]) t.ok(statuses.has(status), `there is a ${status}`);
+  const tunnels = { taken_for: 'tunnel' };
+  t.equal(
+    total(watched.state, 'netwatch_http_connections_total', tunnels),
+    2 * UPGRADES,
+    'tunnels, at both ends',
+  );
   for (const { name, server } of served) {
     await t.test(`as ${name} logged it`, (t) => {
       compare(t, watched, server.port, server.answers());
