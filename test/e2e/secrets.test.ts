@@ -28,9 +28,13 @@ const COOKIE = 'q7Zp2LxVb9TnWk4s';
 /** What somebody asks the endpoint itself for. */
 const ASKED = 'Yh3KqT8vRm5WzB2c';
 
-/** A line of standard input is a connection: for each exchange the segments of both heads. */
+/**
+ * A line of standard input is a connection: for each exchange the segments of both heads. One before them is
+ * refused, for the errors.
+ */
 const EXCHANGES = `
 import json, socket, sys
+socket.socket().connect_ex(('127.0.0.1', ${PORT + 1}))
 listener = socket.create_server(('127.0.0.1', ${PORT}))
 def play(parts, sender, receiver):
     sent = ''.join(parts)
