@@ -7,7 +7,10 @@ import { readFileSync } from 'node:fs';
 /** Bit of each capability (linux/capability.h), and what netwatch does with it. */
 const CAPABILITIES = {
   CAP_DAC_OVERRIDE: { bit: 1, purpose: 'write into a directory of another user' },
-  CAP_DAC_READ_SEARCH: { bit: 2, purpose: 'read tracefs, to find the tracepoints of accept' },
+  CAP_DAC_READ_SEARCH: {
+    bit: 2,
+    purpose: 'read tracefs, to find the tracepoints of accept and listen',
+  },
   CAP_FOWNER: { bit: 3, purpose: 'set the mode of files of another user' },
   CAP_KILL: { bit: 5, purpose: 'end the endpoint, which runs as another user' },
   CAP_SETGID: { bit: 6, purpose: 'start the endpoint in another group' },

@@ -161,7 +161,7 @@ for (const missing of ['CAP_BPF', 'CAP_PERFMON', 'CAP_NET_ADMIN'] as const) {
 }
 
 t.test(
-  'without the right to read tracefs only the hooks of accept are missing',
+  'without the right to read tracefs only the hooks of accept and listen are missing',
   { skip },
   async (t) => {
     const namespace = createNamespace(t);
@@ -170,10 +170,11 @@ t.test(
     const missing = [...collector.stderr().matchAll(/^netwatch: without (.*)$/gm)].map(
       ([, x]) => x,
     );
-    const reason = 'no CAP_DAC_READ_SEARCH (read tracefs, to find the tracepoints of accept)';
-    t.strictSame(missing, [
-      `sys_exit_accept, sys_exit_accept4, ring_submitted, ring_completed: ${reason}`,
-    ]);
+    const hooks =
+      'sys_exit_accept, sys_exit_accept4, ring_submitted, ring_completed, sys_exit_listen';
+    const reason =
+      'no CAP_DAC_READ_SEARCH (read tracefs, to find the tracepoints of accept and listen)';
+    t.strictSame(missing, [`${hooks}: ${reason}`]);
     t.equal(capabilitiesOf(collector.pid, 'CapEff')[0], maskOf(['CAP_BPF']));
   },
 );
