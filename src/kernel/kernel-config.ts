@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { gunzipSync } from 'node:zlib';
+import { u32 } from './rodata.js';
 
 /** Where distributions keep it, the kernel's own word first. */
 const PLACES = (): readonly string[] => [
@@ -32,5 +33,4 @@ export function jiffiesPerSecond(places: readonly string[] = PLACES()): number |
 }
 
 /** The same as the constant of a BPF program; 0 = not known. */
-export const encodeJiffies = (): Uint8Array =>
-  new Uint8Array(Uint32Array.of(jiffiesPerSecond() ?? 0).buffer);
+export const encodeJiffies = (): Uint8Array => u32(jiffiesPerSecond() ?? 0);

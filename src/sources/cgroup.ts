@@ -7,6 +7,7 @@ import { decodeCgroupMade, PATTERN, RODATA } from '../generated/cgroup.js';
 import { NetwatchError } from '../failure.js';
 import { cgroupRoot } from '../kernel/host.js';
 import { deleteKey, setKey } from '../kernel/map.js';
+import { u32 } from '../kernel/rodata.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { textOf } from '../metrics/text.js';
 import {
@@ -30,8 +31,6 @@ const RING_BYTES = 1 << 20;
 /** Between two walks for cgroups whose record was lost. */
 const WALK_EVERY_MS = 5000;
 
-const encodeCount = (count: number): Uint8Array => new Uint8Array(Uint32Array.of(count).buffer);
-
 /** Rows of nw_patterns; the options hold no more, and no longer ones. */
 function encodePatterns(patterns: readonly string[]): Uint8Array {
   const bytes = new Uint8Array(RODATA.nw_patterns.size);
@@ -47,8 +46,8 @@ function specOf(wanted: NamesWanted, ringBytes: number): SourceSpec {
     name: 'cgroup',
     rodata: [
       [RODATA.nw_filter, encodeFilter({ ...NO_FILTER, isNamed: patterns.length > 0 })],
-      [RODATA.nw_unit_count, encodeCount(wanted.units.length)],
-      [RODATA.nw_pattern_count, encodeCount(patterns.length)],
+      [RODATA.nw_unit_count, u32(wanted.units.length)],
+      [RODATA.nw_pattern_count, u32(patterns.length)],
       [RODATA.nw_patterns, encodePatterns(patterns)],
     ],
     mapSizes: new Map([['events', ringBytes]]),

@@ -14,7 +14,7 @@ import {
 import { encodeJiffies } from '../kernel/kernel-config.js';
 import { readHash } from '../kernel/map.js';
 import { readU64 } from '../kernel/read.js';
-import { flag, kernelFacts } from '../kernel/rodata.js';
+import { flag, kernelFacts, u32 } from '../kernel/rodata.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { ipVersion } from './address-family.js';
 import {
@@ -71,8 +71,6 @@ function nameOf(kind: number): FaultTotal['kind'] {
 
 const BATCH = 4096;
 
-const encodeU32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
-
 /** A segment that found an accept queue full; the kernel's own name for it, where it has one. */
 const OVERFLOW = 'TCP_LISTEN_OVERFLOW';
 /** Its number where the kernel (before 6.14) has none: beyond all of its own. */
@@ -108,10 +106,10 @@ function specOf(filter: Filter, ring: RingOptions): SourceSpec {
       [RODATA.nw_lose_every, encodeLoss(ring)],
       [RODATA.nw_has_drop_reason, flag(has(DROP_REASON))],
       [RODATA.nw_has_drop_socket, flag(has(DROP_SOCKET))],
-      [RODATA.nw_purge_reason, encodeU32(purge)],
-      [RODATA.nw_old_sequence, encodeU32(reasonNumber('TCP_OLD_SEQUENCE'))],
-      [RODATA.nw_no_socket_reason, encodeU32(reasonNumber('NO_SOCKET') || NO_REASON)],
-      [RODATA.nw_overflow_reason, encodeU32(overflowNumber())],
+      [RODATA.nw_purge_reason, u32(purge)],
+      [RODATA.nw_old_sequence, u32(reasonNumber('TCP_OLD_SEQUENCE'))],
+      [RODATA.nw_no_socket_reason, u32(reasonNumber('NO_SOCKET') || NO_REASON)],
+      [RODATA.nw_overflow_reason, u32(overflowNumber())],
       [RODATA.nw_overflow_hz, encodeJiffies()],
       [RODATA.nw_has_reset_reason, flag(has(RESET_REASON))],
     ],

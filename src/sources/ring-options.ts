@@ -1,4 +1,5 @@
 /** The ring of a source: how large it is, and what it loses on purpose. */
+import { u32 } from '../kernel/rodata.js';
 import { TRIAL_RING_BYTES } from './plan.js';
 
 export interface RingOptions {
@@ -11,5 +12,5 @@ export const TRIAL_RING: RingOptions = { bytes: TRIAL_RING_BYTES, loseEvery: 0 }
 
 /** `loseEvery` as the constant of ring.bpf.h. */
 export function encodeLoss({ loseEvery }: RingOptions): Uint8Array {
-  return new Uint8Array(Uint32Array.of(loseEvery).buffer);
+  return u32(loseEvery);
 }
