@@ -81,10 +81,13 @@ static __always_inline void nw_state_changed(struct sock *sk, int old_state,
 	s = turn.s;
 	if (kind == NW_TURN_BEGIN)
 		nw_begin_retransmits(s, turn.tp);
-	if (kind != NW_TURN_STATE ||
-	    (old_state == TCP_CLOSE && state == TCP_CLOSE) ||
-	    (old_state == TCP_LISTEN &&
-	     !nw_ends_listening(sk, old_state, state)))
+	/* shut down first and closed later (tcp_close_state()): it stays where it is */
+	if (old_state == state) {
+		s->state_ns = turn.since_ns;
+		return;
+	}
+	if (kind != NW_TURN_STATE || (old_state == TCP_LISTEN &&
+				      !nw_ends_listening(sk, old_state, state)))
 		return;
 	nw_sock_tuple(turn.tp, &tuple);
 	marks = nw_judge(sk, s, &tuple);

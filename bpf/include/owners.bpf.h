@@ -85,8 +85,6 @@ nw_note_owned(struct sock *sk, const struct nw_owner *owner, bool known)
 	__u8 state = nw_probe_state((__u64)sk);
 	bool noted;
 
-	if (state == TCP_LISTEN)
-		nw_note_listening(sk, owner, known);
 	if (state == TCP_LISTEN || state == TCP_CLOSE || state == TCP_SYN_SENT)
 		return;
 	nw_probe_tuple(&ends.tuple, sk);
@@ -155,7 +153,10 @@ static __always_inline int nw_note_file(struct bpf_iter__task_file *ctx)
 	if (!sk || !nw_netns_allowed(nw_probe_netns(sk)))
 		return 0;
 	nw_owner_of(&owner, task);
-	nw_note_owned(sk, &owner, true);
+	if (nw_probe_state((__u64)sk) == TCP_LISTEN)
+		nw_note_listening(sk, &owner, true);
+	else
+		nw_note_owned(sk, &owner, true);
 	return 0;
 }
 

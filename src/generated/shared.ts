@@ -190,6 +190,24 @@ export function decodeListener(view: DataView, at: number): Listener {
   };
 }
 
+/** struct nw_listening: size and field offsets in bytes. */
+export const LISTENING = {
+  size: 112,
+  at: { place: 0, listener: 32 },
+} as const;
+
+export interface Listening {
+  readonly place: ListeningPlace;
+  readonly listener: Listener;
+}
+
+export function decodeListening(view: DataView, at: number): Listening {
+  return {
+    place: decodeListeningPlace(view, at),
+    listener: decodeListener(view, at + 32),
+  };
+}
+
 /** struct nw_listening_place: size and field offsets in bytes. */
 export const LISTENING_PLACE = {
   size: 28,

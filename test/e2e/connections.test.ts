@@ -13,6 +13,7 @@ import { difference, first, packetLines, portOf, SAME } from '../support/packets
 import { select, total, type Sample } from '../support/samples.js';
 import { needsCommands, needsRoot } from '../support/skip.js';
 import { sockets, type SocketRow } from '../support/ss.js';
+import { startTool } from '../support/tool.js';
 import { CLOSED_PORT, runHttp, startProgram } from '../support/traffic.js';
 import { until } from '../support/wait.js';
 
@@ -211,6 +212,46 @@ t.test('a connection of a millisecond has its state on record', { skip }, async 
   t.equal(segments('receive'), TcpInSegs);
   t.equal(segments('transmit'), TcpOutSegs);
 });
+
+/** A client that shuts down and closes later, before the server does. */
+const SHUT_DOWN = `
+import socket, time
+server = socket.create_server(('127.0.0.1', 7000))
+client = socket.create_connection(('127.0.0.1', 7000))
+accepted, _ = server.accept()
+client.shutdown(socket.SHUT_WR)
+assert accepted.recv(1) == b''
+time.sleep(0.1)
+client.close()
+accepted.close()
+`;
+
+t.test(
+  'who closes what was shut down stays in its state, and that is one stay',
+  { skip: skip || needsCommands('python3') },
+  async (t) => {
+    const namespace = createNamespace(t);
+    const collector = await startCollector(t, namespace, ['-q', '--interval', '60']);
+    // the kernel tells of it: once as it is entered, once as it is closed
+    const states = await startTool(t, namespace, 'tcpstates', ['-o', 'json']);
+    await namespace.exec('python3', ['-c', SHUT_DOWN]);
+    await states.stop();
+    await collector.stop();
+    const told = states.objects().filter(({ state_before }) => state_before === 'FIN_WAIT2');
+    t.strictSame(
+      told.map(({ state }) => state),
+      ['FIN_WAIT2', 'CLOSE'],
+    );
+    const toldMs = told.reduce((sum, { duration_ms }) => sum + Number(duration_ms), 0);
+    const stay = (what: string): number =>
+      total(collector.samples('netwatch.prom'), `netwatch_tcp_state_duration_seconds_${what}`, {
+        network_connection_state: 'fin_wait_2',
+      });
+    t.equal(stay('count'), 1);
+    const differenceMs = Math.abs(stay('sum') * 1000 - toldMs);
+    t.ok(differenceMs < 1, `${differenceMs} ms besides the ${toldMs} ms of both`);
+  },
+);
 
 t.test('a short connection costs less than 2 KB in connects.log', { skip }, async (t) => {
   const namespace = createNamespace(t);

@@ -52,6 +52,8 @@ const less = (after: Counts, before: Counts): Counts =>
 
 /** Totals of the collector that a script changes. */
 interface Totals {
+  /** Segments whose cause is a guess: the socket's own count alone told of them. */
+  readonly guessed: number;
   readonly causes: Counts;
   readonly failures: Counts;
   readonly roles: Counts;
@@ -63,6 +65,7 @@ function totalsOf(state: readonly Sample[]): Totals {
   const failures = { ...byLabel(state, 'netwatch_tcp_connections_total', 'error_type') };
   delete failures[''];
   return {
+    guessed: total(state, 'netwatch_tcp_retransmits_recovered_total'),
     causes: byLabel(state, 'netwatch_tcp_retransmits_total', 'network_tcp_retransmit_type'),
     failures,
     roles: byLabel(state, 'netwatch_tcp_connections_total', 'network_tcp_handshake_role'),
@@ -137,6 +140,7 @@ interface Watched {
 }
 
 interface Found {
+  readonly guessed: number;
   readonly kernel: Counts;
   readonly ours: Counts;
   readonly causes: Counts;
@@ -153,6 +157,7 @@ async function play(watched: Watched, family: Family, script: CountedScript): Pr
   const after = totalsOf(await collector.pulled());
   watched.before = after;
   const totals: Totals = {
+    guessed: after.guessed - before.guessed,
     causes: less(after.causes, before.causes),
     failures: less(after.failures, before.failures),
     roles: less(after.roles, before.roles),
@@ -170,6 +175,7 @@ async function play(watched: Watched, family: Family, script: CountedScript): Pr
     deadlineMs: 1000,
   }).catch(() => null);
   return {
+    guessed: totals.guessed,
     kernel: notZero(kernel),
     ours: notZero(ours()),
     causes: totals.causes,
@@ -183,6 +189,7 @@ function plan({ kernel, explained = {}, causes = {}, failures = {} }: CountedScr
   const inOrder = (of: (name: Counter) => number): Counts =>
     notZero(Object.fromEntries(COMPARED.map((name) => [name, of(name)])));
   return {
+    guessed: 0,
     kernel: inOrder((name) => kernel[name] ?? 0),
     ours: inOrder((name) => explained[name]?.[0] ?? kernel[name] ?? 0),
     causes,
@@ -210,7 +217,8 @@ async function playAll(
   const results: [string, () => Found][] = [];
   for (const [name, script] of scripts) {
     const planned = plan(script);
-    // on a busy machine a peer may answer after a timer has expired: then it is played anew
+    // on a busy machine a peer may answer after a timer has expired, and some hosts leave programs
+    // out now and then (README, Limits), so that a cause is a guess: then it is played anew
     const found = await provoke(
       () => play(watched, family, script),
       (found) => isDeepStrictEqual(found, planned),
@@ -220,8 +228,6 @@ async function playAll(
     results.push([name, typeof found === 'function' ? found : () => found]);
   }
   t.match(await watched.collector.stop(), { code: 0 });
-  const state = watched.collector.samples('netwatch.prom');
-  t.equal(total(state, 'netwatch_tcp_retransmits_recovered_total'), 0, 'no cause is a guess');
   return results;
 }
 

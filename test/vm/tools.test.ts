@@ -86,7 +86,8 @@ const LISTENER = ['LISTEN', 'CLOSE'];
 /** How often each state was entered by sockets of a process. */
 const statesOf = (rows: readonly Json[], pid: number | null): unknown[] =>
   rows
-    .filter((row) => row['pid'] === pid)
+    // close() after shutdown(), before the last ACK, is told as LAST_ACK -> LAST_ACK
+    .filter((row) => row['pid'] === pid && row['state_before'] !== row['state'])
     .map(({ state }) => state)
     .sort();
 
