@@ -40,6 +40,23 @@ function setter(field, textOf) {
   });
 }
 
+function merger(field, textOf) {
+  const { name, count, isList } = field;
+  if (isText(field)) return [`    if (some.${name} !== undefined) this.${name} = some.${name};`];
+  const unknown = isNullable(field) ? ' ?? NaN' : '';
+  return Array.from({ length: count }, (_, i) => {
+    const value = isList ? `${name}[${i}]!` : `${name}${unknown}`;
+    return `    if (some.${name} !== undefined) ${textOf(name, i)} = some.${value};`;
+  });
+}
+
+function loader(field, textOf) {
+  const { name, reads } = field;
+  if (isText(field)) return [`    this.${name} = ${reads[0]};`];
+  const unknown = isNullable(field) ? ' ?? NaN' : '';
+  return reads.map((read, i) => `    ${textOf(name, i)} = ${read}${unknown};`);
+}
+
 /** `name`: of the interface; `struct`: of the C struct. */
 export function keptSource(name, struct, fields) {
   const { counts, textOf } = placesOf(fields);
@@ -58,12 +75,13 @@ export function keptSource(name, struct, fields) {
     `    return new RowStore(${counts.wide}, ${counts.narrow});`,
     `  }`,
     ``,
-    `  constructor(store: RowStore, from: ${name}) {`,
+    `  /** Without \`from\` it has what its row had before. */`,
+    `  constructor(store: RowStore, from?: ${name}) {`,
     `    const { chunk, index } = store.take();`,
     `    this.#store = store;`,
     `    this.#chunk = chunk;`,
     `    this.#index = index;`,
-    `    this.set(from);`,
+    `    if (from !== undefined) this.set(from);`,
     `  }`,
     ``,
     `  /** It is not used any more. */`,
@@ -80,7 +98,29 @@ export function keptSource(name, struct, fields) {
     `  }`,
     ``,
     `  set(from: ${name}): void {`,
+    `    if (from instanceof Kept${name}) {`,
+    `      this.#copy(from);`,
+    `      return;`,
+    `    }`,
     ...fields.flatMap((field) => setter(field, textOf)),
+    `  }`,
+    ``,
+    `  #copy(from: Kept${name}): void {`,
+    ...['wide', 'narrow'].map(
+      (array) =>
+        `    copyRow(this.#chunk.${array}, this.#index, from.#chunk.${array}, from.#index, ${counts[array]});`,
+    ),
+    ...texts.flatMap((field) => setter(field, textOf)),
+    `  }`,
+    ``,
+    `  /** Changes some fields. */`,
+    `  merge(some: Partial<${name}>): void {`,
+    ...fields.flatMap((field) => merger(field, textOf)),
+    `  }`,
+    ``,
+    `  /** As decode${name}() reads it, without an object. */`,
+    `  load(view: DataView, at: number): void {`,
+    ...fields.flatMap((field) => loader(field, textOf)),
     `  }`,
     `}`,
     ``,

@@ -243,11 +243,18 @@ function enumSource(type) {
 
 /** What a class that keeps one record of a struct has to know of its fields. */
 function keptFields(types, struct) {
-  return flatten(types, struct).map(({ name, type }) => {
-    const [tsType] = reader(types, type, 'at');
+  return flatten(types, struct).map(({ name, type, offset }) => {
+    const [tsType, read] = reader(types, type, plus('at', offset));
     const isList = tsType.startsWith('readonly');
-    const count = isList ? resolve(types, type).type.count : 1;
-    return { name, tsType, bytes: sizeOf(types, type) / count, count, isList };
+    const { count, element } = isList ? resolve(types, type).type : { count: 1 };
+    const bytes = sizeOf(types, type) / count;
+    const reads = isList
+      ? Array.from(
+          { length: count },
+          (_, i) => reader(types, element, plus('at', offset + i * bytes))[1],
+        )
+      : [read];
+    return { name, tsType, bytes, count, isList, reads };
   });
 }
 
@@ -308,7 +315,7 @@ function importHelpers(body) {
   return [
     ...(used.length === 0 ? [] : [list('import', used, '../kernel/read.js')]),
     ...(body.includes('RowStore')
-      ? [list('import', ['RowStore', 'type RowChunk'], '../kernel/rows.js')]
+      ? [list('import', ['copyRow', 'RowStore', 'type RowChunk'], '../kernel/rows.js')]
       : []),
   ];
 }

@@ -1,6 +1,6 @@
 /** Connections that are kept as rows of numbers, and those that a pull has shown: nothing of them changes. */
 import t from 'tap';
-import { CONNECTION, KeptConnection } from '../src/generated/connection.js';
+import { CONNECTION, decodeConnection, KeptConnection } from '../src/generated/connection.js';
 import { RowStore } from '../src/kernel/rows.js';
 import { PulledConnections } from '../src/sources/pulled-connections.js';
 import { at } from './fixtures/collector.js';
@@ -36,6 +36,34 @@ t.test('a kept connection takes over what a later record says, unknown values to
   t.strictSame(kept.read(), later);
   kept.set({ ...kept.read(), pid: 0xffff_ffff, retransmits: [3, 4] });
   t.strictSame(kept.read(), { ...later, pid: 0xffff_ffff, retransmits: [3, 4] });
+  t.end();
+});
+
+t.test('a record that is loaded says what its decoder says, whatever its row had before', (t) => {
+  const store = KeptConnection.store();
+  const kept = new KeptConnection(store);
+  const bytes = hexBytes('connection');
+  const view = framed(bytes, 8);
+  kept.load(view, 8);
+  t.strictSame(kept.read(), CONNECTION_READ);
+  // every byte another one: no field is left out, and none reads its neighbour's
+  for (let i = 0; i < CONNECTION.size; i++) {
+    view.setUint8(8 + i, view.getUint8(8 + i) ^ 0x5a);
+    kept.load(view, 8);
+    t.strictSame(kept.read(), decodeConnection(view, 8), `byte ${i}`);
+  }
+  const copy = new KeptConnection(store, kept);
+  t.strictSame(copy.read(), kept.read(), 'a row of a row');
+  t.end();
+});
+
+t.test('some fields change, the others stay', (t) => {
+  const kept = new KeptConnection(KeptConnection.store(), CONNECTION_READ);
+  const some = { pid: 7, comm: '', openNs: null, retransmits: [9, 8], cgroup: 0 };
+  kept.merge(some);
+  t.strictSame(kept.read(), { ...CONNECTION_READ, ...some });
+  kept.merge({});
+  t.strictSame(kept.read(), { ...CONNECTION_READ, ...some });
   t.end();
 });
 

@@ -27,7 +27,7 @@ import {
   type ConnectionState,
 } from '../sources/tcp-states.js';
 import { ClosedListeners } from './closed-listeners.js';
-import { awaitsAccept, isOther, keepOwner } from './same-connection.js';
+import { awaitsAccept, isOther, ownerFields, ownerToKeep } from './same-connection.js';
 import { StateNews, ValueNews, type ConnectLines, type Look } from './connection-news.js';
 import { endsOf, infoLabels, labelsOf } from './state/connection-labels.js';
 import {
@@ -154,14 +154,10 @@ export class ConnectionTable {
   owned(owner: ConnectionOwner, how: 'accept' | 'handover' = 'accept'): void {
     const entry = this.entries.get(owner.sock);
     if (entry === undefined) return;
-    const { pid, uid, comm, startNs, cgroup, acceptedBy, acceptedByComm } = owner;
     const { last } = entry;
-    if (entry.infoWritten && last.pid === pid && last.comm === comm) return;
-    last.set({
-      ...last.read(),
-      ...{ pid, uid, comm, startNs, cgroup, acceptedBy, acceptedByComm },
-      ownerSource: how === 'accept' ? OWNER_SOURCE.NW_OWNER_ACCEPT : OWNER_SOURCE.NW_OWNER_USER,
-    });
+    if (entry.infoWritten && last.pid === owner.pid && last.comm === owner.comm) return;
+    const { NW_OWNER_ACCEPT, NW_OWNER_USER } = OWNER_SOURCE;
+    last.merge(ownerFields(owner, how === 'accept' ? NW_OWNER_ACCEPT : NW_OWNER_USER));
     this.#name(entry);
     addToUnit(this.units, entry);
     this.#names?.note(entry.last, entry.src, entry.dst);
@@ -201,7 +197,8 @@ export class ConnectionTable {
 
   unlistened(listener: Connection): void {
     const known = this.entries.get(listener.sock)?.last;
-    const last = known && !isOther(known, listener) ? keepOwner(known, listener) : listener;
+    const owner = known && !isOther(known, listener) ? ownerToKeep(known, listener) : null;
+    const last = { ...listener, ...owner };
     this.closedListeners.add({ last, names: this.#namesOf(last.cgroup) });
     this.#remove(listener.sock);
     this.#closed.set(listener.sock, listener.tsNs);
@@ -297,7 +294,11 @@ export class ConnectionTable {
       this.#remove(connection.sock);
       entry = this.#create(connection);
       this.entries.set(connection.sock, entry);
-    } else entry.last.set(keepOwner(entry.last, connection));
+    } else {
+      const owner = ownerToKeep(entry.last, connection);
+      entry.last.set(connection);
+      if (owner !== null) entry.last.merge(owner);
+    }
     this.#name(entry);
     if (look === 'close' || !awaitsAccept(entry.last)) addToUnit(this.units, entry);
     this.#names?.note(entry.last, entry.src, entry.dst);
@@ -317,8 +318,8 @@ export class ConnectionTable {
   }
 
   #create(connection: Connection): Entry {
-    const { connects } = this.#options;
     const [src, dst] = endsOf(connection);
+    const { connects } = this.#options;
     return {
       src,
       dst,
@@ -331,7 +332,8 @@ export class ConnectionTable {
       addedBytes: connection.openNs === null ? bytesOf(connection) : 0,
       added: addedBefore(connection),
       recentBytes: 0,
-      ...{ seen: this.#dumps, found: -1 },
+      seen: this.#dumps,
+      found: -1,
     };
   }
 
@@ -346,6 +348,7 @@ export class ConnectionTable {
     if (this.#options.extra || this.#options.all) this.#writeState(entry, look);
     const values = last.state === TCP_LISTEN ? LISTENER_VALUES : this.#values;
     if (last.state === TCP_LISTEN && !this.#options.extra) return;
+    if (values.length === 0) return;
     entry.values.take(values, last, look, (family, value) => {
       this.#line(family, entry, value, last.tsNs);
     });

@@ -7,7 +7,12 @@ import type { Clock } from '../kernel/clock.js';
 import type { Source } from '../kernel/source.js';
 import { ByteWriter } from '../metrics/bytes.js';
 import type { ProcessOwner } from '../metrics/ndjson.js';
-import { MARK, type Connection, type ConnectionOwner } from '../generated/connection.js';
+import {
+  MARK,
+  type Connection,
+  type ConnectionOwner,
+  type KeptConnection,
+} from '../generated/connection.js';
 import { KIND, PACKET } from '../generated/packet.js';
 import type { CgroupSource } from '../sources/cgroup.js';
 import type { CgroupNames } from '../sources/cgroup-names.js';
@@ -36,20 +41,13 @@ type IntakeOptions = WatchedOptions & TableOptions & PacketsOptions & Connection
 import { lmpRows } from './lmp-rows.js';
 import { PacketText, type PacketEvents } from './packet-lines.js';
 import { Owners } from './owners.js';
-import { packetRows } from './packet-rows.js';
+import { packetRows, type RowSink } from './packet-rows.js';
 import { ProxiedClients } from './proxied-clients.js';
 import { ProcessNames } from './process-names.js';
 import { Requests } from './requests.js';
 
 /** A record that was lost may leave one behind. */
 const MAX_UNACCEPTED = 65_536;
-
-/** Where the rows for the terminal go. */
-export interface RowSink {
-  write(bytes: Uint8Array, rows: number): void;
-  /** Rows that could not be shown so far. */
-  readonly dropped: number;
-}
 
 export interface IntakeParts {
   readonly cgroups: CgroupSource;
@@ -83,6 +81,7 @@ export class Intake {
   readonly #ownerOfFault = (fault: FaultRecord): ProcessOwner => this.#owners.ofFault(fault);
   readonly #proxied = new ProxiedClients();
   readonly #handshakes = new Handshakes();
+  readonly #waitsForHttp: boolean;
   /** Connections that nobody has accepted yet, by socket; their opening is news when somebody has. */
   readonly #unaccepted = new Map<number, Connection>();
   readonly #connectLines = new ByteWriter(1 << 16);
@@ -101,6 +100,7 @@ export class Intake {
     const { connections, packets, faults } = parts;
     this.sources = [connections, packets, faults].flatMap((part) => part?.source ?? []);
     this.#told = options.packets;
+    this.#waitsForHttp = options.http;
     this.#heads = new HttpHeads(options.targets);
     const toWallMs = (ns: number): number => parts.clock.toWallMs(ns);
     const { ndjson } = parts.files;
@@ -117,7 +117,7 @@ export class Intake {
       this.#connectLines,
       toWallMs,
       ndjson?.connections ?? null,
-      names,
+      parts.rows === null && ndjson === null && faults === null ? null : names,
       this.#namesOf,
     );
     this.requests = new Requests(options.targets, {
@@ -211,18 +211,18 @@ export class Intake {
     else if (record.kind === 'owner') this.#judge(record.owner, true);
     else if (record.kind === 'handover') this.#handOver(record.owner);
     else if (record.kind === 'unaccepted') this.#judge(record.owner, false);
-    else if (record.kind === 'unlistened') this.table.unlistened(record.connection);
+    else if (record.kind === 'unlistened') this.table.unlistened(record.connection.read());
     else {
       this.table.closed(record.connection);
       this.#connections++;
     }
   };
 
-  #open(connection: Connection): void {
+  #open(connection: KeptConnection): void {
     this.#proxied.opened(connection.sock, connection.tsNs);
-    this.#handshakes.opened(connection);
+    if (this.#waitsForHttp) this.#handshakes.opened(connection);
     if ((connection.marks & MARK.NW_MARK_UNJUDGED) === 0) this.table.opened(connection);
-    else this.#unaccepted.set(connection.sock, connection);
+    else this.#unaccepted.set(connection.sock, connection.read());
     if (this.#unaccepted.size > MAX_UNACCEPTED)
       this.#giveUp(this.#unaccepted.values().next().value);
   }

@@ -45,8 +45,8 @@ export type HttpInfo = (view: DataView, at: number) => string | PlainText | null
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** What is made once for each connection. */
-interface Known extends PacketEnds {
+/** What is made once for each connection; one that is forgotten lends the next its memory. */
+interface Known extends Mutable<PacketEnds> {
   readonly prefix: Constant;
 }
 
@@ -109,19 +109,22 @@ export class PacketText {
     events?.(view, at, packet, known);
   }
 
-  readonly #render = (words: Int32Array, index: number): Known => {
+  readonly #render = (words: Int32Array, index: number, old: Known | undefined): Known => {
     const view = new DataView(words.buffer, words.byteOffset, words.byteLength);
     const at = index * 4 - KEY_OFFSET;
     const end = (address: number, port: number): string =>
       formatEndpoint(readIp(view, at + address), view.getUint16(at + port, true));
     const src = end(FIELD.localAddr, FIELD.localPort);
     const dst = end(FIELD.peerAddr, FIELD.peerPort);
-    return {
-      prefix: packetPrefix(formatAddress(readAddress(view, at + FIELD.sock)), src, dst),
-      src,
-      dst,
-      key: endsKey(view.getUint32(at + FIELD.netns, true), src, dst),
-    };
+    const sock = formatAddress(readAddress(view, at + FIELD.sock));
+    const prefix = packetPrefix(sock, src, dst, old?.prefix);
+    const known = old ?? { prefix, src: '', dst: '', key: '' };
+    if (this.#options.rows !== null || this.#options.events) {
+      known.src = src;
+      known.dst = dst;
+      known.key = endsKey(view.getUint32(at + FIELD.netns, true), src, dst);
+    }
+    return known;
   };
 }
 

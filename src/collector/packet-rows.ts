@@ -18,6 +18,13 @@ export interface PacketEnds {
   readonly key: string;
 }
 
+/** Where the rows for the terminal go. */
+export interface RowSink {
+  write(bytes: Uint8Array, rows: number): void;
+  /** Rows that could not be shown so far. */
+  readonly dropped: number;
+}
+
 /** One way to show packets. */
 export interface PacketRows {
   /** With its newline. */

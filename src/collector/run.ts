@@ -13,7 +13,7 @@ import { checkOptions } from './check-options.js';
 import { Collector } from './collector.js';
 import { Endpoint, endpointCommand } from './endpoint.js';
 import { PROM_FILE } from './files.js';
-import type { RowSink } from './intake.js';
+import type { RowSink } from './packet-rows.js';
 import type { CollectorOptions, EndpointOptions } from './options.js';
 import { startService } from './service.js';
 import { summaryLines } from './summary.js';

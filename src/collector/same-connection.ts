@@ -17,9 +17,23 @@ export function awaitsAccept({ ownerSource, role, openNs }: Connection): boolean
   return ownerSource === OWNER_SOURCE.NW_OWNER_LISTENER;
 }
 
-/** What accept() told stands, also where a later record does not know it yet. */
-export function keepOwner(before: Connection, now: Connection): Connection {
-  if (before.ownerSource <= now.ownerSource) return now;
-  const { pid, uid, comm, startNs, cgroup, acceptedBy, acceptedByComm, ownerSource } = before;
-  return { ...now, pid, uid, comm, startNs, cgroup, acceptedBy, acceptedByComm, ownerSource };
+/** Whose a connection is, without the rest. */
+export type OwnerFields = Pick<
+  Connection,
+  'pid' | 'uid' | 'comm' | 'startNs' | 'cgroup' | 'acceptedBy' | 'acceptedByComm' | 'ownerSource'
+>;
+
+/** What accept() told stands, also where a later record does not know it yet: null if that knows it. */
+export function ownerToKeep(before: Connection, now: Connection): OwnerFields | null {
+  if (before.ownerSource <= now.ownerSource) return null;
+  return ownerFields(before, before.ownerSource);
+}
+
+/** Whose it is, as `ownerSource` has it. */
+export function ownerFields(
+  of: Omit<OwnerFields, 'ownerSource'>,
+  ownerSource: number,
+): OwnerFields {
+  const { pid, uid, comm, startNs, cgroup, acceptedBy, acceptedByComm } = of;
+  return { pid, uid, comm, startNs, cgroup, acceptedBy, acceptedByComm, ownerSource };
 }

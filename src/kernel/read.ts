@@ -33,53 +33,63 @@ export function readBytes(view: DataView, at: number, length: number): Uint8Arra
   return new Uint8Array(view.buffer, view.byteOffset + at, length);
 }
 
+/** Texts of values that repeat are made once while they have their slot; another value may take it. */
+const SLOT_BITS = 10;
+const texts = (): string[] => new Array<string>(1 << SLOT_BITS).fill('');
+const slotOf = (mixed: number): number => Math.imul(mixed, 0x9e3779b1) >>> (32 - SLOT_BITS);
+
 const COMM_LENGTH = 16;
-const CACHE_LIMIT = 4096;
-const comms = new Map<bigint, Map<bigint, string>>();
-let commCount = 0;
+const COMM_WORDS = COMM_LENGTH / 4;
+const commKeys = new Int32Array(COMM_WORDS << SLOT_BITS);
+const comms = texts();
 
 function decodeComm(view: DataView, at: number): string {
   return textOf(readBytes(view, at, COMM_LENGTH).slice());
 }
 
 /**
- * A NUL-terminated name of up to 16 bytes. Names repeat, so the text is cached
- * by its bytes; invalid UTF-8 becomes U+FFFD, everything else is left as it is.
+ * A NUL-terminated name of up to 16 bytes; invalid UTF-8 becomes U+FFFD, everything else is left as it
+ * is.
  */
 export function readComm(view: DataView, at: number): string {
-  const high = view.getBigUint64(at, true);
-  const low = view.getBigUint64(at + 8, true);
-  if (commCount >= CACHE_LIMIT) {
-    comms.clear();
-    commCount = 0;
+  const a = view.getInt32(at, true);
+  const b = view.getInt32(at + 4, true);
+  const c = view.getInt32(at + 8, true);
+  const d = view.getInt32(at + 12, true);
+  const slot = slotOf(Math.imul(a ^ (b << 7) ^ (c << 3), 0x85ebca6b) ^ d);
+  const key = slot * COMM_WORDS;
+  const isThere =
+    commKeys[key] === a &&
+    commKeys[key + 1] === b &&
+    commKeys[key + 2] === c &&
+    commKeys[key + 3] === d;
+  if (!isThere) {
+    commKeys[key] = a;
+    commKeys[key + 1] = b;
+    commKeys[key + 2] = c;
+    commKeys[key + 3] = d;
+    comms[slot] = decodeComm(view, at);
   }
-  let byLow = comms.get(high);
-  if (byLow === undefined) {
-    byLow = new Map();
-    comms.set(high, byLow);
-  }
-  let text = byLow.get(low);
-  if (text === undefined) {
-    text = decodeComm(view, at);
-    byLow.set(low, text);
-    commCount++;
-  }
-  return text;
+  return comms[slot]!;
 }
 
 const MAPPED = 0xffff;
+const ipv4Keys = new Int32Array(1 << SLOT_BITS);
+/** As keys are 0 where nothing is. */
+const ipv4s = texts().fill('0.0.0.0');
 
 /** An address in text: dotted for IPv4 (IPv4-mapped), RFC 5952 for IPv6. */
 export function readIp(view: DataView, at: number): string {
-  if (
-    view.getUint32(at + 8) === MAPPED &&
-    view.getUint32(at) === 0 &&
-    view.getUint32(at + 4) === 0
-  ) {
-    const a = at + 12;
-    return `${view.getUint8(a)}.${view.getUint8(a + 1)}.${view.getUint8(a + 2)}.${view.getUint8(a + 3)}`;
+  if (view.getUint32(at + 8) !== MAPPED || view.getUint32(at) !== 0 || view.getUint32(at + 4) !== 0)
+    return formatIpv6(view, at);
+  const address = view.getInt32(at + 12);
+  const slot = slotOf(address);
+  if (ipv4Keys[slot] !== address) {
+    ipv4Keys[slot] = address;
+    ipv4s[slot] =
+      `${address >>> 24}.${(address >>> 16) & 255}.${(address >>> 8) & 255}.${address & 255}`;
   }
-  return formatIpv6(view, at);
+  return ipv4s[slot]!;
 }
 
 /** RFC 5952: lower case, no leading zeros, the longest run of zeros (two or more) as `::`. */

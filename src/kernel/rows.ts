@@ -20,6 +20,18 @@ export interface Row {
   readonly index: number;
 }
 
+/** Row `from` of an array of rows with `count` numbers each, as row `to` of another. */
+export function copyRow<A extends Float64Array | Uint32Array>(
+  into: A,
+  to: number,
+  of: A,
+  from: number,
+  count: number,
+): void {
+  const [first, source] = [to * count, from * count];
+  for (let i = 0; i < count; i++) into[first + i] = of[source + i]!;
+}
+
 /** Gives rows out and takes them back; a chunk that is not needed goes. */
 export class RowStore {
   readonly #wide: number;

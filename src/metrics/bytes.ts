@@ -20,19 +20,29 @@ const WORD = 2 ** 32;
 /** Below this length a loop beats a call into the engine. */
 const SHORT = 24;
 
-/** Bytes that are written often: four at a time, the last ones with some zeros behind them. */
+/** Bytes that are written often: four at a time, the last ones with anything behind them. */
 export class Constant {
-  readonly length: number;
-  readonly words: Uint32Array;
+  length = 0;
+  words = new Uint32Array(0);
 
   constructor(bytes: Uint8Array) {
-    this.length = bytes.length;
-    this.words = new Uint32Array(Math.ceil(bytes.length / WORD_BYTES));
-    const view = new DataView(this.words.buffer);
-    const padded = new Uint8Array(this.words.buffer);
-    padded.set(bytes);
-    for (let i = 0; i < this.words.length; i++)
-      this.words[i] = view.getUint32(i * WORD_BYTES, true);
+    this.set(bytes);
+  }
+
+  /** Other ones, the first `length` of these, in the same memory if there is room. */
+  set(bytes: Uint8Array, length = bytes.length): void {
+    const count = Math.ceil(length / WORD_BYTES);
+    if (count > this.words.length) this.words = new Uint32Array(count);
+    this.length = length;
+    const { words } = this;
+    for (let i = 0; i < count; i++) {
+      const at = i * WORD_BYTES;
+      words[i] =
+        bytes[at]! |
+        ((bytes[at + 1] ?? 0) << 8) |
+        ((bytes[at + 2] ?? 0) << 16) |
+        ((bytes[at + 3] ?? 0) << 24);
+    }
   }
 
   static of(text: string): Constant {
@@ -42,7 +52,8 @@ export class Constant {
 
 /** Up to three bytes behind it are overwritten. */
 export function putConstant(view: DataView, at: number, { words, length }: Constant): number {
-  for (let i = 0; i < words.length; i++) view.setUint32(at + i * WORD_BYTES, words[i]!, true);
+  const count = (length + WORD_BYTES - 1) >> 2;
+  for (let i = 0; i < count; i++) view.setUint32(at + i * WORD_BYTES, words[i]!, true);
   return at + length;
 }
 

@@ -2,6 +2,7 @@
  * Families and label sets as bytes of the Prometheus text format 0.0.4: headers, and label sets
  * that are rendered once and written many times.
  */
+import { Constant, type ByteWriter } from './bytes.js';
 import type { CONNECTION_LABELS } from './connection-families.js';
 import { familiesIn, familyOf } from './families.js';
 import type { FamilyName, HistogramName, LabelsOf, HistoryLog, RequiredLabel } from './families.js';
@@ -19,6 +20,8 @@ export function logHeader(file: HistoryLog): Buffer {
   return Buffer.from(familiesIn(file).map(familyHeader).join(''));
 }
 
+type LabelValue = string | number | bigint | undefined;
+
 /**
  * The labels of one sample in the order of its family, `a="x",b="y"`. An empty value is an absent
  * label: left out.
@@ -26,7 +29,7 @@ export function logHeader(file: HistoryLog): Buffer {
 function labelText(
   names: readonly string[],
   optional: readonly string[],
-  values: Readonly<Record<string, string | number | bigint | undefined>>,
+  values: Readonly<Record<string, LabelValue>>,
 ): string {
   let text = '';
   for (const name of optional.length === 0 ? names : [...names, ...optional]) {
@@ -84,6 +87,45 @@ export function renderLabels<N extends FamilyName>(
   if (labels instanceof LabelSet) return labels;
   const { labels: names, optional } = familyOf(name);
   return new LabelSet(labelText(names, optional, labels));
+}
+
+const COMMA = 0x2c;
+const QUOTE = 0x22;
+const OPENING = 0x7b;
+const CLOSING = 0x7d;
+/** `name="`, by the name. */
+const beginnings = new Map<string, Constant>();
+
+function beginningOf(name: string): Constant {
+  let bytes = beginnings.get(name);
+  if (bytes === undefined) beginnings.set(name, (bytes = Constant.of(`${name}="`)));
+  return bytes;
+}
+
+/** Writes the labels in braces, as {@link renderLabels} has them, for one sample. */
+export function putLabels<N extends FamilyName>(
+  out: ByteWriter,
+  family: N,
+  labels: LabelsFor<N>,
+): void {
+  if (labels instanceof LabelSet) {
+    out.bytes(labels.bytes);
+    return;
+  }
+  const values: Readonly<Record<string, LabelValue>> = labels;
+  const { labels: names, optional } = familyOf(family);
+  const start = out.length;
+  for (const name of names) putLabel(out, start, name, values[name]);
+  for (const name of optional) putLabel(out, start, name, values[name]);
+  if (out.length > start) out.byte(CLOSING);
+}
+
+function putLabel(out: ByteWriter, start: number, name: string, value: LabelValue): void {
+  if (value === undefined || value === '') return;
+  out.byte(out.length === start ? OPENING : COMMA);
+  out.constant(beginningOf(name));
+  out.label(typeof value === 'string' ? value : String(value));
+  out.byte(QUOTE);
 }
 
 const names = new Map<FamilyName, Buffer>();

@@ -3,12 +3,10 @@
  * times and HTTP (2-core development machine; a template string: 520 ns). Its connection is a
  * cached prefix, numbers go digit by digit.
  */
-import { Constant, putConstant, putFixed, putUint } from './bytes.js';
-import type { ByteWriter } from './bytes.js';
-import { nameBytes, renderLabels } from './exposition.js';
+import { ByteWriter, Constant, putConstant, putFixed, putUint } from './bytes.js';
+import { nameBytes, putLabels } from './exposition.js';
 import type { LabelsFor } from './exposition.js';
 import type { LogName, ScalarName } from './families.js';
-import { escapeLabel } from './text.js';
 
 const SPACE = 0x20;
 const NEWLINE = 0x0a;
@@ -22,7 +20,7 @@ export function logLine<N extends LogName & ScalarName>(
   timestampMs: number,
 ): void {
   out.bytes(nameBytes(name));
-  out.bytes(renderLabels(name, labels).bytes);
+  putLabels(out, name, labels);
   out.byte(SPACE);
   out.number(value);
   out.byte(SPACE);
@@ -81,10 +79,27 @@ export interface PacketLabels {
   readonly http: boolean;
 }
 
-/** The beginning of every packet line of a connection. */
-export function packetPrefix(sock: string, src: string, dst: string): Constant {
-  const [s, a, b] = [escapeLabel(sock), escapeLabel(src), escapeLabel(dst)];
-  return Constant.of(`netwatch_packet_bytes{sock="${s}",src="${a}",dst="${b}",seq="`);
+const NOTHING = new Uint8Array(0);
+const SOCK = Constant.of('netwatch_packet_bytes{sock="');
+const SRC = Constant.of('",src="');
+const DST = Constant.of('",dst="');
+const SEQ = Constant.of('",seq="');
+/** Where what is kept as a constant is written first. */
+const scratch = new ByteWriter(256);
+
+/** The beginning of every packet line of a connection; `into`: of one that is not needed any more. */
+export function packetPrefix(sock: string, src: string, dst: string, into?: Constant): Constant {
+  scratch.reset();
+  scratch.constant(SOCK);
+  scratch.label(sock);
+  scratch.constant(SRC);
+  scratch.label(src);
+  scratch.constant(DST);
+  scratch.label(dst);
+  scratch.constant(SEQ);
+  const prefix = into ?? new Constant(NOTHING);
+  prefix.set(scratch.buffer, scratch.length);
+  return prefix;
 }
 
 const ACK = Constant.of('",ack="');
@@ -147,13 +162,17 @@ export function packetLine(
 }
 
 /** What stood behind the last packet's value, its time and the newline: those of a millisecond share it. */
-let lastEnd = new Constant(new Uint8Array(0));
+const lastEnd = new Constant(NOTHING);
 let lastMs = NaN;
 
 function putEnd(data: DataView, at: number, timestampMs: number): number {
   if (timestampMs !== lastMs) {
     lastMs = timestampMs;
-    lastEnd = Constant.of(` ${timestampMs}\n`);
+    scratch.reset();
+    scratch.byte(SPACE);
+    scratch.uint(timestampMs);
+    scratch.byte(NEWLINE);
+    lastEnd.set(scratch.buffer, scratch.length);
   }
   return putConstant(data, at, lastEnd);
 }
@@ -163,6 +182,9 @@ function putMicroseconds(data: DataView, at: number, ns: number | null): number 
   data.setUint8(at, DASH);
   return at + 1;
 }
+
+/** Makes what is remembered; `old` is what has to go for it, and may be used for it. */
+export type Render<V> = (record: Int32Array, at: number, old: V | undefined) => V;
 
 /** Slots tried before an older entry has to go. */
 const PROBES = 8;
@@ -193,7 +215,7 @@ export class PrefixCache<V = Uint8Array> {
   }
 
   /** Int32Array, not Uint32Array: half the time, as no word leaves the engine's small integers. */
-  get(record: Int32Array, at: number, render: (record: Int32Array, at: number) => V): V {
+  get(record: Int32Array, at: number, render: Render<V>): V {
     const words = this.#words;
     const hash = Math.imul(
       record[at]! ^ Math.imul(record[at + words - 1]!, 0x85ebca6b),
@@ -219,14 +241,10 @@ export class PrefixCache<V = Uint8Array> {
     return true;
   }
 
-  #insert(
-    slot: number,
-    record: Int32Array,
-    at: number,
-    render: (record: Int32Array, at: number) => V,
-  ): V {
+  #insert(slot: number, record: Int32Array, at: number, render: Render<V>): V {
     this.misses++;
-    this.#keys.set(record.subarray(at, at + this.#words), slot * this.#words);
-    return (this.#values[slot] = render(record, at));
+    const first = slot * this.#words;
+    for (let i = 0; i < this.#words; i++) this.#keys[first + i] = record[at + i]!;
+    return (this.#values[slot] = render(record, at, this.#values[slot]));
   }
 }

@@ -8,6 +8,7 @@ import {
   decodeConnectionOwner,
   decodeConnectionTotals,
   decodeRetransmitTotals,
+  KeptConnection,
   KIND,
   RODATA,
   type Connection,
@@ -28,11 +29,12 @@ import { encodeLoss, TRIAL_RING, type RingOptions } from './ring-options.js';
 
 export type { Connection } from '../generated/connection.js';
 
+/** Its connection holds until the next record; what is to stay is to be read. */
 export type ConnectionRecord =
-  | { readonly kind: 'open'; readonly connection: Connection }
-  | { readonly kind: 'close'; readonly connection: Connection }
+  | { readonly kind: 'open'; readonly connection: KeptConnection }
+  | { readonly kind: 'close'; readonly connection: KeptConnection }
   /** A listening socket has closed whose accept queue has overflowed: its last count. */
-  | { readonly kind: 'unlistened'; readonly connection: Connection }
+  | { readonly kind: 'unlistened'; readonly connection: KeptConnection }
   | { readonly kind: 'owner'; readonly owner: ConnectionOwner }
   /** Another process reads or writes it now. */
   | { readonly kind: 'handover'; readonly owner: ConnectionOwner }
@@ -93,6 +95,7 @@ export class ConnectionSource {
   /** The filter asks for a process: what comes before accept() waits for the record of the owner. */
   readonly awaitsOwners: boolean;
   readonly #places = new Int32Array(BATCH);
+  readonly #decode = recordReader();
 
   constructor(options: ConnectionOptions) {
     this.awaitsOwners = asksForOwner(options.filter);
@@ -108,7 +111,7 @@ export class ConnectionSource {
   drain(take: (record: ConnectionRecord) => void): number {
     return this.source.ring.drain(this.#places, (view, places, count) => {
       for (let i = 0; i < count; i++) {
-        const record = decode(view, places[i] ?? 0);
+        const record = this.#decode(view, places[i] ?? 0);
         if (record !== null) take(record);
       }
     });
@@ -139,21 +142,31 @@ export class ConnectionSource {
   }
 }
 
-function decode(view: DataView, at: number): ConnectionRecord | null {
-  switch (view.getUint32(at + CONNECTION.at.kind, true)) {
-    case KIND.NW_KIND_CONNECTION_OPEN:
-      return { kind: 'open', connection: decodeConnection(view, at) };
-    case KIND.NW_KIND_CONNECTION_CLOSE:
-      return { kind: 'close', connection: decodeConnection(view, at) };
-    case KIND.NW_KIND_LISTENER_CLOSE:
-      return { kind: 'unlistened', connection: decodeConnection(view, at) };
-    case KIND.NW_KIND_CONNECTION_OWNER:
-      return { kind: 'owner', owner: decodeConnectionOwner(view, at) };
-    case KIND.NW_KIND_CONNECTION_HANDOVER:
-      return { kind: 'handover', owner: decodeConnectionOwner(view, at) };
-    case KIND.NW_KIND_CONNECTION_UNACCEPTED:
-      return { kind: 'unaccepted', owner: decodeConnectionOwner(view, at) };
-    default:
-      return null;
-  }
+/** Reads records one after the other, with no object for each connection. */
+function recordReader(): (view: DataView, at: number) => ConnectionRecord | null {
+  const connection = new KeptConnection(KeptConnection.store());
+  const [open, close, unlistened] = (['open', 'close', 'unlistened'] as const).map(
+    (kind): ConnectionRecord => ({ kind, connection }),
+  ) as [ConnectionRecord, ConnectionRecord, ConnectionRecord];
+  return (view, at) => {
+    switch (view.getUint32(at + CONNECTION.at.kind, true)) {
+      case KIND.NW_KIND_CONNECTION_OPEN:
+        connection.load(view, at);
+        return open;
+      case KIND.NW_KIND_CONNECTION_CLOSE:
+        connection.load(view, at);
+        return close;
+      case KIND.NW_KIND_LISTENER_CLOSE:
+        connection.load(view, at);
+        return unlistened;
+      case KIND.NW_KIND_CONNECTION_OWNER:
+        return { kind: 'owner', owner: decodeConnectionOwner(view, at) };
+      case KIND.NW_KIND_CONNECTION_HANDOVER:
+        return { kind: 'handover', owner: decodeConnectionOwner(view, at) };
+      case KIND.NW_KIND_CONNECTION_UNACCEPTED:
+        return { kind: 'unaccepted', owner: decodeConnectionOwner(view, at) };
+      default:
+        return null;
+    }
+  };
 }

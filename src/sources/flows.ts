@@ -143,7 +143,7 @@ export class FlowTable {
   }
 
   #look(connection: Connection, names: CgroupNames | null): void {
-    const { sock, openNs, totalRetrans } = connection;
+    const { sock, openNs, totalRetrans, srttUs } = connection;
     const sent = connection.bytesSent - connection.bytesRetrans;
     const received = payloadReceived(connection);
     const { chunk, index } = this.#rowOf(sock);
@@ -154,12 +154,17 @@ export class FlowTable {
       wide[at + COUNTED.ports] === portsOf(connection) &&
       wide[at + COUNTED.sent]! <= sent;
     if (!isKnown) wide.fill(0, at, at + COUNTED_NUMBERS);
-    this.#add(connection, names, {
-      sent: sent - wide[at + COUNTED.sent]!,
-      received: received - wide[at + COUNTED.received]!,
-      retransmits: totalRetrans - wide[at + COUNTED.retransmits]!,
-      connections: isKnown ? 0 : 1,
-    });
+    const flow = this.#growing(connection, names);
+    const sums = flow ?? this.#beyond;
+    sums.sent += sent - wide[at + COUNTED.sent]!;
+    sums.received += received - wide[at + COUNTED.received]!;
+    sums.retransmits += totalRetrans - wide[at + COUNTED.retransmits]!;
+    sums.connections++;
+    if (!isKnown) sums.newConnections++;
+    if (flow !== null && srttUs !== 0) {
+      flow.srtt += srttUs;
+      flow.measured++;
+    }
     wide[at + COUNTED.openNs] = openNs ?? NaN;
     wide[at + COUNTED.ports] = portsOf(connection);
     wide[at + COUNTED.sent] = sent;
@@ -177,20 +182,6 @@ export class FlowTable {
       this.#counted.set(sock, row);
     }
     return row;
-  }
-
-  #add(
-    connection: Connection,
-    names: CgroupNames | null,
-    { connections: newConnections, ...grown }: FlowSums,
-  ): void {
-    const { srttUs } = connection;
-    const flow = this.#growing(connection, names);
-    addTo(flow ?? this.#beyond, { ...grown, connections: 1 });
-    (flow ?? this.#beyond).newConnections += newConnections;
-    if (flow === null || srttUs === 0) return;
-    flow.srtt += srttUs;
-    flow.measured++;
   }
 
   /** The flow of a connection in this interval; null: there is no room. */

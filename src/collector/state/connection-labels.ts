@@ -91,13 +91,10 @@ export function infoLabels({ last, names, src, dst }: Shown): ReturnType<typeof 
   dst: string;
   is_server: string;
 } {
-  return {
-    ...ownerLabels(last),
-    sock: formatAddress(last.sock),
-    src,
-    dst,
-    is_server:
-      last.role === ROLE.NW_ROLE_UNKNOWN ? '-' : last.role === ROLE.NW_ROLE_CLIENT ? '0' : '1',
-    ...nameLabels(names),
-  };
+  const { pid, process } = ownerLabels(last);
+  const isServer =
+    last.role === ROLE.NW_ROLE_UNKNOWN ? '-' : last.role === ROLE.NW_ROLE_CLIENT ? '0' : '1';
+  const labels = { pid, process, sock: formatAddress(last.sock), src, dst, is_server: isServer };
+  // most have none: the engine makes an object out of others slowly
+  return names === null ? labels : { ...labels, ...nameLabels(names) };
 }

@@ -102,11 +102,14 @@ export const isFailed = ({ state, oldState }: Connection): boolean =>
 export function addToUnit(units: UnitTotals, { last, names, added }: Counted): void {
   if (last.state === TCP_LISTEN) return;
   const total = units.of(names);
-  const [sent, received] = [payloadSent(last), payloadReceived(last)];
+  const sent = payloadSent(last);
+  const received = payloadReceived(last);
   total.sent += Math.max(0, sent - added.sent);
   total.received += Math.max(0, received - added.received);
   total.retransmits += Math.max(0, last.totalRetrans - added.retransmits);
-  Object.assign(added, { sent, received, retransmits: last.totalRetrans });
+  added.sent = sent;
+  added.received = received;
+  added.retransmits = last.totalRetrans;
   const outcome = Math.floor(last.marks / MARK.NW_MARK_OUTCOME);
   const hasFailed = outcome !== OUTCOME.NW_OUTCOME_SUCCESS;
   if (!hasFailed && (added.opened || isOpening(last) || isFailed(last))) return;
