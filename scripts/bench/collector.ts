@@ -28,6 +28,15 @@ function sumOf(text: string, family: FamilyName, labels: readonly string[]): num
   return values.reduce((sum, value) => sum + value, 0);
 }
 
+/** Without `error_type`: those that have ended otherwise have one. */
+function answeredIn(prom: string): number {
+  return prom
+    .split('\n')
+    .filter((line) => /^http_(server|client)_request_duration_seconds_count\{/.test(line))
+    .filter((line) => !line.includes('error_type='))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+}
+
 /** What a collector's last netwatch.prom says about packets, and its summary. */
 export interface Books {
   readonly accepted: number;
@@ -36,6 +45,8 @@ export interface Books {
   readonly lostInFile: number;
   /** Lines of connects.log that never got there. */
   readonly lostLines: number;
+  /** HTTP requests that were answered, at either side. */
+  readonly exchanges: number;
   /** Connections closed, NaN if the summary does not say so. */
   readonly closed: number;
 }
@@ -68,6 +79,7 @@ export async function startCollector(lab: Lab, args: readonly string[]): Promise
         lostInRing: lost('packet', 'ringbuf'),
         lostInFile: lost('packets.log', 'file'),
         lostLines: lost('connects.log', 'file'),
+        exchanges: answeredIn(prom),
         closed: Number(/(\d+) connections closed/.exec(words.text())?.[1] ?? NaN),
       };
     },

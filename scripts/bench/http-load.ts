@@ -24,3 +24,12 @@ export const HTTP_LOAD: Sizes<HttpLoad> = {
 
 /** Longer than netwatch waits between two drains. */
 export const SETTLE_MS = 300;
+
+/** Each request is an exchange at either end. */
+export const SIDES = 2;
+
+/** @throws Error when netwatch has seen something else than these requests: its cost would be of that */
+export function checkExchanges(seen: number, requests: number): void {
+  if (seen !== SIDES * requests)
+    throw new Error(`${seen} exchanges were counted of ${SIDES * requests}`);
+}

@@ -40,9 +40,13 @@
 /* Destinations 127.0.0.1 to .200, so that client ports do not run out. */
 #define DESTINATIONS 200
 #define ITEMS 100003 /* different paths of http */
+#define BODY "{\"name\":\"item\",\"count\":42}"
 #define ANSWER                                                  \
 	"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" \
-	"Content-Length: 27\r\n\r\n{\"name\":\"item\",\"count\":42}"
+	"Content-Length: 26\r\n\r\n" BODY
+
+/* With one more each answer would take the next one's first byte for its last. */
+_Static_assert(sizeof(BODY) - 1 == 26, "as its Content-Length says");
 
 struct load {
 	uint16_t port;

@@ -5,12 +5,13 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { statSync } from 'node:fs';
+import { KIND } from '../../../src/generated/packet.js';
 import { NO_FILTER } from '../../../src/sources/filter.js';
 import { nextWaitMs } from '../../../src/sources/pace.js';
-import { PacketSource } from '../../../src/sources/packet.js';
+import { kindOf, PacketSource } from '../../../src/sources/packet.js';
 import { listenTo, stop } from '../child.js';
 import { NETWATCH, type Lab } from '../lab.js';
-import { HTTP_LOAD, SETTLE_MS } from '../http-load.js';
+import { checkExchanges, HTTP_LOAD, SETTLE_MS, SIDES } from '../http-load.js';
 import { runLoad } from '../load.js';
 import { cpuNs, userNs } from '../process.js';
 import type { RowModule } from '../row-module.js';
@@ -18,23 +19,32 @@ import { median } from '../statistics.js';
 import type { Row } from '../table.js';
 import { costs, netNs, openKernelMeter } from '../twin.js';
 
-const SIDES = 2;
 const RING_BYTES = 1 << 24;
 const READY = / ready after /;
 
-/** Drains at netwatch's pace, and throws the records away, until the returned function is called. */
-function drainPaced(source: PacketSource): () => void {
+interface Draining {
+  /** Records of exchanges so far. */
+  exchanges(): number;
+  stop(): void;
+}
+
+/** Drains at netwatch's pace, and throws the records away. */
+function drainPaced(source: PacketSource): Draining {
+  let exchanges = 0;
   const { ring } = source.source;
   let timer: NodeJS.Timeout;
   const next = (waitMs: number): void => {
     timer = setTimeout(() => {
       const before = ring.used / ring.size;
-      source.drain(() => undefined);
+      source.drain((view, places, count) => {
+        for (let i = 0; i < count; i++)
+          if (kindOf(view, places[i]!) === KIND.NW_KIND_HTTP_EXCHANGE) exchanges++;
+      });
       next(nextWaitMs(waitMs, before, ring.used / ring.size));
     }, waitMs);
   };
   next(0);
-  return () => clearTimeout(timer);
+  return { exchanges: () => exchanges, stop: () => clearTimeout(timer) };
 }
 
 /** Of all programs, in ns per exchange and side. */
@@ -44,17 +54,19 @@ async function kernelNs(lab: Lab, explain: boolean): Promise<number> {
     filter: { ...NO_FILTER, namespaces: [statSync(lab.path).ino] },
     ...{ time: true, http: true, explain, ring: { bytes: RING_BYTES, loseEvery: 0 } },
   });
-  const stopDraining = drainPaced(source);
+  const draining = drainPaced(source);
   const meter = openKernelMeter(process.pid);
   try {
-    await runLoad(lab, 'http', warmUp);
+    const warm = await runLoad(lab, 'http', warmUp);
     const before = meter.read();
     const { count } = await runLoad(lab, 'http', measured);
     await sleep(SETTLE_MS);
-    return netNs(costs(before, meter.read())) / (count * SIDES);
+    const ns = netNs(costs(before, meter.read())) / (count * SIDES);
+    checkExchanges(draining.exchanges(), warm.count + count);
+    return ns;
   } finally {
     meter.close();
-    stopDraining();
+    draining.stop();
     source.source.close();
   }
 }

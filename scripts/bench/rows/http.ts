@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startCollector } from '../collector.js';
 import { segments, type Lab } from '../lab.js';
-import { HTTP_LOAD, SETTLE_MS } from '../http-load.js';
+import { checkExchanges, HTTP_LOAD, SETTLE_MS } from '../http-load.js';
 import { runLoad } from '../load.js';
 import { cpuNs } from '../process.js';
 import type { RowModule } from '../row-module.js';
@@ -25,14 +25,15 @@ interface Measured {
 async function measure(lab: Lab, args: readonly string[]): Promise<Measured> {
   const size = lab.size(HTTP_LOAD);
   const collector = await startCollector(lab, args);
-  await runLoad(lab, 'http', size.warmUp);
+  const warmUp = await runLoad(lab, 'http', size.warmUp);
   await sleep(SETTLE_MS);
   const [cpu, packets] = [cpuNs(collector.pid), segments(lab)];
   const { count } = await runLoad(lab, 'http', size.measured);
   await sleep(SETTLE_MS);
   const used = cpuNs(collector.pid) - cpu;
   const seen = segments(lab) - packets;
-  const { lostInRing, lostInFile } = await collector.stop();
+  const { lostInRing, lostInFile, exchanges } = await collector.stop();
+  if (args.includes('-i')) checkExchanges(exchanges, warmUp.count + count);
   return { requests: count, packets: seen, cpuNs: used, lost: lostInRing + lostInFile };
 }
 
