@@ -174,6 +174,11 @@ function reader(types, id, base, depth = 0) {
   throw new Error(`cannot decode a ${type.name || `type of kind ${type.kind}`}`);
 }
 
+/** Lists of at most so many are written out. */
+const MOST_LISTED = 8;
+
+const listOf = (of) => `readonly ${/^readonly|\|/.test(of) ? `(${of})` : of}[]`;
+
 function arrayReader(types, type, base, depth) {
   const element = resolve(types, type.element).type;
   if (element.kind === KINDS.INT && element.size === 1) {
@@ -181,11 +186,15 @@ function arrayReader(types, type, base, depth) {
   }
   const index = 'ijk'[depth];
   const step = sizeOf(types, type.element);
+  // one by one: Array.from() asks for each element by its name
+  if (type.count <= MOST_LISTED && element.kind !== KINDS.ARRAY) {
+    const each = Array.from({ length: type.count }, (_, i) =>
+      reader(types, type.element, plus(base, i * step), depth + 1),
+    );
+    return [listOf(each[0][0]), `[${each.map(([, read]) => read).join(', ')}]`];
+  }
   const [of, read] = reader(types, type.element, `${base} + ${index} * ${step}`, depth + 1);
-  return [
-    `readonly ${/^readonly|\|/.test(of) ? `(${of})` : of}[]`,
-    `Array.from({ length: ${type.count} }, (_, ${index}) => ${read})`,
-  ];
+  return [listOf(of), `Array.from({ length: ${type.count} }, (_, ${index}) => ${read})`];
 }
 
 /** Members with those of head, tuple and task lifted: records are flat. */

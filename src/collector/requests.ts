@@ -5,7 +5,7 @@
 import { decodeHttpExchange, HTTP_EXCHANGE } from '../generated/packet.js';
 import { readU64 } from '../kernel/read.js';
 import { ByteWriter } from '../metrics/bytes.js';
-import { sideOf, type Exchange } from '../sources/exchange.js';
+import { exchangeOf, sideOf, type Exchange } from '../sources/exchange.js';
 import { ExchangeParts } from '../sources/exchange-parts.js';
 import type { Handshakes } from '../sources/handshakes.js';
 import { RequestDurations } from '../sources/request-durations.js';
@@ -83,7 +83,7 @@ export class Requests implements RequestSummary {
     const isSlow = this.#isSlow(readU64(view, at + FIELD.durationNs));
     if (!isSlow && ndjson === null) return;
     const request = this.#lines.lineIn(slot);
-    const exchange = { ...decodeHttpExchange(view, at), request, connectNs };
+    const exchange = exchangeOf(decodeHttpExchange(view, at), request, connectNs);
     ndjson?.exchange(exchange, toWallMs(exchange.tsNs), names);
     if (isSlow) this.#keep(exchange);
   }

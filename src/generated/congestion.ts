@@ -97,7 +97,7 @@ export interface CongestionTimes {
 
 export function decodeCongestionTimes(view: DataView, at: number): CongestionTimes {
   return {
-    timeNs: Array.from({ length: 5 }, (_, i) => readU64(view, at + i * 8)),
+    timeNs: [readU64(view, at), readU64(view, at + 8), readU64(view, at + 16), readU64(view, at + 24), readU64(view, at + 32)],
     changes: readU64(view, at + 40),
   };
 }

@@ -190,7 +190,7 @@ export function decodeConnection(view: DataView, at: number): Connection {
     unread: view.getUint32(at + 304, true),
     mss: view.getUint32(at + 308, true),
     rcvOoopack: view.getUint32(at + 312, true),
-    retransmits: Array.from({ length: 2 }, (_, i) => view.getUint32(at + 316 + i * 4, true)),
+    retransmits: [view.getUint32(at + 316, true), view.getUint32(at + 316 + 4, true)],
     error: view.getUint32(at + 324, true),
     acceptedBy: view.getUint32(at + 328, true),
     acceptedByComm: readComm(view, at + 332),
@@ -228,13 +228,13 @@ export interface ConnectionTotals {
 
 export function decodeConnectionTotals(view: DataView, at: number): ConnectionTotals {
   return {
-    outcomes: Array.from({ length: 2 }, (_, i) => Array.from({ length: 8 }, (_, j) => readU64(view, at + i * 64 + j * 8))),
+    outcomes: Array.from({ length: 2 }, (_, i) => [readU64(view, at + i * 64), readU64(view, at + i * 64 + 8), readU64(view, at + i * 64 + 16), readU64(view, at + i * 64 + 24), readU64(view, at + i * 64 + 32), readU64(view, at + i * 64 + 40), readU64(view, at + i * 64 + 48), readU64(view, at + i * 64 + 56)]),
     bytesSent: readU64(view, at + 128),
     bytesReceived: readU64(view, at + 136),
     segsIn: readU64(view, at + 144),
     segsOut: readU64(view, at + 152),
-    handshake: Array.from({ length: 2 }, (_, i) => decodeLongHistogram(view, at + 160 + i * 2072)),
-    duration: Array.from({ length: 2 }, (_, i) => decodeLongHistogram(view, at + 4304 + i * 2072)),
+    handshake: [decodeLongHistogram(view, at + 160), decodeLongHistogram(view, at + 160 + 2072)],
+    duration: [decodeLongHistogram(view, at + 4304), decodeLongHistogram(view, at + 4304 + 2072)],
     rtt: decodeFineHistogram(view, at + 8448),
     state: Array.from({ length: 14 }, (_, i) => decodeHistogram(view, at + 10008 + i * 328)),
   };

@@ -15,7 +15,7 @@ export interface Queue {
 export function decodeQueue(view: DataView, at: number): Queue {
   return {
     bytes: readU64(view, at),
-    sizes: Array.from({ length: 5 }, (_, i) => readU64(view, at + 8 + i * 8)),
+    sizes: [readU64(view, at + 8), readU64(view, at + 8 + 8), readU64(view, at + 8 + 16), readU64(view, at + 8 + 24), readU64(view, at + 8 + 32)],
   };
 }
 

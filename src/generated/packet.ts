@@ -93,7 +93,7 @@ export interface Ended {
 export function decodeEnded(view: DataView, at: number): Ended {
   return {
     record: decodeHttpExchange(view, at),
-    at: Array.from({ length: 7 }, (_, i) => readU64(view, at + 256 + i * 8)),
+    at: [readU64(view, at + 256), readU64(view, at + 256 + 8), readU64(view, at + 256 + 16), readU64(view, at + 256 + 24), readU64(view, at + 256 + 32), readU64(view, at + 256 + 40), readU64(view, at + 256 + 48)],
     startNs: readU64(view, at + 312),
     resentUntilNs: readU64(view, at + 320),
     firstSeq: view.getUint32(at + 328, true),
@@ -133,8 +133,8 @@ export interface FewWrites {
 
 export function decodeFewWrites(view: DataView, at: number): FewWrites {
   return {
-    ns: Array.from({ length: 2 }, (_, i) => readU64(view, at + i * 8)),
-    seq: Array.from({ length: 2 }, (_, i) => view.getUint32(at + 16 + i * 4, true)),
+    ns: [readU64(view, at), readU64(view, at + 8)],
+    seq: [view.getUint32(at + 16, true), view.getUint32(at + 16 + 4, true)],
   };
 }
 
@@ -340,7 +340,7 @@ export function decodeHttpExchange(view: DataView, at: number): HttpExchange {
     firstByteNs: readDuration(view, at + 32),
     requestBytes: readU64(view, at + 40),
     responseBytes: readU64(view, at + 48),
-    partNs: Array.from({ length: 6 }, (_, i) => readDuration(view, at + 56 + i * 8)),
+    partNs: [readDuration(view, at + 56), readDuration(view, at + 56 + 8), readDuration(view, at + 56 + 16), readDuration(view, at + 56 + 24), readDuration(view, at + 56 + 32), readDuration(view, at + 56 + 40)],
     reorderingNs: readDuration(view, at + 104),
     runQueueNs: readDuration(view, at + 112),
     sendBufferNs: readDuration(view, at + 120),
@@ -526,9 +526,9 @@ export function decodeHttpTotals(view: DataView, at: number): HttpTotals {
   return {
     resyncs: readU64(view, at),
     mapFull: readU64(view, at + 8),
-    unmatched: Array.from({ length: 2 }, (_, i) => Array.from({ length: 5 }, (_, j) => readU64(view, at + 16 + i * 40 + j * 8))),
-    waiting: Array.from({ length: 2 }, (_, i) => readU64(view, at + 96 + i * 8)),
-    taken: Array.from({ length: 6 }, (_, i) => readU64(view, at + 112 + i * 8)),
+    unmatched: Array.from({ length: 2 }, (_, i) => [readU64(view, at + 16 + i * 40), readU64(view, at + 16 + i * 40 + 8), readU64(view, at + 16 + i * 40 + 16), readU64(view, at + 16 + i * 40 + 24), readU64(view, at + 16 + i * 40 + 32)]),
+    waiting: [readU64(view, at + 96), readU64(view, at + 96 + 8)],
+    taken: [readU64(view, at + 112), readU64(view, at + 112 + 8), readU64(view, at + 112 + 16), readU64(view, at + 112 + 24), readU64(view, at + 112 + 32), readU64(view, at + 112 + 40)],
   };
 }
 
@@ -545,8 +545,8 @@ export interface LayerTotals {
 
 export function decodeLayerTotals(view: DataView, at: number): LayerTotals {
   return {
-    duration: Array.from({ length: 2 }, (_, i) => Array.from({ length: 4 }, (_, j) => Array.from({ length: 2 }, (_, k) => decodeShortHistogram(view, at + i * 9408 + j * 2352 + k * 1176)))),
-    notMeasured: Array.from({ length: 2 }, (_, i) => Array.from({ length: 4 }, (_, j) => readU64(view, at + 18816 + i * 32 + j * 8))),
+    duration: Array.from({ length: 2 }, (_, i) => Array.from({ length: 4 }, (_, j) => [decodeShortHistogram(view, at + i * 9408 + j * 2352), decodeShortHistogram(view, at + i * 9408 + j * 2352 + 1176)])),
+    notMeasured: Array.from({ length: 2 }, (_, i) => [readU64(view, at + 18816 + i * 32), readU64(view, at + 18816 + i * 32 + 8), readU64(view, at + 18816 + i * 32 + 16), readU64(view, at + 18816 + i * 32 + 24)]),
   };
 }
 
@@ -714,10 +714,10 @@ export interface Points {
 export function decodePoints(view: DataView, at: number): Points {
   return {
     owner: readU64(view, at),
-    state: Array.from({ length: 8 }, (_, i) => view.getUint32(at + 8 + i * 4, true)),
-    endSeq: Array.from({ length: 8 }, (_, i) => view.getUint32(at + 40 + i * 4, true)),
+    state: [view.getUint32(at + 8, true), view.getUint32(at + 8 + 4, true), view.getUint32(at + 8 + 8, true), view.getUint32(at + 8 + 12, true), view.getUint32(at + 8 + 16, true), view.getUint32(at + 8 + 20, true), view.getUint32(at + 8 + 24, true), view.getUint32(at + 8 + 28, true)],
+    endSeq: [view.getUint32(at + 40, true), view.getUint32(at + 40 + 4, true), view.getUint32(at + 40 + 8, true), view.getUint32(at + 40 + 12, true), view.getUint32(at + 40 + 16, true), view.getUint32(at + 40 + 20, true), view.getUint32(at + 40 + 24, true), view.getUint32(at + 40 + 28, true)],
     request: Array.from({ length: 16 }, (_, i) => decodeRequestPoints(view, at + 72 + i * 80)),
-    ended: Array.from({ length: 8 }, (_, i) => decodeEnded(view, at + 1352 + i * 336)),
+    ended: [decodeEnded(view, at + 1352), decodeEnded(view, at + 1352 + 336), decodeEnded(view, at + 1352 + 672), decodeEnded(view, at + 1352 + 1008), decodeEnded(view, at + 1352 + 1344), decodeEnded(view, at + 1352 + 1680), decodeEnded(view, at + 1352 + 2016), decodeEnded(view, at + 1352 + 2352)],
     sent: Array.from({ length: 16 }, (_, i) => decodeSentAt(view, at + 4040 + i * 8)),
     beganNs: readU64(view, at + 4168),
     resentNs: readU64(view, at + 4176),
@@ -788,7 +788,7 @@ export interface ReceivedSet {
 
 export function decodeReceivedSet(view: DataView, at: number): ReceivedSet {
   return {
-    way: Array.from({ length: 4 }, (_, i) => decodeReceivedSlot(view, at + i * 32)),
+    way: [decodeReceivedSlot(view, at), decodeReceivedSlot(view, at + 32), decodeReceivedSlot(view, at + 64), decodeReceivedSlot(view, at + 96)],
   };
 }
 
@@ -853,7 +853,7 @@ export interface RequestPoints {
 
 export function decodeRequestPoints(view: DataView, at: number): RequestPoints {
   return {
-    at: Array.from({ length: 3 }, (_, i) => readU64(view, at + i * 8)),
+    at: [readU64(view, at), readU64(view, at + 8), readU64(view, at + 16)],
     innerNs: readU64(view, at + 24),
     otherNs: readU64(view, at + 32),
     resentNs: readU64(view, at + 40),
@@ -922,7 +922,7 @@ export interface SentSet {
 
 export function decodeSentSet(view: DataView, at: number): SentSet {
   return {
-    way: Array.from({ length: 4 }, (_, i) => decodeSentSlot(view, at + i * 168)),
+    way: [decodeSentSlot(view, at), decodeSentSlot(view, at + 168), decodeSentSlot(view, at + 336), decodeSentSlot(view, at + 504)],
   };
 }
 
@@ -1079,8 +1079,8 @@ export interface UnreadSocket {
 export function decodeUnreadSocket(view: DataView, at: number): UnreadSocket {
   return {
     queue: decodeUnread(view, at),
-    places: Array.from({ length: 2 }, (_, i) => decodePending(view, at + 16 + i * 36)),
-    blocks: Array.from({ length: 2 }, (_, i) => readU64(view, at + 88 + i * 8)),
+    places: [decodePending(view, at + 16), decodePending(view, at + 16 + 36)],
+    blocks: [readU64(view, at + 88), readU64(view, at + 88 + 8)],
   };
 }
 

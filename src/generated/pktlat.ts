@@ -43,8 +43,8 @@ export interface Arrivals {
 
 export function decodeArrivals(view: DataView, at: number): Arrivals {
   return {
-    arrivalNs: Array.from({ length: 8 }, (_, i) => readU64(view, at + i * 8)),
-    endSeq: Array.from({ length: 8 }, (_, i) => view.getUint32(at + 64 + i * 4, true)),
+    arrivalNs: [readU64(view, at), readU64(view, at + 8), readU64(view, at + 16), readU64(view, at + 24), readU64(view, at + 32), readU64(view, at + 40), readU64(view, at + 48), readU64(view, at + 56)],
+    endSeq: [view.getUint32(at + 64, true), view.getUint32(at + 64 + 4, true), view.getUint32(at + 64 + 8, true), view.getUint32(at + 64 + 12, true), view.getUint32(at + 64 + 16, true), view.getUint32(at + 64 + 20, true), view.getUint32(at + 64 + 24, true), view.getUint32(at + 64 + 28, true)],
     count: view.getUint32(at + 96, true),
   };
 }

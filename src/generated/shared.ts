@@ -302,7 +302,7 @@ export interface RetransmitTotals {
 
 export function decodeRetransmitTotals(view: DataView, at: number): RetransmitTotals {
   return {
-    segments: Array.from({ length: 8 }, (_, i) => readU64(view, at + i * 8)),
+    segments: [readU64(view, at), readU64(view, at + 8), readU64(view, at + 16), readU64(view, at + 24), readU64(view, at + 32), readU64(view, at + 40), readU64(view, at + 48), readU64(view, at + 56)],
     recovered: readU64(view, at + 64),
   };
 }
@@ -389,7 +389,7 @@ export function decodeSocket(view: DataView, at: number): Socket {
     stateNs: readU64(view, at + 8),
     handshakeNs: readU64(view, at + 16),
     owner: decodeOwner(view, at + 24),
-    retransmits: Array.from({ length: 2 }, (_, i) => view.getUint32(at + 88 + i * 4, true)),
+    retransmits: [view.getUint32(at + 88, true), view.getUint32(at + 88 + 4, true)],
     lossHighSeq: view.getUint32(at + 96, true),
     retransCounted: view.getUint32(at + 100, true),
     rtosSeen: view.getUint16(at + 104, true),

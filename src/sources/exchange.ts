@@ -158,6 +158,20 @@ export interface Exchange extends HttpExchange {
   readonly connectNs: number | null;
 }
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** The record with what belongs to it: the same object, as a copy takes the engine microseconds. */
+export function exchangeOf(
+  record: HttpExchange,
+  request: RequestLine | null,
+  connectNs: number | null,
+): Exchange {
+  const exchange = record as Mutable<Exchange>;
+  exchange.request = request;
+  exchange.connectNs = connectNs;
+  return exchange;
+}
+
 /** The exchange whose record is at `at`; its line is forgotten in `lines`. */
 export function readExchange(
   view: DataView,
@@ -165,7 +179,7 @@ export function readExchange(
   lines: RequestLines,
   connectNs: number | null = null,
 ): Exchange {
-  return { ...decodeHttpExchange(view, at), request: lines.take(view, at), connectNs };
+  return exchangeOf(decodeHttpExchange(view, at), lines.take(view, at), connectNs);
 }
 
 const FIRST_CLIENT_ERROR = 400;

@@ -126,8 +126,9 @@ function addTimings({ insideNs }: Group, timings: readonly Timing[], exchange: E
   }
 }
 
+/** Names of processes have no NUL. */
 const keyOf = (side: Side, process: string | null, name: string): string =>
-  JSON.stringify([side, process, name]);
+  `${side}${process === null ? '' : ` ${process}`}\0${name}`;
 
 export class Groups {
   readonly #by: Grouping;
@@ -185,7 +186,8 @@ export class Groups {
     const group = this.#groups.get(key);
     if (group !== undefined) return group;
     if (this.#groups.size < this.#most) return this.#make(key, side, process, name);
-    const other = JSON.stringify([side]);
+    // without a NUL: no name is like it
+    const other = side;
     return this.#groups.get(other) ?? this.#make(other, side, null, OTHER);
   }
 
