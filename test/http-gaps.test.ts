@@ -155,7 +155,7 @@ t.test('any other gap is waited out until a segment begins with a head', { skip 
       .send(OUT, OK);
   });
   t.same(beyond.said.slice(2), [
-    ...['HTTP/1.1 200 OK @0', 'GET /a HTTP/1.1 @0', 'sent 0', 'HTTP/1.1 200 OK @0'],
+    ...['HTTP/1.1 200 OK @0', 'lost 1', 'GET /a HTTP/1.1 @0', 'sent 0', 'HTTP/1.1 200 OK @0'],
     'end GET 200 50-60 2',
   ]);
   t.equal(beyond.state.resyncs, 1);

@@ -140,14 +140,21 @@ static __noinline int nw_http_count(const struct nw_http_key *key, __u64 ns)
 	return 0;
 }
 
-static __always_inline void nw_http_unmatched(struct nw_http *h, __u32 cause)
+static __always_inline void nw_http_unmatched(struct nw_http *h, __u32 cause,
+					      __u32 responses)
 {
 	struct nw_http_totals *totals = nw_http_totals();
 	__u32 side = nw_http_role(h) == NW_HTTP_ROLE_CLIENT;
 
 	barrier_var(cause);
 	if (totals && cause < NW_HTTP_CAUSES)
-		__sync_fetch_and_add(&totals->unmatched[side][cause], 1);
+		__sync_fetch_and_add(&totals->unmatched[side][cause],
+				     responses);
+}
+
+static __always_inline void nw_http_on_lost(struct nw_http *h, __u32 requests)
+{
+	nw_http_unmatched(h, NW_HTTP_LOST, requests);
 }
 
 /* Why nothing is known of where its time went. */
@@ -224,8 +231,9 @@ static __always_inline void nw_http_on_end(struct nw_http *h,
 
 	if (!end->start_ns || end->start_ns > end->end_ns) {
 		if (end->status || end->start_ns)
-			nw_http_unmatched(h, end->start_ns ? NW_HTTP_LOST :
-							     end->cause);
+			nw_http_unmatched(
+				h, end->start_ns ? NW_HTTP_LOST : end->cause,
+				1);
 		return;
 	}
 	p = nw_points_of(nw_http_whole(h));

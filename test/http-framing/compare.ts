@@ -59,6 +59,8 @@ export function sentence(report: Report): string {
       return `end ${report.method || '?'} ${report.status} ${report.start ?? '?'}-${report.end} ${report.body}`;
     case 'sent':
       return `sent ${report.body}`;
+    case 'lost':
+      return `lost ${report.requests}`;
     default:
       return report.kind;
   }

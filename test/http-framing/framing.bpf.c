@@ -107,6 +107,10 @@ static __always_inline void nw_http_on_end(struct nw_http *h,
 	count(16 + (end->status / 100 & 7) + (end->start_ns ? 8 : 0));
 }
 
+static __always_inline void nw_http_on_lost(struct nw_http *h, __u32 requests)
+{
+}
+
 static __always_inline void nw_http_on_waiting(struct nw_http *h, __s32 more)
 {
 }

@@ -89,6 +89,13 @@ static __always_inline void nw_http_on_end(struct nw_http *h,
 		       (long long)end->request_bytes, end->outcome, end->cause);
 }
 
+static __always_inline void nw_http_on_lost(struct nw_http *h, __u32 requests)
+{
+	(void)h;
+	if (!quiet && requests)
+		printf("lost %u\n", requests);
+}
+
 static __always_inline void nw_http_on_waiting(struct nw_http *h, __s32 more)
 {
 	(void)h;

@@ -58,6 +58,8 @@ export type Report =
     }
   | { readonly kind: 'proxy'; readonly bytes: string }
   | { readonly kind: 'sent'; readonly body: number }
+  /** Requests whose responses have passed unseen, or not to their end. */
+  | { readonly kind: 'lost'; readonly requests: number }
   | {
       readonly kind: 'state';
       readonly off: string;
@@ -225,6 +227,8 @@ function parseLine(line: string): Report {
       return { kind: 'proxy', bytes: Buffer.from(words[0] ?? '', 'hex').toString('latin1') };
     case 'sent':
       return { kind: 'sent', body: n[0]! };
+    case 'lost':
+      return { kind: 'lost', requests: n[0]! };
     case 'state':
       return {
         kind: 'state',

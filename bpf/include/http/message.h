@@ -189,6 +189,7 @@ NW_HTTP_FN int nw_http_blank(NW_HTTP_CTX *ctx, __u32 slot)
  * The connection has ended: its oldest exchange ends with it. A body until close
  * that was cut by a reset is whole if the other end has all of it (`acked`); to
  * who receives it TCP has given all of it, or the reset would not have counted.
+ * Where the response direction is out of step a response may have passed.
  * False: none is left, and nothing is looked at any more.
  */
 static __always_inline int nw_http_end_next(struct nw_http *h, __u64 now,
@@ -214,6 +215,11 @@ static __always_inline int nw_http_end_next(struct nw_http *h, __u64 now,
 		h->off = NW_HTTP_OFF_ENDED;
 		nw_http_deep_free(h);
 		return 0;
+	}
+	if (d->phase == NW_HTTP_RESYNC && (d->flags & NW_HTTP_F_LOST)) {
+		nw_http_pop(h);
+		nw_http_on_lost(h, 1);
+		return 1;
 	}
 	nw_http_finish(h, &none, 0, now, outcome);
 	return 1;

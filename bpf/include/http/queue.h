@@ -169,6 +169,7 @@ NW_HTTP_FN int nw_http_pop_to_newest(NW_HTTP_CTX *ctx)
 
 	if (!h || nw_http_outstanding(h) < 2)
 		return 0;
+	nw_http_on_lost(h, nw_http_outstanding(h) - 1);
 	waiting = h->in - h->out;
 	if (h->over_in != h->over_out) {
 		nw_http_on_waiting(h, -(__s32)waiting);
@@ -195,8 +196,10 @@ static __always_inline void nw_http_lose(struct nw_http *h,
 					 struct nw_http_dir *d, __u32 way)
 {
 	if (h && h->request == 2 - way && d->phase > NW_HTTP_LONG &&
-	    d->status >= 200)
+	    d->status >= 200 && nw_http_outstanding(h)) {
 		nw_http_pop(h);
+		nw_http_on_lost(h, 1);
+	}
 	d->flags = NW_HTTP_F_SEQ | NW_HTTP_F_LOST | (d->flags & NW_HTTP_F_OLD);
 	d->phase = NW_HTTP_RESYNC;
 	d->saved = 0;

@@ -272,6 +272,12 @@ static __always_inline void nw_http_on_head(NW_HTTP_CTX *ctx,
 static __always_inline void nw_http_on_end(struct nw_http *h,
 					   const struct nw_http_end *end);
 
+/*
+ * So many requests do not wait any more, whose responses have passed unseen, or
+ * not to their end: nothing is known of how they ended.
+ */
+static __always_inline void nw_http_on_lost(struct nw_http *h, __u32 requests);
+
 /* So many requests more, or fewer, wait for their response. */
 static __always_inline void nw_http_on_waiting(struct nw_http *h, __s32 more);
 
