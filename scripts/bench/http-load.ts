@@ -28,8 +28,12 @@ export const SETTLE_MS = 300;
 /** Each request is an exchange at either end. */
 export const SIDES = 2;
 
+/** Some hosts leave programs out now and then (README, Limits): of so many it is no other load. */
+const MOST_MISSED = 0.01;
+
 /** @throws Error when netwatch has seen something else than these requests: its cost would be of that */
 export function checkExchanges(seen: number, requests: number): void {
-  if (seen !== SIDES * requests)
-    throw new Error(`${seen} exchanges were counted of ${SIDES * requests}`);
+  const made = SIDES * requests;
+  if (Math.abs(seen - made) > made * MOST_MISSED)
+    throw new Error(`${seen} exchanges were counted of ${made}`);
 }
