@@ -75,6 +75,16 @@ enum nw_seating {
 	NW_SEAT_OWN = 2
 };
 
+/* Who has a seat at the socket's place, which is told too. */
+static __always_inline struct nw_listener *
+nw_in_seat(const struct nw_listening *own, __u32 seat,
+	   struct nw_listening_place *place)
+{
+	*place = own->place;
+	place->seat = seat;
+	return bpf_map_lookup_elem(&shared_listeners, place);
+}
+
 /* enum nw_seating, which the socket has found or made of this seat. */
 __noinline int nw_seat_at(__u64 sock, __u32 seat)
 {
@@ -85,9 +95,7 @@ __noinline int nw_seat_at(__u64 sock, __u32 seat)
 
 	if (!own)
 		return NW_SEAT_OWN;
-	place = own->place;
-	place.seat = seat;
-	there = bpf_map_lookup_elem(&shared_listeners, &place);
+	there = nw_in_seat(own, seat, &place);
 	if (there)
 		return there->sock == sock ? NW_SEAT_OWN : NW_SEAT_TAKEN;
 	return nw_table_add(&shared_listeners, &place, &own->listener) ?
@@ -118,9 +126,7 @@ __noinline int nw_leaves(__u64 sock, __u32 seat)
 
 	if (!own)
 		return 0;
-	place = own->place;
-	place.seat = seat;
-	there = bpf_map_lookup_elem(&shared_listeners, &place);
+	there = nw_in_seat(own, seat, &place);
 	if (!there || there->sock != sock)
 		return 0;
 	bpf_map_delete_elem(&shared_listeners, &place);
@@ -138,9 +144,7 @@ __noinline int nw_moves_up(__u64 left, __u32 seat)
 
 	if (!own)
 		return 1;
-	place = own->place;
-	place.seat = seat;
-	there = bpf_map_lookup_elem(&shared_listeners, &place);
+	there = nw_in_seat(own, seat, &place);
 	if (!there)
 		return 0;
 	sock = there->sock;

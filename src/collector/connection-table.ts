@@ -318,8 +318,8 @@ export class ConnectionTable {
   }
 
   #create(connection: Connection): Entry {
-    const [src, dst] = endsOf(connection);
     const { connects } = this.#options;
+    const [src, dst] = endsOf(connection);
     return {
       src,
       dst,

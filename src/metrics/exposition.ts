@@ -2,12 +2,12 @@
  * Families and label sets as bytes of the Prometheus text format 0.0.4: headers, and label sets
  * that are rendered once and written many times.
  */
-import { Constant, type ByteWriter } from './bytes.js';
+import { ByteWriter, Constant } from './bytes.js';
 import type { CONNECTION_LABELS } from './connection-families.js';
 import { familiesIn, familyOf } from './families.js';
 import type { FamilyName, HistogramName, LabelsOf, HistoryLog, RequiredLabel } from './families.js';
 import { cumulative } from './histogram.js';
-import { escapeHelp, escapeLabel, formatBound, formatValue } from './text.js';
+import { escapeHelp, formatBound, formatValue } from './text.js';
 
 /** The `# HELP` and `# TYPE` lines of a family. */
 export function familyHeader(name: FamilyName): string {
@@ -21,25 +21,6 @@ export function logHeader(file: HistoryLog): Buffer {
 }
 
 type LabelValue = string | number | bigint | undefined;
-
-/**
- * The labels of one sample in the order of its family, `a="x",b="y"`. An empty value is an absent
- * label: left out.
- */
-function labelText(
-  names: readonly string[],
-  optional: readonly string[],
-  values: Readonly<Record<string, LabelValue>>,
-): string {
-  let text = '';
-  for (const name of optional.length === 0 ? names : [...names, ...optional]) {
-    const value = values[name];
-    if (value === undefined || value === '') continue;
-    const shown = typeof value === 'string' ? escapeLabel(value) : String(value);
-    text += text === '' ? `${name}="${shown}"` : `,${name}="${shown}"`;
-  }
-  return text;
-}
 
 /** A rendered label set, whatever its labels. */
 export interface Rendered {
@@ -63,9 +44,10 @@ class LabelSet<K extends string> implements Rendered {
   /** Never set: keeps a set of few labels from passing for one of more. */
   declare readonly of: (name: K) => K;
 
-  constructor(text: string) {
-    this.text = text;
-    this.bytes = Buffer.from(text === '' ? '' : `{${text}}`);
+  /** `bytes`: in braces; they are copied. */
+  constructor(bytes: Buffer) {
+    this.bytes = Buffer.from(bytes);
+    this.text = bytes.toString('utf8', 1, Math.max(1, bytes.length - 1));
   }
 }
 
@@ -85,9 +67,13 @@ export function renderLabels<N extends FamilyName>(
   labels: LabelsFor<N>,
 ): LabelSet<RequiredLabel<N>> {
   if (labels instanceof LabelSet) return labels;
-  const { labels: names, optional } = familyOf(name);
-  return new LabelSet(labelText(names, optional, labels));
+  scratch.reset();
+  putLabels(scratch, name, labels);
+  return new LabelSet(scratch.view());
 }
+
+/** Where a label set is written before its size is known. */
+const scratch = new ByteWriter(1024);
 
 const COMMA = 0x2c;
 const QUOTE = 0x22;
@@ -102,7 +88,10 @@ function beginningOf(name: string): Constant {
   return bytes;
 }
 
-/** Writes the labels in braces, as {@link renderLabels} has them, for one sample. */
+/**
+ * Writes the labels of one sample in braces, in the order of its family. An empty value is an absent
+ * label: left out.
+ */
 export function putLabels<N extends FamilyName>(
   out: ByteWriter,
   family: N,

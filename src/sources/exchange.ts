@@ -158,18 +158,13 @@ export interface Exchange extends HttpExchange {
   readonly connectNs: number | null;
 }
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
 /** The record with what belongs to it: the same object, as a copy takes the engine microseconds. */
 export function exchangeOf(
   record: HttpExchange,
   request: RequestLine | null,
   connectNs: number | null,
 ): Exchange {
-  const exchange = record as Mutable<Exchange>;
-  exchange.request = request;
-  exchange.connectNs = connectNs;
-  return exchange;
+  return Object.assign(record, { request, connectNs });
 }
 
 /** The exchange whose record is at `at`; its line is forgotten in `lines`. */
