@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import type { Test } from 'tap';
 import type { Collector } from './collector.js';
 import type { Namespace } from './netns.js';
-import { select, total, type Sample } from './samples.js';
+import { losses, select, total, type Sample } from './samples.js';
 
 const SCRIPT = join(import.meta.dirname, '..', 'http-exchanges', 'play.py');
 /** As play.py has it. */
@@ -63,7 +63,7 @@ export function counted(
 export async function stopped(t: Test, collector: Collector): Promise<readonly Sample[]> {
   t.strictSame(await collector.stop(), { code: 0, signal: null });
   const state = collector.samples('netwatch.prom');
-  t.equal(total(state, 'netwatch_events_lost_total'), 0, 'nothing is lost');
+  t.strictSame(losses(state), {}, 'nothing is lost');
   for (const side of SIDES)
     t.equal(total(state, `http_${side}_active_requests`), 0, 'none is under way any more');
   return state;
