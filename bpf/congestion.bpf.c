@@ -13,6 +13,7 @@
 #include "histogram.bpf.h"
 #include "socket_life.bpf.h"
 #include "swapped.bpf.h"
+#include "nested.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -154,6 +155,8 @@ static __always_inline void nw_left(const struct nw_congestion_flow *flow,
 }
 
 /* The state before is still in the socket. */
+NW_NESTED("tcp_cong_state_set", tcp_cong_state_set)
+
 SEC("?tp_btf/tcp_cong_state_set")
 int BPF_PROG(tcp_cong_state_set, struct sock *sk, __u8 state)
 {
@@ -162,6 +165,7 @@ int BPF_PROG(tcp_cong_state_set, struct sock *sk, __u8 state)
 	struct nw_ca *ca;
 	__u8 before;
 
+	NW_MAY_NEST(tcp_cong_state_set);
 	tp = nw_watched(sk);
 	if (!tp)
 		return 0;
@@ -175,6 +179,8 @@ int BPF_PROG(tcp_cong_state_set, struct sock *sk, __u8 state)
 }
 
 /* Where the kernel does not tell: what is different from the last look. */
+NW_NESTED("tcp_probe", tcp_probe)
+
 SEC("?tp_btf/tcp_probe")
 int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 {
@@ -183,6 +189,7 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	struct nw_ca *ca;
 	__u8 state;
 
+	NW_MAY_NEST(tcp_probe);
 	tp = nw_watched(sk);
 	if (!tp || !nw_watched_flow(sk, tp, &flow))
 		return 0;
@@ -198,6 +205,8 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 }
 
 /* From here on its first state is known; at the end, how long it had its last. */
+NW_NESTED("inet_sock_set_state", inet_sock_set_state)
+
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 {
@@ -207,6 +216,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	struct nw_ca *ca;
 	__u64 key = (__u64)sk;
 
+	NW_MAY_NEST(inet_sock_set_state);
 	if (nw_owner_filtered())
 		nw_socket_turn(&turn, sk, old_state, state);
 	if ((state != TCP_ESTABLISHED && state != TCP_CLOSE) ||

@@ -21,6 +21,7 @@
 #include "listeners.bpf.h"
 #include "owner_record.bpf.h"
 #include "retransmit.bpf.h"
+#include "nested.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -124,9 +125,12 @@ static __always_inline void nw_state_changed(struct sock *sk, int old_state,
 	}
 }
 
+NW_NESTED("inet_sock_set_state", inet_sock_set_state)
+
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 {
+	NW_MAY_NEST(inet_sock_set_state);
 	/* as it begins too: another CPU may have counted one as it ended */
 	if (old_state == TCP_CLOSE && state == TCP_LISTEN)
 		nw_forget_overflows(sk);
@@ -135,6 +139,8 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 		nw_forget_overflows(sk);
 	return 0;
 }
+
+NW_NESTED("tcp_retransmit_skb", tcp_retransmit_skb)
 
 SEC("?tp_btf/tcp_retransmit_skb")
 int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
@@ -145,6 +151,7 @@ int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 	struct tcp_sock *tp;
 	__u32 segments, uncounted, type, late = 0;
 
+	NW_MAY_NEST(tcp_retransmit_skb);
 	tp = nw_watched(sk);
 	if (!tp)
 		return 0;
@@ -171,6 +178,8 @@ int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 	return 0;
 }
 
+NW_NESTED("tcp_retransmit_synack", tcp_retransmit_synack)
+
 SEC("?tp_btf/tcp_retransmit_synack")
 int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
 {
@@ -178,6 +187,7 @@ int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
 	struct nw_socket *s;
 	struct tcp_sock *tp;
 
+	NW_MAY_NEST(tcp_retransmit_synack);
 	tp = nw_watched(sk);
 	if (!tp)
 		return 0;

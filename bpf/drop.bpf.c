@@ -18,6 +18,7 @@
 #include "sequence.bpf.h"
 #include "skb.bpf.h"
 #include "owners.bpf.h"
+#include "nested.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -301,12 +302,15 @@ static __always_inline int nw_dropped(void *ctx, const struct sk_buff *skb,
 	return 0;
 }
 
+NW_NESTED("kfree_skb", kfree_skb)
+
 SEC("?tp_btf/kfree_skb")
 int kfree_skb(__u64 *ctx)
 {
 	const struct sk_buff *skb = (const struct sk_buff *)ctx[0];
 	struct nw_drop_hint hint = {.location = ctx[1]};
 
+	NW_MAY_NEST(kfree_skb);
 	if (nw_has_drop_reason) {
 		hint.reason = (__u32)ctx[2];
 		if (hint.reason == nw_purge_reason ||
@@ -340,9 +344,12 @@ int BPF_PROG(tcp_bad_csum, struct sk_buff *skb)
 	return nw_dropped(ctx, skb, &hint);
 }
 
+NW_NESTED("inet_sock_set_state", inet_sock_set_state)
+
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 {
+	NW_MAY_NEST(inet_sock_set_state);
 	return nw_note_state(sk, old_state, state);
 }
 

@@ -18,6 +18,7 @@
 #include "overflow.bpf.h"
 #include "overflows.bpf.h"
 #include "ring.bpf.h"
+#include "nested.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -184,6 +185,8 @@ static __always_inline __u32 nw_no_reason(void)
 				   SKB_DROP_REASON_NOT_SPECIFIED);
 }
 
+NW_NESTED("kfree_skb", kfree_skb)
+
 SEC("?tp_btf/kfree_skb")
 int kfree_skb(__u64 *ctx)
 {
@@ -191,6 +194,7 @@ int kfree_skb(__u64 *ctx)
 	struct sock *sk = NULL;
 	__u32 reason;
 
+	NW_MAY_NEST(kfree_skb);
 	if (!nw_has_drop_reason)
 		return 0;
 	reason = (__u32)ctx[2];
@@ -247,6 +251,8 @@ static __always_inline void nw_emit_reset(struct sock *sk, struct nw_fault *f)
 	nw_judge_fault(f, sk);
 }
 
+NW_NESTED("tcp_send_reset", tcp_send_reset)
+
 SEC("?tp_btf/tcp_send_reset")
 int tcp_send_reset(__u64 *ctx)
 {
@@ -256,6 +262,7 @@ int tcp_send_reset(__u64 *ctx)
 	struct tcp_sock *tp = NULL;
 	struct nw_fault f = {};
 
+	NW_MAY_NEST(tcp_send_reset);
 	if (nw_has_reset_reason)
 		f.reason = (__u32)ctx[2];
 	if (sk) {
@@ -281,12 +288,15 @@ int tcp_send_reset(__u64 *ctx)
 	return 0;
 }
 
+NW_NESTED("tcp_receive_reset", tcp_receive_reset)
+
 SEC("?tp_btf/tcp_receive_reset")
 int BPF_PROG(tcp_receive_reset, struct sock *sk)
 {
 	struct nw_fault f = {};
 	struct tcp_sock *tp;
 
+	NW_MAY_NEST(tcp_receive_reset);
 	f.head.netns = nw_sock_netns(sk);
 	if (!nw_netns_allowed(f.head.netns))
 		return 0;

@@ -34,6 +34,7 @@
 #include "insight/data.bpf.h"
 #include "insight/loss.bpf.h"
 #include "insight/reset.bpf.h"
+#include "nested.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -44,9 +45,12 @@ NW_ENUM(nw_mark);
 NW_ENUM(nw_event);
 NW_ENUM(nw_retransmit_type);
 
+NW_NESTED("inet_sock_set_state", inet_sock_set_state)
+
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 {
+	NW_MAY_NEST(inet_sock_set_state);
 	return nw_insight_turn(sk, ctx + 1);
 }
 
@@ -143,39 +147,54 @@ int BPF_KRETPROBE(recvmsg_end, int bytes)
 	return nw_probe_moved(nw_call_ended(), bytes, NW_EVENT_RECEIVE);
 }
 
+NW_NESTED("tcp_retransmit_skb", tcp_retransmit_skb)
+
 SEC("?tp_btf/tcp_retransmit_skb")
 int tcp_retransmit_skb(__u64 *ctx)
 {
+	NW_MAY_NEST(tcp_retransmit_skb);
 	if (nw_has_retransmit_error && (int)ctx[2])
 		return 0;
 	return nw_retransmitted((struct sock *)ctx[0],
 				(struct sk_buff *)ctx[1]);
 }
 
+NW_NESTED("tcp_retransmit_synack", tcp_retransmit_synack)
+
 SEC("?tp_btf/tcp_retransmit_synack")
 int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
 {
+	NW_MAY_NEST(tcp_retransmit_synack);
 	return nw_synack_retransmitted(sk, req);
 }
+
+NW_NESTED("tcp_send_reset", tcp_send_reset)
 
 SEC("?tp_btf/tcp_send_reset")
 int tcp_send_reset(__u64 *ctx)
 {
 	__u32 reason = nw_has_reset_reason ? (__u32)ctx[2] : 0;
 
+	NW_MAY_NEST(tcp_send_reset);
 	return nw_reset_sent((struct sock *)ctx[0], (struct sk_buff *)ctx[1],
 			     reason);
 }
 
+NW_NESTED("tcp_receive_reset", tcp_receive_reset)
+
 SEC("?tp_btf/tcp_receive_reset")
 int BPF_PROG(tcp_receive_reset, struct sock *sk)
 {
+	NW_MAY_NEST(tcp_receive_reset);
 	return nw_reset_received(sk);
 }
+
+NW_NESTED("tcp_probe", tcp_probe)
 
 SEC("?tp_btf/tcp_probe")
 int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 {
+	NW_MAY_NEST(tcp_probe);
 	return nw_segment_arrived(sk, skb);
 }
 
@@ -185,9 +204,12 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 	return nw_was_read(sk);
 }
 
+NW_NESTED("tcp_cong_state_set", tcp_cong_state_set)
+
 SEC("?tp_btf/tcp_cong_state_set")
 int BPF_PROG(tcp_cong_state_set, struct sock *sk, __u8 ca_state)
 {
+	NW_MAY_NEST(tcp_cong_state_set);
 	return nw_cong_state_set(sk, ca_state);
 }
 

@@ -22,6 +22,7 @@
  */
 #include "dns.bpf.h"
 #include "life_owner.bpf.h"
+#include "nested.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -31,9 +32,12 @@ NW_ENUM(nw_mark);
 NW_RECORD(nw_dns);
 NW_ENUM(nw_life_event);
 
+NW_NESTED("inet_sock_set_state", inet_sock_set_state)
+
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 {
+	NW_MAY_NEST(inet_sock_set_state);
 	return nw_life_turn(sk, old_state, state);
 }
 
@@ -46,9 +50,12 @@ int sys_exit_connect(struct trace_event_raw_sys_exit *ctx)
 	return nw_connect_returned();
 }
 
+NW_NESTED("tcp_retransmit_skb", tcp_retransmit_skb)
+
 SEC("?tp_btf/tcp_retransmit_skb")
 int BPF_PROG(tcp_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 {
+	NW_MAY_NEST(tcp_retransmit_skb);
 	return nw_retransmitted(sk);
 }
 

@@ -17,6 +17,8 @@
 #include "answer.bpf.h"
 #include "http_end.bpf.h"
 #include "sight.bpf.h"
+#include "nested.bpf.h"
+#include "unowned.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -38,10 +40,6 @@ NW_ENUM(nw_unexplained);
 NW_ENUM(nw_mark);
 NW_ENUM(nw_told);
 NW_ENUM(nw_sent_state);
-
-/* Set by the reader before loading. */
-const volatile bool nw_has_drop_socket = false;
-const volatile __u32 nw_no_socket_reason = 0;
 
 /*
  * The kernel's socket of a cgroup_skb context, as a pointer with a type; it is a
@@ -141,41 +139,14 @@ int timed_egress(struct __sk_buff *ctx)
 	return nw_see(ctx, false, true);
 }
 
-/*
- * Packets that TCP answers or ignores without a whole socket: for a connection
- * in TIME_WAIT, or for none at all. cgroup_skb does not see them, but TCP
- * discards them all.
- */
+/* See unowned.bpf.h. */
+NW_NESTED("kfree_skb", packet_unowned)
+
 SEC("?tp_btf/kfree_skb")
 int packet_unowned(__u64 *ctx)
 {
-	struct sk_buff *skb = (struct sk_buff *)ctx[0];
-	struct nw_headers headers = {};
-	struct nw_packet packet;
-	struct sock *sk;
-	__u32 netns;
-
-	if (!nw_has_drop_socket || !skb->skb_iif)
-		return 0;
-	sk = (struct sock *)ctx[3];
-	if (sk && sk->__sk_common.skc_state == TCP_LISTEN)
-		nw_early_discard(skb);
-	if (sk ? sk->__sk_common.skc_state != TCP_TIME_WAIT :
-		 (__u32)ctx[2] != nw_no_socket_reason)
-		return 0;
-	netns = sk ? nw_sock_netns(sk) : nw_skb_netns(skb);
-	if (!nw_netns_allowed(netns) || nw_task_filtered() ||
-	    nw_cgroup_filtered() || !nw_skb_headers(skb, true, &headers) ||
-	    !nw_tuple_allowed(&headers.tuple))
-		return 0;
-	if (sk)
-		nw_count_time_wait(true);
-	nw_fill_packet(&packet, &headers, 0, netns, true);
-	packet.head.ts_ns = bpf_ktime_get_ns();
-	if (nw_time)
-		nw_set_times(&packet, nw_times_of(skb, true));
-	nw_finish_packet(&packet);
-	return 0;
+	NW_MAY_NEST(packet_unowned);
+	return nw_discarded((struct sk_buff *)ctx[0], ctx);
 }
 
 /* See answer.bpf.h. */
@@ -202,16 +173,22 @@ static __always_inline int nw_begins(struct sock *sk, int old_state, int state,
 	return 0;
 }
 
+NW_NESTED("inet_sock_set_state", socket_begins)
+
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(socket_begins, struct sock *sk, int old_state, int state)
 {
+	NW_MAY_NEST(socket_begins);
 	return nw_begins(sk, old_state, state, false);
 }
 
 /* Instead of it with layer times: see timed_ingress. */
+NW_NESTED("inet_sock_set_state", timed_socket_begins)
+
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(timed_socket_begins, struct sock *sk, int old_state, int state)
 {
+	NW_MAY_NEST(timed_socket_begins);
 	return nw_begins(sk, old_state, state, true);
 }
 
@@ -227,11 +204,14 @@ static __always_inline bool nw_end_allowed(struct sock *sk, struct tcp_sock *tp)
 }
 
 /* A connection has ended: the requests that were not answered. */
+NW_NESTED("inet_sock_set_state", http_ends)
+
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(http_ends, struct sock *sk, int old_state, int state)
 {
 	struct tcp_sock *tp = state == TCP_CLOSE ? nw_watched(sk) : NULL;
 
+	NW_MAY_NEST(http_ends);
 	if (tp)
 		nw_http_socket_closed(sk, old_state, nw_end_allowed(sk, tp));
 	return 0;
@@ -314,10 +294,14 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 }
 
 /* Data nobody will read any more: its packets get their records too. */
+NW_NESTED("tcp_destroy_sock", tcp_destroy_sock)
+
 SEC("?tp_btf/tcp_destroy_sock")
 int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
-	nw_flow_close(sk, NW_SCRATCH_DESTROY);
+	NW_MAY_NEST(tcp_destroy_sock);
+	nw_flow_close(sk, NW_IS_NESTED(tcp_destroy_sock) ? NW_SCRATCH_NESTED :
+							   NW_SCRATCH_DESTROY);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "ring.bpf.h"
 #include "sequence.bpf.h"
 #include "socket.bpf.h"
+#include "nested.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -131,6 +132,8 @@ static __always_inline bool nw_tid_allowed(__u32 tid)
 	return nw_any_u32(nw_tids, nw_tid_count, tid);
 }
 
+NW_NESTED("tcp_probe", tcp_probe)
+
 SEC("?tp_btf/tcp_probe")
 int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 {
@@ -139,6 +142,7 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	struct tcp_sock *tp;
 	__u32 end_seq;
 
+	NW_MAY_NEST(tcp_probe);
 	tp = nw_watched(sk);
 	if (!tp || !nw_new_data(skb, tp, &end_seq))
 		return 0;

@@ -11,6 +11,7 @@
 #include "histogram.bpf.h"
 #include "socket_life.bpf.h"
 #include "swapped.bpf.h"
+#include "nested.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -78,6 +79,8 @@ static __always_inline void nw_add_total(__u32 srtt_us)
 		nw_histogram_add(totals, (__u64)srtt_us * 1000);
 }
 
+NW_NESTED("tcp_probe", tcp_probe)
+
 SEC("?tp_btf/tcp_probe")
 int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 {
@@ -87,6 +90,7 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	struct nw_rtt *rtt;
 	__u32 srtt_us, cpu = bpf_get_smp_processor_id();
 
+	NW_MAY_NEST(tcp_probe);
 	tp = nw_watched(sk);
 	/* 0: none measured yet */
 	if (!tp || !tp->srtt_us)
@@ -108,11 +112,14 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	return 0;
 }
 
+NW_NESTED("inet_sock_set_state", inet_sock_set_state)
+
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 {
 	struct nw_turn turn;
 
+	NW_MAY_NEST(inet_sock_set_state);
 	nw_socket_turn(&turn, sk, old_state, state);
 	return 0;
 }

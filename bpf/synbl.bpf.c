@@ -17,6 +17,7 @@
 #include "overflow.bpf.h"
 #include "socket_life.bpf.h"
 #include "swapped.bpf.h"
+#include "nested.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -68,6 +69,8 @@ static __always_inline void nw_count_backlog(__u32 limit, __u32 length)
 	__sync_fetch_and_add(&backlog->sum, length);
 }
 
+NW_NESTED("inet_sock_set_state", inet_sock_set_state)
+
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 {
@@ -75,6 +78,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 	struct nw_turn turn;
 	struct tcp_sock *tp;
 
+	NW_MAY_NEST(inet_sock_set_state);
 	if (nw_owner_filtered())
 		nw_socket_turn(&turn, sk, old_state, state);
 	if (old_state != TCP_SYN_RECV || state != TCP_ESTABLISHED ||

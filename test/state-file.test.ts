@@ -467,7 +467,13 @@ t.test(
 );
 
 t.test('netwatch reports its programs, its rings and its files', (t) => {
-  const program = { source: 'packet', attachType: 'tp_btf', fd: 3, reason: null, fix: null };
+  const program = {
+    source: 'packet',
+    attachType: 'tp_btf',
+    info: () => null,
+    reason: null,
+    fix: null,
+  };
   const lines = stateLines((snapshot) => {
     addPrograms(snapshot, [
       { state: { ...program, program: 'a', attached: true }, info: null },

@@ -180,7 +180,8 @@ enum nw_scratch {
 	NW_SCRATCH_DESTROY = 1,
 	NW_SCRATCH_FLUSH = 2,
 	NW_SCRATCH_RESTART = 3,
-	NW_SCRATCHES = 4,
+	NW_SCRATCH_NESTED = 4,
+	NW_SCRATCHES = 5,
 };
 
 struct {

@@ -1,5 +1,4 @@
 /** Reads everything that netwatch.prom shows and puts it together. */
-import { programInfo } from '../kernel/program-info.js';
 import type { ProgramState, Source } from '../kernel/source.js';
 import { DEFAULT_CAP, Snapshot } from '../metrics/snapshot.js';
 import type { ConnectionTotals } from '../generated/connection.js';
@@ -142,7 +141,7 @@ function addHealth(snapshot: Snapshot, readings: StateReadings): void {
     snapshot,
     programs.map((program) => ({
       state: program,
-      info: program.fd >= 0 ? programInfo(program.fd) : null,
+      info: program.info(),
     })),
   );
   addRings(snapshot, sources.map(ringReading), options.http ? httpRecords : null);

@@ -25,6 +25,9 @@ export {
   LISTENING_PLACE,
   decodeListeningPlace,
   type ListeningPlace,
+  NESTED,
+  decodeNested,
+  type Nested,
   OWNER,
   decodeOwner,
   type Owner,
@@ -942,4 +945,5 @@ export const RODATA = {
   nw_filter: { offset: 8, size: 1416 },
   nw_socket_file_ops: { offset: 1424, size: 8 },
   nw_lose_every: { offset: 1432, size: 4 },
+  nw_never: { offset: 1436, size: 1 },
 } as const;

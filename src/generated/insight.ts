@@ -11,6 +11,9 @@ export {
   HEAD,
   decodeHead,
   type Head,
+  NESTED,
+  decodeNested,
+  type Nested,
   OWNER,
   decodeOwner,
   type Owner,
@@ -286,4 +289,5 @@ export const RODATA = {
   nw_has_cong_state: { offset: 1504, size: 1 },
   nw_has_retransmit_error: { offset: 1505, size: 1 },
   nw_has_reset_reason: { offset: 1506, size: 1 },
+  nw_never: { offset: 1507, size: 1 },
 } as const;

@@ -11,6 +11,9 @@ export {
   HEAD,
   decodeHead,
   type Head,
+  NESTED,
+  decodeNested,
+  type Nested,
   OWNER,
   decodeOwner,
   type Owner,
@@ -175,4 +178,5 @@ export const RODATA = {
   nw_by_mntns_map: { offset: 1425, size: 1 },
   nw_life_filter: { offset: 1432, size: 24 },
   nw_socket_file_ops: { offset: 1456, size: 8 },
+  nw_never: { offset: 1464, size: 1 },
 } as const;

@@ -241,6 +241,28 @@ export const MARK = {
   NW_MARK_OUTCOME: 8,
 } as const;
 
+/** struct nw_nested: size and field offsets in bytes. */
+export const NESTED = {
+  size: 32,
+  at: { rescued: 0, mark: 8, scratch: 16, begins: 24 },
+} as const;
+
+export interface Nested {
+  readonly rescued: number;
+  readonly mark: number;
+  readonly scratch: number;
+  readonly begins: number;
+}
+
+export function decodeNested(view: DataView, at: number): Nested {
+  return {
+    rescued: readU64(view, at),
+    mark: readU64(view, at + 8),
+    scratch: readU64(view, at + 16),
+    begins: readU64(view, at + 24),
+  };
+}
+
 /** struct nw_owner: size and field offsets in bytes. */
 export const OWNER = {
   size: 64,

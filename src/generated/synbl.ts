@@ -5,6 +5,9 @@ export {
   FILTER,
   decodeFilter,
   type Filter,
+  NESTED,
+  decodeNested,
+  type Nested,
   OWNER,
   decodeOwner,
   type Owner,
@@ -63,5 +66,6 @@ export const RODATA = {
   nw_filter: { offset: 8, size: 1416 },
   nw_overflow_hz: { offset: 1424, size: 4 },
   nw_socket_file_ops: { offset: 1432, size: 8 },
-  nw_no_backlog: { offset: 1456, size: 280 },
+  nw_never: { offset: 1440, size: 1 },
+  nw_no_backlog: { offset: 1464, size: 280 },
 } as const;

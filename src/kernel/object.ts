@@ -8,6 +8,7 @@ import { errno, viewMemory, type Pointer } from './ffi.js';
 import { captureLibbpf, libbpf } from './libbpf.js';
 import { c } from './libc.js';
 import { NetwatchError } from '../failure.js';
+import { isNested, nestedName } from './nested.js';
 import { describeErrno } from './system-error.js';
 
 /** Maps with this prefix are one and the same in all objects of a process. */
@@ -249,28 +250,50 @@ export class BpfObject {
     };
   }
 
+  /** All but those for events in the middle of another ({@link nestedFd}). */
   get programs(): Program[] {
-    return [...programsOf(this.#pointer)].map((program) => {
-      const name = libbpf.programName(program);
-      return {
-        name,
-        section: libbpf.programSection(program),
-        fd: this.#loaded ? libbpf.programFd(program) : -1,
-        attached: this.#links.has(name),
-      };
-    });
+    return [...programsOf(this.#pointer)]
+      .map((program) => {
+        const name = libbpf.programName(program);
+        return {
+          name,
+          section: libbpf.programSection(program),
+          fd: this.#fdOf(program),
+          attached: this.#links.has(name),
+        };
+      })
+      .filter(({ name }) => !isNested(name));
   }
 
-  #program(name: string): Pointer {
+  #fdOf(program: Pointer): number {
+    return this.#loaded ? libbpf.programFd(program) : -1;
+  }
+
+  /** Descriptor of what runs a program in the middle of itself; -1 if nothing does. */
+  nestedFd(name: string): number {
+    const nested = this.#find(nestedName(name));
+    return nested === null ? -1 : this.#fdOf(nested);
+  }
+
+  #find(name: string): Pointer | null {
     for (const program of programsOf(this.#pointer))
       if (libbpf.programName(program) === name) return program;
-    throw new Error(`${this.path} has no program ${name}`);
+    return null;
   }
 
-  /** Attaches a loaded program where its section says; throws if it cannot. */
+  /**
+   * Attaches a loaded program where its section says, and behind it what runs it in the middle of itself;
+   * throws if it cannot.
+   */
   attach(name: string, cgroupFd: number): void {
+    this.#attach(name, cgroupFd);
+    if (this.nestedFd(name) >= 0) this.#attach(nestedName(name), cgroupFd);
+  }
+
+  #attach(name: string, cgroupFd: number): void {
     capture();
-    const program = this.#program(name);
+    const program = this.#find(name);
+    if (program === null) throw new Error(`${this.path} has no program ${name}`);
     const section = libbpf.programSection(program);
     let link: Pointer | null;
     if (section.startsWith('cgroup')) link = libbpf.attachCgroup(program, cgroupFd);
@@ -291,10 +314,12 @@ export class BpfObject {
   }
 
   detach(name: string): void {
-    const link = this.#links.get(name);
-    if (link === undefined) return;
-    libbpf.linkDestroy(link);
-    this.#links.delete(name);
+    for (const each of [name, nestedName(name)]) {
+      const link = this.#links.get(each);
+      if (link === undefined) continue;
+      libbpf.linkDestroy(link);
+      this.#links.delete(each);
+    }
   }
 
   /** Detaches all programs; maps stay readable until {@link close}. */

@@ -27,10 +27,9 @@ export function programInfo(fd: number): ProgramInfo | null {
   };
 }
 
-/** How many events these programs have missed so; those that are not loaded, or not told of, have none. */
-export function recursionMisses(programs: readonly { readonly fd: number }[]): number {
-  return programs.reduce(
-    (sum, { fd }) => sum + ((fd < 0 ? null : programInfo(fd))?.recursionMisses ?? 0),
-    0,
-  );
+/** How many events these programs have missed so far. */
+export function recursionMisses(
+  programs: readonly { readonly info: () => ProgramInfo | null }[],
+): number {
+  return programs.reduce((sum, { info }) => sum + (info()?.recursionMisses ?? 0), 0);
 }

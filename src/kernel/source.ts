@@ -11,6 +11,8 @@ import { missingHook, placeOf, type Obstacle, type Place } from './hooks.js';
 import { hasSocketStorage } from './kernel-btf.js';
 import { readArrayValue, setArrayValue, sumPerCpu } from './map.js';
 import { BpfObject, type BpfMap, type Program, type Rodata } from './object.js';
+import { isNested, linkNested, ProgramCounts, runBy } from './nested.js';
+import type { ProgramInfo } from './program-info.js';
 import { openRing, type RingReader } from './ring.js';
 import { readU64 } from './read.js';
 import { openCgroupRoot } from './host.js';
@@ -36,8 +38,9 @@ export interface ProgramState {
   readonly program: string;
   /** `tp_btf`, `tracepoint`, `cgroup_skb`, `iter`. */
   readonly attachType: string;
-  readonly fd: number;
   readonly attached: boolean;
+  /** What the kernel counts about it; null if it is not loaded, or the kernel does not tell. */
+  readonly info: () => ProgramInfo | null;
   readonly reason: string | null;
   /** What would help on this machine; null: nothing is wrong, or it takes another kernel. */
   readonly fix: string | null;
@@ -165,17 +168,18 @@ function load(spec: SourceSpec): Loaded {
     );
     try {
       object.load({
-        wants: (name) => names.has(name),
+        wants: (name) => names.has(runBy(name)) && !refusals.has(name),
         rodata: spec.rodata,
         pinnedMaps: spec.pinnedMaps ?? new Map(),
         mapSizes: hasSocketStorage() ? new Map([...spec.mapSizes, NO_TABLE]) : spec.mapSizes,
       });
+      linkNested(object);
       return { object, obstacles };
     } catch (error) {
       object.close();
       const failure = error instanceof NetwatchError ? error.failure : null;
-      if (failure?.code !== 'verifier' || spec.essential(failure.program)) throw error;
-      if (obstacles.has(failure.program)) throw error;
+      if (failure?.code !== 'verifier' || obstacles.has(failure.program)) throw error;
+      if (spec.essential(failure.program) && !isNested(failure.program)) throw error;
       refusals.set(failure.program, refused(failure.line));
     }
   }
@@ -204,15 +208,19 @@ function attachAll(spec: SourceSpec, { object, obstacles }: Loaded): void {
 }
 
 function programStates(spec: SourceSpec, { object, obstacles }: Loaded): ProgramState[] {
-  return wantedOf(spec, object).map(({ name, section, fd, attached }) => ({
-    source: spec.name,
-    program: name,
-    attachType: placeOf(section).type,
-    fd,
-    attached,
-    reason: obstacles.get(name)?.reason ?? null,
-    fix: obstacles.get(name)?.fix ?? null,
-  }));
+  return wantedOf(spec, object).map((program) => {
+    const { name, section, attached } = program;
+    const counts = new ProgramCounts(object, program);
+    return {
+      source: spec.name,
+      program: name,
+      attachType: placeOf(section).type,
+      attached,
+      info: () => counts.read(),
+      reason: obstacles.get(name)?.reason ?? null,
+      fix: obstacles.get(name)?.fix ?? null,
+    };
+  });
 }
 
 /** This machine cannot have a source: one of its essential programs is missing. */
@@ -229,7 +237,7 @@ export class SourceMissing extends NetwatchError {
     this.obstacle = obstacle;
     this.programs = programStates(spec, loaded).map((state) => ({
       ...state,
-      fd: -1,
+      info: () => null,
       reason: state.reason ?? `not without ${essential}`,
     }));
   }

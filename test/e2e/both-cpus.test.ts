@@ -11,6 +11,7 @@ import { startCollector, temporaryFolder } from '../support/collector.js';
 import { compile } from '../support/compile.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
 import { countFrom } from '../support/nstat.js';
+import { receiveOn } from '../support/rps.js';
 import { total } from '../support/samples.js';
 import { needsRoot } from '../support/skip.js';
 
@@ -23,12 +24,7 @@ const program = compile(source, temporaryFolder(t));
 const skip = needsRoot || (program === null && 'no C compiler (cc or clang) on this machine');
 
 /** What all CPUs send, the first or the second one receives. */
-const SET_RPS = 'mount -t sysfs sysfs /sys && echo "$1" > /sys/class/net/lo/queues/rx-0/rps_cpus';
-const CPU_MASKS = ['1', '2'] as const;
-
-function receiveOn(namespace: Namespace, mask: string): void {
-  namespace.execSync('unshare', ['-m', 'sh', '-c', SET_RPS, 'rps', mask]);
-}
+const CPUS = [0, 1] as const;
 
 async function run(namespace: Namespace): Promise<void> {
   const child = namespace.spawn(program ?? '', [String(PORT), EXCHANGES], { stdio: 'inherit' });
@@ -37,8 +33,8 @@ async function run(namespace: Namespace): Promise<void> {
 }
 
 async function sendAll(namespace: Namespace): Promise<void> {
-  for (const mask of CPU_MASKS) {
-    receiveOn(namespace, mask);
+  for (const cpu of CPUS) {
+    receiveOn(namespace, cpu);
     await run(namespace);
   }
 }
@@ -108,7 +104,7 @@ async function countLayers(t: Test, ringBytes: number): Promise<{ lost: number; 
     t.equal(counted(layers, 1, layer), sent, `sent, layer ${layer}`);
   }
   // each exchange has two segments with data
-  const data = Number(EXCHANGES) * 2 * 2 * CPU_MASKS.length;
+  const data = Number(EXCHANGES) * 2 * 2 * CPUS.length;
   t.equal(counted(layers, 0, 2), data, 'received with data');
   t.equal(counted(layers, 1, 2) - TcpRetransSegs, data, 'sent with data');
   return { lost, seen: accepted };

@@ -1,6 +1,5 @@
 // Where packets wait between two hooks, on the way over two CPUs and with stamps of pacing: a time is
 // the packet's own or unknown.
-import { execFileSync } from 'node:child_process';
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -11,6 +10,7 @@ import { startCollector, temporaryFolder } from '../support/collector.js';
 import { compile } from '../support/compile.js';
 import { createNamespace, type Namespace } from '../support/netns.js';
 import { packetLines } from '../support/packets.js';
+import { receiveOn } from '../support/rps.js';
 import { losses } from '../support/samples.js';
 import { needsRoot } from '../support/skip.js';
 
@@ -19,13 +19,6 @@ const BYTES = 60_000;
 const source = join(import.meta.dirname, '..', 'unread-queue', 'traffic.c');
 const program = compile(source, temporaryFolder(t), ['-pthread']);
 const skip = needsRoot || (program === null && 'no C compiler (cc or clang) on this machine');
-
-/** What arrives on loopback goes up on this CPU, whoever has sent it (RPS). */
-function receiveOn({ name }: Namespace, cpu: number): void {
-  const line = `echo ${(1 << cpu).toString(16)} > /sys/class/net/lo/queues/rx-0/rps_cpus`;
-  // it mounts a sysfs that shows the namespace's devices
-  execFileSync('ip', ['netns', 'exec', name, 'sh', '-c', line]);
-}
 
 /** Segments with data of a stream of single bytes, as its receiver counts them, and those sent again. */
 async function sendBytes(namespace: Namespace): Promise<readonly number[]> {
