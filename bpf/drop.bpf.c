@@ -82,9 +82,13 @@ struct nw_drop_hint {
 
 static __always_inline bool nw_reason_wanted(__u32 reason)
 {
-	if (reason >= 64 * NW_REASON_WORDS)
+	__u32 word = reason / 64;
+
+	/* 6.1 forgets the limit if another register is looked at than is used */
+	barrier_var(word);
+	if (word >= NW_REASON_WORDS)
 		return !nw_only_faults;
-	return (nw_reasons[reason / 64] >> (reason % 64)) & 1;
+	return (nw_reasons[word] >> (reason % 64)) & 1;
 }
 
 /*
@@ -302,15 +306,11 @@ static __always_inline int nw_dropped(void *ctx, const struct sk_buff *skb,
 	return 0;
 }
 
-NW_NESTED("kfree_skb", kfree_skb)
-
-SEC("?tp_btf/kfree_skb")
-int kfree_skb(__u64 *ctx)
+static __always_inline int nw_skb_freed(__u64 *ctx)
 {
 	const struct sk_buff *skb = (const struct sk_buff *)ctx[0];
 	struct nw_drop_hint hint = {.location = ctx[1]};
 
-	NW_MAY_NEST(kfree_skb);
 	if (nw_has_drop_reason) {
 		hint.reason = (__u32)ctx[2];
 		if (hint.reason == nw_purge_reason ||
@@ -320,6 +320,15 @@ int kfree_skb(__u64 *ctx)
 	if (nw_has_drop_socket)
 		hint.sk = (struct sock *)ctx[3];
 	return nw_dropped(ctx, skb, &hint);
+}
+
+NW_NESTED("kfree_skb", kfree_skb)
+
+SEC("?tp_btf/kfree_skb")
+int kfree_skb(__u64 *ctx)
+{
+	NW_MAY_NEST(kfree_skb);
+	return nw_skb_freed(ctx);
 }
 
 /* Before 5.17: what TCP drops; its other packets end here too. */

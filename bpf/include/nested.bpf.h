@@ -95,8 +95,10 @@ const volatile bool nw_never = false;
  */
 #define NW_MAY_NEST(name)                                     \
 	do {                                                  \
-		if (nw_never)                                 \
+		if (nw_never) {                               \
 			bpf_tail_call(ctx, &name##_again, 0); \
+			return 0;                             \
+		}                                             \
 	} while (0)
 
 /*
