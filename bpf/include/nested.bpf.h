@@ -8,11 +8,21 @@
  *
  * So a second program, NAME_nested, comes after NAME on the same hook and looks
  * whether NAME is marked as being at work on this CPU (bpf_prog.active, which
- * is what the kernel looked at itself). What interrupts has ended before what
- * it interrupted goes on, so the mark is there if and only if NAME was left out
- * just now: then NAME is run by a tail call, for which nobody looks. A kernel
- * that does not leave it out does not mark it either. What interrupts NAME_nested
- * alone finds NAME ready. Cost per event: the call of a program, and 2 ns.
+ * is what the kernel looked at itself), and whether it is an interrupt that
+ * came in between. If so, NAME was left out just now: an interrupt has ended
+ * before what it interrupted goes on, so that the mark is the same for NAME and
+ * for NAME_nested. Then NAME is run by a tail call, for which nobody looks.
+ *
+ *   mark  interrupt  NAME         NAME_nested
+ *   0     any        was run      does nothing
+ *   1     yes        was left out runs it
+ *   1     no         either       does nothing: 7.0 and newer (and real-time
+ *                                 kernels) let another process in between; what
+ *                                 is left out then is lost, and counted
+ *
+ * A kernel that does not leave it out does not mark it either. What interrupts
+ * NAME_nested alone finds NAME ready. Cost per event: the call of a program, and
+ * 2 ns.
  */
 #ifndef NW_NESTED_BPF_H
 #define NW_NESTED_BPF_H
@@ -66,8 +76,26 @@ static __always_inline __u64 nw_mark_of(struct nw_nested *n,
 	return active ? active + apart : 0;
 }
 
-static __always_inline bool nw_left_out(struct nw_nested *n,
-					const void *all_cpus, const void *again)
+/* An interrupt has a stack of its own: the hook's arguments are not on the process's. */
+static __always_inline bool nw_in_interrupt(struct nw_nested *n,
+					    const void *ctx)
+{
+	struct task_struct *task;
+	__u64 here, bottom, top;
+
+	if (!bpf_core_enum_value_exists(enum bpf_func_id,
+					BPF_FUNC_task_pt_regs))
+		return false;
+	task = bpf_get_current_task_btf();
+	here = nw_number_of(n, ctx);
+	bottom = (__u64)task->stack;
+	top = nw_number_of(n, (void *)bpf_task_pt_regs(task));
+	return here < bottom || here >= top;
+}
+
+/* Whether the kernel marks the program as being at work on this CPU. */
+static __always_inline bool nw_at_work(struct nw_nested *n,
+				       const void *all_cpus, const void *again)
 {
 	int active = 0;
 
@@ -119,35 +147,36 @@ static __always_inline bool nw_is_nested(void *all_cpus)
 }
 
 /* Before each program on a hook that processes and interrupts reach. */
-#define NW_NESTED(hook, name)                                              \
-	struct {                                                           \
-		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                   \
-		__uint(max_entries, 1);                                    \
-		__type(key, __u32);                                        \
-		__type(value, struct nw_nested);                           \
-	} name##_rescued SEC(".maps");                                     \
-	/* the program itself, put there as it is loaded */                \
-	struct {                                                           \
-		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);                     \
-		__uint(max_entries, 1);                                    \
-		__type(key, __u32);                                        \
-		__type(value, __u32);                                      \
-	} name##_again SEC(".maps");                                       \
-	SEC("?tp_btf/" hook)                                               \
-	int name##_nested(__u64 *ctx)                                      \
-	{                                                                  \
-		__u32 zero = 0;                                            \
-		struct nw_nested *n =                                      \
-			bpf_map_lookup_elem(&name##_rescued, &zero);       \
-                                                                           \
-		if (!n || !nw_left_out(n, &name##_rescued, &name##_again)) \
-			return 0;                                          \
-		n->rescued++;                                              \
-		n->begins = 1;                                             \
-		bpf_tail_call(ctx, &name##_again, 0);                      \
-		n->rescued--;                                              \
-		n->begins = 0;                                             \
-		return 0;                                                  \
+#define NW_NESTED(hook, name)                                               \
+	struct {                                                            \
+		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                    \
+		__uint(max_entries, 1);                                     \
+		__type(key, __u32);                                         \
+		__type(value, struct nw_nested);                            \
+	} name##_rescued SEC(".maps");                                      \
+	/* the program itself, put there as it is loaded */                 \
+	struct {                                                            \
+		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);                      \
+		__uint(max_entries, 1);                                     \
+		__type(key, __u32);                                         \
+		__type(value, __u32);                                       \
+	} name##_again SEC(".maps");                                        \
+	SEC("?tp_btf/" hook)                                                \
+	int name##_nested(__u64 *ctx)                                       \
+	{                                                                   \
+		__u32 zero = 0;                                             \
+		struct nw_nested *n =                                       \
+			bpf_map_lookup_elem(&name##_rescued, &zero);        \
+                                                                            \
+		if (!n || !nw_at_work(n, &name##_rescued, &name##_again) || \
+		    !nw_in_interrupt(n, ctx))                               \
+			return 0;                                           \
+		n->rescued++;                                               \
+		n->begins = 1;                                              \
+		bpf_tail_call(ctx, &name##_again, 0);                       \
+		n->rescued--;                                               \
+		n->begins = 0;                                              \
+		return 0;                                                   \
 	}
 
 #endif /* NW_NESTED_BPF_H */

@@ -3,11 +3,15 @@
  * NAME_nested on the same hook, see bpf/include/nested.bpf.h. To everybody else both are one program.
  */
 import { readU64 } from './read.js';
-import { sumPerCpu, setArrayValue } from './map.js';
+import { libbpf } from './libbpf.js';
+import { sumPerCpu } from './map.js';
 import { programInfo, type ProgramInfo } from './program-info.js';
 import type { BpfObject, Program } from './object.js';
 
 const SUFFIX = '_nested';
+
+/** The key of a map's only entry. */
+const FIRST = new Uint8Array(4);
 
 /** In struct nw_nested. */
 const RESCUED_AT = 0;
@@ -25,11 +29,19 @@ export function runBy(program: string): string {
   return isNested(program) ? program.slice(0, -SUFFIX.length) : program;
 }
 
-/** Lets the nested programs of a loaded object find those that they run; before they are attached. */
+/**
+ * Lets the nested programs of a loaded object find those that they run; before they are attached. One
+ * that the kernel does not put into the other's table is not run: what it would have seen is counted as lost.
+ */
 export function linkNested(object: BpfObject): void {
   for (const { name, fd } of object.programs)
     if (object.nestedFd(name) >= 0)
-      setArrayValue(object.map(`${name}_again`), new Uint8Array(Int32Array.of(fd).buffer));
+      libbpf.update(
+        object.map(`${name}_again`).fd,
+        FIRST,
+        new Uint8Array(Int32Array.of(fd).buffer),
+        0,
+      );
 }
 
 /** What the kernel counts about one program, its nested runs with it. */

@@ -282,28 +282,31 @@ export class BpfObject {
   }
 
   /**
-   * Attaches a loaded program where its section says, and behind it what runs it in the middle of itself;
-   * throws if it cannot.
+   * Attaches a loaded program where its section says, and behind it what runs it in the middle of itself,
+   * if that can be; throws if it cannot.
    */
   attach(name: string, cgroupFd: number): void {
-    this.#attach(name, cgroupFd);
-    if (this.nestedFd(name) >= 0) this.#attach(nestedName(name), cgroupFd);
-  }
-
-  #attach(name: string, cgroupFd: number): void {
     capture();
     const program = this.#find(name);
     if (program === null) throw new Error(`${this.path} has no program ${name}`);
+    if (!this.#attach(name, program, cgroupFd)) {
+      const reason = describeErrno(errno());
+      throw new NetwatchError({ code: 'attach', program: name, reason });
+    }
+    const nested = this.#find(nestedName(name));
+    if (nested !== null && this.#fdOf(nested) >= 0)
+      this.#attach(nestedName(name), nested, cgroupFd);
+  }
+
+  /** False: it cannot be attached, errno says why. */
+  #attach(name: string, program: Pointer, cgroupFd: number): boolean {
     const section = libbpf.programSection(program);
     let link: Pointer | null;
     if (section.startsWith('cgroup')) link = libbpf.attachCgroup(program, cgroupFd);
     else if (section.startsWith('iter/')) link = libbpf.attachIterator(program, null);
     else link = libbpf.attach(program);
-    if (link === null) {
-      const reason = describeErrno(errno());
-      throw new NetwatchError({ code: 'attach', program: name, reason });
-    }
-    this.#links.set(name, link);
+    if (link !== null) this.#links.set(name, link);
+    return link !== null;
   }
 
   /** Descriptor of an attached iterator's link, to make iterators from. */

@@ -158,6 +158,8 @@ function obstaclesTo(
 /** Loads what can be loaded; `obstacles` says why the rest was not. */
 function load(spec: SourceSpec): Loaded {
   const refusals = new Map<string, Obstacle>();
+  // without them more is missed, and counted
+  let takesNested = true;
   for (;;) {
     const object = BpfObject.open(objectPath(spec.name));
     const obstacles = new Map([...obstaclesTo(spec, object, { mayAct: true }), ...refusals]);
@@ -168,7 +170,7 @@ function load(spec: SourceSpec): Loaded {
     );
     try {
       object.load({
-        wants: (name) => names.has(runBy(name)) && !refusals.has(name),
+        wants: (name) => names.has(runBy(name)) && (takesNested || !isNested(name)),
         rodata: spec.rodata,
         pinnedMaps: spec.pinnedMaps ?? new Map(),
         mapSizes: hasSocketStorage() ? new Map([...spec.mapSizes, NO_TABLE]) : spec.mapSizes,
@@ -178,8 +180,12 @@ function load(spec: SourceSpec): Loaded {
     } catch (error) {
       object.close();
       const failure = error instanceof NetwatchError ? error.failure : null;
-      if (failure?.code !== 'verifier' || obstacles.has(failure.program)) throw error;
-      if (spec.essential(failure.program) && !isNested(failure.program)) throw error;
+      if (failure?.code !== 'verifier') throw error;
+      if (takesNested && isNested(failure.program)) {
+        takesNested = false;
+        continue;
+      }
+      if (spec.essential(failure.program) || obstacles.has(failure.program)) throw error;
       refusals.set(failure.program, refused(failure.line));
     }
   }
