@@ -67,11 +67,13 @@ export function hashEntries(pid: number): Readonly<Record<string, number>> {
   return Object.fromEntries(hashes.map(({ id, name }) => [name ?? id, entries(id)]));
 }
 
+/** What bpftool tells of an object. */
 interface Shown {
   readonly id: number;
   readonly type?: string;
   readonly name?: string;
   readonly run_cnt?: number;
+  readonly recursion_misses?: number;
 }
 
 function bpftool(...args: string[]): readonly Shown[] {
@@ -86,4 +88,10 @@ function fdinfo(pid: number, fd: string): string {
   } catch {
     return '';
   }
+}
+
+/** The programs that `pid` holds through its descriptors. */
+export function heldPrograms(pid: number): Shown[] {
+  const own = new Set(bpfObjectsOf(pid).programs);
+  return bpftool('prog', 'show').filter(({ id }) => own.has(id));
 }
