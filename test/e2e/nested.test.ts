@@ -14,8 +14,8 @@ import { untilWhole } from '../support/tries.js';
 
 const PORTS = [7101, 7102] as const;
 /** Of each port, in a round. */
-const CONNECTIONS = 4000;
-const MOST_ROUNDS = 10;
+const CONNECTIONS = 500;
+const MOST_ROUNDS = 80;
 const load = compile(join(import.meta.dirname, '../../scripts/bench/load.c'), temporaryFolder(t));
 const skip =
   needsRoot ||
