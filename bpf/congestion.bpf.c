@@ -154,9 +154,9 @@ static __always_inline void nw_left(const struct nw_congestion_flow *flow,
 	ca->changes += changes;
 }
 
-/* The state before is still in the socket. */
 NW_NESTED("tcp_cong_state_set", tcp_cong_state_set)
 
+/* The state before is still in the socket. */
 SEC("?tp_btf/tcp_cong_state_set")
 int BPF_PROG(tcp_cong_state_set, struct sock *sk, __u8 state)
 {
@@ -178,9 +178,9 @@ int BPF_PROG(tcp_cong_state_set, struct sock *sk, __u8 state)
 	return 0;
 }
 
-/* Where the kernel does not tell: what is different from the last look. */
 NW_NESTED("tcp_probe", tcp_probe)
 
+/* Where the kernel does not tell: what is different from the last look. */
 SEC("?tp_btf/tcp_probe")
 int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 {
@@ -204,9 +204,9 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 	return 0;
 }
 
-/* From here on its first state is known; at the end, how long it had its last. */
 NW_NESTED("inet_sock_set_state", inet_sock_set_state)
 
+/* From here on its first state is known; at the end, how long it had its last. */
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old_state, int state)
 {

@@ -139,9 +139,9 @@ int timed_egress(struct __sk_buff *ctx)
 	return nw_see(ctx, false, true);
 }
 
-/* See unowned.bpf.h. */
 NW_NESTED("kfree_skb", packet_unowned)
 
+/* See unowned.bpf.h. */
 SEC("?tp_btf/kfree_skb")
 int packet_unowned(__u64 *ctx)
 {
@@ -182,9 +182,9 @@ int BPF_PROG(socket_begins, struct sock *sk, int old_state, int state)
 	return nw_begins(sk, old_state, state, false);
 }
 
-/* Instead of it with layer times: see timed_ingress. */
 NW_NESTED("inet_sock_set_state", timed_socket_begins)
 
+/* Instead of it with layer times: see timed_ingress. */
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(timed_socket_begins, struct sock *sk, int old_state, int state)
 {
@@ -203,9 +203,9 @@ static __always_inline bool nw_end_allowed(struct sock *sk, struct tcp_sock *tp)
 	return nw_flow_allowed(&tuple, sk);
 }
 
-/* A connection has ended: the requests that were not answered. */
 NW_NESTED("inet_sock_set_state", http_ends)
 
+/* A connection has ended: the requests that were not answered. */
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(http_ends, struct sock *sk, int old_state, int state)
 {
@@ -293,9 +293,9 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 	return 0;
 }
 
-/* Data nobody will read any more: its packets get their records too. */
 NW_NESTED("tcp_destroy_sock", tcp_destroy_sock)
 
+/* Data nobody will read any more: its packets get their records too. */
 SEC("?tp_btf/tcp_destroy_sock")
 int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
