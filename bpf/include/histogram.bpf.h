@@ -8,7 +8,7 @@
 #ifndef NW_HISTOGRAM_BPF_H
 #define NW_HISTOGRAM_BPF_H
 
-#include "compat.bpf.h"
+#include "choose.bpf.h"
 
 #define NW_HISTOGRAM_BUCKETS 40
 
@@ -17,17 +17,18 @@ struct nw_histogram {
 	__u64 sum_ns;
 };
 
-/* Bit length of v = position of its highest set bit (de Bruijn), by table. */
-static const __u8 nw_highest_bit[64] = {
-	0,  47, 1,  56, 48, 27, 2,  60, 57, 49, 41, 37, 28, 16, 3,  61,
-	54, 58, 35, 52, 50, 42, 21, 44, 38, 32, 29, 23, 17, 11, 4,  62,
-	46, 55, 26, 59, 40, 36, 15, 53, 34, 51, 20, 43, 31, 22, 10, 45,
-	25, 39, 14, 33, 19, 30, 9,  24, 13, 18, 8,  12, 7,  6,	5,  63,
+/* Which power of two v is (de Bruijn), by table. */
+static const __u8 nw_power_of[64] = {
+	0,  1,	48, 2,	57, 49, 28, 3,	61, 58, 50, 42, 38, 29, 17, 4,
+	62, 55, 59, 36, 53, 51, 43, 22, 45, 39, 33, 30, 24, 18, 12, 5,
+	63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21, 44, 32, 23, 11,
+	46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9,	13, 8,	7,  6,
 };
 
 /*
- * Number of bits in v, 0 for 0. Without branches: the verifier walks every
- * path of a branch, and this stands three times in every packet's program.
+ * Number of bits in v < 2^63, 0 for 0. Without branches, here and below: the
+ * verifier walks every path of a branch, and this stands three times in every
+ * packet's program.
  */
 static __always_inline __u32 nw_bit_length(__u64 v)
 {
@@ -39,8 +40,14 @@ static __always_inline __u32 nw_bit_length(__u64 v)
 	filled |= filled >> 8;
 	filled |= filled >> 16;
 	filled |= filled >> 32;
-	filled = (filled * 0x03f79d71b4cb0a89ULL) >> 58;
-	return nw_highest_bit[filled & 63] + (v != 0);
+	filled = ((filled + 1) * 0x03f79d71b4cb0a89ULL) >> 58;
+	return nw_power_of[filled & 63];
+}
+
+/* v, or 1 for 0; v < 2^63. */
+static __always_inline __u64 nw_at_least_one(__u64 v)
+{
+	return v - nw_mask_less(v, 1);
 }
 
 /*
@@ -50,7 +57,7 @@ static __always_inline __u32 nw_bit_length(__u64 v)
  */
 static __always_inline void nw_histogram_add(struct nw_histogram *h, __u64 ns)
 {
-	__u64 us = ns ? ns - 1 : 0;
+	__u64 us = nw_at_least_one(ns) - 1;
 	__u32 k;
 
 	/* n / 1000 for 32 bits, 4 cycles instead of 25 */
@@ -108,19 +115,18 @@ static const __u64 nw_fine_steps[NW_FINE_STEPS - 1] = {
  */
 static __always_inline __u32 nw_fine_bin(__u64 units, __u32 shift)
 {
-	__u32 power = nw_bit_length(units ? units - 1 : 0), bin;
-	/* between 2^62, without it, and 2^63 */
-	__u64 scaled = (units << ((63 - power) & 63)) >> shift;
+	__u64 some = nw_at_least_one(units), scaled;
+	__u32 power = nw_bit_length(some - 1), bin;
 
-	/* or it compares with 64 bits all the same */
-	barrier_var(scaled);
+	/* between 2^62, without it, and 2^63; of 1, where power is 0, 2^63 too */
+	scaled = (some << ((63 - power) & 63)) >> shift;
 	bin = NW_FINE_STEPS * (power - 1) + 1;
 	for (int i = 0; i < NW_FINE_STEPS - 1; i++) {
-		bin += scaled > nw_fine_steps[i] >> shift;
+		bin -= nw_mask_less(nw_fine_steps[i] >> shift, scaled);
 		/* one after the other, or they wait on the stack */
 		barrier_var(bin);
 	}
-	return power ? bin : 0;
+	return bin;
 }
 
 #define NW_FINE_SHORT 33

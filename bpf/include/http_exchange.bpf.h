@@ -8,6 +8,7 @@
 #ifndef NW_HTTP_EXCHANGE_BPF_H
 #define NW_HTTP_EXCHANGE_BPF_H
 
+#include "choose.bpf.h"
 #include "http_points.bpf.h"
 
 #define NW_HTTP_BUCKETS 15
@@ -132,7 +133,7 @@ static __noinline int nw_http_count(const struct nw_http_key *key, __u64 ns)
 		return 0;
 	}
 	for (int i = 0; i < NW_HTTP_BUCKETS - 1; i++)
-		bucket += ns > nw_http_bounds[i];
+		bucket -= nw_mask_less(nw_http_bounds[i], ns);
 	barrier_var(bucket);
 	if (bucket < NW_HTTP_BUCKETS)
 		__sync_fetch_and_add(&d->buckets[bucket], 1);

@@ -9,6 +9,7 @@
 #ifndef NW_HTTP_PARTS_BPF_H
 #define NW_HTTP_PARTS_BPF_H
 
+#include "choose.bpf.h"
 #include "device.bpf.h"
 #include "http_exchange.bpf.h"
 
@@ -29,43 +30,33 @@ static __always_inline struct tcp_sock *nw_points_socket(struct __sk_buff *ctx,
 	return bpf_skc_to_tcp_sock(sk);
 }
 
-#define NW_LATER (~0ULL) /* a point that had not come by the end */
+/* A point that had not come by the end: later than every other one. */
+#define NW_LATER (1ULL << 62)
 
 /* Parts from points in order of time; the last one limits them all. */
 static __always_inline void nw_divide(struct nw_http_exchange *r,
 				      const __u64 *at, __u32 count)
 {
-	__u64 last = at[0], end = at[count - 1];
-	bool known = last != 0;
+	__u64 last = at[0], known = nw_mask_less(0, last);
+	__u64 ended = nw_mask_less(0, at[count - 1]);
+	__u64 end = nw_choose(ended, at[count - 1], NW_LATER);
 
-	if (!end)
-		end = NW_LATER - 1;
-	NW_HTTP_LOOP
 	for (__u32 i = 1; i < count; i++) {
-		__u64 point = at[i], part = NW_UNKNOWN;
+		__u64 point = nw_later(nw_earlier(at[i], end), last);
+		__u64 is = nw_mask_less(0, at[i]) &
+			   (ended | nw_mask_less(at[i], NW_LATER));
 
-		if (point == NW_LATER && end == NW_LATER - 1)
-			point = 0;
-		if (point) {
-			if (point > end)
-				point = end;
-			if (point < last)
-				point = last;
-			if (known)
-				part = point - last;
-			last = point;
-		}
-		known = point != 0;
-		r->part_ns[i - 1] = part;
+		r->part_ns[i - 1] =
+			nw_choose(is & known, point - last, NW_UNKNOWN);
+		last = nw_choose(is, point, last);
+		known = is;
 	}
 }
 
-/* What lies in a part is not longer than it. */
+/* What lies in a part is not longer than it; not known unless both are. */
 static __always_inline __u64 nw_within(__u64 inner, __u64 part)
 {
-	if (inner == NW_UNKNOWN || part == NW_UNKNOWN)
-		return NW_UNKNOWN;
-	return inner < part ? inner : part;
+	return nw_earlier(inner, part);
 }
 
 static __always_inline void nw_divide_server(struct nw_http_exchange *r,

@@ -33,7 +33,11 @@ NW_POOL(write_blocks, struct nw_many_writes, 16384);
 /* All bits set if a < b, for numbers less than 2^31 apart: no branch. */
 static __always_inline __u32 nw_less(__u32 a, __u32 b)
 {
-	return (__s32)(a - b) >> 31;
+	__s32 all = (__s32)(a - b) >> 31;
+
+	/* or the compiler makes it one */
+	barrier_var(all);
+	return all;
 }
 
 static __always_inline struct nw_many_writes *nw_many_writes(__u32 index)
@@ -43,26 +47,37 @@ static __always_inline struct nw_many_writes *nw_many_writes(__u32 index)
 
 /*
  * A binary search: a bulk sender is dozens of writes ahead of what is sent.
- * Without branches, as the verifier would walk both sides of each.
+ * Without branches, as the verifier would walk both sides of each, and global,
+ * so that it does so once.
  */
-static __noinline __u64 nw_written_among_many(__u32 index, __u64 sock,
-					      __u32 seq)
+__noinline __u64 nw_written_in_block(__u32 index, __u32 seq)
 {
 	struct nw_many_writes *many = nw_many_writes(index);
 	__u32 count, place;
-	__u64 ns;
+	__s64 oldest;
 
 	if (!many || !many->count)
 		return 0;
 	count = many->count;
-	place = count > NW_WRITES ? count - NW_WRITES : 0;
+	oldest = (__s64)count - NW_WRITES;
+	barrier_var(oldest);
+	place = oldest & ~(oldest >> 63);
 	for (__u32 step = NW_WRITES / 2; step; step /= 2)
 		place += step & nw_less(place + step, count) &
 			 ~nw_less(seq,
 				  many->seq[(place + step) & (NW_WRITES - 1)]);
 	place &= NW_WRITES - 1;
-	ns = nw_less(seq, many->seq[place]) ? 0 : many->ns[place];
-	return many->owner == sock ? ns : 0;
+	return nw_less(seq, many->seq[place]) ? 0 : many->ns[place];
+}
+
+/* 0 of a block that has become another socket's by now, too. */
+static __always_inline __u64 nw_written_among_many(__u32 index, __u64 sock,
+						   __u32 seq)
+{
+	__u64 ns = nw_written_in_block(index, seq);
+	const struct nw_many_writes *many = nw_many_writes(index);
+
+	return many && many->owner == sock ? ns : 0;
 }
 
 static __always_inline __u64

@@ -114,4 +114,5 @@ export const RODATA = {
   nw_never: { offset: 1432, size: 1 },
   nw_unit_ns: { offset: 1464, size: 4 },
   nw_no_states: { offset: 1472, size: 48 },
+  nw_power_of: { offset: 1520, size: 64 },
 } as const;

@@ -946,4 +946,5 @@ export const RODATA = {
   nw_socket_file_ops: { offset: 1424, size: 8 },
   nw_lose_every: { offset: 1432, size: 4 },
   nw_never: { offset: 1436, size: 1 },
+  nw_power_of: { offset: 1520, size: 64 },
 } as const;

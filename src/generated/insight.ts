@@ -290,4 +290,5 @@ export const RODATA = {
   nw_has_retransmit_error: { offset: 1505, size: 1 },
   nw_has_reset_reason: { offset: 1506, size: 1 },
   nw_never: { offset: 1507, size: 1 },
+  nw_power_of: { offset: 1560, size: 64 },
 } as const;

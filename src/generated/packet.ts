@@ -1211,4 +1211,5 @@ export const RODATA = {
   nw_never: { offset: 1440, size: 1 },
   nw_has_drop_socket: { offset: 1441, size: 1 },
   nw_no_socket_reason: { offset: 1444, size: 4 },
+  nw_power_of: { offset: 1592, size: 64 },
 } as const;

@@ -79,4 +79,5 @@ export const RODATA = {
   nw_rtt_by: { offset: 1472, size: 4 },
   nw_us_per_unit: { offset: 1476, size: 4 },
   nw_no_rtt: { offset: 1480, size: 264 },
+  nw_power_of: { offset: 1744, size: 64 },
 } as const;

@@ -28,4 +28,5 @@ export const RODATA = {
   nw_unit_ns: { offset: 16, size: 4 },
   nw_has_cpu: { offset: 20, size: 1 },
   nw_cpu: { offset: 24, size: 4 },
+  nw_power_of: { offset: 28, size: 64 },
 } as const;

@@ -68,4 +68,5 @@ export const RODATA = {
   nw_socket_file_ops: { offset: 1432, size: 8 },
   nw_never: { offset: 1440, size: 1 },
   nw_no_backlog: { offset: 1464, size: 280 },
+  nw_power_of: { offset: 1744, size: 64 },
 } as const;

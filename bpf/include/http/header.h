@@ -102,17 +102,18 @@ static __always_inline int nw_http_notable(struct nw_http_work *w, __u32 pos,
 NW_HTTP_FN int nw_http_headers(NW_HTTP_CTX *ctx, __u32 slot)
 {
 	struct nw_http_work *w = nw_http_work(slot);
-	__u32 pos, end, skip;
+	__u32 pos, end = 0, skip;
 
 	if (!w)
 		return 0;
 	pos = w->pos & 1023;
-	end = w->end;
 	skip = w->d.phase == NW_HTTP_SKIP;
 	NW_HTTP_LOOP
 	for (__u32 i = 0; i < NW_HTTP_WINDOW / 8 + 32; i++) {
 		__u64 word, found;
 
+		nw_http_barrier();
+		end = w->end;
 		if (pos >= end)
 			break;
 		word = nw_http_u64(nw_http_at(w, pos));

@@ -72,47 +72,54 @@ static __always_inline __u32 nw_http_hide_since(struct nw_http_work *w,
 	return (mark + 1) & 511;
 }
 
-/* Some bytes of what nw_http_hide() does. */
+/* One byte of what nw_http_hide() does. */
+static __always_inline void nw_http_hide_byte(struct nw_http_work *w, __u32 c)
+{
+	__u32 before = w->hide.at, at = nw_http_hide_next(before, c);
+	__u32 to = w->hide.to & 511, mark = w->hide.mark & 511;
+
+	w->hide.at = at;
+	if (at == NW_HTTP_HIDE_MORE)
+		return;
+	if (at == NW_HTTP_HIDE_AUTHORITY && c == '@') {
+		w->hide.to = mark;
+		return;
+	}
+	if (at == NW_HTTP_HIDE_VALUE)
+		c = '*';
+	if (before == NW_HTTP_HIDE_KEY && nw_http_hide_is_end(c))
+		to = nw_http_hide_since(w, mark, to);
+	w->line[to & (NW_HTTP_LINE_MAX - 1)] = c;
+	to = (to + 1) & 511;
+	w->hide.to = to;
+	if (at == NW_HTTP_HIDE_TARGET || at == NW_HTTP_HIDE_HOST ||
+	    (at == NW_HTTP_HIDE_KEY &&
+	     (before != at || nw_http_hide_is_end(c))))
+		w->hide.mark = to;
+}
+
+/*
+ * Some bytes; 0 = that was all. What a byte leaves to the next one lies in
+ * memory: the verifier forgets it there, and the paths of a byte join.
+ */
 NW_HTTP_FN int nw_http_hide_some(__u32 slot)
 {
 	struct nw_http_work *w = nw_http_work(slot);
-	__u32 from, to, mark, at;
 
 	if (!w)
 		return 0;
-	from = w->hide.from;
-	to = w->hide.to & 511;
-	mark = w->hide.mark & 511;
-	at = w->hide.at;
 	NW_HTTP_LOOP
-	for (__u32 i = 0; i < NW_HTTP_HIDE_BYTES && from < w->hide.end; i++) {
-		__u32 c = w->line[from & (NW_HTTP_LINE_MAX - 1)];
-		__u32 before = at;
+	for (__u32 i = 0; i < NW_HTTP_HIDE_BYTES; i++) {
+		__u32 from;
 
-		from = (from + 1) & 511;
-		at = nw_http_hide_next(at, c);
-		if (at == NW_HTTP_HIDE_MORE)
-			continue;
-		if (at == NW_HTTP_HIDE_AUTHORITY && c == '@') {
-			to = mark & 511;
-			continue;
-		}
-		if (at == NW_HTTP_HIDE_VALUE)
-			c = '*';
-		if (before == NW_HTTP_HIDE_KEY && nw_http_hide_is_end(c))
-			to = nw_http_hide_since(w, mark, to);
-		w->line[to & (NW_HTTP_LINE_MAX - 1)] = c;
-		to = (to + 1) & 511;
-		if (at == NW_HTTP_HIDE_TARGET || at == NW_HTTP_HIDE_HOST ||
-		    (at == NW_HTTP_HIDE_KEY &&
-		     (before != at || nw_http_hide_is_end(c))))
-			mark = to & 511;
+		nw_http_barrier();
+		from = w->hide.from & 511;
+		if (from >= w->hide.end)
+			return 0;
+		w->hide.from = from + 1;
+		nw_http_hide_byte(w, w->line[from & (NW_HTTP_LINE_MAX - 1)]);
 	}
-	w->hide.from = from;
-	w->hide.to = to;
-	w->hide.mark = mark;
-	w->hide.at = at;
-	return from < w->hide.end;
+	return w->hide.from < w->hide.end;
 }
 
 /* Nothing of the line has to be hidden before this. */
