@@ -124,7 +124,7 @@ static __always_inline __u32 nw_fine_bin(__u64 units, __u32 shift)
 	for (int i = 0; i < NW_FINE_STEPS - 1; i++) {
 		bin -= nw_mask_less(nw_fine_steps[i] >> shift, scaled);
 		/* one after the other, or they wait on the stack */
-		barrier_var(bin);
+		barrier_var(scaled);
 	}
 	return bin;
 }

@@ -68,8 +68,8 @@
 #define NW_HTTP_QUEUE 4 /* outstanding requests in a connection's state */
 #define NW_HTTP_DEPTH 1024 /* in all: where there are more they lie outside */
 #define NW_HTTP_SLOTS 4 /* nested or preempted programs on one CPU */
-#define NW_HTTP_BURSTS 128
-#define NW_HTTP_BURST 128
+#define NW_HTTP_BURSTS 32 /* few: the verifier walks them on many paths */
+#define NW_HTTP_BURST 512
 #define NW_HTTP_METHOD_MAX 32
 #define NW_HTTP_HIDE_BYTES 16 /* of a line, read at once */
 #define NW_HTTP_VERSION_BYTES 9 /* of " HTTP/1.1" */

@@ -68,16 +68,6 @@ NW_HTTP_FN int nw_http_burst(NW_HTTP_CTX *ctx, __u32 slot)
 	return 1;
 }
 
-/* All steps, unless they are too many: then 1. */
-NW_HTTP_FN int nw_http_bursts(NW_HTTP_CTX *ctx, __u32 slot)
-{
-	NW_HTTP_LOOP
-	for (__u32 i = 0; i < NW_HTTP_BURSTS; i++)
-		if (!nw_http_burst(ctx, slot))
-			return 0;
-	return 1;
-}
-
 /* Segments */
 
 /* Takes a work of this CPU that nobody has; NULL: all are taken. */
@@ -99,6 +89,8 @@ static __always_inline void nw_http_read(NW_HTTP_CTX *ctx, struct nw_http *h,
 					 struct nw_http_dir *d,
 					 struct nw_http_work *w, __u32 slot)
 {
+	__u32 i;
+
 	w->d = *d;
 	w->request = h->request;
 	w->seen = h->seen;
@@ -111,7 +103,11 @@ static __always_inline void nw_http_read(NW_HTTP_CTX *ctx, struct nw_http *h,
 	w->next = 0;
 	if (d->saved && d->phase != NW_HTTP_LONG)
 		nw_http_begin(ctx, slot);
-	if (nw_http_bursts(ctx, slot))
+	NW_HTTP_LOOP
+	for (i = 0; i < NW_HTTP_BURSTS; i++)
+		if (!nw_http_burst(ctx, slot))
+			break;
+	if (i == NW_HTTP_BURSTS)
 		nw_http_lose(h, &w->d, w->way);
 	*d = w->d;
 	h->request = w->request;
