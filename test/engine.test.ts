@@ -24,7 +24,8 @@ import {
   type Filter,
   type Prefix,
 } from '../src/sources/filter.js';
-import { isPacket, sortByTime } from '../src/sources/packet.js';
+import { isPacket } from '../src/sources/packet.js';
+import { sortByTime } from '../src/sources/sort-by-time.js';
 import {
   CONNECTION_READ,
   FAULT_READ,

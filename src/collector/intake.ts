@@ -180,7 +180,7 @@ export class Intake {
 
   /** How full the fullest ring is, from 0 to 1. */
   get fill(): number {
-    return Math.max(...this.sources.map(({ ring: { used, size } }) => used / size));
+    return Math.max(...this.sources.map(({ ring: { unread, size } }) => unread / size));
   }
 
   /** Moves one batch of each source to the files; returns the number of records. */

@@ -6,6 +6,11 @@
  * with the producer's, then the data mapped twice in a row, so that a record
  * never wraps. A record is a header word (bit 31 busy, bit 30 discarded, the
  * rest its length), a word of padding and the data, rounded up to 8 bytes.
+ *
+ * A ring holds a tenth of a second of what busy cores write. Whoever may take
+ * longer (code that has not been compiled yet is ten times as slow) calls
+ * {@link RingReader.relieve} meanwhile: what is in the ring is copied and waits
+ * in memory of our own, in the same order and form.
  */
 import { errno, MAP_FAILED, viewMemory, type Pointer } from './ffi.js';
 import { c } from './libc.js';
@@ -16,6 +21,18 @@ const BUSY = 0x8000_0000;
 const DISCARDED = 0x4000_0000;
 const LENGTH = 0x3fff_ffff;
 const HEADER_BYTES = 8;
+
+/** Part of a ring that may be in use before relieve() makes room. */
+const RELIEVED_FROM = 1 / 64;
+/** What may wait outside of a ring, in its sizes. */
+const MOST_ASIDE = 4;
+/** What is taken out at once: so many bytes, and records. */
+const PIECE_BYTES = 1 << 20;
+export const PIECE_RECORDS = 8192;
+/** The longest record, which may begin right before the end of a piece. */
+const LONGEST_RECORD = 4096;
+/** Pieces that are kept for the next time: at a high rate one is always in use, another one filled. */
+const SPARE_PIECES = 2;
 
 const PROT_READ = 1;
 const PROT_WRITE = 2;
@@ -38,21 +55,50 @@ export interface RingMemory {
  */
 export type TakeBatch = (view: DataView, places: Int32Array, count: number) => void;
 
+/** Records that were copied out of a ring, with their places in `view`. */
+interface Piece {
+  readonly bytes: Uint8Array;
+  /** The same memory. */
+  readonly view: DataView;
+  readonly places: Int32Array;
+  count: number;
+  /** The ring's position behind the last one. */
+  to: number;
+}
+
+function newPiece(): Piece {
+  const bytes = new Uint8Array(PIECE_BYTES + LONGEST_RECORD);
+  const places = new Int32Array(PIECE_RECORDS);
+  return { bytes, view: new DataView(bytes.buffer), places, count: 0, to: 0 };
+}
+
 export class RingReader {
   readonly #memory: RingMemory;
+  readonly #bytes: Uint8Array;
   readonly #headers: Int32Array;
   readonly #view: DataView;
+  /** Copied out of the ring, oldest first. */
+  readonly #aside: Piece[] = [];
+  readonly #spare: Piece[] = [];
+  /** A position: what is before it was handed over. */
+  #consumed: number;
+  /** A position: what is before it is out of the ring. */
+  #taken: number;
   /** The low words of both positions, which say by themselves whether these are the same. */
   readonly #producerLow: Int32Array;
   readonly #consumerLow: Int32Array;
   #unmap: (() => void) | null;
   #records = 0;
+  /** A batch that lies in the ring is being worked on. */
+  #isBusy = false;
 
   constructor(memory: RingMemory, unmap: () => void = () => undefined) {
     this.#memory = memory;
-    this.#headers = new Int32Array(memory.data, memory.dataOffset, memory.size / 4);
-    this.#view = new DataView(memory.data, memory.dataOffset);
-    const { producer, consumer } = memory;
+    const { producer, consumer, data, dataOffset, size } = memory;
+    this.#bytes = new Uint8Array(data, dataOffset, size);
+    this.#headers = new Int32Array(data, dataOffset, size / 4);
+    this.#view = new DataView(data, dataOffset);
+    this.#consumed = this.#taken = Number(Atomics.load(consumer, 0));
     this.#producerLow = new Int32Array(producer.buffer, producer.byteOffset, 1);
     this.#consumerLow = new Int32Array(consumer.buffer, consumer.byteOffset, 1);
     this.#unmap = unmap;
@@ -60,7 +106,8 @@ export class RingReader {
 
   /** Nothing was written that was not read; no BigInt is made for that, as it is asked when all is quiet. */
   get isEmpty(): boolean {
-    return Atomics.load(this.#producerLow, 0) === Atomics.load(this.#consumerLow, 0);
+    const [produced, taken] = [this.#producerLow, this.#consumerLow];
+    return Atomics.load(produced, 0) === Atomics.load(taken, 0) && this.#aside.length === 0;
   }
 
   get size(): number {
@@ -69,7 +116,7 @@ export class RingReader {
 
   /** Bytes ever read. */
   get consumed(): number {
-    return Number(Atomics.load(this.#memory.consumer, 0));
+    return this.#consumed;
   }
 
   /** Bytes ever written. */
@@ -77,9 +124,14 @@ export class RingReader {
     return Number(Atomics.load(this.#memory.producer, 0));
   }
 
-  /** Bytes written and not yet read. */
+  /** Bytes of the ring that are in use. */
   get used(): number {
-    return this.produced - this.consumed;
+    return this.produced - this.#taken;
+  }
+
+  /** Bytes written and not yet read, in the ring or outside of it. */
+  get unread(): number {
+    return this.produced - this.#consumed;
   }
 
   /** Records ever handed over, without those that were taken back. */
@@ -94,27 +146,70 @@ export class RingReader {
 
   /** Records that are there and were not handed over yet. */
   get waiting(): number {
-    return this.#walk(this.produced, Infinity, () => undefined).count;
+    const { count } = this.#walk(this.produced, Infinity, () => undefined);
+    return this.#aside.reduce((sum, piece) => sum + piece.count, count);
   }
 
-  /** From the oldest record up to `end`, one that is being written, or `most` of them. */
+  /**
+   * From the oldest record in the ring up to the position `end`, one that is being written, or `most` of
+   * them: the positions of what they hold, how many there are, and the position behind them.
+   */
   #walk(
     end: number,
     most: number,
-    each: (place: number, index: number) => void,
+    each: (position: number, index: number) => void,
   ): { readonly count: number; readonly position: number } {
     // Positions pass 2^53 after 285 years at 1 GB/s: numbers are exact.
-    let position = this.consumed;
+    let position = this.#taken;
     let count = 0;
     while (position < end && count < most) {
       // Ring sizes are powers of two, but & would cut the position to 32 bits.
-      const offset = position % this.#memory.size;
-      const header = Atomics.load(this.#headers, offset >> 2);
+      const header = Atomics.load(this.#headers, (position % this.#memory.size) >> 2);
       if ((header & BUSY) !== 0) break;
+      if ((header & DISCARDED) === 0) each(position + HEADER_BYTES, count++);
       position += ((header & LENGTH) + HEADER_BYTES + 7) & ~7;
-      if ((header & DISCARDED) === 0) each(offset + HEADER_BYTES, count++);
     }
     return { count, position };
+  }
+
+  /**
+   * Makes room in the ring if much of it is in use, by taking what is there into memory of our own, as
+   * much as may wait there. To be called now and then while records are worked on; a batch that lies in
+   * the ring stays where it is. `end`: a value of {@link produced}; what was written since then stays.
+   */
+  relieve(end = this.produced): void {
+    const { size } = this.#memory;
+    while (
+      end - this.#taken > size * RELIEVED_FROM &&
+      this.#taken - this.#consumed < size * MOST_ASIDE &&
+      !this.#isBusy
+    )
+      if (!this.#putAside(Math.min(end, this.#taken + PIECE_BYTES))) return;
+  }
+
+  /** False: the next record is still being written. */
+  #putAside(end: number): boolean {
+    const from = this.#taken;
+    const piece = this.#spare.pop() ?? newPiece();
+    const { count, position } = this.#walk(end, PIECE_RECORDS, (at, index) => {
+      piece.places[index] = at - from;
+    });
+    const { size } = this.#memory;
+    const [offset, length] = [from % size, position - from];
+    const first = Math.min(length, size - offset);
+    piece.bytes.set(this.#bytes.subarray(offset, offset + first));
+    piece.bytes.set(this.#bytes.subarray(0, length - first), first);
+    piece.count = count;
+    piece.to = position;
+    this.#free(position);
+    (length > 0 ? this.#aside : this.#spare).push(piece);
+    return length > 0;
+  }
+
+  /** The kernel may write again up to a position. */
+  #free(position: number): void {
+    this.#taken = position;
+    Atomics.store(this.#memory.consumer, 0, BigInt(position));
   }
 
   /**
@@ -122,19 +217,38 @@ export class RingReader {
    * as one batch and then frees their space; returns how many there were. Stops
    * at a record that is still being written. A batch that `take` throws on is
    * freed all the same: it must not come again for ever. `end`: a value of
-   * {@link produced}; what was written since then stays.
+   * {@link produced}; what was written since then stays. What {@link relieve} has
+   * taken out comes first, and in the batches in which it was taken.
    */
   drain(places: Int32Array, take: TakeBatch, end = this.produced): number {
-    const { count, position } = this.#walk(end, places.length, (place, index) => {
-      places[index] = place;
+    const [piece] = this.#aside;
+    if (piece !== undefined) return piece.to > end ? 0 : this.#handOver(piece, take);
+    const { size } = this.#memory;
+    const { count, position } = this.#walk(end, places.length, (at, index) => {
+      places[index] = at % size;
     });
     this.#records += count;
+    this.#isBusy = true;
     try {
       if (count > 0) take(this.#view, places, count);
     } finally {
-      Atomics.store(this.#memory.consumer, 0, BigInt(position));
+      this.#isBusy = false;
+      this.#consumed = position;
+      this.#free(position);
     }
     return count;
+  }
+
+  #handOver(piece: Piece, take: TakeBatch): number {
+    this.#records += piece.count;
+    try {
+      if (piece.count > 0) take(piece.view, piece.places, piece.count);
+    } finally {
+      this.#consumed = piece.to;
+      this.#aside.shift();
+      if (this.#spare.length < SPARE_PIECES) this.#spare.push(piece);
+    }
+    return piece.count;
   }
 
   /** Unmaps the memory; the reader must not be used any more. */

@@ -31,6 +31,7 @@ import { KFREE_SKB_SOCKET, reasonNumber } from './drop-reasons.js';
 import { readIterator } from '../kernel/iterator.js';
 import { readArrayValue, readHash, readPerCpu, sumPerCpu } from '../kernel/map.js';
 import { readU64 } from '../kernel/read.js';
+import { PIECE_RECORDS } from '../kernel/ring.js';
 import { flag } from '../kernel/rodata.js';
 import { openSource, type Source, type SourceSpec } from '../kernel/source.js';
 import { encodeFilter, type Filter } from './filter.js';
@@ -44,6 +45,7 @@ import {
   type SourcePlan,
 } from './plan.js';
 import { encodeLoss, TRIAL_RING, type RingOptions } from './ring-options.js';
+import { sortByTime } from './sort-by-time.js';
 import type { ToldPackets } from './told-packets.js';
 
 const TOLD_OF: Readonly<Record<ToldPackets, number>> = {
@@ -66,7 +68,9 @@ export interface PacketOptions {
   readonly ring: RingOptions;
 }
 
-const BATCH = 8192;
+const BATCH = PIECE_RECORDS;
+/** Records between two looks whether the ring needs room: 5 ms before the code is compiled. */
+const RELIEVE_EVERY = 256;
 /** Programs that are called back, in a loop: 5.13, as this helper. */
 const CALLBACKS = 'for_each_map_elem';
 const HTTP_ENDS = 'http_ends';
@@ -264,12 +268,24 @@ export class PacketSource {
 
   /** Hands over the packets since the last call, in order of time; `end` as of the ring. */
   drain(take: TakePackets, end = this.source.ring.produced): number {
+    const { ring } = this.source;
     const inOrder: TakePackets = (view, places, count) => {
       sortByTime(view, places, count, this.#times);
       this.#countLayers(view, places, count);
-      take(view, places, count);
+      for (let from = 0; from < count; from += RELIEVE_EVERY) {
+        const some = Math.min(RELIEVE_EVERY, count - from);
+        take(view, places.subarray(from, from + some), some);
+        ring.relieve();
+      }
     };
-    return this.source.ring.drain(this.#places, inOrder, end);
+    let taken = 0;
+    ring.relieve(end);
+    while (taken < BATCH && ring.consumed < end) {
+      const count = ring.drain(this.#places, inOrder, end);
+      if (count === 0) break;
+      taken += count;
+    }
+    return taken;
   }
 
   #countLayers(view: DataView, places: Int32Array, count: number): void {
@@ -373,27 +389,4 @@ export function isPacket(view: DataView, at: number): boolean {
 /** True for the packet of a connection that nobody has accepted yet, if the filter asks for that. */
 export function isUnjudged(view: DataView, at: number): boolean {
   return (view.getUint8(at + PACKET.at.marks) & MARK.NW_MARK_UNJUDGED) !== 0;
-}
-
-/**
- * Orders records by ts_ns in place. CPUs reserve records a little out of order,
- * so the batch is nearly sorted: insertion sort, one comparison per record.
- */
-export function sortByTime(
-  view: DataView,
-  places: Int32Array,
-  count: number,
-  times: Float64Array,
-): void {
-  for (let i = 0; i < count; i++) {
-    const place = places[i] ?? 0;
-    const time = view.getUint32(place + 4, true) * 0x1_0000_0000 + view.getUint32(place, true);
-    let j = i;
-    for (; j > 0 && (times[j - 1] ?? 0) > time; j--) {
-      times[j] = times[j - 1] ?? 0;
-      places[j] = places[j - 1] ?? 0;
-    }
-    times[j] = time;
-    places[j] = place;
-  }
 }
