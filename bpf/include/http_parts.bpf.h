@@ -53,10 +53,14 @@ static __always_inline void nw_divide(struct nw_http_exchange *r,
 	}
 }
 
-/* What lies in a part is not longer than it; not known unless both are. */
+/*
+ * What lies in a part is not longer than it; not known unless both are. `inner`
+ * is a difference, and negative where a gap was closed before that was noticed.
+ */
 static __always_inline __u64 nw_within(__u64 inner, __u64 part)
 {
-	return nw_earlier(inner, part);
+	return nw_earlier(inner, part) | nw_mask_less(inner, 0) |
+	       nw_mask_less(part, 0);
 }
 
 static __always_inline void nw_divide_server(struct nw_http_exchange *r,

@@ -167,7 +167,7 @@ function ringReading(source: Source): RingReading {
   return {
     source: source.name,
     counts: source.ringCounts(),
-    usedBytes: source.ring.used,
+    usedBytes: source.ring.unread,
     capacityBytes: source.ring.size,
   };
 }

@@ -24,15 +24,15 @@ const HEADER_BYTES = 8;
 
 /** Part of a ring that may be in use before relieve() makes room. */
 const RELIEVED_FROM = 1 / 64;
-/** What may wait outside of a ring, in its sizes. */
-const MOST_ASIDE = 4;
+/** What may wait outside of a ring, in its sizes: with what is in it, what the queues of the logs can take at once. */
+const MOST_ASIDE = 1;
 /** What is taken out at once: so many bytes, and records. */
 const PIECE_BYTES = 1 << 20;
 export const PIECE_RECORDS = 8192;
 /** The longest record, which may begin right before the end of a piece. */
 const LONGEST_RECORD = 4096;
-/** Pieces that are kept for the next time: at a high rate one is always in use, another one filled. */
-const SPARE_PIECES = 2;
+/** Pieces of full size, kept for the next time: at a high rate one is always in use, another one filled. */
+const WHOLE_PIECES = 2;
 
 const PROT_READ = 1;
 const PROT_WRITE = 2;
@@ -66,10 +66,15 @@ interface Piece {
   to: number;
 }
 
-function newPiece(): Piece {
-  const bytes = new Uint8Array(PIECE_BYTES + LONGEST_RECORD);
-  const places = new Int32Array(PIECE_RECORDS);
-  return { bytes, view: new DataView(bytes.buffer), places, count: 0, to: 0 };
+/** Room for what is taken out at once, however many or few records that is. */
+const WHOLE_BYTES = PIECE_BYTES + LONGEST_RECORD;
+
+function newPiece(bytes = WHOLE_BYTES, records = PIECE_RECORDS): Piece {
+  const memory = new ArrayBuffer(bytes);
+  return {
+    ...{ bytes: new Uint8Array(memory), view: new DataView(memory) },
+    ...{ places: new Int32Array(records), count: 0, to: 0 },
+  };
 }
 
 export class RingReader {
@@ -80,6 +85,10 @@ export class RingReader {
   /** Copied out of the ring, oldest first. */
   readonly #aside: Piece[] = [];
   readonly #spare: Piece[] = [];
+  /** Pieces of full size that were made. */
+  #whole = 0;
+  /** Where the records lie that are being taken out. */
+  readonly #found = new Int32Array(PIECE_RECORDS);
   /** A position: what is before it was handed over. */
   #consumed: number;
   /** A position: what is before it is out of the ring. */
@@ -190,20 +199,32 @@ export class RingReader {
   /** False: the next record is still being written. */
   #putAside(end: number): boolean {
     const from = this.#taken;
-    const piece = this.#spare.pop() ?? newPiece();
     const { count, position } = this.#walk(end, PIECE_RECORDS, (at, index) => {
-      piece.places[index] = at - from;
+      this.#found[index] = at - from;
     });
+    const length = position - from;
+    if (length === 0) return false;
+    const piece = this.#pieceFor(length, count);
     const { size } = this.#memory;
-    const [offset, length] = [from % size, position - from];
+    const offset = from % size;
     const first = Math.min(length, size - offset);
     piece.bytes.set(this.#bytes.subarray(offset, offset + first));
     piece.bytes.set(this.#bytes.subarray(0, length - first), first);
+    piece.places.set(this.#found.subarray(0, count));
     piece.count = count;
     piece.to = position;
+    this.#aside.push(piece);
     this.#free(position);
-    (length > 0 ? this.#aside : this.#spare).push(piece);
-    return length > 0;
+    return true;
+  }
+
+  /** One that is used again, or where all of these are in use one of just that size. */
+  #pieceFor(bytes: number, records: number): Piece {
+    const spare = this.#spare.pop();
+    if (spare !== undefined) return spare;
+    if (this.#whole === WHOLE_PIECES) return newPiece(bytes, records);
+    this.#whole++;
+    return newPiece();
   }
 
   /** The kernel may write again up to a position. */
@@ -221,8 +242,13 @@ export class RingReader {
    * taken out comes first, and in the batches in which it was taken.
    */
   drain(places: Int32Array, take: TakeBatch, end = this.produced): number {
-    const [piece] = this.#aside;
-    if (piece !== undefined) return piece.to > end ? 0 : this.#handOver(piece, take);
+    for (;;) {
+      const [piece] = this.#aside;
+      if (piece === undefined) break;
+      if (piece.to > end) return 0;
+      // one of discarded records is no end
+      if (this.#handOver(piece, take) > 0) return piece.count;
+    }
     const { size } = this.#memory;
     const { count, position } = this.#walk(end, places.length, (at, index) => {
       places[index] = at % size;
@@ -246,7 +272,7 @@ export class RingReader {
     } finally {
       this.#consumed = piece.to;
       this.#aside.shift();
-      if (this.#spare.length < SPARE_PIECES) this.#spare.push(piece);
+      if (piece.bytes.length === WHOLE_BYTES) this.#spare.push(piece);
     }
     return piece.count;
   }

@@ -307,7 +307,10 @@ export const FAMILIES = {
   netwatch_bpf_program_run_count_total: counter('Runs of the BPF program.', ['source', 'program']),
   netwatch_map_entries: gauge('Entries in the BPF map.', ['map']),
   netwatch_map_capacity: gauge('Entries that the BPF map can hold.', ['map']),
-  netwatch_ringbuf_used_bytes: gauge('Bytes in the ring buffer that wait to be read.', ['source']),
+  netwatch_ringbuf_used_bytes: gauge(
+    'Bytes of records that wait to be read, in the ring buffer or copied out of it.',
+    ['source'],
+  ),
   netwatch_ringbuf_capacity_bytes: gauge('Size of the ring buffer.', ['source']),
   netwatch_event_loop_lag_seconds: gauge('Longest delay of the event loop since the last write.'),
   netwatch_last_event_timestamp_seconds: gauge(

@@ -28,7 +28,7 @@ export class Drain<R extends { readonly tsNs: number }> {
 
   get #fill(): number {
     const { ring } = this.#from.source;
-    return ring.used / ring.size;
+    return ring.unread / ring.size;
   }
 
   get #isReaderSlow(): boolean {

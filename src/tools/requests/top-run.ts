@@ -120,7 +120,7 @@ export class TopRun implements Run {
 
   get #fill(): number {
     const { ring } = this.#source.source;
-    return ring.used / ring.size;
+    return ring.unread / ring.size;
   }
 
   #drain(): number {
