@@ -143,6 +143,8 @@ NW_HTTP_FN int nw_points_in(struct __sk_buff *ctx,
 		if (p->settled == p->whole)
 			break;
 		r = nw_request_points(p, p->settled);
+		if (r->inner_ns == NW_UNKNOWN)
+			r->inner_ns = -nw_reordering(p, now);
 		if (gap)
 			r->at[NW_POINT_WHOLE] = 0;
 		else

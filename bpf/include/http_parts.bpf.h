@@ -55,7 +55,7 @@ static __always_inline void nw_divide(struct nw_http_exchange *r,
 
 /*
  * What lies in a part is not longer than it; not known unless both are. `inner`
- * is a difference, and negative where a gap was closed before that was noticed.
+ * may be a difference, which is negative where its end was never seen.
  */
 static __always_inline __u64 nw_within(__u64 inner, __u64 part)
 {

@@ -267,8 +267,8 @@ static __always_inline void nw_http_on_whole(struct nw_http *h,
 	r->at[0] = now;
 	r->at[1] = 0;
 	r->at[2] = 0;
-	r->inner_ns = d->first_ns == now ? -nw_reordering(p, now) :
-					   -p->began_reordering_ns;
+	/* of one that begins here: when it is known what this packet fills, nw_points_in() */
+	r->inner_ns = d->first_ns == now ? NW_UNKNOWN : -p->began_reordering_ns;
 	r->other_ns = p->run_delay_ns;
 	r->resent_ns = 0;
 	r->resent_until_ns = 0;

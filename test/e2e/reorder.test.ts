@@ -188,3 +188,37 @@ t.test('a wait is unknown where more gaps were filled than are remembered', { sk
     'of the first four the filling segment is no longer remembered',
   );
 });
+
+// What the first request has waited for is noticed as filled when the next packet comes, which is the second.
+t.test('a request has none of the wait of the one before it', { skip }, async (t) => {
+  const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+  const first = 'GET /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n';
+  const second = 'GET /b HTTP/1.1\r\nHost: h\r\n\r\n';
+  const answered = (n: number): string[] => [
+    `say ${encodeURIComponent(answer)}`,
+    `> A ${(n - 1) * answer.length + 1}:${n * answer.length + 1}`,
+  ];
+  const namespace = createNamespace(t);
+  const collector = await startCollector(t, namespace, ['-t', '-i', '-q', '--ndjson']);
+  await playSegments(namespace, 4, {
+    lines: [
+      ...OPENED,
+      ...[`< A seq=${1 + first.length} text=body`, 'pause 20'],
+      ...[`< A seq=1 text=${encodeURIComponent(first)}`, 'read', 'pause 20'],
+      ...[...answered(1), `< A text=${encodeURIComponent(second)}`, 'read', ...answered(2)],
+      ...['< A', ...ENDED],
+    ],
+  });
+  const exchanges = () =>
+    parseNdjson(collector.read('requests.ndjson')).map((row) => [
+      row['url_path'],
+      row['request_transfer_reordering_seconds'],
+    ]);
+  await until(() => exchanges().length === 2, { what: 'both requests have their line' });
+  t.match(await collector.stop(), { code: 0 });
+  // the first byte of the first one came last
+  t.strictSame(exchanges(), [
+    ['/a', 0],
+    ['/b', 0],
+  ]);
+});

@@ -4,7 +4,7 @@ peer.py FAMILY NUMBER RTO_MIN < SCRIPT: plays the script's lines over IPv4 or IP
 of JSON: what the peer itself has seen. NUMBER gives the peer an address that no other script has used. The
 lines, one step each:
 
-  < FLAGS [seq=N] [ack=N] [data=N] [win=N] [mss=N] [sack=FROM-TO]   the peer sends a segment
+  < FLAGS [seq=N] [ack=N] [data=N|text=TEXT] [win=N] [mss=N] [sack=FROM-TO]   the peer sends a segment
   < too-big MTU | < unreachable | < no-route                        or an ICMP error for the last one
   > FLAGS [FROM:TO]                                                  waits until the kernel sends one
   anything else                                                     a step of the program, see APPLICATION
@@ -12,6 +12,7 @@ lines, one step each:
 Sequence numbers count from each end's SYN (0), so that data begins at 1. A segment without seq follows
 the peer's last one; without ack it acknowledges everything. FLAGS are of S F R A, from the peer also E
 (ECE); what the kernel sends may have PSH, ECE and CWR too. Other segments may come before the one that is waited for.
+A TEXT is percent-encoded.
 """
 import errno
 import fcntl
@@ -23,6 +24,7 @@ import struct
 import subprocess
 import sys
 import time
+from urllib.parse import unquote_to_bytes
 
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000
 PORT = 8080
@@ -178,8 +180,9 @@ class Peer:
                 raise TimeoutError(f'no segment {flags} {span or ""}')
             select.select([self.tun], [], [], left)
 
-    def send(self, flags, seq=None, ack=None, data=0, win=WINDOW, mss=None, sack=None):
+    def send(self, flags, seq=None, ack=None, data=0, text=None, win=WINDOW, mss=None, sack=None):
         self.read()
+        payload = b'd' * int(data) if text is None else unquote_to_bytes(text)
         options = b''
         if mss:
             options += struct.pack('!BBHBBBB', 2, 4, int(mss), 1, 1, 4, 2)
@@ -190,9 +193,9 @@ class Peer:
         acknowledged = self.seen_to if ack is None else int(ack)
         bits = sum(FLAGS[name] for name in flags)
         number = (self.kernel_isn or 0) + acknowledged & 0xFFFFFFFF if 'A' in flags else 0
-        data, win = int(data), int(win)
+        data, win = len(payload), int(win)
         tcp = struct.pack('!HHIIBBHHH', self.port, self.kernel_port, PEER_ISN + at, number,
-                          (20 + len(options)) // 4 << 4, bits, win, 0, 0) + options + b'd' * data
+                          (20 + len(options)) // 4 << 4, bits, win, 0, 0) + options + payload
         ends = self.address + self.kernel
         tcp = tcp[:16] + struct.pack(
             '!H', checksum(ends + struct.pack('!HH', socket.IPPROTO_TCP, len(tcp)) + tcp)) + tcp[18:]
@@ -278,6 +281,9 @@ class Application:
 
     def write(self, count):
         self.socket.send(bytes(int(count)))
+
+    def say(self, text):
+        self.socket.send(unquote_to_bytes(text))
 
     def read(self):
         self.wait_for(self.socket, select.POLLIN)
