@@ -15,6 +15,7 @@ host, port = sys.argv[1], int(sys.argv[2])
 server = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET)
 server.bind((host, port)); server.listen(1)
 taken = 0
+cut = threading.Event()
 def serve():
     global taken
     c, _ = server.accept()
@@ -24,7 +25,7 @@ def serve():
     while taken < 12000:
         n = os.splice(c.fileno(), into, 12000 - taken)
         taken += len(os.read(out, n))
-    sys.stdin.readline()
+    cut.wait()                                       # or there would be room for all of it, now and then
     while True:
         data = c.recv(1 << 20)
         if not data: break
@@ -40,14 +41,11 @@ with open('/dev/zero', 'rb') as zero, open(sys.argv[3], 'wb+') as file:
 select.select([], [c], [])                           # what is not acknowledged yet fills a small buffer
 c.setblocking(False)
 asked = 64 << 20
-part = 0
-try:
-    while part % asked == 0: part += c.send(b'x' * asked) # the kernel takes what it has room for
-except BlockingIOError:                              # and has taken all that was asked for until then
-    assert part
+part = c.send(b'x' * asked)                          # the kernel takes what it has room for
+assert 0 < part < asked
 c.setblocking(True)
 print(os.getpid(), own, sent + part, flush=True)
-sys.stdin.readline()
+cut.set()
 c.shutdown(socket.SHUT_WR)
 thread.join()
 print(taken, flush=True)
@@ -61,7 +59,7 @@ export async function moveUnusually(
 ): Promise<ByteCounts> {
   const file = join(temporaryFolder(t), 'sent');
   const script = ['-c', UNUSUAL, host, String(PORT), file];
-  const text = await namespace.exec('python3', script, { input: '\n\n' });
+  const text = await namespace.exec('python3', script);
   const [first = '', taken = ''] = text.split('\n');
   const [pid = '', own = '', sent = ''] = first.split(' ');
   return {
