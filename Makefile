@@ -31,7 +31,7 @@ endif
 
 BIN := node_modules/.bin
 NPM := $(OWNER) npm --silent
-TS := node --import=@tapjs/typescript/import
+TS := node --import=./scripts/typescript.mjs
 CACHE := .cache
 
 # A script by its name, whatever it is written in.

@@ -25,11 +25,6 @@ interface Suite {
   readonly files: readonly string[];
 }
 
-/** Files at a time. */
-const JOBS = 2;
-/** Seconds that one file may take. */
-const TIMEOUT = 900;
-
 const root = resolve(import.meta.dirname, '..');
 const verbose = process.env['VERBOSE'] === '1';
 
@@ -65,7 +60,10 @@ function print({ file, ms, passed, failed, skipped, notes }: FileResult): void {
   for (const note of notes) console.log(`     ${note}`);
 }
 
-/** Servers that scripts/setup unpacked for the tests are found last, after what the system has. */
+/**
+ * What tests run with. Servers that scripts/setup unpacked for them are found last, after what the
+ * system has.
+ */
 function environment(): NodeJS.ProcessEnv {
   const tools = [
     '/usr/sbin',
@@ -81,8 +79,8 @@ function environment(): NodeJS.ProcessEnv {
 async function run(suite: Suite): Promise<Counts> {
   const counter = new TapCounter(print);
   const tap = createWriteStream(join(root, '.tap', `${suite.name}.tap`));
-  const args = ['--reporter=tap', `--jobs=${JOBS}`, `--timeout=${TIMEOUT}`, ...suite.files];
-  const child = spawn(join(root, 'node_modules/.bin/tap'), args, {
+  const args = [...process.execArgv, join(root, 'scripts/tap-run.ts'), ...suite.files];
+  const child = spawn(process.execPath, args, {
     cwd: root,
     env: environment(),
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -321,7 +321,7 @@ t.test('make docs writes all of them where a system looks, and no page of before
   const folder = t.testdir({
     man: { man8: { 'netwatch-gone.8': '', 'other.8': '' } },
   });
-  const args = ['--import=@tapjs/typescript/import', join(root, 'scripts/docs.ts'), folder];
+  const args = [...process.execArgv, join(root, 'scripts/docs.ts'), folder];
   execFileSync(process.execPath, args, { cwd: root });
   const read = (path: string): string => readFileSync(join(folder, path), 'utf8');
   const made = {

@@ -7,7 +7,6 @@ import { temporaryFolder } from '../support/collector.js';
 import { needsCommands, needsRoot } from '../support/skip.js';
 
 const root = resolve(import.meta.dirname, '../..');
-const LOADER = '@tapjs/typescript/import';
 const skip = needsRoot || needsCommands('cc', 'clang', 'tcpdump');
 
 interface Run {
@@ -18,7 +17,7 @@ interface Run {
 
 /** Runs some rows; its namespace must be gone afterwards. */
 async function smoke(t: Test, rows: string, env: NodeJS.ProcessEnv): Promise<Run> {
-  const args = ['--import', LOADER, 'scripts/bench.ts', '--smoke', '--only', rows];
+  const args = [...process.execArgv, 'scripts/bench.ts', '--smoke', '--only', rows];
   const child = spawn(process.execPath, args, { cwd: root, env: { ...process.env, ...env } });
   let [output, errors] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));

@@ -83,7 +83,7 @@ t.test('a sleep does not keep the process from ending', { skip: needsRoot }, asy
     const { RingSleep } = await import(${JSON.stringify(module)});
     new RingSleep([], ${NEVER}).begin(() => undefined);
     setImmediate(() => process.exit(7));`;
-  const args = ['--import=@tapjs/typescript/import', '--input-type=module', '-e', script];
+  const args = [...process.execArgv, '--input-type=module', '-e', script];
   const ended = promisify(execFile)(process.execPath, args, { timeout: 30_000 });
   await t.rejects(ended, { code: 7 });
 });

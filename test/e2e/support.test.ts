@@ -85,7 +85,7 @@ function harness(body: string): string[] {
     import { createNamespace } from '${support}/netns.js';
     import { startProgram } from '${support}/traffic.js';
     ${body}`;
-  return ['--import=@tapjs/typescript/import', '--input-type=module', '-e', script];
+  return [...process.execArgv, '--input-type=module', '-e', script];
 }
 
 t.test('a namespace has both loopbacks, its own inode and reno', { skip: needsRoot }, async (t) => {
