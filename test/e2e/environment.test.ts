@@ -41,7 +41,7 @@ async function refusal(
 ): Promise<{ readonly code: number | null; readonly says: string }> {
   const collector = await startCollector(t, namespace, [...QUIET, ...args], {
     ...options,
-    readyMs: null,
+    ready: false,
   });
   const { code } = await collector.exited;
   return { code, says: collector.stderr() };

@@ -101,7 +101,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const objects = bpfObjectsOf(collector.pid);
     const seen = await countPackets(namespace);
     const load = await startBlast(t, namespace, { port: TCP_PORT, rate: 8000 });
-    await until(async () => (await seen()) > 20_000, { what: '20,000', deadlineMs: 30_000 });
+    await until(async () => (await seen()) > 20_000, { what: '20,000' });
     const before = await seen();
     t.strictSame(await collector.stop(signal), { code: 0, signal: null });
     const atMost = await seen();
@@ -159,7 +159,7 @@ t.test('a hangup ends it on a terminal', { skip: skip || needsCommands('script')
   process.kill(pid, 'SIGHUP');
   t.equal(await ended, 0);
   t.match(shown, / s: 0 packets, /);
-  await bpfObjectsGone(objects, 1000);
+  await bpfObjectsGone(objects);
 });
 
 /** The collector with a standard output that nobody reads before its end. */
@@ -326,7 +326,7 @@ t.test(
       const options = [...QUIET, ...rotate, ...(i % 3 === 0 ? ['--gzip'] : [])];
       const collector = await startCollector(t, namespace, options, { dataFolder });
       const grown = (): boolean => countLines(dataFolder, 'packets.log') > lines + 100 * (i + 5);
-      await until(grown, { what: 'more lines', everyMs: 1, deadlineMs: 60_000 });
+      await until(grown, { what: 'more lines', everyMs: 1 });
       t.match(await collector.stop('SIGKILL'), { signal: 'SIGKILL' });
       lines = checkTorn(t, dataFolder);
     }
@@ -388,7 +388,7 @@ t.test('an exception while records are read ends it with a flush', { skip }, asy
   t.strictSame(await collector.exited, { code: 1, signal: null });
   await load.stop();
   t.match(collector.stderr(), /^netwatch: this is a bug, .*\nTypeError: injected fault\n +at /m);
-  await bpfObjectsGone(objects, 1000);
+  await bpfObjectsGone(objects);
   t.notOk(existsSync(join(collector.dataFolder, LOCK)));
   const samples = collector.samples(PROM);
   const lines = logLines(collector.dataFolder, 'packets.log').length;

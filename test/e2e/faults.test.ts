@@ -39,10 +39,7 @@ function residentBytes(pid: number): number {
 async function freeze(pid: number, ms: number): Promise<void> {
   process.kill(pid, 'SIGSTOP');
   const end = performance.now() + ms;
-  await until(() => performance.now() >= end, {
-    what: 'frozen long enough',
-    deadlineMs: ms + 10_000,
-  });
+  await until(() => performance.now() >= end, { what: 'frozen long enough' });
   process.kill(pid, 'SIGCONT');
 }
 
@@ -124,7 +121,7 @@ t.test('a reader that stands still loses nothing that fits the ring', { skip }, 
   process.kill(collector.pid, 'SIGSTOP');
   const before = await seen();
   const enough = async (): Promise<boolean> => (await seen()) - before >= 30_000;
-  await until(enough, { what: '30,000 packets', deadlineMs: 30_000 });
+  await until(enough, { what: '30,000 packets' });
   await load.stop();
   process.kill(collector.pid, 'SIGCONT');
   const all = await seen();
@@ -173,7 +170,7 @@ t.test('idle and polled, nothing counts as lost', { skip }, async (t) => {
     versions.add(collector.read(PROM));
     return versions.size > 40;
   };
-  await until(polled, { what: '40 versions', deadlineMs: 20_000, everyMs: 30 });
+  await until(polled, { what: '40 versions', everyMs: 30 });
   const stages = ['connection ringbuf', 'packet ringbuf', 'fault ringbuf', 'http map_full'];
   const logs = ['connects.log file', 'packets.log file', 'err.log file'];
   t.ok(
@@ -281,7 +278,7 @@ t.test('the last packet is written without another one coming', { skip }, async 
     const allWritten = async (): Promise<boolean> =>
       countLines(collector.dataFolder, 'packets.log') === (await seen());
     // long before the next pull; a delayed ACK is among them
-    await until(allWritten, { what: 'all are written', deadlineMs: 20_000, everyMs: 5 });
+    await until(allWritten, { what: 'all are written', everyMs: 5 });
   }
   t.equal((await collector.stop()).code, 0);
 });
@@ -357,7 +354,7 @@ t.test('a pull while connections come and go has each living one once', { skip }
       return over;
     }
   };
-  await until(watched, { what: 'the churn ends', deadlineMs: 20_000, everyMs: 10 });
+  await until(watched, { what: 'the churn ends', everyMs: 10 });
   await load.done;
   t.strictSame(problems, []);
   t.ok(versions >= 3, `${versions} versions`); // hundreds, where the disk is idle

@@ -199,7 +199,7 @@ t.test('a filter lets exactly its own through', { skip: needsRoot }, async (t) =
   for (const server of servers) await server.stop();
   const served = (await cluster.stop()).connections;
   await reference.stop();
-  await Promise.all(collectors.map((collector) => collector.stop('SIGINT', 15_000)));
+  await Promise.all(collectors.map((collector) => collector.stop('SIGINT')));
 
   const at = (address: string, port: number): string =>
     address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;

@@ -129,7 +129,7 @@ t.test('a reader that goes away ends it quietly', { skip }, async (t) => {
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  await until(() => / ready /.test(stderr), { what: 'it is ready', deadlineMs: 30_000 });
+  await until(() => / ready /.test(stderr), { what: 'it is ready' });
   const isOver = async (): Promise<boolean> => {
     await runTcp(namespace);
     return /status/.test(stdout);

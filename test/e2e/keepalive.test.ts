@@ -40,7 +40,6 @@ t.test('keepalive probes are counted apart, and are no drops', { skip }, async (
     'netwatch.prom',
     (state) => total(state, PROBES) >= 3,
     'three probes',
-    20_000,
   );
   t.strictSame(select(asked, PROBES)[0]?.labels, { network_type: 'ipv4' });
   t.strictSame(select(asked, 'netwatch_skb_drops_total'), []);

@@ -34,7 +34,6 @@ t.test('a leak of CLOSE_WAIT is named with its process and its age', { skip }, a
     'netwatch.prom',
     (now) => total(now, name, labels) > 1,
     'it lasts more than a second',
-    20_000,
   );
   t.equal(total(state, 'netwatch_tcp_close_wait_sockets', labels), 7);
   const waiting = select(state, 'netwatch_connection_state_info', {

@@ -68,7 +68,7 @@ async function interrupt(t: Teardown, options: readonly string[]): Promise<Found
     rounds++;
     misses = leftOut(collector.pid, 'inet_sock_set_state');
   }
-  await collector.stop('SIGINT', 60_000);
+  await collector.stop('SIGINT');
   const samples = collector.samples('netwatch.prom');
   const connections = rounds * PORTS.length * CONNECTIONS;
   const lost = Object.fromEntries(

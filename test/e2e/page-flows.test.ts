@@ -15,7 +15,7 @@ import { until } from '../support/wait.js';
 
 const skip = unless(chromiumPath() !== '', 'needs chromium');
 const browser = skip === false ? await startBrowser(t) : null;
-const UNTIL = { deadlineMs: 30_000, everyMs: 50 };
+const UNTIL = { everyMs: 50 };
 const PHONE = { viewport: { width: 390, height: 844 } };
 const TITLE = 'Who talks to whom';
 /** As root, the endpoint becomes nobody. */

@@ -24,7 +24,7 @@ import { until } from '../support/wait.js';
 
 const skip = unless(chromiumPath() !== '', 'needs chromium');
 const browser = skip === false ? await startBrowser(t) : null;
-const UNTIL = { deadlineMs: 60_000, everyMs: 50 };
+const UNTIL = { everyMs: 50 };
 const MS = 1_000_000;
 const HEADER = logHeader('requests').toString();
 

@@ -23,7 +23,7 @@ import { until } from '../support/wait.js';
 
 const skip = unless(chromiumPath() !== '', 'needs chromium');
 const browser = skip === false ? await startBrowser(t) : null;
-const UNTIL = { deadlineMs: 30_000, everyMs: 50 };
+const UNTIL = { everyMs: 50 };
 
 const open = (t: Test, serve: ServeProcess, options = {}) =>
   visit(t, browser!, `http://${serve.address}/`, options);

@@ -118,7 +118,6 @@ async function start(
     prom === null ? (await fetch(`${url}/-/healthy`)).ok : existsSync(join(folder, prom));
   await until(async () => child.exitCode !== null || (await isUp()), {
     what: `${kind.name} is up`,
-    deadlineMs: 30_000,
   });
   return {
     pid: child.pid ?? 0,

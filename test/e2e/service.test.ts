@@ -52,7 +52,7 @@ interface ServiceOptions {
   readonly capabilities?: readonly Capability[];
   readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-  readonly readyMs?: null;
+  readonly ready?: false;
 }
 
 /** The collector as systemd would run it. */
@@ -152,7 +152,7 @@ for (const missing of ['CAP_BPF', 'CAP_PERFMON', 'CAP_NET_ADMIN'] as const) {
   t.test(`without ${missing} it says which one and what for`, { skip }, async (t) => {
     const namespace = createNamespace(t);
     const capabilities = GRANTED.filter((name) => name !== missing);
-    const collector = await startService(t, namespace, { capabilities, readyMs: null });
+    const collector = await startService(t, namespace, { capabilities, ready: false });
     t.match(await collector.exited, { code: 3 });
     const said = new RegExp(
       `^netwatch: need ${missing} \\([a-z ]+\\); running as uid 4242\n {2}run`,
@@ -214,7 +214,7 @@ function childrenOf(pid: number): number[] {
 /** Pid of the endpoint that a collector has started, once it serves. */
 async function endpointOf(collector: Collector): Promise<number> {
   const serves = (): boolean => /^netwatch: serving /m.test(collector.stderr());
-  await until(serves, { what: 'the endpoint serves', deadlineMs: 20_000 });
+  await until(serves, { what: 'the endpoint serves' });
   return childrenOf(collector.pid)[0] ?? 0;
 }
 
@@ -232,7 +232,7 @@ t.test('an endpoint that root starts ends up without any capability', { skip }, 
   t.not(statSync(`/proc/${first}`).uid, 0, 'nor as root');
   process.kill(first, 'SIGKILL');
   const again = /^netwatch: serving [^]*^netwatch: serving /m;
-  await until(() => again.test(collector.stderr()), { what: 'started again', deadlineMs: 20_000 });
+  await until(() => again.test(collector.stderr()), { what: 'started again' });
   const second = await endpointOf(collector);
   t.not(second, first);
   t.strictSame(new Set(capabilitiesOf(second, 'CapPrm')), new Set([0n]));
@@ -254,7 +254,7 @@ t.test('the service manager hears of readiness, life, reload and end', { skip },
   chmodSync(resolve(address, '..'), 0o755);
   const manager = await startManager(t, address);
   const env = { NOTIFY_SOCKET: address, WATCHDOG_USEC: '200000' };
-  const collector = await startService(t, namespace, { env, readyMs: null });
+  const collector = await startService(t, namespace, { env, ready: false });
   await manager.hears('READY=1');
   // the socket and the pipe are read in any order
   const [, attached = ''] =
@@ -311,7 +311,6 @@ t.test('the unit allows every system call of the collector', { skip: noTrace }, 
     program: installed?.program ?? '',
     wrapper: [...tracing(trace), ...asService(namespace.path, GRANTED)],
     env: { NOTIFY_SOCKET: '/no/such/socket', WATCHDOG_USEC: '200000' },
-    readyMs: 30_000,
   });
   await blast(t, namespace, { port: TCP_PORT, rounds: 201 });
   t.match(await collector.exited, { code: 0 });
@@ -351,7 +350,7 @@ t.test('as its unit runs it, the endpoint reads and serves all', { skip: noTrace
   const trace = join(temporaryFolder(t), 'trace');
   const said = startEndpoint(t, collector.dataFolder, trace);
   const address = (): string => /^netwatch: serving .* on (\S+)$/m.exec(said())?.[1] ?? '';
-  await until(address, { what: 'the endpoint serves', deadlineMs: 30_000 });
+  await until(address, { what: 'the endpoint serves' });
   const bodyOf = async (path: string): Promise<string> =>
     (await fetch(new URL(path, address()))).text();
   const family = /^netwatch_tcp_connections_total/m;

@@ -71,7 +71,7 @@ t.test('what another user has put there before is refused at the start', { skip 
     asStranger(script(stage));
     const collector = await startCollector(t, namespace, QUIET, {
       dataFolder: stage.data,
-      readyMs: null,
+      ready: false,
     });
     t.strictSame(await collector.exited, { code: 3, signal: null });
     const [first = '', next, ...rest] = collector.stderr().split('\n');
@@ -188,7 +188,7 @@ t.test('another PID and mount namespace is no way around the lock', { skip }, as
   const wrapper = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child', ...mounts];
   for (const folder of [dataFolder, alias]) {
     const second = await startCollector(t, namespace, QUIET, {
-      ...{ dataFolder: folder, wrapper, readyMs: null },
+      ...{ dataFolder: folder, wrapper, ready: false },
     });
     t.match(await second.exited, { code: 3 });
     t.match(second.stderr(), new RegExp(`already running with pid ${first.pid} `));

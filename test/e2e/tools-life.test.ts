@@ -376,7 +376,7 @@ t.test('tcpstates -Y: an entry in the journal for each row', { skip }, async (t)
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  await until(() => / ready /.test(stderr), { what: 'it is ready', deadlineMs: 30_000 });
+  await until(() => / ready /.test(stderr), { what: 'it is ready' });
   const { client } = await runTcp(namespace, SIZES);
   const port = client.connections[0]?.localPort;
   await until(() => manager.said().length >= 10, { what: 'the entries' }).catch(() => undefined);

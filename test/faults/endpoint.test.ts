@@ -81,7 +81,7 @@ t.test(
           (JSON.parse(await served.get('/api/v1/status')) as Listed).files.find(
             (one) => one.name === name && one.bytes === bytes,
           ),
-        { what: `${name} of ${bytes} bytes`, deadlineMs: 60_000 },
+        { what: `${name} of ${bytes} bytes` },
       );
       return file.error;
     };
@@ -253,7 +253,6 @@ t.test(
     );
     const address = await until(() => / on (http:\S+)\/\n/.exec(collector.stderr())?.[1], {
       what: 'where it serves',
-      deadlineMs: 30_000,
     });
     const children = readFileSync(`/proc/${collector.pid}/task/${collector.pid}/children`, 'utf8');
     const pid = Number(children);

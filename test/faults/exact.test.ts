@@ -99,7 +99,6 @@ async function run(t: Test, namespace: Namespace, { args, before, after }: Case)
   });
   await until(() => terminal.shown().includes(' ready after '), {
     what: 'ready',
-    deadlineMs: 30_000,
   });
   const around = { pid: child.pid ?? 0, terminal };
   await before?.(around);

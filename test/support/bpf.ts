@@ -43,13 +43,17 @@ export function bpfObjectsLeft({ programs, links, maps }: BpfObjects): BpfObject
 }
 
 /** Waits until the kernel has freed all of them, which it does a moment after the last descriptor. */
-export async function bpfObjectsGone(objects: BpfObjects, deadlineMs = 10_000): Promise<void> {
+export async function bpfObjectsGone(objects: BpfObjects, deadlineMs?: number): Promise<void> {
   let left = objects;
   const gone = (): boolean => {
     left = bpfObjectsLeft(objects);
     return left.programs.length + left.links.length + left.maps.length === 0;
   };
-  await until(gone, { what: 'BPF objects are gone', deadlineMs, everyMs: 50 }).catch(() => {
+  await until(gone, {
+    what: 'BPF objects are gone',
+    ...(deadlineMs && { deadlineMs }),
+    everyMs: 50,
+  }).catch(() => {
     throw new Error(`BPF objects left behind: ${JSON.stringify(left)}`);
   });
 }

@@ -28,13 +28,12 @@ export interface Collector {
     file: string,
     predicate: (samples: readonly Sample[]) => boolean,
     what: string,
-    deadlineMs?: number,
   ): Promise<readonly Sample[]>;
   /** netwatch.prom of a pull that began after this call; give the collector a short --interval. */
   pulled(): Promise<readonly Sample[]>;
   readonly exited: Promise<Exit>;
-  /** Sends the signal (default SIGINT) and waits for the end, at most `deadlineMs` (default 20 s). */
-  stop(signal?: NodeJS.Signals, deadlineMs?: number): Promise<Exit>;
+  /** Sends the signal (default SIGINT) and waits for the end. */
+  stop(signal?: NodeJS.Signals): Promise<Exit>;
 }
 
 export interface CollectorOptions {
@@ -43,8 +42,8 @@ export interface CollectorOptions {
   /** Default: the built program. */
   readonly program?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** For the ready line; default 60 s: the verifier of a busy machine takes its time. Null: do not wait for it. */
-  readonly readyMs?: number | null;
+  /** False: do not wait for the ready line. */
+  readonly ready?: boolean;
   /** Values of --netns; default: the name of the namespace. */
   readonly netns?: readonly string[];
   /** A command that executes the rest of its line, as in ['unshare', '--time']. */
@@ -72,20 +71,17 @@ export async function startCollector(
     child.kill('SIGKILL');
     await collector.exited;
   });
-  const { readyMs = 60_000 } = options;
-  if (readyMs !== null) await becomesReady(collector, child, readyMs);
+  if (options.ready !== false) await becomesReady(collector, child);
   return collector;
 }
 
-async function becomesReady(collector: Collector, child: ChildProcess, ms: number): Promise<void> {
+async function becomesReady(collector: Collector, child: ChildProcess): Promise<void> {
   const over = (): boolean => child.exitCode !== null || child.signalCode !== null;
   const ready = (): boolean => /^netwatch: ready/m.test(collector.stderr());
   const settled = (): boolean => ready() || over();
-  await until(settled, { what: 'the collector is ready', deadlineMs: ms, everyMs: 5 }).catch(
-    (error: unknown) => {
-      throw new Error(`${String(error)}; it said: ${collector.stderr()}`);
-    },
-  );
+  await until(settled, { what: 'the collector is ready', everyMs: 5 }).catch((error: unknown) => {
+    throw new Error(`${String(error)}; it said: ${collector.stderr()}`);
+  });
   if (!ready()) throw new Error(`the collector ended (${child.exitCode}): ${collector.stderr()}`);
 }
 
@@ -107,12 +103,12 @@ function observe(child: ChildProcess, dataFolder: string): Collector {
     const log = file.endsWith('.log');
     return parseExposition(text.slice(0, text.lastIndexOf('\n') + 1), { log }).samples;
   };
-  const waitFor: Collector['waitFor'] = async (file, predicate, what, deadlineMs = 10_000) => {
+  const waitFor: Collector['waitFor'] = async (file, predicate, what) => {
     const satisfied = (): readonly Sample[] | null => {
       const now = samples(file);
       return predicate(now) ? now : null;
     };
-    const waiting = until(satisfied, { what: `${file}: ${what}`, deadlineMs, everyMs: 20 });
+    const waiting = until(satisfied, { what: `${file}: ${what}`, everyMs: 20 });
     return (await waiting) ?? [];
   };
   /** Differs from pull to pull. */
@@ -137,11 +133,11 @@ function observe(child: ChildProcess, dataFolder: string): Collector {
       return state;
     },
     exited,
-    async stop(signal = 'SIGINT', deadlineMs = 20_000) {
+    async stop(signal = 'SIGINT') {
       child.kill(signal);
       let exit: Exit | undefined;
       void exited.then((e) => (exit = e));
-      return until(() => exit, { what: `end after ${signal}`, deadlineMs, everyMs: 5 });
+      return until(() => exit, { what: `end after ${signal}`, everyMs: 5 });
     },
   };
 }
