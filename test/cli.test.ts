@@ -19,6 +19,7 @@ import { logHeader } from '../src/metrics/exposition.js';
 import { parsePrefix } from '../src/sources/filter.js';
 import { SYMPTOMS } from '../src/symptoms.js';
 import { unless } from './support/skip.js';
+import { DEADLINE_MS } from './support/wait.js';
 
 const root = join(import.meta.dirname, '..');
 
@@ -370,7 +371,7 @@ function spawned(
   return new Promise((resolve) => {
     // The hooks with which tap follows child processes are in NODE_OPTIONS.
     const environment = { ...process.env, NODE_OPTIONS: '', ...env };
-    const options = { cwd: t.testdirName, env: environment, timeout: 20_000 };
+    const options = { cwd: t.testdirName, env: environment, timeout: DEADLINE_MS };
     execFile(program, args, options, (error, out, err) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
       resolve({ code, out, err });

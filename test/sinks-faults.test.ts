@@ -17,6 +17,7 @@ import { errnoOf, explainSinkError } from '../src/sinks/errors.js';
 import { openOnDisk, type LogHandle, type OpenFile } from '../src/sinks/log-file.js';
 import { logFilesOldestFirst } from '../src/sinks/log-names.js';
 import { RotatingLog, type RotatingLogOptions } from '../src/sinks/rotating.js';
+import { DEADLINE_MS } from './support/wait.js';
 
 const HEADER = '# HELP nw_test A test.\n# TYPE nw_test gauge\n';
 const MIB = 1024 * 1024;
@@ -686,7 +687,7 @@ t.test('a normal exit loses nothing, with or without close', async (t) => {
     const program = programIn(t, CHILD + ending);
     const directory = join(dirname(program), 'data');
     const options = JSON.stringify(optionsFor(directory, { rotateBytes: 200_000 }));
-    execFileSync(process.execPath, [program, options], { timeout: 10_000 });
+    execFileSync(process.execPath, [program, options], { timeout: DEADLINE_MS });
     t.same(await numbers(directory), upTo(50_000));
   }
 });

@@ -22,7 +22,7 @@ import { get } from '../support/endpoint.js';
 import { createNamespace } from '../support/netns.js';
 import { startServe } from '../support/serve-process.js';
 import { needsRoot } from '../support/skip.js';
-import { until } from '../support/wait.js';
+import { DEADLINE_MS, until } from '../support/wait.js';
 
 /** Of a sentence about a file. */
 const MOST_CHARS = 400;
@@ -203,7 +203,7 @@ t.test('a certificate that is a FIFO ends the start with one sentence', (t) => {
   const args = ['serve', '--data', folder, '--listen', '127.0.0.1:0', '--web-config', config];
   const { status, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], {
     encoding: 'utf8',
-    timeout: 20_000,
+    timeout: DEADLINE_MS,
   });
   t.equal(status, 3);
   t.match(

@@ -5,7 +5,7 @@ import { until } from './wait.js';
 export interface BlastOptions {
   /** Of its server; each blast of a namespace needs its own. */
   readonly port: number;
-  /** Round trips; default: until `stop`, at most 30 s. */
+  /** Round trips; default: until `stop`, at most five minutes. */
   readonly rounds?: number;
   /** Round trips per second; default as fast as they go (about 50,000). */
   readonly rate?: number;
@@ -51,7 +51,7 @@ setsockopt($client, IPPROTO_TCP, TCP_NODELAY, 1);
 syswrite(STDOUT, "go\\n");
 my $n = 0;
 my $start = time;
-while (!$over && $n < $rounds && time - $start < 30) {
+while (!$over && $n < $rounds && time - $start < 300) {
   my $due = $rate ? int((time - $start) * $rate) + 1 : $n + 64;
   $due = $rounds if $due > $rounds;
   while ($n < $due && !$over) {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * Nothing that a test waits for takes a second on a quiet machine: this is for one with many times the
  * work, and for an emulated one (scripts/vm), which takes about 15 times as long.
  */
-const DEADLINE_MS = process.env['VMRUN'] === '1' ? 450_000 : 90_000;
+export const DEADLINE_MS = process.env['VMRUN'] === '1' ? 450_000 : 90_000;
 
 export interface UntilOptions {
   /** Names the thing in the error. */
