@@ -83,35 +83,56 @@ export function foldLog2(
   bounds: readonly number[],
   unit = MICROSECOND,
 ): number[] {
-  return foldSlots(slots, bounds, (slot) => slotBound(slot, unit));
+  return foldSlots(slots, bounds, unit, (slot) => slotBound(slot, unit));
 }
 
 /** As foldLog2(), of slots eight times as fine, of which the first ends at `2^from` of the unit. */
 export function foldFine(
   slots: ArrayLike<number | bigint>,
   bounds: readonly number[],
-  { from, unit }: FineSlots = MICROSECONDS,
+  kind: FineSlots = MICROSECONDS,
 ): number[] {
-  return foldSlots(slots, bounds, (slot) => fineSlotBound(slot + FINE_STEPS * from, unit));
+  const { from, unit } = kind;
+  return foldSlots(slots, bounds, kind, (slot) => fineSlotBound(slot + FINE_STEPS * from, unit));
 }
+
+/** What slots are: those of foldLog2() of a unit, or fine ones. */
+type SlotKind = number | FineSlots;
+
+/** Worked out once for the bounds of a family and the kind of slots: a pull folds some twenty histograms. */
+const knownPlaces = new WeakMap<readonly number[], Map<SlotKind, Uint16Array>>();
 
 function foldSlots(
   slots: ArrayLike<number | bigint>,
   bounds: readonly number[],
+  kind: SlotKind,
   boundOf: (slot: number) => number,
 ): number[] {
+  const known = knownPlaces.get(bounds) ?? new Map<SlotKind, Uint16Array>();
+  let places = known.get(kind);
+  if (places?.length !== slots.length) {
+    places = placesOf(slots.length, bounds, boundOf);
+    knownPlaces.set(bounds, known.set(kind, places));
+  }
   const counts = new Array<number>(bounds.length + 1).fill(0);
+  for (let slot = 0; slot < slots.length; slot++) counts[places[slot]!]! += Number(slots[slot]);
+  return counts;
+}
+
+/** The bucket of each slot. */
+function placesOf(
+  slots: number,
+  bounds: readonly number[],
+  boundOf: (slot: number) => number,
+): Uint16Array {
+  const places = new Uint16Array(slots).fill(bounds.length);
   let slot = 0;
   for (const [at, bound] of bounds.entries()) {
-    for (; slot < slots.length - 1 && boundOf(slot) <= bound; slot++) {
-      counts[at]! += Number(slots[slot]);
-    }
-    if (slot === 0 || boundOf(slot - 1) !== bound) {
+    for (; slot < slots - 1 && boundOf(slot) <= bound; slot++) places[slot] = at;
+    if (slot === 0 || boundOf(slot - 1) !== bound)
       throw new RangeError(`bucket ${bound} s is not the bound of a kernel slot`);
-    }
   }
-  for (; slot < slots.length; slot++) counts[bounds.length]! += Number(slots[slot]);
-  return counts;
+  return places;
 }
 
 /** Counts values by the first bound that is no less, +Inf last. */
