@@ -111,6 +111,16 @@ const ROWS = {
     limits: [700, 1300, 2500],
   },
   'cpu-10k': { title: 'CPU at 10,000 packet records/s', unit: '% of a core' },
+  'rates-default': {
+    title: 'kernel and user side at 10,000 packets/s (beside it: 100 and 100,000)',
+    unit: '% of a core',
+  },
+  'rates-http': { title: 'the same, `-i`', unit: '% of a core' },
+  'rates-all': { title: 'the same, `-x -r -t -i -e`', unit: '% of a core' },
+  'rates-no-packets': {
+    title: 'the same, `-x -r -i -e --packets none`',
+    unit: '% of a core',
+  },
   'short-connection': {
     title: 'CPU per end of a short connection (open, 10 data packets, close)',
     unit: 'µs',
