@@ -2,7 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { deflateSync, inflateSync } from 'node:zlib';
 import t from 'tap';
-import { filePages, giveBackMemory, letGoOfFilePages } from '../src/kernel/own-memory.js';
+import {
+  filePages,
+  giveBackMemory,
+  LentMemory,
+  letGoOfFilePages,
+} from '../src/kernel/own-memory.js';
 
 const mapping = (head: string, anonymousKb: number): string =>
   `${head}\nSize: 8 kB\nRss: 8 kB\nAnonymous:             ${anonymousKb} kB\nVmFlags: rd mr mw me\n`;
@@ -37,5 +42,23 @@ t.test('the program runs on when its pages are gone, and has fewer of them', (t)
   t.ok(filePagesKb() < before, 'of files');
   const text = 'netwatch '.repeat(10_000);
   t.equal(inflateSync(deflateSync(text)).toString(), text);
+  t.end();
+});
+
+t.test("memory that is lent is the kernel's again at once, and can be used anew", (t) => {
+  const anonymousKb = (): number =>
+    Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]);
+  const length = 64 << 20;
+  const memory = new LentMemory(length);
+  for (const byte of [1, 2]) {
+    const before = anonymousKb();
+    memory.bytes.fill(byte);
+    t.equal(memory.view.getUint8(length - 1), byte);
+    const used = anonymousKb();
+    t.ok(used - before > 60 << 10, `${used - before} kB taken`);
+    memory.giveBack();
+    t.ok(used - anonymousKb() > 60 << 10, `${used - anonymousKb()} kB given back`);
+    t.equal(memory.view.getUint8(length - 1), 0);
+  }
   t.end();
 });

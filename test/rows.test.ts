@@ -103,7 +103,7 @@ t.test('a chunk of rows goes when all of it came back, but for one', (t) => {
 t.test('what a pull has shown is read as it came, in the next pull too', (t) => {
   const pulled = new PulledConnections();
   const bytes = hexBytes('connection');
-  for (const count of [600, 3, 600]) {
+  for (const count of [6000, 3, 6000]) {
     pulled.clear();
     t.equal(pulled.count, 0);
     for (let i = 0; i < count; i++) {

@@ -226,19 +226,22 @@ export class Collector {
     const { table } = this.#intake;
     table.beginDump();
     const pulled = this.#pulled;
-    pulled.clear();
-    const paths = this.#namespacePaths();
-    for (const path of paths) this.#dump(path);
-    this.#cookies?.read(paths);
-    // what happened before and while the pull ran comes first
-    this.#intake.drain();
-    for (let at = 0; at < pulled.count; at += SLICE) {
-      const end = Math.min(at + SLICE, pulled.count);
-      for (let i = at; i < end; i++) table.sampled(pulled.read(i));
-      this.#intake.flushConnections();
-      if (this.#stopped || end === pulled.count) continue;
-      await this.#files.flushConnects();
-      await nextTurn();
+    try {
+      const paths = this.#namespacePaths();
+      for (const path of paths) this.#dump(path);
+      this.#cookies?.read(paths);
+      // what happened before and while the pull ran comes first
+      this.#intake.drain();
+      for (let at = 0; at < pulled.count; at += SLICE) {
+        const end = Math.min(at + SLICE, pulled.count);
+        for (let i = at; i < end; i++) table.sampled(pulled.read(i));
+        this.#intake.flushConnections();
+        if (this.#stopped || end === pulled.count) continue;
+        await this.#files.flushConnects();
+        await nextTurn();
+      }
+    } finally {
+      pulled.clear();
     }
     table.endDump();
   }

@@ -4,7 +4,10 @@
  * and its libraries that only the start has touched: 20 MB of Node.js. The engine's heap: process/heap.ts.
  */
 import { readFileSync } from 'node:fs';
+import { NetwatchError } from '../failure.js';
+import { errno, MAP_FAILED, viewMemory, type Pointer } from './ffi.js';
 import { c } from './libc.js';
+import { describeErrno } from './system-error.js';
 
 /** mallopt(3). */
 const M_MMAP_THRESHOLD = -3;
@@ -12,8 +15,40 @@ const M_MMAP_THRESHOLD = -3;
 const MMAP_THRESHOLD_BYTES = 128 << 10;
 /** madvise(2). */
 const MADV_DONTNEED = 4;
+/** mmap(2). */
+const PROT_READ_WRITE = 3;
+const MAP_PRIVATE_ANONYMOUS = 0x22;
+const NO_FILE = -1;
 
 const PAGES = /^([0-9a-f]+)-([0-9a-f]+) r-.p \S+ \S+ \S+ +\/.+$/;
+
+/**
+ * Memory that is needed at times: an engine's buffer stays until its collector comes by, which is long
+ * where little happens. Mapped until the process ends; what has not been written to takes nothing.
+ */
+export class LentMemory {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly #at: Pointer;
+
+  /** Throws NetwatchError if the kernel gives no memory. */
+  constructor(length: number) {
+    const at = c.mmap(null, length, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, NO_FILE, 0);
+    if (at === null || at === MAP_FAILED) {
+      const reason = describeErrno(errno());
+      throw new NetwatchError({ code: 'system', what: `cannot map ${length} bytes`, reason });
+    }
+    this.#at = at;
+    const memory = viewMemory(at, length);
+    this.bytes = new Uint8Array(memory);
+    this.view = new DataView(memory);
+  }
+
+  /** The kernel gets it back at once; it is zero when it is next read. */
+  giveBack(): void {
+    c.madvise(this.#at, this.bytes.length, MADV_DONTNEED);
+  }
+}
 
 /** Once, at the start. */
 export function keepMemorySmall(): void {

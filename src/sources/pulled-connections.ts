@@ -3,12 +3,13 @@
  * moment only. Objects of all of them at once are older than the engine's young ones by then, and stay.
  */
 import { CONNECTION, decodeConnection, type Connection } from '../generated/connection.js';
+import { LentMemory } from '../kernel/own-memory.js';
 
-/** Of a chunk: 96 kB. */
-const CHUNK_RECORDS = 256;
+/** Of a chunk: 1 MB. */
+const CHUNK_RECORDS = 2730;
 
 export class PulledConnections {
-  readonly #chunks: DataView[] = [];
+  readonly #chunks: LentMemory[] = [];
   #count = 0;
 
   get count(): number {
@@ -18,23 +19,20 @@ export class PulledConnections {
   /** Copies the record at `at`. */
   add(view: DataView, at: number): void {
     const index = Math.floor(this.#count / CHUNK_RECORDS);
-    const chunk = (this.#chunks[index] ??= new DataView(
-      new ArrayBuffer(CHUNK_RECORDS * CONNECTION.size),
-    ));
+    const chunk = (this.#chunks[index] ??= new LentMemory(CHUNK_RECORDS * CONNECTION.size));
     const from = new Uint8Array(view.buffer, view.byteOffset + at, CONNECTION.size);
-    const offset = (this.#count % CHUNK_RECORDS) * CONNECTION.size;
-    new Uint8Array(chunk.buffer, offset, CONNECTION.size).set(from);
+    chunk.bytes.set(from, (this.#count % CHUNK_RECORDS) * CONNECTION.size);
     this.#count++;
   }
 
   read(index: number): Connection {
-    const chunk = this.#chunks[Math.floor(index / CHUNK_RECORDS)]!;
-    return decodeConnection(chunk, (index % CHUNK_RECORDS) * CONNECTION.size);
+    const { view } = this.#chunks[Math.floor(index / CHUNK_RECORDS)]!;
+    return decodeConnection(view, (index % CHUNK_RECORDS) * CONNECTION.size);
   }
 
-  /** Begins anew; the room that was needed stays. */
+  /** Begins anew; the kernel gets its memory back until the next pull. */
   clear(): void {
-    this.#chunks.length = Math.ceil(this.#count / CHUNK_RECORDS);
+    for (const chunk of this.#chunks) chunk.giveBack();
     this.#count = 0;
   }
 }
