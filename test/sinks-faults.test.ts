@@ -141,6 +141,19 @@ function openDescriptors(): number {
   return sync.readdirSync('/proc/self/fd').length;
 }
 
+/** Of this directory and what is in it. */
+function descriptorsIn(directory: string): number {
+  const pathOf = (fd: string): string => {
+    try {
+      return sync.readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return ''; // closed meanwhile
+    }
+  };
+  const paths = sync.readdirSync('/proc/self/fd').map(pathOf);
+  return paths.filter((path) => path === directory || path.startsWith(`${directory}/`)).length;
+}
+
 /** Files, and directories one level deep, by name. */
 interface Tree {
   readonly [name: string]: string | Readonly<Record<string, string>>;
@@ -641,6 +654,33 @@ t.test('a stuck disk does not hold up the exit', async (t) => {
   unstick();
   await sleep(20);
   t.same(log.stats(), before, 'what happens afterwards no longer changes the counts');
+});
+
+t.test('a file that opens only after the end is closed, and nothing written to it', async (t) => {
+  const directory = scratch(t);
+  let isStuck = false;
+  let unstick = (): void => undefined;
+  const openFile: OpenFile = async (path, flags, mode) => {
+    if (isStuck) await new Promise<void>((resolve) => (unstick = resolve));
+    return openOnDisk(path, flags, mode);
+  };
+  const held = (): number => descriptorsIn(directory);
+  const log = await openLog(t, optionsFor(directory, { openFile }));
+  const source = numbered(log);
+  source.give(10);
+  t.ok(await log.flush(PATIENCE_MS));
+  t.equal(held(), 2, 'the directory and the file');
+  const path = join(directory, 'packets.log');
+  sync.renameSync(path, `${path}.away`);
+  isStuck = true;
+  log.reopen();
+  await until('it opens anew', () => held() === 1);
+  source.give(10);
+  t.notOk(await log.close(50), 'false: something is stuck in the kernel');
+  t.match(log.stats(), { accepted: 20, written: 10, lost: 10, pending: 0 });
+  unstick();
+  await until('both are closed', () => held() === 0);
+  t.equal(sync.readFileSync(path, 'utf8'), HEADER);
 });
 
 /**

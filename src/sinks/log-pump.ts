@@ -107,6 +107,11 @@ export class LogPump {
     return lost;
   }
 
+  /** After {@link stop}: waits for the operation that is under way. */
+  async ended(): Promise<void> {
+    await this.#loop;
+  }
+
   async #run(): Promise<void> {
     try {
       while (await this.#step());
@@ -127,6 +132,8 @@ export class LogPump {
     const hurry = this.#state === 'closing';
     const error = await this.#writer.ready(thorough, hurry);
     if (error !== null) return this.#fail(error);
+    // what was waiting for a file that opened too late is lost by now
+    if (this.#isStopped()) return false;
     if (this.#batch === null) {
       this.#failures = 0;
       return false;

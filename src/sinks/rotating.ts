@@ -141,7 +141,14 @@ export class RotatingLog {
     const drained = await withDeadline(this.#pump.drainLast(), timeoutMs);
     this.#lost += this.#pump.stop();
     this.#state = 'closed';
-    return (await withDeadline(this.#writer.end(), endMs - performance.now())) && drained;
+    return (await withDeadline(this.#end(), endMs - performance.now())) && drained;
+  }
+
+  /** Lets go of the file behind an operation that is still stuck: that may be the one that opens it. */
+  async #end(): Promise<void> {
+    this.#writer.hurry();
+    await this.#pump.ended();
+    await this.#writer.end();
   }
 
   #report(error: SinkError): void {
