@@ -107,7 +107,7 @@ function enterable(name: string, wrapper: Args): Namespace {
     path,
     inode: statSync(path).ino,
     exec: (cmd, args = [], options = {}) => run(enter(cmd, args), options),
-    execSync: (cmd, args = [], { input = '', timeoutMs = 20_000 } = {}) =>
+    execSync: (cmd, args = [], { input = '', timeoutMs = 120_000 } = {}) =>
       execFileSync('nsenter', enter(cmd, args), { input, timeout: timeoutMs, ...OUTPUT }),
     spawn: (cmd, args = [], options = {}) => spawn('nsenter', enter(cmd, args), options),
     spawnNode: (script, args = [], options = {}) =>
@@ -176,7 +176,7 @@ function kill(pid: number): void {
   }
 }
 
-function run(args: Args, { input = '', timeoutMs = 20_000 }: ExecOptions): Promise<string> {
+function run(args: Args, { input = '', timeoutMs = 120_000 }: ExecOptions): Promise<string> {
   return new Promise((resolve, reject) => {
     const options = { timeout: timeoutMs, maxBuffer: OUTPUT.maxBuffer };
     const child = execFile('nsenter', args, options, (error, stdout) => {

@@ -34,7 +34,7 @@ export async function startProgram<K extends keyof Programs>(
   namespace: Namespace,
   name: K,
   options: Programs[K]['options'] = {},
-  { comm, deadlineMs = 30_000 }: StartOptions = {},
+  { comm, deadlineMs = 120_000 }: StartOptions = {},
 ): Promise<Program<K>> {
   const commBase64 = comm === undefined ? undefined : Buffer.from(comm).toString('base64');
   const script = join(import.meta.dirname, `${name}.mjs`);

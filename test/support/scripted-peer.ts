@@ -43,7 +43,7 @@ export async function playSegments(
   const text = await namespace.exec(
     'python3',
     [PROGRAM, `${family}`, `${++played}`, `${rtoMinMs}ms`],
-    { input: lines.join('\n'), timeoutMs: 30_000 },
+    { input: lines.join('\n'), timeoutMs: 120_000 },
   );
   return JSON.parse(text) as PeerCounts;
 }
