@@ -27,7 +27,7 @@ export interface NamespaceOptions {
 export interface ExecOptions {
   /** Standard input. */
   readonly input?: string;
-  /** Default 20 s. */
+  /** Default two minutes. */
   readonly timeoutMs?: number;
 }
 

@@ -18,7 +18,7 @@ export interface Program<K extends keyof Programs> {
 export interface StartOptions {
   /** The name of the process, up to 15 arbitrary bytes. */
   readonly comm?: string | Uint8Array;
-  /** For each answer; default 30 s. */
+  /** For each answer; default two minutes. */
   readonly deadlineMs?: number;
 }
 
