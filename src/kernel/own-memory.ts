@@ -4,10 +4,9 @@
  * and its libraries that only the start has touched: 20 MB of Node.js. The engine's heap: process/heap.ts.
  */
 import { readFileSync } from 'node:fs';
-import { NetwatchError } from '../failure.js';
-import { errno, MAP_FAILED, viewMemory, type Pointer } from './ffi.js';
+import { viewMemory, type Pointer } from './ffi.js';
 import { c } from './libc.js';
-import { describeErrno } from './system-error.js';
+import { MAP_ANONYMOUS, MAP_PRIVATE, mapMemory, PROT_READ, PROT_WRITE } from './mapping.js';
 
 /** mallopt(3). */
 const M_MMAP_THRESHOLD = -3;
@@ -15,10 +14,6 @@ const M_MMAP_THRESHOLD = -3;
 const MMAP_THRESHOLD_BYTES = 128 << 10;
 /** madvise(2). */
 const MADV_DONTNEED = 4;
-/** mmap(2). */
-const PROT_READ_WRITE = 3;
-const MAP_PRIVATE_ANONYMOUS = 0x22;
-const NO_FILE = -1;
 
 const PAGES = /^([0-9a-f]+)-([0-9a-f]+) r-.p \S+ \S+ \S+ +\/.+$/;
 
@@ -33,13 +28,15 @@ export class LentMemory {
 
   /** Throws NetwatchError if the kernel gives no memory. */
   constructor(length: number) {
-    const at = c.mmap(null, length, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, NO_FILE, 0);
-    if (at === null || at === MAP_FAILED) {
-      const reason = describeErrno(errno());
-      throw new NetwatchError({ code: 'system', what: `cannot map ${length} bytes`, reason });
-    }
-    this.#at = at;
-    const memory = viewMemory(at, length);
+    this.#at = mapMemory({
+      what: 'memory',
+      length,
+      protection: PROT_READ | PROT_WRITE,
+      flags: MAP_PRIVATE | MAP_ANONYMOUS,
+      fd: -1,
+      offset: 0,
+    });
+    const memory = viewMemory(this.#at, length);
     this.bytes = new Uint8Array(memory);
     this.view = new DataView(memory);
   }

@@ -12,10 +12,9 @@
  * {@link RingReader.relieve} meanwhile: what is in the ring is copied and waits
  * in memory of our own, in the same order and form.
  */
-import { errno, MAP_FAILED, viewMemory, type Pointer } from './ffi.js';
+import { viewMemory } from './ffi.js';
 import { c } from './libc.js';
-import { NetwatchError } from '../failure.js';
-import { describeErrno } from './system-error.js';
+import { MAP_SHARED, mapMemory, PROT_READ, PROT_WRITE } from './mapping.js';
 
 const BUSY = 0x8000_0000;
 const DISCARDED = 0x4000_0000;
@@ -34,9 +33,6 @@ const LONGEST_RECORD = 4096;
 /** Pieces of full size, kept for the next time: at a high rate one is always in use, another one filled. */
 const WHOLE_PIECES = 2;
 
-const PROT_READ = 1;
-const PROT_WRITE = 2;
-const MAP_SHARED = 1;
 const SC_PAGESIZE = 30;
 
 /** The three regions a walk needs; tests make them from plain buffers. */
@@ -284,23 +280,16 @@ export class RingReader {
   }
 }
 
-function map(length: number, protection: number, fd: number, offset: number): Pointer {
-  const pointer = c.mmap(null, length, protection, MAP_SHARED, fd, offset);
-  if (pointer === null || pointer === MAP_FAILED) {
-    const reason = describeErrno(errno());
-    throw new NetwatchError({ code: 'system', what: 'cannot map a ring buffer', reason });
-  }
-  return pointer;
-}
-
 /** Maps the ring buffer behind a map's descriptor; `size` is its max_entries. */
 export function openRing(fd: number, size: number): RingReader {
   const page = c.sysconf(SC_PAGESIZE);
-  const consumer = map(page, PROT_READ | PROT_WRITE, fd, 0);
+  const ring = { what: 'a ring buffer', flags: MAP_SHARED, fd } as const;
+  const both = PROT_READ | PROT_WRITE;
+  const consumer = mapMemory({ ...ring, length: page, protection: both, offset: 0 });
   // The kernel offers the data twice in a row. One page of the second copy is
   // enough for a record at the end, and the rest would double our memory (RSS).
   const length = page + size + page;
-  const producer = map(length, PROT_READ, fd, page);
+  const producer = mapMemory({ ...ring, length, protection: PROT_READ, offset: page });
   const memory = viewMemory(producer, length);
   return new RingReader(
     {
