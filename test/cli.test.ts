@@ -369,7 +369,6 @@ function spawned(
   env: Record<string, string>,
 ): Promise<Run> {
   return new Promise((resolve) => {
-    // The hooks with which tap follows child processes are in NODE_OPTIONS.
     const environment = { ...process.env, NODE_OPTIONS: '', ...env };
     const options = { cwd: t.testdirName, env: environment, timeout: DEADLINE_MS };
     execFile(program, args, options, (error, out, err) => {

@@ -162,6 +162,10 @@ const swaps: Readonly<Record<string, { ready: boolean; act: (stage: Stage) => vo
 
 for (const [name, { ready, act }] of Object.entries(swaps)) {
   t.test(`${name}, at any moment`, { skip }, async (t) => {
+    const forgotten: string[] = [];
+    const note = ({ message }: Error): void => void forgotten.push(message);
+    process.on('warning', note);
+    t.teardown(() => process.off('warning', note));
     const workWith = async (moment: number): Promise<number> => {
       const stage = setStage(t, { ready });
       const work = (): Promise<void> => workIn(stage.data);
@@ -177,6 +181,7 @@ for (const [name, { ready, act }] of Object.entries(swaps)) {
     // how many depends on how much is written at once: each file is opened, rotated and packed at least
     t.ok(moments > 50, `${moments} moments`);
     for (let moment = 0; moment < moments; moment++) await workWith(moment);
+    t.strictSame(forgotten, [], 'none was left for the collector of the engine to close');
   });
 }
 

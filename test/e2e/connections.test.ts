@@ -178,7 +178,7 @@ t.test('connections that existed before are found with their owners', { skip }, 
 t.test('a connection of a millisecond has its state on record', { skip }, async (t) => {
   const namespace = createNamespace(t);
   // the state is pulled once, at the start: what is there was recorded at open and close
-  const collector = await startCollector(t, namespace, ['-q', '-x', '--interval', '60']);
+  const collector = await startCollector(t, namespace, ['-q', '-x', '--interval', '3600']);
   const server = await startProgram(namespace, 'tcp-server', { port: 7000 });
   const options = { port: 7000, connections: 31, rounds: 3 };
   const client = await startProgram(namespace, 'tcp-client', options);
@@ -231,7 +231,7 @@ t.test(
   { skip: skip || needsCommands('python3') },
   async (t) => {
     const namespace = createNamespace(t);
-    const collector = await startCollector(t, namespace, ['-q', '--interval', '60']);
+    const collector = await startCollector(t, namespace, ['-q', '--interval', '3600']);
     // the kernel tells of it: once as it is entered, once as it is closed
     const states = await startTool(t, namespace, 'tcpstates', ['-o', 'json']);
     await namespace.exec('python3', ['-c', SHUT_DOWN]);
@@ -257,7 +257,7 @@ t.test('a short connection costs less than 2 KB in connects.log', { skip }, asyn
   const namespace = createNamespace(t);
   const bytes = async (...options: string[]): Promise<number[]> => {
     // no pull after the start
-    const args = ['-q', '-x', '-r', '--interval', '60', ...options];
+    const args = ['-q', '-x', '-r', '--interval', '3600', ...options];
     const collector = await startCollector(t, namespace, args);
     const request = { total: 5, connections: 5, requests: [{ path: '/bytes/3000' }] };
     const { client } = await runHttp(namespace, request);

@@ -74,7 +74,7 @@ type Seen = Readonly<Record<string, Counts>>;
 
 async function watch(t: Teardown, options: readonly string[]): Promise<Seen> {
   const namespace = createNamespace(t);
-  const collector = await startCollector(t, namespace, ['-q', '--interval', '60', ...options]);
+  const collector = await startCollector(t, namespace, ['-q', '--interval', '3600', ...options]);
   const ports = await play(namespace, []);
   await collector.stop();
   const state = collector.samples('netwatch.prom');
@@ -118,7 +118,7 @@ t.test(
     for (const kth of [[3, 20], [40], [45, 90, 200], [7, 60, 130, 260]]) {
       const namespace = createNamespace(t);
       plainDevice(namespace);
-      const collector = await startCollector(t, namespace, ['-q', '-i', '--interval', '60']);
+      const collector = await startCollector(t, namespace, ['-q', '-i', '--interval', '3600']);
       const rules = [8101, 8102, 8103].flatMap((port) => [
         dropPackets(namespace, { to: port, kth }),
         dropPackets(namespace, { from: port, kth }),

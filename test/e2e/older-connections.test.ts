@@ -162,7 +162,7 @@ t.test('payload is what processes wrote and read, and what tcplife says', { skip
   ] as const;
   const run = async () => {
     const namespace = createNamespace(t);
-    const collector = await startCollector(t, namespace, ['-x', '-q', '--interval', '60']);
+    const collector = await startCollector(t, namespace, ['-x', '-q', '--interval', '3600']);
     const tool = await startTool(t, namespace, 'tcplife', ['-o', 'json']);
     const ends: End[] = [];
     for (const options of sizes) {

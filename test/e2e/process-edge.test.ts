@@ -43,7 +43,7 @@ interface Kind {
 
 const COLLECTOR: Kind = {
   name: 'the collector',
-  args: ['--interval', '60'],
+  args: ['--interval', '3600'],
   prom: 'netwatch.prom',
 };
 const QUIET: Kind = { ...COLLECTOR, name: 'netwatch -q', args: [...COLLECTOR.args, '-q'] };

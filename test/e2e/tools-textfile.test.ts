@@ -21,7 +21,7 @@ const CONNECTIONS = 7;
 /** Each takes half a second of CPU to start. */
 const AT_A_TIME = 4;
 /** All there is from everybody. */
-const COLLECTOR = ['-x', '-r', '-t', '-i', '-e', '--quiet', '--interval', '60'];
+const COLLECTOR = ['-x', '-r', '-t', '-i', '-e', '--quiet', '--interval', '3600'];
 
 /** The tools that keep a file, with what they do not start without. */
 const keeping = (await Promise.all(commandNames().map(loadCommand)))

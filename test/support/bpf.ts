@@ -1,7 +1,7 @@
 /** The BPF objects a process holds, so that a test can show that nothing is left after its exit. */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { until } from './wait.js';
+import { DEADLINE_MS, until } from './wait.js';
 
 /** Kernel ids, which are not used again soon. */
 export interface BpfObjects {
@@ -43,17 +43,13 @@ export function bpfObjectsLeft({ programs, links, maps }: BpfObjects): BpfObject
 }
 
 /** Waits until the kernel has freed all of them, which it does a moment after the last descriptor. */
-export async function bpfObjectsGone(objects: BpfObjects, deadlineMs?: number): Promise<void> {
+export async function bpfObjectsGone(objects: BpfObjects, deadlineMs = DEADLINE_MS): Promise<void> {
   let left = objects;
   const gone = (): boolean => {
     left = bpfObjectsLeft(objects);
     return left.programs.length + left.links.length + left.maps.length === 0;
   };
-  await until(gone, {
-    what: 'BPF objects are gone',
-    ...(deadlineMs && { deadlineMs }),
-    everyMs: 50,
-  }).catch(() => {
+  await until(gone, { what: 'BPF objects are gone', deadlineMs, everyMs: 50 }).catch(() => {
     throw new Error(`BPF objects left behind: ${JSON.stringify(left)}`);
   });
 }

@@ -26,7 +26,6 @@ export function runDoctor(
   { program = PROGRAM, wrapper = [], env = {}, cwd }: DoctorSurroundings = {},
 ): Promise<DoctorRun> {
   const [command = '', ...rest] = [...wrapper, process.execPath, program, 'doctor', ...args];
-  // The hooks with which tap follows child processes are in NODE_OPTIONS.
   const environment = { ...process.env, NODE_OPTIONS: '', ...env };
   const options = { env: environment, timeout: MOST_MS, maxBuffer: 8 << 20 };
   return new Promise((resolve) => {

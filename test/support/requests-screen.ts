@@ -53,7 +53,7 @@ export async function startTop(
     child.kill('SIGKILL');
     await exited;
   });
-  await until(() => said.includes(' ready after '), { what: 'it is ready' });
+  await until(() => said.includes(' ready after '), { what: 'it is ready', deadlineMs: 90_000 });
   const picture = (): string => terminal.shown().split(HOME).at(-1) ?? '';
   const lines = (): string[] => picture().replaceAll(CONTROLS, '').split('\r\n');
   return { terminal, child, exited, picture, lines };

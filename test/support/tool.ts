@@ -46,6 +46,7 @@ export async function startTool(
   const whole = (): string => stdout.slice(0, stdout.lastIndexOf('\n') + 1);
   await until(() => / ready after /.test(stderr) || child.exitCode !== null, {
     what: `${name} is ready`,
+    deadlineMs: 90_000,
   });
   if (child.exitCode !== null) throw new Error(`${name} ended (${child.exitCode}): ${stderr}`);
   return {
